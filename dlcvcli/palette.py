@@ -1,0 +1,277 @@
+"""Class sets: the names, colours and special ids of a segmentation task, and colour <-> id maps.
+
+A mask of ids is uint8 of shape [H, W]; a colour mask is uint8 of shape [H, W, 3], RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from dlcvcli.errors import ConfigError, DataError, nearest
+
+Colour = tuple[int, int, int]
+Mask = NDArray[np.uint8]
+
+MAX_CLASSES = 255
+OFF_TABLE = -1
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """The classes that a segmenter tells apart.
+
+    Attributes:
+        name: preset name, or the stem of the file it came from.
+        names: one name per class id, 0 first.
+        colours: one RGB colour per class id, each 0 to 255.
+        ignore_index: the annotation id that stands for "no label"; never trained, never scored.
+        ignore_colour: the colour of `ignore_index` in colour masks, where it has one.
+        unscored: ids that are trained, but whose pixels are left out of the scores
+            (`unknown` of the land-cover set).
+    """
+
+    name: str
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    ignore_index: int = 255
+    ignore_colour: Colour | None = None
+    unscored: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if not 1 <= count <= MAX_CLASSES:
+            raise ConfigError(f"class set '{self.name}' has {count} classes; 1 to 255 are possible")
+        if len(self.colours) != count:
+            raise ConfigError(
+                f"class set '{self.name}' has {count} names and {len(self.colours)} colours"
+            )
+        if len(set(self.names)) != count:
+            raise ConfigError(f"class set '{self.name}' names a class twice")
+        if len(set(self.colours)) != count:
+            raise ConfigError(f"class set '{self.name}' gives two classes the same colour")
+        if self.ignore_colour is not None and self.ignore_colour in self.colours:
+            raise ConfigError(f"class set '{self.name}' gives a class the ignore colour")
+        if not count <= self.ignore_index <= 255:
+            raise ConfigError(
+                f"class set '{self.name}': ignore_index {self.ignore_index} must lie in "
+                f"{count}..255, outside the {count} class ids"
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def scored(self) -> tuple[int, ...]:
+        """The ids that enter a mean."""
+        return tuple(i for i in range(len(self)) if i not in self.unscored)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, as they stand in checkpoints and ONNX metadata."""
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "colours": [list(colour) for colour in self.colours],
+            "ignore_index": self.ignore_index,
+            "ignore_colour": None if self.ignore_colour is None else list(self.ignore_colour),
+            "unscored": list(self.unscored),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ClassSet:
+        """Make a class set from plain types; the inverse of `as_dict`.
+
+        Raises:
+            ConfigError: a key is missing or unknown, or a value does not fit.
+        """
+        known = {"name", "names", "colours", "ignore_index", "ignore_colour", "unscored"}
+        for key in data:
+            if key not in known:
+                raise ConfigError(f"unknown key '{key}' in a class set", nearest(key, known))
+        try:
+            names = tuple(str(name) for name in data["names"])
+            colours = data.get("colours")
+            ignore_colour = data.get("ignore_colour")
+            return cls(
+                name=str(data.get("name", "classes")),
+                names=names,
+                colours=default_colours(len(names))
+                if colours is None
+                else tuple(_colour(c) for c in colours),
+                ignore_index=int(data.get("ignore_index", 255)),
+                ignore_colour=None if ignore_colour is None else _colour(ignore_colour),
+                unscored=tuple(int(i) for i in data.get("unscored", ())),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"not a class set: {error!r}",
+                "give 'names' (a list) and, for colour masks, 'colours' (a list of [R, G, B])",
+            ) from error
+
+
+def _colour(value: Sequence[int]) -> Colour:
+    red, green, blue = (int(channel) for channel in value)
+    if not all(0 <= channel <= 255 for channel in (red, green, blue)):
+        raise ValueError(f"colour {[red, green, blue]} is outside 0..255")
+    return red, green, blue
+
+
+def default_colours(count: int) -> tuple[Colour, ...]:
+    """Return the colour map of Pascal VOC, which spreads the bits of the id over R, G and B.
+
+    Source: the `VOClabelcolormap` of the VOC development kit.
+    """
+    colours = []
+    for index in range(count):
+        channels = [0, 0, 0]
+        rest = index
+        for bit in range(7, -1, -1):
+            for channel in range(3):
+                channels[channel] |= ((rest >> channel) & 1) << bit
+            rest >>= 3
+        colours.append((channels[0], channels[1], channels[2]))
+    return tuple(colours)
+
+
+PRESETS: dict[str, ClassSet] = {
+    # DeepGlobe land cover, as the course ships it: id order of its `mean_iou_evaluate.py`.
+    "landcover7": ClassSet(
+        name="landcover7",
+        names=("urban", "agriculture", "rangeland", "forest", "water", "barren", "unknown"),
+        colours=(
+            (0, 255, 255),
+            (255, 255, 0),
+            (255, 0, 255),
+            (0, 255, 0),
+            (0, 0, 255),
+            (255, 255, 255),
+            (0, 0, 0),
+        ),
+        unscored=(6,),
+    ),
+    # The 11 classes of SegNet's split; id 11 is unlabelled.
+    "camvid11": ClassSet(
+        name="camvid11",
+        names=(
+            *("sky", "building", "pole", "road", "pavement", "tree"),
+            *("sign", "fence", "car", "pedestrian", "bicyclist"),
+        ),
+        colours=(
+            (128, 128, 128),
+            (128, 0, 0),
+            (192, 192, 128),
+            (128, 64, 128),
+            (60, 40, 222),
+            (128, 128, 0),
+            (192, 128, 128),
+            (64, 64, 128),
+            (64, 0, 128),
+            (64, 64, 0),
+            (0, 128, 192),
+        ),
+        ignore_index=11,
+        ignore_colour=(0, 0, 0),
+    ),
+    "voc21": ClassSet(
+        name="voc21",
+        names=(
+            *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus"),
+            *("car", "cat", "chair", "cow", "diningtable", "dog", "horse"),
+            *("motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+        ),
+        colours=default_colours(21),
+        ignore_colour=(224, 224, 192),
+    ),
+}
+
+
+def load_class_set(name_or_file: str) -> ClassSet:
+    """Return a preset by name, or read a class set from a YAML file.
+
+    The file holds `names` and, where masks are colour-coded, `colours`; optionally
+    `ignore_index`, `ignore_colour` and `unscored`.
+
+    Raises:
+        ConfigError: neither a preset nor a readable file, or the file does not fit.
+    """
+    if name_or_file in PRESETS:
+        return PRESETS[name_or_file]
+    path = Path(name_or_file)
+    if not path.is_file():
+        raise ConfigError(
+            f"'{name_or_file}' is neither a class preset nor a file", nearest(name_or_file, PRESETS)
+        )
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"class file {path} is not YAML: {detail}") from error
+    if isinstance(data, list):
+        data = {"names": data}
+    if not isinstance(data, dict):
+        raise ConfigError(f"class file {path} holds neither a mapping nor a list of names")
+    return ClassSet.from_dict({"name": path.stem, **data})
+
+
+def encode_colours(mask: Mask, classes: ClassSet) -> NDArray[np.uint8]:
+    """Paint a mask of ids [H, W] in the colours of its classes, RGB [H, W, 3].
+
+    The ignore id takes the ignore colour, black where there is none.
+    """
+    return palette_table(classes)[mask]
+
+
+def decode_colours(colours: NDArray[np.uint8], classes: ClassSet) -> NDArray[np.int16]:
+    """Return class ids [H, W] of a colour mask [H, W, 3]; `OFF_TABLE` where a colour is unknown."""
+    code = (
+        (colours[..., 0].astype(np.int32) << 16)
+        | (colours[..., 1].astype(np.int32) << 8)
+        | colours[..., 2]
+    )
+    known = {_code(colour): index for index, colour in enumerate(classes.colours)}
+    if classes.ignore_colour is not None:
+        known[_code(classes.ignore_colour)] = classes.ignore_index
+    ids = np.full(code.shape, OFF_TABLE, dtype=np.int16)
+    # A table has few colours: one comparison each is faster than a search per pixel.
+    for key, value in known.items():
+        ids[code == key] = value
+    return ids
+
+
+def _code(colour: Colour) -> int:
+    return (colour[0] << 16) | (colour[1] << 8) | colour[2]
+
+
+def palette_table(classes: ClassSet) -> NDArray[np.uint8]:
+    """Return the 256 x 3 colour table of a palette PNG; ids without a colour are black."""
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[: len(classes)] = classes.colours
+    if classes.ignore_colour is not None:
+        table[classes.ignore_index] = classes.ignore_colour
+    return table
+
+
+def require_ids(mask: Mask, classes: ClassSet, where: str) -> None:
+    """Refuse a mask that holds an id outside the class set and its ignore id.
+
+    Raises:
+        DataError: names `where`, the ids and how many pixels have them.
+    """
+    counts = np.bincount(mask.ravel(), minlength=256)
+    counts[: len(classes)] = 0
+    counts[classes.ignore_index] = 0
+    if counts.any():
+        strange = np.flatnonzero(counts)
+        raise DataError(
+            f"{where}: class id {', '.join(map(str, strange[:8]))} is not in '{classes.name}' "
+            f"(ids 0..{len(classes) - 1}, ignore {classes.ignore_index}); "
+            f"{int(counts.sum()):,} pixels",
+            "choose the class set with --classes, or set the id to leave out with "
+            "--set data.ignore_index=ID",
+        )

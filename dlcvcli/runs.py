@@ -1,0 +1,247 @@
+"""A run folder: where each file in it lives, how it is made, found and read.
+
+A training run leaves everything that it was and did in one folder, and everything else (resume,
+evaluation, export, figures) starts from that folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from dlcvcli.errors import DataError, DlcvError, UsageError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one training run; nothing is created by naming them."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved settings; the first thing written."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine and the data's fingerprint."""
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """What the console said, line by line."""
+        return self.path / "log.txt"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line: `step`, `epoch`, `split` and what was measured."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def results(self) -> Path:
+        """The run's outcome, written at its end."""
+        return self.path / "results.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint, from which `--resume` goes on."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best validation score."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def snapshots(self) -> Path:
+        """Masks predicted during training: `snapshots/IMAGE/step-000100.png`."""
+        return self.path / "snapshots"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of figures."""
+        return self.path / "figures"
+
+    @property
+    def onnx(self) -> Path:
+        """The exported model."""
+        return self.path / "model.onnx"
+
+    @property
+    def certificate(self) -> Path:
+        """What the export proved."""
+        return self.path / "certificate.json"
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run has begun here."""
+        return self.config.exists() or self.checkpoints.exists()
+
+    def require_free(self) -> None:
+        """Refuse a folder that a new run must not be written into.
+
+        Raises:
+            UsageError: it already holds a run, or is a file.
+        """
+        if self.holds_run:
+            raise UsageError(
+                f"{self.path} already holds a run",
+                f"choose another --out, or go on with --resume {self.path}",
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(
+                f"{self.path} is a file, not a folder for a run", "choose another --out"
+            )
+
+    def create(self) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            UsageError: see `require_free`.
+            DlcvError: it cannot be made.
+        """
+        self.require_free()
+        try:
+            self.checkpoints.mkdir(parents=True)
+        except OSError as error:
+            raise DlcvError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Return the run at `path`.
+
+        Raises:
+            DataError: nothing is there, or it is not a run folder.
+        """
+        if not path.exists():
+            raise DataError(f"run folder {path} does not exist")
+        run = cls(path)
+        if not run.config.is_file():
+            raise DataError(
+                f"{path} is not a run folder: it holds no config.yaml",
+                "give the folder that `dlcv train` wrote (its --out)",
+            )
+        return run
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the resolved settings as plain types.
+
+        Raises:
+            DataError: config.yaml is not a YAML mapping.
+        """
+        try:
+            data = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            detail = " ".join(str(error).split())
+            raise DataError(f"{self.config} is not YAML: {detail}") from error
+        if not isinstance(data, dict):
+            raise DataError(f"{self.config} is not a mapping of settings")
+        return data
+
+    def read_metrics(self) -> Iterator[dict[str, Any]]:
+        """Yield the records of metrics.jsonl; a last line cut short by a crash is left out."""
+        if not self.metrics.is_file():
+            return
+        with self.metrics.open(encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    return
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the records after `step`, so that a resumed run writes them once."""
+        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        write_atomically(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def default_run_path(model: str) -> Path:
+    """Return `runs/<time>-<model>`, the default of --out."""
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{model}"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """What MODEL on a command line stands for.
+
+    Attributes:
+        kind: a torch checkpoint or an ONNX file.
+        path: the file.
+        run: the run folder it belongs to, where there is one.
+    """
+
+    kind: Literal["checkpoint", "onnx"]
+    path: Path
+    run: RunFolder | None
+
+
+def find_model(path: Path) -> ModelRef:
+    """Return the checkpoint or ONNX file that MODEL names.
+
+    A run folder stands for its `best.ckpt`, else its `last.ckpt`.
+
+    Raises:
+        DataError: nothing is there, the run has no checkpoint yet, or it is some other file.
+    """
+    if not path.exists():
+        raise DataError(
+            f"model {path} does not exist", "give a run folder, a .ckpt or a .onnx file"
+        )
+    if path.is_dir():
+        run = RunFolder.open(path)
+        for checkpoint in (run.best, run.last):
+            if checkpoint.is_file():
+                return ModelRef("checkpoint", checkpoint, run)
+        raise DataError(
+            f"run {path} has no checkpoint yet", f"train it: dlcv train seg --resume {path}"
+        )
+    if path.suffix == ".onnx":
+        run = RunFolder(path.resolve().parent)
+        return ModelRef("onnx", path, run if run.config.is_file() else None)
+    if path.suffix == ".ckpt":
+        run = RunFolder(path.resolve().parent.parent)
+        return ModelRef("checkpoint", path, run if run.config.is_file() else None)
+    raise DataError(
+        f"{path} is not a model: its name ends neither in .ckpt nor in .onnx",
+        "give a run folder, a .ckpt or a .onnx file",
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a crash leaves the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write plain types as indented JSON, atomically; NaN is refused as a bug."""
+    write_atomically(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
