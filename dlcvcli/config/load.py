@@ -1,0 +1,230 @@
+"""Merging settings: defaults < recipe < file < flags < --set, and saying plainly what is wrong."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from dlcvcli.config.schema import Settings
+from dlcvcli.errors import ConfigError, nearest
+
+S = TypeVar("S", bound=Settings)
+Tree = dict[str, Any]
+
+
+def resolve(
+    schema: type[S],
+    *,
+    base: Tree | None = None,
+    recipe: str | None = None,
+    file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    sets: Iterable[str] = (),
+) -> S:
+    """Merge the layers, lowest first, and check the result.
+
+    Args:
+        schema: the settings model of the command.
+        base: settings to start from instead of the defaults, e.g. those of a run to resume.
+        recipe: name of a shipped recipe.
+        file: YAML file of settings.
+        flags: dotted key -> value of what the user typed; None means not typed.
+        sets: `a.b=value` strings; the value is read as YAML.
+
+    Raises:
+        ConfigError: an unknown recipe, file or key, or a value that does not fit.
+    """
+    tree: Tree = copy.deepcopy(base or {})
+    origin: dict[str, str] = {}
+    if recipe is not None:
+        _merge(tree, load_recipe(recipe), origin, f"recipe '{recipe}'")
+        tree["recipe"] = recipe
+    if file is not None:
+        _merge(tree, _load_file(file), origin, str(file))
+    typed = {key: value for key, value in (flags or {}).items() if value is not None}
+    for key in typed:
+        _replace_length(tree, key)
+    for key, value in typed.items():
+        _merge(tree, _nest(key, value), origin, "the flags")
+    for text in sets:
+        key, value = _parse_set(text)
+        _replace_length(tree, key)
+        _merge(tree, _nest(key, value), origin, f"--set {text}")
+    return validate(schema, tree, origin)
+
+
+def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = None) -> S:
+    """Check a tree of plain types against a settings model.
+
+    Raises:
+        ConfigError: one line naming the first wrong key, where it came from, and the nearest
+            known key or the reason.
+    """
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"]]
+        key = _known_prefix(schema, path) if first["type"] != "extra_forbidden" else ".".join(path)
+        source = _origin_of(key, origin or {})
+        where = f" in {source}" if source else ""
+        if first["type"] == "extra_forbidden":
+            known = _keys_at(schema, path[:-1])
+            hint = nearest(path[-1], known)
+            raise ConfigError(f"unknown key '{key}'{where}", hint) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        value = first.get("input")
+        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) else ""
+        raise ConfigError(f"key '{key}'{where}: {reason}{shown}") from None
+
+
+def to_yaml(settings: Settings) -> str:
+    """Return resolved settings as YAML, in the order of the schema."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the shipped recipes."""
+    folder = resources.files("dlcvcli.config") / "recipes"
+    return tuple(
+        sorted(
+            item.name.removesuffix(".yaml")
+            for item in folder.iterdir()
+            if item.name.endswith(".yaml")
+        )
+    )
+
+
+def load_recipe(name: str) -> Tree:
+    """Return a shipped recipe as plain types.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    if name not in recipe_names():
+        raise ConfigError(f"unknown recipe '{name}'", nearest(name, recipe_names()))
+    text = (resources.files("dlcvcli.config") / "recipes" / f"{name}.yaml").read_text("utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
+    """Return the dotted keys in which two settings differ, with both values."""
+    first, second = _flatten(one.model_dump(mode="json")), _flatten(other.model_dump(mode="json"))
+    keys = sorted(first.keys() | second.keys())
+    return {
+        key: (first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)
+    }
+
+
+def _load_file(path: Path) -> Tree:
+    if not path.is_file():
+        raise ConfigError(f"settings file {path} does not exist")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"settings file {path} is not YAML: {detail}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"settings file {path} does not hold a mapping of keys")
+    return data
+
+
+def _parse_set(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text}: expected KEY=VALUE", "e.g. --set optim.lr=0.01")
+    try:
+        return key.strip(), _number(yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text}: the value is not YAML") from error
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 reads 1e-3, without a dot, as text; people mean the number.
+    if isinstance(value, str):
+        try:
+            return float(value) if "e" in value.lower() else value
+        except ValueError:
+            return value
+    return value
+
+
+def _replace_length(tree: Tree, key: str) -> None:
+    """Let a typed --steps replace a recipe's epochs, and the reverse."""
+    other = {"train.epochs": "steps", "train.steps": "epochs"}.get(key)
+    if other is not None and isinstance(tree.get("train"), dict):
+        tree["train"].pop(other, None)
+
+
+def _nest(key: str, value: Any) -> Tree:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merge(tree: Tree, layer: Tree, origin: dict[str, str], source: str, prefix: str = "") -> None:
+    for key, value in layer.items():
+        dotted = f"{prefix}{key}"
+        # Builder options are a set of their own: a layer replaces single keys, like elsewhere.
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value, origin, source, f"{dotted}.")
+            continue
+        tree[key] = dict(value) if isinstance(value, dict) else value
+        origin[dotted] = source
+        if isinstance(value, dict):
+            for inner in _flatten(value, f"{dotted}."):
+                origin[inner] = source
+
+
+def _flatten(tree: Tree, prefix: str = "") -> Tree:
+    flat: Tree = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _origin_of(key: str, origin: Mapping[str, str]) -> str:
+    while key:
+        if key in origin:
+            return origin[key]
+        key = key.rpartition(".")[0]
+    return ""
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _known_prefix(schema: type[BaseModel], path: list[str]) -> str:
+    """Return the dotted key that an error is about, without pydantic's inner steps."""
+    kept: list[str] = []
+    model: type[BaseModel] | None = schema
+    for part in path:
+        if model is None or part not in model.model_fields:
+            break
+        kept.append(part)
+        model = _model_of(model.model_fields[part].annotation)
+    return ".".join(kept) or ".".join(path)
+
+
+def _keys_at(schema: type[BaseModel], path: list[str]) -> list[str]:
+    model: type[BaseModel] | None = schema
+    for part in path:
+        if model is None or part not in model.model_fields:
+            return []
+        model = _model_of(model.model_fields[part].annotation)
+    return list(model.model_fields) if model is not None else []

@@ -1,0 +1,219 @@
+"""Settings of a training run: one frozen model per command, composed of shared parts.
+
+Every field says what it means, so that the file written into a run folder can be read back by a
+person. An unknown key is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def parse_size(value: Any) -> Any:
+    """Turn 'HxW', [H, W] or one number for a square into (H, W)."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*[xX]\s*(\d+))?\s*", value)
+        if match is None:
+            raise ValueError(f"'{value}' is not HxW, e.g. 256x256")
+        return int(match[1]), int(match[2] or match[1])
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, value
+    return value
+
+
+def parse_duration(value: Any) -> Any:
+    """Turn '90', '90s', '15m', '1.5h' or '1h30m' into seconds."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"'{value}' is not a time, e.g. 90s, 15m, 1h30m")
+    seconds = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+    return sum(float(number) * seconds[unit] for number, unit in parts)
+
+
+def _range(value: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < value[0] <= value[1]:
+        raise ValueError(f"{list(value)} is not a range [low, high] above 0")
+    return value
+
+
+Size = Annotated[
+    tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], BeforeValidator(parse_size)
+]
+Duration = Annotated[float, Field(gt=0), BeforeValidator(parse_duration)]
+Range = Annotated[tuple[float, float], AfterValidator(_range)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class AugmentSettings(Settings):
+    """Random changes to a training image; each is off at 0, [1, 1] or false."""
+
+    scale: Range = Field((0.5, 2.0), description="random scale, low and high")
+    flip: Share = Field(0.5, description="probability of a left-right flip")
+    brightness: Share = Field(0.25, description="factor drawn from 1 ± this")
+    contrast: Share = Field(0.25, description="factor drawn from 1 ± this")
+    saturation: Share = Field(0.25, description="factor drawn from 1 ± this")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0, description="shift in turns, ± this; costs more than all else together"
+    )
+
+
+class DataSettings(Settings):
+    """Which folder, how it is read, and what is done to an image before the network."""
+
+    path: str = Field("", description="the data folder")
+    layout: Literal["auto", "sat_mask", "images_masks", "camvid"] = Field(
+        "auto", description="how the folder is laid out"
+    )
+    classes: str = Field("auto", description="class preset or YAML file; auto: as the layout says")
+    ignore_index: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        None, description="annotation id without a label; null: as the class set says"
+    )
+    binarise: bool = Field(
+        False, description="cut the channels of a colour mask at 128 first (masks stored lossily)"
+    )
+    train_split: str = Field("train", description="split to train on")
+    val_split: str = Field("val", description="split to validate on")
+    holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="share held out for validation where the set has no splits"
+    )
+    size: Size | None = Field(None, description="stretch every image to H x W; null: own size")
+    crop: Size | None = Field(
+        None, description="training crop H x W; null: the smaller of the image and 512"
+    )
+    audit: bool = Field(True, description="read every image and annotation before training")
+    augment: AugmentSettings = AugmentSettings()
+
+
+class ModelSettings(Settings):
+    """Which network."""
+
+    name: str = Field("deeplabv3plus_resnet50", description="see `dlcv models`")
+    weights: str = Field("none", description="none, imagenet, or a state dict's file")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="builder options, e.g. {output_stride: 8}"
+    )
+
+
+class LossSettings(Settings):
+    """What is minimised."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+
+
+class OptimSettings(Settings):
+    """How it is minimised."""
+
+    name: Literal["sgd", "adamw"] = "adamw"
+    lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak rate of the heads")
+    backbone_lr_scale: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="rate of the backbone / rate of the heads; null: 0.1 with weights, else 1"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        1e-2, description="not applied to biases and norms"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="largest gradient norm; null: no clipping"
+    )
+    accumulate: Annotated[int, Field(ge=1)] = Field(
+        1, description="parts that a global batch is computed in"
+    )
+
+
+class ScheduleSettings(Settings):
+    """How the rate changes with the step."""
+
+    name: Literal["poly", "step", "cosine", "constant"] = "poly"
+    power: Annotated[float, Field(gt=0)] = Field(0.9, description="of poly")
+    every: Annotated[int, Field(ge=1)] = Field(1000, description="of step: steps between cuts")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.9, description="of step: factor of a cut")
+    min_lr: Annotated[float, Field(ge=0)] = Field(0.0, description="of cosine: the last rate")
+    warmup: Annotated[int, Field(ge=0)] = Field(0, description="steps of linear warm-up before it")
+
+
+class TrainSettings(Settings):
+    """How long, how fast, and what is kept."""
+
+    epochs: Annotated[int, Field(ge=1)] | None = Field(None, description="length in epochs")
+    steps: Annotated[int, Field(ge=1)] | None = Field(None, description="length in steps")
+    batch_size: Annotated[int, Field(ge=1)] = Field(8, description="global, over all ranks")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    devices: Annotated[int, Field(ge=1)] = Field(1, description="ranks on this machine")
+    workers: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="loader processes per rank; null: by the cores"
+    )
+    log_every: Annotated[int, Field(ge=1)] = Field(10, description="steps between log lines")
+    val_every: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="steps between validations; null: once an epoch"
+    )
+    val_batch_size: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="null: the training batch of one rank"
+    )
+    save_every: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="steps between checkpoints; null: at each validation"
+    )
+    keep: Annotated[int, Field(ge=0)] = Field(0, description="numbered checkpoints kept")
+    max_time: Duration | None = Field(None, description="stop in good order after this long")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainSettings:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps are both given; give one")
+        return self
+
+
+class SnapshotSettings(Settings):
+    """Images whose predicted masks are kept during training."""
+
+    images: tuple[str, ...] = Field((), description="files, or names in the validation split")
+    epochs: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None, description="after which epochs; null: early, middle and final"
+    )
+
+
+class TrainSegSettings(Settings):
+    """Everything that decides a run of `dlcv train seg`."""
+
+    task: Literal["seg"] = "seg"
+    recipe: str | None = Field(None, description="the recipe that these settings started from")
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    optim: OptimSettings = OptimSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    train: TrainSettings = TrainSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
+
+
+DEFAULT_EPOCHS = 50
+
+# What may differ when a run is resumed: it changes neither the numbers nor their order. The data
+# path may differ where the data's fingerprint is the same; the engine checks that.
+RESUMABLE_CHANGES = frozenset(
+    {
+        "train.devices",
+        "train.workers",
+        "train.log_every",
+        "train.max_time",
+        "train.val_batch_size",
+        "data.path",
+        "data.audit",
+    }
+)
+# Only with --extend.
+EXTENDABLE_CHANGES = frozenset({"train.epochs", "train.steps"})
