@@ -1,0 +1,138 @@
+"""Random changes to a training image and its mask, drawn from a generator that is handed in.
+
+Every draw comes from one `numpy` generator made of (seed, epoch, sample), so that the number of
+loader workers, and where a run was interrupted, change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from dlcvcli.config.schema import AugmentSettings
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the source image, in pixels; it may reach beyond the image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def draw_window(
+    rng: Rng, image: tuple[int, int], crop: tuple[int, int], scale: tuple[float, float]
+) -> Window:
+    """Draw the part of an image that, at a random scale, fills the crop.
+
+    Cropping before resizing gives the same view as scaling the whole image first, at the cost of
+    the crop alone. Where the window is larger than the image, the image lies at a random place
+    inside it.
+    """
+    factor = float(np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))))
+    height, width = (max(1, round(side / factor)) for side in crop)
+    top, left = (
+        int(rng.integers(min(0, have - want), max(0, have - want) + 1))
+        for have, want in zip(image, (height, width), strict=True)
+    )
+    return Window(top, left, height, width)
+
+
+def cut_window(image: Tensor, window: Window, fill: Tensor | int) -> Tensor:
+    """Cut a window out of [C, H, W], filling what lies beyond the image.
+
+    Args:
+        image: uint8 [C, H, W].
+        window: the rectangle.
+        fill: one value, or one per channel.
+    """
+    height, width = image.shape[-2:]
+    top, left = max(0, window.top), max(0, window.left)
+    bottom = min(height, window.top + window.height)
+    right = min(width, window.left + window.width)
+    part = image[:, top:bottom, left:right]
+    margins = (
+        left - window.left,
+        window.left + window.width - right,
+        top - window.top,
+        window.top + window.height - bottom,
+    )
+    if not any(margins):
+        return part
+    if isinstance(fill, int):
+        return pad(part, margins, value=fill)
+    canvas = fill.view(-1, 1, 1).expand(-1, window.height, window.width).clone()
+    canvas[:, margins[2] : margins[2] + part.shape[1], margins[0] : margins[0] + part.shape[2]] = (
+        part
+    )
+    return canvas
+
+
+class SegmentationAugment:
+    """Random scale, crop, flip and colour jitter of an image and its mask.
+
+    Args:
+        settings: which changes, how strong.
+        crop: (height, width) of what comes out.
+        fill: RGB of what lies beyond the image, 0 to 255; the mean colour, which is 0 once
+            normalised.
+        ignore_index: id of the mask there.
+    """
+
+    def __init__(
+        self,
+        settings: AugmentSettings,
+        crop: tuple[int, int],
+        fill: tuple[int, int, int],
+        ignore_index: int,
+    ) -> None:
+        self.settings = settings
+        self.crop = crop
+        self.fill = torch.tensor(fill, dtype=torch.uint8)
+        self.ignore_index = ignore_index
+
+    def __call__(self, rng: Rng, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a changed copy.
+
+        Args:
+            rng: where every draw comes from.
+            image: uint8 [3, H, W].
+            mask: uint8 [H, W].
+
+        Returns:
+            uint8 [3, h, w] and uint8 [h, w], h and w of the crop.
+        """
+        height, width = image.shape[-2:]
+        window = draw_window(rng, (height, width), self.crop, self.settings.scale)
+        image = cut_window(image, window, self.fill)
+        mask = cut_window(mask[None], window, self.ignore_index)
+        if image.shape[-2:] != self.crop:
+            image = F.resize(image, list(self.crop), antialias=True)
+            mask = F.resize(mask, list(self.crop), interpolation=InterpolationMode.NEAREST_EXACT)
+        if rng.random() < self.settings.flip:
+            image, mask = image.flip(-1), mask.flip(-1)
+        return self._jitter(rng, image), mask[0]
+
+    def _jitter(self, rng: Rng, image: Tensor) -> Tensor:
+        s = self.settings
+        # Always four draws, so that switching one change off leaves the others as they were.
+        light, contrast, saturation, hue = rng.uniform(-1, 1, size=4)
+        if s.brightness:
+            image = F.adjust_brightness(image, 1 + s.brightness * light)
+        if s.contrast:
+            image = F.adjust_contrast(image, 1 + s.contrast * contrast)
+        if s.saturation:
+            image = F.adjust_saturation(image, 1 + s.saturation * saturation)
+        if s.hue:
+            image = F.adjust_hue(image, s.hue * hue)
+        return image

@@ -1,0 +1,233 @@
+"""What does this folder hold? Recognising the layouts of segmentation sets.
+
+Each layout gives pairs of an image and its annotation per split. A set without splits has the one
+split `all`. `validation` and `valid` are other names of the split `val`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dlcvcli.data.reading import is_image
+from dlcvcli.errors import DataError, UsageError, nearest
+
+LayoutName = Literal["sat_mask", "images_masks", "camvid"]
+
+ALL = "all"
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image file and its annotation file; `name` is what users call it."""
+
+    name: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder was recognised as.
+
+    Attributes:
+        name: the layout.
+        root: the folder that holds it; the given one, or the one folder inside it.
+        splits: split name -> pairs in the order of their names.
+        preset: the class set that the layout implies, if any.
+    """
+
+    name: LayoutName
+    root: Path
+    splits: dict[str, tuple[Pair, ...]]
+    preset: str | None
+
+    def describe(self) -> str:
+        """Return one line for people: the layout and the size of each split."""
+        sizes = ", ".join(f"{split} {len(pairs)}" for split, pairs in self.splits.items())
+        return f"layout {self.name}: {sizes}"
+
+
+def canonical_split(name: str) -> str:
+    """Return the name under which a split is kept: `validation` -> `val`."""
+    return _SPLIT_NAMES.get(name.lower(), name)
+
+
+def find_layout(root: Path, layout: str = "auto") -> Layout:
+    """Recognise a segmentation set, looking through one wrapping folder.
+
+    Args:
+        root: the folder.
+        layout: a layout's name, or `auto`.
+
+    Raises:
+        DataError: the folder is missing, empty or holds no known layout, or an image lacks its
+            annotation or the reverse.
+    """
+    if not root.exists():
+        raise DataError(f"data folder {root} does not exist")
+    if not root.is_dir():
+        raise DataError(f"{root} is a file; a data folder is needed")
+    finders = _FINDERS if layout == "auto" else {layout: _FINDERS[layout]}
+    for folder in (root, *_wrapped(root)):
+        for find in finders.values():
+            found = find(folder)
+            if found is not None:
+                return found
+    raise DataError(_not_recognised(root, layout), _EXPECTED)
+
+
+def pairs_of(layout: Layout, split: str) -> tuple[Pair, ...]:
+    """Return the pairs of a split; a set without splits gives all of them.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    wanted = canonical_split(split)
+    if wanted in layout.splits:
+        return layout.splits[wanted]
+    if set(layout.splits) == {ALL}:
+        return layout.splits[ALL]
+    raise DataError(f"{layout.root} has no split '{split}'", nearest(wanted, layout.splits))
+
+
+def find_image(pairs: tuple[Pair, ...], name: str) -> Pair:
+    """Return the pair that a short name stands for: `0013` for `0013_sat.jpg`.
+
+    Raises:
+        UsageError: no pair has this name.
+    """
+    for pair in pairs:
+        if name in {pair.name, pair.image.name, pair.image.stem}:
+            return pair
+    raise UsageError(
+        f"no image '{name}' in the validation split, and no file of that name",
+        nearest(name, (pair.name for pair in pairs)) if len(pairs) <= 500 else "",
+    )
+
+
+_EXPECTED = (
+    "expected NNNN_sat.jpg + NNNN_mask.png, images/ + masks/, or train/ + trainannot/ "
+    "(each with or without split folders)"
+)
+
+
+def _wrapped(root: Path) -> list[Path]:
+    folders = [p for p in _folders(root) if p.name != "__MACOSX"]
+    return folders if len(folders) == 1 else []
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _not_recognised(root: Path, layout: str) -> str:
+    items = sorted(p.name for p in root.iterdir() if not p.name.startswith("."))
+    if not items:
+        return f"data folder {root} is empty"
+    shown = ", ".join(items[:6]) + (", ..." if len(items) > 6 else "")
+    kind = "no layout that dlcv knows" if layout == "auto" else f"no layout '{layout}'"
+    return f"{root} holds {kind}; found {shown}"
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and is_image(p))
+
+
+def _stem(path: Path, suffix: str) -> str:
+    return path.stem.removesuffix(suffix)
+
+
+def _match(
+    images: list[Path], masks: list[Path], image_suffix: str = "", mask_suffix: str = ""
+) -> tuple[Pair, ...]:
+    """Pair files by name, and refuse what is left over."""
+    first: dict[str, Path] = {}
+    for path in images:
+        name = _stem(path, image_suffix)
+        if name in first:
+            raise DataError(f"two images are named {name}: {first[name]} and {path.name}")
+        first[name] = path
+    second = {_stem(path, mask_suffix): path for path in masks}
+    lone_images = [first[name] for name in first if name not in second]
+    lone_masks = [second[name] for name in second if name not in first]
+    for lone, kind, other in ((lone_images, "image", "mask"), (lone_masks, "mask", "image")):
+        if lone:
+            more = f" (and {len(lone) - 1} more)" if len(lone) > 1 else ""
+            raise DataError(
+                f"{kind} {lone[0]} has no {other}{more}",
+                f"add the {other}, or take the {kind} out of the set",
+            )
+    return tuple(Pair(name, first[name], second[name]) for name in sorted(first))
+
+
+def _splits(root: Path, pair: Callable[[Path], tuple[Pair, ...]]) -> dict[str, tuple[Pair, ...]]:
+    """Collect the split folders below `root` in which `pair` finds something."""
+    found: dict[str, tuple[Pair, ...]] = {}
+    for folder in _folders(root):
+        pairs = pair(folder) if folder.name.lower() in _SPLIT_NAMES else ()
+        if pairs:
+            found[canonical_split(folder.name)] = pairs
+    return found
+
+
+def _sat_pairs(folder: Path) -> tuple[Pair, ...]:
+    files = _images(folder)
+    images = [p for p in files if p.stem.endswith("_sat")]
+    masks = [p for p in files if p.stem.endswith("_mask")]
+    # A split of images alone is a test split without annotations, not a broken one.
+    return _match(images, masks, "_sat", "_mask") if masks else ()
+
+
+def _find_sat_mask(root: Path) -> Layout | None:
+    splits = _splits(root, _sat_pairs)
+    if not splits:
+        pairs = _sat_pairs(root)
+        splits = {ALL: pairs} if pairs else {}
+    return Layout("sat_mask", root, splits, "landcover7") if splits else None
+
+
+def _folder_pairs(images: Path, masks: Path) -> tuple[Pair, ...]:
+    if not (images.is_dir() and masks.is_dir()):
+        return ()
+    return _match(_images(images), _images(masks))
+
+
+def _find_images_masks(root: Path) -> Layout | None:
+    splits = _splits(root, lambda folder: _folder_pairs(folder / "images", folder / "masks"))
+    if not splits and (root / "images").is_dir():
+        splits = _splits(
+            root / "images", lambda folder: _folder_pairs(folder, root / "masks" / folder.name)
+        )
+    if not splits:
+        pairs = _folder_pairs(root / "images", root / "masks")
+        splits = {ALL: pairs} if pairs else {}
+    return Layout("images_masks", root, splits, None) if splits else None
+
+
+def _find_camvid(root: Path) -> Layout | None:
+    splits: dict[str, tuple[Pair, ...]] = {}
+    for folder in _folders(root):
+        annotations = root / f"{folder.name}annot"
+        if annotations.is_dir():
+            pairs = _folder_pairs(folder, annotations)
+            if pairs:
+                splits[canonical_split(folder.name)] = pairs
+    return Layout("camvid", root, splits, "camvid11") if splits else None
+
+
+_FINDERS: dict[str, Callable[[Path], Layout | None]] = {
+    "camvid": _find_camvid,
+    "sat_mask": _find_sat_mask,
+    "images_masks": _find_images_masks,
+}

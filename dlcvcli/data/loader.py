@@ -1,0 +1,114 @@
+"""Training batches: read, changed and stacked by torch's DataLoader, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from dlcvcli.data.augment import SegmentationAugment
+from dlcvcli.data.sampler import BatchPlan, Draw, StepRange
+from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.errors import DataError
+
+Batch = dict[str, Tensor]
+
+
+class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
+    """Augmented samples of a segmentation set; a sample is a function of (seed, epoch, index)."""
+
+    def __init__(self, data: SegmentationSet, augment: SegmentationAugment, seed: int) -> None:
+        self.data = data
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, draw: Draw) -> dict[str, Tensor] | DataError:
+        epoch, index = draw
+        try:
+            sample = self.data.read(index)
+        except DataError as error:
+            # Raised in the main process: a worker would bury it in a traceback.
+            return error
+        image = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1)
+        mask = torch.from_numpy(np.array(sample.mask))
+        if mask.shape != image.shape[-2:]:
+            mask = F.resize(
+                mask[None], list(image.shape[-2:]), interpolation=InterpolationMode.NEAREST_EXACT
+            )[0]
+        rng = np.random.default_rng((self.seed, epoch, index))
+        image, mask = self.augment(rng, image, mask)
+        return {"images": image.permute(1, 2, 0).contiguous(), "masks": mask.contiguous()}
+
+
+def _stack(samples: Sequence[dict[str, Tensor] | DataError]) -> Batch | DataError:
+    batch: dict[str, list[Tensor]] = {}
+    for sample in samples:
+        if isinstance(sample, DataError):
+            return sample
+        for key, value in sample.items():
+            batch.setdefault(key, []).append(value)
+    return {key: torch.stack(values) for key, values in batch.items()}
+
+
+class TrainingBatches:
+    """The batches of every step, from any step on.
+
+    Args:
+        dataset: maps a `Draw` to a dict of tensors.
+        plan: which draws make up a step.
+        workers: loader processes; 0 reads in the main process.
+        pin_memory: page-locked batches, for a GPU.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        plan: BatchPlan,
+        *,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.plan = plan
+        self.workers = workers
+        self.pin_memory = pin_memory
+
+    def steps(
+        self,
+        start: int,
+        stop: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int | None = None,
+    ) -> Iterator[Batch]:
+        """Yield a rank's batch of each step from `start` to `stop`.
+
+        One loader serves the whole range, so that workers do not restart at each epoch.
+
+        Raises:
+            DataError: a sample cannot be read.
+        """
+        loader: DataLoader[Any] = DataLoader(
+            self.dataset,
+            batch_sampler=StepRange(self.plan, start, stop, rank, world_size),  # type: ignore[arg-type]
+            num_workers=self.workers if workers is None else workers,
+            collate_fn=_stack,
+            pin_memory=self.pin_memory,
+            # The loader draws a base seed from the global generator otherwise, which would make
+            # the numbers of a run depend on how often it was resumed.
+            generator=torch.Generator(),
+        )
+        for batch in loader:
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch

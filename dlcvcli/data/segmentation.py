@@ -1,0 +1,179 @@
+"""A segmentation set: images with their annotations, read one by one as uint8 arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dlcvcli.data.layouts import ALL, Layout, Pair, canonical_split, find_layout, pairs_of
+from dlcvcli.data.masks import decode_mask
+from dlcvcli.data.reading import Pixels, decode_rgb, read_bytes, stretch
+from dlcvcli.errors import ConfigError, DataError, UsageError
+from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One annotated image.
+
+    Attributes:
+        name: what users call it.
+        image: uint8 [H, W, 3], RGB, stretched to the set's size where it has one.
+        mask: uint8 [h, w], class ids at the annotation's own size.
+        digest: SHA-256 over the bytes of both files.
+    """
+
+    name: str
+    image: Pixels
+    mask: Mask
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class SegmentationSet:
+    """One split of a segmentation set.
+
+    Attributes:
+        pairs: the files.
+        classes: what the ids mean.
+        split: the split's name.
+        root: the folder it was found in.
+        size: stretch every image to (height, width); None leaves its own size.
+        binarise: see `masks.decode_mask`.
+    """
+
+    pairs: tuple[Pair, ...]
+    classes: ClassSet
+    split: str
+    root: Path
+    size: tuple[int, int] | None = None
+    binarise: bool = False
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def read(self, index: int) -> Sample:
+        """Read and decode one pair.
+
+        Raises:
+            DataError: a file cannot be read or decoded, the annotation holds a value off the
+                table, or the two differ in size.
+        """
+        pair = self.pairs[index]
+        image_bytes, mask_bytes = read_bytes(pair.image), read_bytes(pair.mask)
+        image = decode_rgb(image_bytes, pair.image)
+        mask = decode_mask(mask_bytes, pair.mask, self.classes, binarise=self.binarise)
+        if image.shape[:2] != mask.shape:
+            raise DataError(
+                f"{pair.image} is {_shape(image)} and its mask {pair.mask.name} is {_shape(mask)}",
+                "an image and its annotation must have the same size",
+            )
+        if self.size is not None:
+            image = stretch(image, self.size)
+        return Sample(pair.name, image, mask, _digest(image_bytes, mask_bytes))
+
+    def digest(self, index: int) -> bytes:
+        """Return the digest of one pair without decoding it."""
+        pair = self.pairs[index]
+        return _digest(read_bytes(pair.image), read_bytes(pair.mask))
+
+
+def _digest(image_bytes: bytes, mask_bytes: bytes) -> bytes:
+    return hashlib.sha256(
+        hashlib.sha256(image_bytes).digest() + hashlib.sha256(mask_bytes).digest()
+    ).digest()
+
+
+def _shape(pixels: Pixels) -> str:
+    return f"{pixels.shape[1]} x {pixels.shape[0]} (width x height)"
+
+
+def fingerprint(digests: Iterable[tuple[str, bytes]]) -> str:
+    """Return one SHA-256 for a set, from its samples' names and digests, in any order."""
+    total = hashlib.sha256()
+    for name, digest in sorted(digests):
+        total.update(name.encode() + b"\0" + digest)
+    return total.hexdigest()
+
+
+def class_set_for(layout: Layout, classes: str, ignore_index: int | None) -> ClassSet:
+    """Return the class set to read a layout with.
+
+    Args:
+        layout: the recognised layout, which may imply a preset.
+        classes: preset or file; `auto` takes what the layout implies.
+        ignore_index: replaces the class set's own, where given.
+
+    Raises:
+        UsageError: the layout implies no classes and none were named.
+    """
+    if classes == "auto":
+        if layout.preset is None:
+            raise UsageError(
+                f"layout {layout.name} does not say which classes its masks hold",
+                f"name them with --classes PRESET|FILE (presets: {', '.join(sorted(PRESETS))})",
+            )
+        classes = layout.preset
+    found = load_class_set(classes)
+    if ignore_index is not None:
+        if ignore_index < len(found):
+            raise ConfigError(
+                f"data.ignore_index {ignore_index} is the id of class '{found.names[ignore_index]}'"
+            )
+        found = replace(found, ignore_index=ignore_index)
+    return found
+
+
+def open_split(
+    folder: Path,
+    split: str,
+    *,
+    layout: str = "auto",
+    classes: ClassSet | str = "auto",
+    ignore_index: int | None = None,
+    size: tuple[int, int] | None = None,
+    binarise: bool = False,
+) -> SegmentationSet:
+    """Open one split of a folder; a set without splits gives all of it.
+
+    Raises:
+        DataError: the folder or the split does not exist, or files do not pair up.
+        UsageError: the classes are not known.
+    """
+    found = find_layout(folder, layout)
+    if not isinstance(classes, ClassSet):
+        classes = class_set_for(found, classes, ignore_index)
+    pairs = pairs_of(found, split)
+    name = canonical_split(split) if canonical_split(split) in found.splits else ALL
+    return SegmentationSet(pairs, classes, name, found.root, size, binarise)
+
+
+def training_splits(
+    found: Layout, train: str, val: str, *, holdout: float, seed: int
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Return the pairs to train and to validate on.
+
+    A set without splits holds out a seeded share, the same at every call.
+
+    Raises:
+        DataError: a split does not exist, or there is too little to hold any out.
+    """
+    if set(found.splits) != {ALL}:
+        return pairs_of(found, train), pairs_of(found, val)
+    pairs = found.splits[ALL]
+    count = round(len(pairs) * holdout)
+    if not 1 <= count < len(pairs):
+        raise DataError(
+            f"{found.root} has {len(pairs)} images and no splits; "
+            f"holding out {holdout:.0%} leaves one side empty",
+            "add images, or choose another share with --set data.holdout=X",
+        )
+    held = set(np.random.default_rng(seed).permutation(len(pairs))[:count].tolist())
+    return (
+        tuple(pair for index, pair in enumerate(pairs) if index not in held),
+        tuple(pair for index, pair in enumerate(pairs) if index in held),
+    )
