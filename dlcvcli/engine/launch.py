@@ -1,0 +1,163 @@
+"""Devices, ranks and precision, through Lightning Fabric; the only file that knows it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor, nn
+
+from dlcvcli.engine.precision import Asked, Precision, choose_precision
+from dlcvcli.errors import DeviceError, UsageError
+from dlcvcli.tasks.base import Batch, Outcome, Task
+
+T = TypeVar("T")
+
+_FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+class Launcher:
+    """One rank of a run: its device, its place among the ranks, and what they do together."""
+
+    def __init__(self, fabric: Fabric, precision: Precision) -> None:
+        self._fabric = fabric
+        self.precision = precision
+        self.rank = fabric.global_rank
+        self.world_size = fabric.world_size
+        self.device = fabric.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this rank speaks and writes for all."""
+        return self.rank == 0
+
+    @property
+    def device_name(self) -> str:
+        """Name of the device for people."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return self.device.type.upper()
+
+    def setup(
+        self, task: Task, optimizer: torch.optim.Optimizer
+    ) -> tuple[Callable[[Batch, Tensor], Outcome], Any]:
+        """Move a task to the device and wrap it and its optimiser for precision and ranks.
+
+        Network weights are laid out channels-last, in which convolutions train faster.
+        """
+        task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        wrapped, stepper = self._fabric.setup(task, optimizer)
+        return wrapped, stepper
+
+    def move(self, batch: Batch) -> Batch:
+        """Return a batch on the device, copied while the host goes on where memory is pinned."""
+        return {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute gradients, scaled where the precision needs it."""
+        self._fabric.backward(loss)
+
+    def clip(self, wrapped: Any, stepper: Any, norm: float) -> None:
+        """Scale the gradients down to a norm."""
+        self._fabric.clip_gradients(wrapped, stepper, max_norm=norm, error_if_nonfinite=False)
+
+    def no_sync(self, wrapped: Any, enabled: bool) -> AbstractContextManager[None]:
+        """Hold back the exchange of gradients while a batch is accumulated."""
+        return self._fabric.no_backward_sync(wrapped, enabled=enabled)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return a context in which forward calls run in the training precision."""
+        return self._fabric.autocast()
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Add a tensor over the ranks."""
+        if self.world_size == 1:
+            return value
+        return torch.as_tensor(self._fabric.all_reduce(value, reduce_op="sum"))
+
+    def largest(self, value: Tensor) -> Tensor:
+        """Return the elementwise maximum over the ranks."""
+        if self.world_size == 1:
+            return value
+        return torch.as_tensor(self._fabric.all_reduce(value, reduce_op="max"))
+
+    def tell(self, value: T) -> T:
+        """Return rank 0's value on every rank."""
+        return value if self.world_size == 1 else self._fabric.broadcast(value)
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self._fabric.barrier()
+
+    @property
+    def scaler_state(self) -> dict[str, Any]:
+        """State of the fp16 scaler; empty in other precisions."""
+        return dict(self._fabric.strategy.precision.state_dict())
+
+    @scaler_state.setter
+    def scaler_state(self, state: dict[str, Any]) -> None:
+        if state:
+            self._fabric.strategy.precision.load_state_dict(state)
+
+
+def _torchrun_shape() -> tuple[int, int] | None:
+    """Return (ranks on this machine, machines) under torchrun, None elsewhere."""
+    if not {"LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK", "LOCAL_RANK"} <= os.environ.keys():
+        return None
+    local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    return local, world // local
+
+
+def launch(*, devices: int = 1, precision: Asked = "auto") -> Launcher:
+    """Start this rank, and the others of this machine where there are several.
+
+    Under torchrun the ranks exist already, and `devices` must agree with them or be 1.
+
+    Raises:
+        DeviceError: more GPUs are asked for than there are, or the ranks did not find each other.
+        UsageError: `devices` contradicts torchrun.
+    """
+    # Fabric's own notices ("Using default ...") are not the user's business.
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    nodes = 1
+    shape = _torchrun_shape()
+    if shape is not None:
+        if devices not in {1, shape[0]}:
+            raise UsageError(
+                f"--devices {devices} under torchrun with {shape[0]} ranks on this machine",
+                "leave --devices out: torchrun says how many",
+            )
+        devices, nodes = shape
+    if accelerator == "cuda" and devices > torch.cuda.device_count():
+        raise DeviceError(
+            f"--devices {devices}, and this machine has {torch.cuda.device_count()} GPU(s)"
+        )
+    chosen = choose_precision(precision, accelerator)
+    ranks = devices * nodes
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=DDPStrategy() if ranks > 1 or shape is not None else "auto",
+        precision=_FABRIC_PRECISION[chosen.name],  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    if fabric.world_size != ranks:
+        # Fabric would otherwise make several runs of one rank without a word.
+        raise DeviceError(f"{ranks} ranks were asked for and {fabric.world_size} found each other")
+    return Launcher(fabric, chosen)
+
+
+def unwrap(wrapped: Any) -> nn.Module:
+    """Return the module inside Fabric's wrapper."""
+    module = getattr(wrapped, "module", wrapped)
+    return module if isinstance(module, nn.Module) else wrapped

@@ -1,0 +1,65 @@
+"""Optimisers, and the rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from dlcvcli.config.schema import OptimSettings, ScheduleSettings
+from dlcvcli.tasks.base import ParameterGroup
+
+
+def build_optimizer(groups: list[ParameterGroup], settings: OptimSettings) -> torch.optim.Optimizer:
+    """Return SGD with momentum or AdamW over a task's parameter groups.
+
+    Each group keeps its `lr_scale`, which `set_rate` reads.
+    """
+    arguments = [
+        {
+            "params": group.parameters,
+            "name": group.name,
+            "lr_scale": group.lr_scale,
+            "lr": settings.lr * group.lr_scale,
+            "weight_decay": settings.weight_decay if group.decay else 0.0,
+        }
+        for group in groups
+    ]
+    # One fused kernel for all tensors: measurably cheaper than a loop, on CPU and GPU alike.
+    if settings.name == "adamw":
+        return torch.optim.AdamW(arguments, lr=settings.lr, fused=True)
+    return torch.optim.SGD(arguments, lr=settings.lr, momentum=settings.momentum, fused=True)
+
+
+def rate_factor(step: int, total: int, schedule: ScheduleSettings, lr: float) -> float:
+    """Return the rate of a step / the peak rate.
+
+    Args:
+        step: 0 is the first.
+        total: steps of the whole run.
+        schedule: `poly` (1 - t)^power (Liu et al. 2015, ParseNet, section 3.3; DeepLab), `step`
+            gamma^(floor(step / every)), `cosine` to `min_lr` (Loshchilov & Hutter 2017, eq. 5,
+            without restarts) or `constant`; each after `warmup` linear steps.
+        lr: the peak rate, against which `min_lr` is read.
+    """
+    if step < schedule.warmup:
+        return (step + 1) / schedule.warmup
+    step -= schedule.warmup
+    length = max(1, total - schedule.warmup)
+    progress = min(1.0, step / length)
+    match schedule.name:
+        case "poly":
+            return float((1 - progress) ** schedule.power)
+        case "step":
+            return float(schedule.gamma ** (step // schedule.every))
+        case "cosine":
+            floor = schedule.min_lr / lr
+            return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
+        case "constant":
+            return 1.0
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the rate of every group to `lr` times the group's scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
