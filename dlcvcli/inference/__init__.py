@@ -1,0 +1,1 @@
+"""Inference: a trained model behind one face, evaluation and prediction with it."""

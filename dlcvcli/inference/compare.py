@@ -1,0 +1,120 @@
+"""PyTorch and ONNX Runtime on the same set, each in a process of its own.
+
+Thread pools that idle in one process slow the other runtime down by up to a factor of two, so the
+two never share one. The child processes write their masks, which are compared pixel by pixel.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from dlcvcli.data.reading import read_ahead
+from dlcvcli.errors import DlcvError
+from dlcvcli.runs import ModelRef, sha256_of
+from dlcvcli.runtime.metadata import ModelCard
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What both backends are asked for; `flags` are passed on to `dlcv eval` as they are."""
+
+    data: Path
+    flags: tuple[str, ...]
+
+
+def checkpoint_of(onnx: ModelRef, card: ModelCard) -> Path | None:
+    """Return the checkpoint that an ONNX file was exported from, if its run still has it."""
+    if onnx.run is None or not onnx.run.checkpoints.is_dir():
+        return None
+    for path in sorted(onnx.run.checkpoints.glob("*.ckpt")):
+        if sha256_of(path) == card.checkpoint_sha256:
+            return path
+    return None
+
+
+def run_dlcv(arguments: list[str]) -> None:
+    """Run `dlcv` in a process of its own; its progress and errors go to this one's stderr.
+
+    Raises:
+        DlcvError: it failed; carries its exit status.
+    """
+    command = [sys.executable, "-m", "dlcvcli", *arguments]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        error = DlcvError(f"dlcv {' '.join(arguments[:2])} failed (see above)")
+        error.status = done.returncode if done.returncode > 0 else 128 - done.returncode
+        raise error
+
+
+def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any]:
+    """Evaluate a checkpoint and its ONNX file one after the other.
+
+    Returns:
+        The evaluation of the ONNX file, with `compare` added: every scalar of PyTorch's metrics
+        and its speed under `torch`, `argmax_agreement` over all pixels, and `speedup`, the
+        end-to-end images/s of ONNX Runtime over those of PyTorch, eager, float32, NCHW.
+
+    Raises:
+        DlcvError: one of the two failed.
+    """
+    with TemporaryDirectory(prefix="dlcv-compare-") as folder:
+        results, masks = {}, {}
+        for backend, model in (("torch", checkpoint), ("onnx", onnx)):
+            report, masks[backend] = Path(folder) / f"{backend}.json", Path(folder) / backend
+            run_dlcv(
+                [
+                    *("eval", str(model), "--data", str(request.data), *request.flags),
+                    *("--json", str(report), "--masks", str(masks[backend])),
+                ]
+            )
+            results[backend] = json.loads(report.read_text(encoding="utf-8"))
+        agreement = mask_agreement(masks["torch"], masks["onnx"])
+    reference = results["torch"]
+    scalars = {k: v for k, v in reference["metrics"].items() if not isinstance(v, dict)}
+    speed = reference["speed"]["images_per_s"]
+    return {
+        **results["onnx"],
+        "compare": {
+            "torch": {
+                **scalars,
+                "iou_per_class": reference["metrics"]["iou_per_class"],
+                "provider": reference["provider"],
+                "images_per_s": speed,
+                "speed": reference["speed"],
+            },
+            "argmax_agreement": agreement,
+            "speedup": results["onnx"]["speed"]["images_per_s"] / speed,
+        },
+    }
+
+
+def mask_agreement(first: Path, second: Path) -> float:
+    """Return the share of pixels with the same class, over all masks of two folders.
+
+    Raises:
+        ValueError: the folders do not hold the same masks; a bug of the caller.
+    """
+    from PIL import Image
+
+    names = sorted(path.name for path in first.iterdir())
+    if names != sorted(path.name for path in second.iterdir()):
+        raise ValueError(f"{first} and {second} hold different masks")
+
+    def count(name: str) -> tuple[int, int]:
+        with Image.open(first / name) as one, Image.open(second / name) as two:
+            same = np.asarray(one) == np.asarray(two)
+        return int(same.sum()), same.size
+
+    agreed = total = 0
+    for same, pixels in read_ahead(count, names, threads=2, ahead=16):
+        agreed += same
+        total += pixels
+    return agreed / total

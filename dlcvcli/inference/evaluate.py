@@ -1,0 +1,175 @@
+"""Scoring a segmenter on an annotated set: one loop for PyTorch and ONNX Runtime."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcvcli.data.batches import Batch, batch_indices, batches
+from dlcvcli.data.masks import write_mask
+from dlcvcli.data.reading import Pixels
+from dlcvcli.data.segmentation import SegmentationSet, fingerprint
+from dlcvcli.errors import DataError
+from dlcvcli.inference.predictor import Predictor, StageClock
+from dlcvcli.metrics import Convention, Counts, SegmentationScore
+from dlcvcli.palette import ClassSet, Mask
+
+Progress = Callable[[int, int], None]
+Forward = Callable[[Pixels, tuple[int, int]], Mask]
+
+# A set of one size has two: a full batch and the last one.
+_WARM_SHAPES = 2
+
+STAGES = ("read", "copy", "run", "score")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, as the parts of its JSON."""
+
+    counts: Counts
+    metrics: dict[str, Any]
+    data: dict[str, Any]
+    speed: dict[str, Any]
+
+
+def score(
+    forward: Forward,
+    data: SegmentationSet,
+    batch_size: int,
+    *,
+    threads: int = 1,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Counts:
+    """Return the confusion matrix of a rank's share of a set, without clocks or files.
+
+    This is validation during training; `evaluate` is the same walk with its times taken.
+    """
+    total = SegmentationScore(data.classes)
+    for batch in batches(data, batch_size, threads=threads, rank=rank, world_size=world_size):
+        total.update(batch.masks, forward(batch.images, _size_of(batch.masks)))
+    return total.counts
+
+
+def evaluate(
+    predictor: Predictor,
+    data: SegmentationSet,
+    *,
+    batch_size: int,
+    conventions: list[Convention],
+    threads: int = 1,
+    progress: Progress | None = None,
+    masks_to: Path | None = None,
+) -> Evaluation:
+    """Score a predictor on a split.
+
+    Memory does not grow with the number of images: batches are read ahead a few at a time, and
+    masks become counts at once.
+
+    Args:
+        predictor: the model.
+        data: the split.
+        batch_size: images per forward call.
+        conventions: metric conventions, the first being the main one.
+        threads: that read ahead.
+        progress: called with (images done, images in all).
+        masks_to: write every predicted mask there as a palette PNG; outside the times.
+
+    Raises:
+        DataError: the set is empty, or a sample cannot be read.
+    """
+    if not len(data):
+        raise DataError(f"split '{data.split}' of {data.root} holds no images")
+    _warm_up(predictor, data, batch_size)
+    clock = StageClock()
+    total = SegmentationScore(data.classes)
+    digests: list[tuple[str, bytes]] = []
+    aside = 0.0
+    began = time.perf_counter()
+    source = batches(data, batch_size, threads=threads)
+    while True:
+        with clock.stage("read"):
+            batch = next(source, None)
+        if batch is None:
+            break
+        masks = predictor(batch.images, _size_of(batch.masks), clock)
+        with clock.stage("score"):
+            total.update(batch.masks, masks)
+        digests += zip(batch.names, batch.digests, strict=True)
+        paused = time.perf_counter()
+        if masks_to is not None:
+            _keep_masks(masks_to, batch, masks, data.classes)
+        if progress is not None:
+            progress(len(digests), len(data))
+        aside += time.perf_counter() - paused
+    wall = time.perf_counter() - began - aside
+    return Evaluation(
+        counts=total.counts,
+        metrics=total.compute_all(conventions),
+        data={
+            "path": str(data.root),
+            "split": data.split,
+            "images": len(data),
+            "sha256": fingerprint(digests),
+        },
+        speed=_speed(clock, wall, len(data), batch_size),
+    )
+
+
+def _size_of(masks: Mask) -> tuple[int, int]:
+    return masks.shape[1], masks.shape[2]
+
+
+def _warm_up(predictor: Predictor, data: SegmentationSet, batch_size: int) -> None:
+    """Run the first shapes of a batch once, so that what a runtime does once is not timed."""
+    shapes: dict[tuple[int, tuple[int, ...]], None] = {}
+    for indices in batch_indices(data, batch_size):
+        sample = data.read(indices[0])
+        shape = (len(indices), sample.mask.shape)
+        if shape in shapes:
+            continue
+        shapes[shape] = None
+        images = np.repeat(sample.image[None], len(indices), axis=0)
+        predictor(images, (sample.mask.shape[0], sample.mask.shape[1]), StageClock())
+        if len(shapes) == _WARM_SHAPES:
+            return
+
+
+def _keep_masks(folder: Path, batch: Batch, masks: Mask, classes: ClassSet) -> None:
+    for name, mask in zip(batch.names, masks, strict=True):
+        write_mask(folder / f"{name}.png", mask, classes, compress_level=1)
+
+
+def _speed(clock: StageClock, wall: float, images: int, batch_size: int) -> dict[str, Any]:
+    laps = np.asarray(clock.laps["run"]) * 1e3
+    seconds = clock.seconds
+    return {
+        "images_per_s": images / wall,
+        "peak_memory_mb": peak_memory_mb(),
+        "latency_ms": {
+            "p50": float(np.percentile(laps, 50)),
+            "p95": float(np.percentile(laps, 95)),
+        },
+        "batch_size": batch_size,
+        "wall_s": wall,
+        "share": {stage: seconds.get(stage, 0.0) / wall for stage in STAGES},
+    }
+
+
+def peak_memory_mb() -> int:
+    """Return the largest memory that this process has held, in MiB; 0 where it is not told."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return int(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))

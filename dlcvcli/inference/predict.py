@@ -1,0 +1,135 @@
+"""Masks of new images: palette PNG and a colour overlay, at each image's own size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dlcvcli.data.masks import write_mask
+from dlcvcli.data.reading import Pixels, is_image, read_ahead, read_rgb, stretch
+from dlcvcli.errors import DataError, UsageError
+from dlcvcli.inference.predictor import Predictor, StageClock
+from dlcvcli.palette import ClassSet, Mask, encode_colours
+
+Progress = Callable[[int, int], None]
+
+OVERLAY_STRENGTH = 0.5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was written for one image, or why nothing was.
+
+    `shares` maps the classes found to their share of the pixels, largest first.
+    """
+
+    image: Path
+    mask: Path | None
+    overlay: Path | None
+    shares: dict[str, float]
+    error: DataError | None = None
+
+
+def find_images(inputs: Iterable[str], stdin: Iterable[str] = ()) -> list[Path]:
+    """Return the image files that the inputs name: files, folders, or `-` for a list on stdin.
+
+    A folder gives the images in it, not those of its sub-folders.
+
+    Raises:
+        DataError: a path does not exist, a folder holds no image, or nothing was named.
+    """
+    found: list[Path] = []
+    for text in inputs:
+        names = [line.strip() for line in stdin] if text == "-" else [text]
+        for path in (Path(name) for name in names if name):
+            if path.is_dir():
+                images = sorted(p for p in path.iterdir() if p.is_file() and is_image(p))
+                if not images:
+                    raise DataError(f"folder {path} holds no image")
+                found += images
+            elif path.is_file():
+                found.append(path)
+            else:
+                raise DataError(f"image {path} does not exist")
+    if not found:
+        raise DataError(
+            "no image was named", "give image files, a folder, or - with a list on stdin"
+        )
+    return list(dict.fromkeys(found))
+
+
+def output_names(images: list[Path]) -> dict[Path, str]:
+    """Return a name for each image's results: its stem, made longer where two would collide.
+
+    Raises:
+        UsageError: two images cannot be told apart.
+    """
+    for parts in (1, 2, 3):
+        names = {image: "_".join((*image.parts[-parts:-1], image.stem)) for image in images}
+        if len(set(names.values())) == len(images):
+            return names
+    names = {image: image.name for image in images}
+    if len(set(names.values())) == len(images):
+        return names
+    raise UsageError("two of the images have one name", "predict them into separate --out folders")
+
+
+def predict(
+    predictor: Predictor,
+    images: list[Path],
+    out: Path,
+    *,
+    overlay: bool = True,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Iterator[Prediction]:
+    """Write `NAME.png` (class ids in the class colours) and `NAME_overlay.jpg` for each image.
+
+    A file that cannot be read gives a `Prediction` with its error, and the rest goes on.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    names = output_names(images)
+    card = predictor.card
+
+    def read(path: Path) -> tuple[Path, Pixels | DataError]:
+        try:
+            return path, read_rgb(path)
+        except DataError as error:
+            return path, error
+
+    for done, (path, pixels) in enumerate(
+        read_ahead(read, images, threads=threads, ahead=2 * threads), 1
+    ):
+        if isinstance(pixels, DataError):
+            yield Prediction(path, None, None, {}, pixels)
+        else:
+            own = pixels.shape[0], pixels.shape[1]
+            sized = pixels if card.size is None else stretch(pixels, card.size)
+            mask = predictor(sized[None], own, StageClock())[0]
+            mask_path = out / f"{names[path]}.png"
+            write_mask(mask_path, mask, card.classes)
+            overlay_path = out / f"{names[path]}_overlay.jpg" if overlay else None
+            if overlay_path is not None:
+                blend = blend_mask(pixels, mask, card.classes)
+                Image.fromarray(blend).save(overlay_path, quality=92)
+            yield Prediction(path, mask_path, overlay_path, class_shares(mask, card.classes))
+        if progress is not None:
+            progress(done, len(images))
+
+
+def class_shares(mask: Mask, classes: ClassSet) -> dict[str, float]:
+    """Return the share of pixels of each class that occurs, largest first."""
+    counts = np.bincount(mask.ravel(), minlength=len(classes))
+    order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
+    return {classes.names[i]: float(counts[i] / mask.size) for i in order}
+
+
+def blend_mask(image: Pixels, mask: Mask, classes: ClassSet) -> Pixels:
+    """Lay a mask's colours over an image, half and half; both of one size."""
+    colours = encode_colours(mask, classes).astype(np.float32)
+    mixed = image * (1 - OVERLAY_STRENGTH) + colours * OVERLAY_STRENGTH
+    return np.asarray(mixed.round(), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions whose provider is asserted, and what a model file says of itself."""

@@ -1,0 +1,200 @@
+"""ONNX Runtime sessions, made in one place, with the provider asked for or an error.
+
+ONNX Runtime falls back to the CPU without raising, and `get_available_providers()` describes the
+build, not the machine. So the driver is looked for, the libraries are loaded first, and the
+provider in force is read back from the session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import onnxruntime as ort
+
+from dlcvcli.errors import DeviceError, ModelFileError
+
+Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+# A session is not on the GPU if its arithmetic is elsewhere.
+_HEAVY = frozenset({"Conv", "Resize", "ArgMax"})
+_SILENT = 4
+
+
+@dataclass(frozen=True)
+class Session:
+    """An ONNX Runtime session and where it runs.
+
+    Attributes:
+        session: the `onnxruntime.InferenceSession`.
+        provider: the execution provider in force.
+        reason: why, where `auto` chose.
+        nodes: provider -> number of nodes it runs; empty where the runtime does not tell.
+    """
+
+    session: Any
+    provider: str
+    reason: str
+    nodes: dict[str, int]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's `metadata_props`."""
+        return dict(self.session.get_modelmeta().custom_metadata_map)
+
+
+def open_session(
+    model: Path | bytes, provider: Provider = "auto", *, fixed_shapes: bool = True
+) -> Session:
+    """Open an ONNX model under an execution provider.
+
+    Args:
+        model: the file, or its bytes.
+        provider: `auto` takes CUDA where it works, else the CPU, and says why.
+        fixed_shapes: whether inputs keep one shape, so that CUDA may search for the fastest
+            convolution once.
+
+    Raises:
+        ModelFileError: the file is missing, damaged or no ONNX model.
+        DeviceError: the provider asked for is not in force; names the reason.
+    """
+    if provider == "cpu":
+        return _create(model, "cpu", "asked for", fixed_shapes)
+    missing = gpu_obstacle()
+    if provider == "auto":
+        if missing is None:
+            try:
+                return _create(model, "cuda", "a GPU is at hand", fixed_shapes)
+            except DeviceError as error:
+                missing = error.message
+        return _create(model, "cpu", f"no CUDA: {missing}", fixed_shapes)
+    if missing is not None:
+        raise DeviceError(
+            f"--provider {provider} cannot be used: {missing}",
+            "use --provider cpu, or auto to take what there is",
+        )
+    return _create(model, provider, "asked for", fixed_shapes)
+
+
+def gpu_obstacle() -> str | None:
+    """Return why CUDA cannot work on this machine, None where nothing stands in the way."""
+    if _PROVIDERS["cuda"] not in ort.get_available_providers():
+        both = {"onnxruntime", "onnxruntime-gpu"} <= _installed_wheels()
+        if both:
+            return (
+                "onnxruntime and onnxruntime-gpu are both installed and the CPU one won; "
+                "uninstall both, then install onnxruntime-gpu"
+            )
+        return "the installed onnxruntime is built for the CPU only"
+    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return f"no NVIDIA driver ({driver} is not found)"
+    return None
+
+
+def _installed_wheels() -> set[str]:
+    wheels = ("onnxruntime", "onnxruntime-gpu")
+    found = set()
+    for name in wheels:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            metadata.version(name)
+            found.add(name)
+    return found
+
+
+def _options() -> Any:
+    options = ort.SessionOptions()
+    # Anything lower gives up the blocked layouts, which are most of the speed on a CPU.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    return options
+
+
+def _create(model: Path | bytes, provider: str, reason: str, fixed_shapes: bool) -> Session:
+    name = _PROVIDERS[provider]
+    options = _options()
+    requested: list[Any] = [name]
+    if provider != "cpu":
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        search = "EXHAUSTIVE" if fixed_shapes else "HEURISTIC"
+        cuda = {"cudnn_conv_algo_search": search, "use_tf32": "0"}
+        requested = [(_PROVIDERS["cuda"], cuda), _PROVIDERS["cpu"]]
+        if provider == "tensorrt":
+            requested.insert(0, name)
+        # It prints what it cannot find to stdout, which carries the result only.
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+    session = _open(model, options, requested)
+    in_force = session.get_providers()[0]
+    if in_force != name:
+        raise DeviceError(
+            f"{name} was asked for and {in_force} is in force: {_load_error(name)}",
+            "use --provider cpu, or mend the installation (CUDA 13 and cuDNN 9 are needed)",
+        )
+    nodes: Counter[str] = Counter()
+    if provider != "cpu":
+        nodes = _nodes_per_provider(session, name)
+    return Session(session, in_force, reason, dict(nodes))
+
+
+def _open(model: Path | bytes, options: Any, providers: list[Any]) -> Any:
+    label = model if isinstance(model, Path) else "the model"
+    if isinstance(model, Path) and not model.is_file():
+        raise ModelFileError(f"{model} does not exist")
+    ort.set_default_logger_severity(_SILENT)
+    try:
+        source = str(model) if isinstance(model, Path) else model
+        return ort.InferenceSession(source, options, providers=providers)
+    except Exception as error:
+        # ONNX Runtime's own exception types are not public.
+        if type(error).__module__.startswith("onnxruntime"):
+            detail = " ".join(str(error).split())[:200]
+            raise ModelFileError(
+                f"{label} is not an ONNX model that can be run: {detail}",
+                "give a file that `dlcv export` wrote",
+            ) from error
+        raise
+    finally:
+        ort.set_default_logger_severity(2)
+
+
+def _nodes_per_provider(session: Any, wanted: str) -> Counter[str]:
+    """Count nodes per provider, and refuse heavy ones that landed elsewhere."""
+    nodes: Counter[str] = Counter()
+    strays: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        for node in part.get_nodes():
+            nodes[part.ep_name] += 1
+            if part.ep_name != wanted and node.op_type in _HEAVY:
+                strays[node.op_type] += 1
+    if strays:
+        found = ", ".join(f"{count} {op}" for op, count in strays.items())
+        raise DeviceError(f"{wanted} does not run all of the graph: {found} are placed elsewhere")
+    return nodes
+
+
+def _load_error(name: str) -> str:
+    """Return the loader's own words on why a provider's library does not load."""
+    part = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "tensorrt"}[name]
+    library = "onnxruntime_providers_" + part
+    file = f"{library}.dll" if sys.platform == "win32" else f"lib{library}.so"
+    path = Path(ort.__file__).parent / "capi" / file
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        return str(error)
+    return "its library loads, but it did not start"
