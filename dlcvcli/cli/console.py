@@ -1,0 +1,96 @@
+"""stdout for results, stderr for progress; bars only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Progress = Callable[[int, int], None]
+
+
+@cache
+def stdout() -> Console:
+    """Return the console that carries results."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@cache
+def stderr() -> Console:
+    """Return the console that carries progress and log lines."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def on_terminal() -> bool:
+    """Whether a person watches stderr."""
+    return sys.stderr.isatty()
+
+
+def say(line: str) -> None:
+    """Write one line of the log to stderr, as it is."""
+    stderr().print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Progress]:
+    """Show how far a count has come: a bar on a terminal, elsewhere a line now and then."""
+    if on_terminal():
+        from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=stderr(), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+
+            def move(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            yield move
+        return
+    yield _Lines(what)
+
+
+class _Lines:
+    """A line at most every few seconds."""
+
+    EVERY = 10.0
+
+    def __init__(self, what: str) -> None:
+        import time
+
+        self.what = what
+        self.clock = time.monotonic
+        self.next = self.clock() + self.EVERY
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.clock() >= self.next and done < total:
+            say(f"{self.what}: {done}/{total}")
+            self.next = self.clock() + self.EVERY
+
+
+def write_result(data: dict[str, Any], target: str | None) -> None:
+    """Write a result as JSON to a file, or to stdout for `-`; nothing for None."""
+    if target is None:
+        return
+    if target == "-":
+        sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
+        return
+    from dlcvcli.runs import write_json
+
+    write_json(Path(target), data)
+
+
+def fraction(value: float | None, digits: int = 4) -> str:
+    """Return a score for a table; a dash for one that does not exist."""
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,162 @@
+"""`dlcv data`: make, check and count annotated sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dlcvcli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from dlcvcli.data.audit import Audit
+    from dlcvcli.data.segmentation import SegmentationSet
+
+app = typer.Typer(help="Make, check and count annotated sets.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="The set's folder.", show_default=False)]
+Classes = Annotated[str, typer.Option(help="Class preset or YAML file; auto: as the layout says.")]
+LayoutOption = Annotated[str, typer.Option(help="How the folder is laid out.")]
+IgnoreIndex = Annotated[
+    int | None,
+    typer.Option(min=0, max=255, help="Id without a label.", show_default="as the class set says"),
+]
+Binarise = Annotated[
+    bool, typer.Option("--binarise", help="Cut the channels of colour masks at 128 first.")
+]
+JsonTo = Annotated[
+    str | None,
+    typer.Option("--json", help="Write the result to FILE, or - for stdout.", show_default=False),
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Make, check and count annotated sets."""
+
+
+@app.command("make", epilog="dlcv data make landcover made --train 64 --size 256x256")
+def make(
+    kind: Annotated[Literal["landcover"], typer.Argument(help="What to make.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.", show_default=False)],
+    train: Annotated[int, typer.Option(min=1, help="Training images.")] = 64,
+    validation: Annotated[int, typer.Option(min=1, help="Validation images.")] = 16,
+    size: Annotated[str, typer.Option(help="HxW of each image.")] = "512x512",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything in it.")] = 0,
+) -> None:
+    """Make a procedural set: satellite-like tiles of 7 land-cover classes."""
+    from dlcvcli.cli.console import counting, say
+    from dlcvcli.config.schema import parse_size
+    from dlcvcli.data.synthetic import make_landcover
+
+    try:
+        height, width = parse_size(size)
+    except ValueError as error:
+        raise UsageError(f"--size: {error}") from None
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty", "choose a new folder")
+    with counting("making tiles") as progress:
+        make_landcover(
+            folder,
+            train=train,
+            validation=validation,
+            size=(height, width),
+            seed=seed,
+            progress=progress,
+        )
+    say(f"{train} training and {validation} validation tiles of {height}x{width} in {folder}")
+
+
+@app.command("check")
+def check(
+    folder: Folder,
+    classes: Classes = "auto",
+    layout: LayoutOption = "auto",
+    ignore_index: IgnoreIndex = None,
+    binarise: Binarise = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Read every file of a set, and list what is wrong with it."""
+    from dlcvcli.cli.console import say, stdout, write_result
+
+    found = _audit(folder, classes, layout, ignore_index, binarise)
+    problems = [problem for _, result in found for problem in result.problems]
+    write_result(_as_dict(found), json_to)
+    for problem in problems:
+        say(problem.message)
+    if problems:
+        raise DataError(f"{len(problems)} problems in {folder}", problems[0].hint)
+    if json_to != "-":
+        total = sum(result.images for _, result in found)
+        splits = ", ".join(f"{data.split} {result.images}" for data, result in found)
+        stdout().print(f"{total} images are sound ({splits})", markup=False)
+
+
+@app.command("stats")
+def stats(
+    folder: Folder,
+    classes: Classes = "auto",
+    layout: LayoutOption = "auto",
+    ignore_index: IgnoreIndex = None,
+    binarise: Binarise = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Count images, sizes and the pixels of every class."""
+    from dlcvcli.cli.console import say, stdout, write_result
+
+    found = _audit(folder, classes, layout, ignore_index, binarise)
+    for _, result in found:
+        for problem in result.problems:
+            say(f"left out: {problem.message}")
+    write_result(_as_dict(found), json_to)
+    if json_to != "-":
+        for data, result in found:
+            stdout().print(_stats_table(data, result))
+
+
+def _audit(
+    folder: Path, classes: str, layout: str, ignore_index: int | None, binarise: bool
+) -> list[tuple[SegmentationSet, Audit]]:
+    from dlcvcli.cli.console import counting, say
+    from dlcvcli.data.audit import audit
+    from dlcvcli.data.layouts import find_layout
+    from dlcvcli.data.segmentation import SegmentationSet, class_set_for
+
+    found = find_layout(folder, layout)
+    known = class_set_for(found, classes, ignore_index)
+    say(f"{found.describe()}; classes {known.name}")
+    results = []
+    with counting("reading") as progress:
+        for split, pairs in found.splits.items():
+            data = SegmentationSet(pairs, known, split, found.root, binarise=binarise)
+            results.append((data, audit(data, progress)))
+    return results
+
+
+def _as_dict(found: list[tuple[SegmentationSet, Audit]]) -> dict[str, Any]:
+    return {
+        "classes": found[0][0].classes.name,
+        "splits": {data.split: result.as_dict(data.classes.names) for data, result in found},
+    }
+
+
+def _stats_table(data: SegmentationSet, result: Audit) -> Any:
+    from rich.table import Table
+
+    known = result.as_dict(data.classes.names)
+    sizes = ", ".join(f"{size} ({count})" for size, count in list(known["sizes"].items())[:4])
+    more = f" and {len(known['sizes']) - 4} more" if len(known["sizes"]) > 4 else ""
+    table = Table(
+        title=f"{data.split}: {result.images} images, {sizes}{more}", title_justify="left"
+    )
+    for column in ("class", "pixels", "share", "images"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    table.add_column("")
+    largest = max((entry["share"] for entry in known["classes"].values()), default=0) or 1
+    for name, entry in known["classes"].items():
+        bar = "█" * round(30 * entry["share"] / largest)
+        share = f"{entry['share']:.2%}" if entry["pixels"] else "absent"
+        table.add_row(name, f"{entry['pixels']:,}", share, str(entry["images"]), bar)
+    table.add_row("(ignored)", f"{known['ignored_pixels']:,}", "", "", "")
+    return table

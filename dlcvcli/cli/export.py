@@ -1,0 +1,111 @@
+"""`dlcv export`: an ONNX file with a certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dlcvcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlcvcli.exporting.export import Exported
+
+EPILOG = "dlcv export runs/first\n\ndlcv export runs/first --verify-data my-set --out street.onnx"
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Run folder or .ckpt.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="The file.", show_default="RUN/model.onnx")
+    ] = None,
+    precision: Annotated[
+        Literal["fp32"], typer.Option(help="Number format of the weights.")
+    ] = "fp32",
+    opset: Annotated[int, typer.Option(help="ONNX operator set.")] = 18,
+    verify_data: Annotated[
+        Path | None,
+        typer.Option(help="Score PyTorch and the file on this set too.", show_default=False),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of --verify-data.")] = "val",
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Compare with PyTorch.")
+    ] = True,
+    logits: Annotated[bool, typer.Option("--logits", help="Give out the logits too.")] = False,
+) -> None:
+    """Export a trained model to ONNX, and certify that it gives the same numbers."""
+    from dlcvcli.cli.console import say
+    from dlcvcli.inference.predictor import require_torch
+    from dlcvcli.runs import find_model
+
+    ref = find_model(model)
+    if ref.kind == "onnx":
+        raise UsageError(f"{model} is an ONNX file already", "give a run folder or a .ckpt")
+    if opset < 18:
+        raise UsageError(f"--opset {opset} is not possible: the exporter writes opset 18 or newer")
+    if verify_data is not None and not verify:
+        raise UsageError("--verify-data and --no-verify contradict each other")
+    target = out or default_onnx_path(ref)
+    if target.suffix != ".onnx":
+        raise UsageError(f"--out {target} does not end in .onnx")
+    require_torch("export")
+    data = None
+    if verify_data is not None:
+        data = _open_data(ref, verify_data, split)
+
+    from dlcvcli.exporting.export import export as run_export
+
+    done = run_export(
+        ref, target, opset=opset, verify=verify, verify_data=data, with_logits=logits, say=say
+    )
+    _print(done)
+
+
+def default_onnx_path(ref: Any) -> Path:
+    """Return where the export of a checkpoint goes: the run's `model.onnx`, else beside it."""
+    if ref.run is not None:
+        path: Path = ref.run.onnx
+        return path
+    return Path(ref.path).with_suffix(".onnx")
+
+
+def _open_data(ref: Any, folder: Path, split: str) -> Any:
+    from dlcvcli.data.segmentation import open_split
+    from dlcvcli.engine.checkpoint import load_checkpoint
+    from dlcvcli.inference.torch_predictor import card_of
+
+    card = card_of(load_checkpoint(ref.path), "")
+    return open_split(
+        folder,
+        split,
+        layout=card.layout,
+        classes=card.classes,
+        size=card.size,
+        binarise=card.binarise,
+    )
+
+
+def _print(done: Exported) -> None:
+    from rich.table import Table
+
+    from dlcvcli.cli.console import fraction, stdout
+
+    table = Table(title=str(done.path), show_header=False, title_justify="left")
+    table.add_row("model", f"{done.card.model}, {len(done.card.classes)} classes")
+    table.add_row("size", f"{done.path.stat().st_size / 2**20:.1f} MiB")
+    if done.certificate is None:
+        table.add_row("certificate", "none: not compared with PyTorch")
+    else:
+        parity = done.certificate.as_dict()["parity"]
+        table.add_row("largest logit error", f"{parity['max_logits_error']:.1e} of the largest")
+        table.add_row("pixels that agree", f"{parity['min_agreement']:.6f} at least")
+        if done.certificate.dataset is not None:
+            scored = done.certificate.dataset
+            table.add_row(
+                f"mIoU on {scored['images']} images",
+                f"PyTorch {fraction(scored['torch_miou'], 6)}, "
+                f"ONNX Runtime {fraction(scored['onnx_miou'], 6)}",
+            )
+        table.add_row("certificate", f"passed; {done.path.parent / 'certificate.json'}")
+    stdout().print(table)

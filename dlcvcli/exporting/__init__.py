@@ -1,0 +1,1 @@
+"""From a checkpoint to a self-describing ONNX file with a certificate."""

@@ -1,0 +1,160 @@
+"""Export a checkpoint: trace, certify, and only then give the file its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dlcvcli import __version__
+from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.errors import CheckFailed, DlcvError, UsageError
+from dlcvcli.exporting.certify import Certificate, check_structure, compare
+from dlcvcli.exporting.graph import DEFAULT_OPSET, trace, without_logits
+from dlcvcli.inference.evaluate import evaluate
+from dlcvcli.inference.predictor import OnnxPredictor
+from dlcvcli.inference.torch_predictor import TorchPredictor, card_of, load_segmenter
+from dlcvcli.runs import ModelRef, sha256_of, write_json
+from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.session import open_session
+
+Say = Callable[[str], None]
+
+# How far the mIoU over a whole set may fall: 0.01 points.
+METRIC_FALL = 1e-4
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported file and its certificate; `certificate` is None where none was asked for."""
+
+    path: Path
+    card: ModelCard
+    certificate: Certificate | None
+
+
+def export(
+    ref: ModelRef,
+    out: Path,
+    *,
+    opset: int = DEFAULT_OPSET,
+    verify: bool = True,
+    verify_data: SegmentationSet | None = None,
+    with_logits: bool = False,
+    say: Say = lambda text: None,
+) -> Exported:
+    """Export a checkpoint to an ONNX file and certify it.
+
+    Args:
+        ref: the checkpoint.
+        out: the file to write; `certificate.json` is written beside it.
+        opset: of the file.
+        verify: compare with PyTorch and write the certificate.
+        verify_data: a split on which both backends are scored too.
+        with_logits: give the logits out as a second output.
+        say: told what is going on.
+
+    Raises:
+        CheckFailed: the file is not within the tolerances; it is kept as `NAME.failed.onnx`.
+        CheckpointError, DlcvError: the checkpoint cannot be read, or the tracer fails.
+    """
+    if ref.kind != "checkpoint":
+        raise UsageError(f"{ref.path} is an ONNX file already", "give a run folder or a .ckpt")
+    checkpoint = load_checkpoint(ref.path)
+    segmenter = load_segmenter(checkpoint)
+    card = card_of(checkpoint, sha256_of(ref.path))
+    card = replace(card, versions={**card.versions, **_exporter_versions()})
+    say(f"tracing {card.model} ({ref.path})")
+    model = trace(segmenter, card, opset)
+    final = model if with_logits else without_logits(model)
+    content = final.SerializeToString()
+    certificate = None
+    if verify:
+        say("comparing with PyTorch")
+        certificate = Certificate(
+            structure=check_structure(final),
+            cases=tuple(compare(segmenter, content, model.SerializeToString(), _own_size(card))),
+        )
+        if verify_data is not None:
+            say(f"scoring both on {len(verify_data)} images")
+            scored = _score_both(segmenter, card, content, verify_data)
+            certificate = replace(certificate, dataset=scored)
+    failed = certificate is not None and not certificate.passed
+    path = out.with_name(f"{out.stem}.failed.onnx") if failed else out
+    _write(path, content)
+    if certificate is not None:
+        write_json(
+            path.parent / "certificate.json",
+            {
+                "file": path.name,
+                "sha256": sha256_of(path),
+                "checkpoint_sha256": card.checkpoint_sha256,
+                "model": card.model,
+                "opset": opset,
+                "versions": card.versions,
+                **certificate.as_dict(),
+            },
+        )
+    if failed:
+        assert certificate is not None
+        raise CheckFailed(
+            f"the exported file is not within the tolerances: {certificate.failures[0]}",
+            f"it is kept as {path}; certificate.json beside it has every figure",
+        )
+    return Exported(path, card, certificate)
+
+
+def _own_size(card: ModelCard) -> tuple[int, int] | None:
+    if card.size is not None:
+        return card.size
+    crop = card.config["data"].get("crop")
+    return None if crop is None else (crop[0], crop[1])
+
+
+def _exporter_versions() -> dict[str, str]:
+    import onnx
+    import onnxruntime
+
+    return {
+        "export.dlcv": __version__,
+        "export.torch": str(torch.__version__),
+        "export.onnx": onnx.__version__,
+        "export.onnxruntime": onnxruntime.__version__,
+    }
+
+
+def _score_both(
+    segmenter: Any, card: ModelCard, content: bytes, data: SegmentationSet
+) -> dict[str, Any]:
+    """Score PyTorch and the file on one split, both on the CPU."""
+    onnx_predictor = OnnxPredictor(open_session(content, "cpu"), card)
+    torch_predictor = TorchPredictor(segmenter, card, torch.device("cpu"))
+    miou = [
+        evaluate(predictor, data, batch_size=4, conventions=["voc"]).metrics["miou"]
+        for predictor in (torch_predictor, onnx_predictor)
+    ]
+    before, after = (value if value is not None else 0.0 for value in miou)
+    return {
+        "images": len(data),
+        "split": data.split,
+        "torch_miou": before,
+        "onnx_miou": after,
+        "passed": before - after <= METRIC_FALL,
+    }
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write the file so that a crash leaves the old one or the new one."""
+    partial = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DlcvError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Figures, each made again from what a run folder holds."""

@@ -1,0 +1,76 @@
+"""One look for every figure, and one way to save it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from dlcvcli.palette import ClassSet, Mask
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+_STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "figure.constrained_layout.use": True,
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, drawn without any screen."""
+    with mpl.rc_context(_STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def styled() -> Any:
+    """Return the context in which axes take the house's look."""
+    return mpl.rc_context(_STYLE)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the ending says the format (.png or .pdf)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def show_image(axes: Any, pixels: Any, title: str = "") -> None:
+    """Draw pixels as they are, without axes."""
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_axis_off()
+    if title:
+        axes.set_title(title)
+
+
+def class_legend(figure: Figure, classes: ClassSet, masks: list[Mask]) -> None:
+    """Name the colours of the classes that occur in the masks, below the figure."""
+    present = sorted({int(i) for mask in masks for i in np.unique(mask)})
+    handles = [
+        Patch(
+            facecolor=[channel / 255 for channel in classes.colours[i]],
+            edgecolor="#888888",
+            linewidth=0.5,
+            label=classes.names[i],
+        )
+        for i in present
+        if i < len(classes)
+    ]
+    if handles:
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=min(len(handles), 7),
+            frameon=False,
+            handlelength=1.2,
+            handleheight=1.2,
+        )

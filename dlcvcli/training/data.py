@@ -1,0 +1,141 @@
+"""The data of a training run: opened, checked and fingerprinted before anything heavy starts.
+
+Needs no torch, so that a wrong path or a bad mask is reported within a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlcvcli.config.schema import DataSettings, TrainSegSettings
+from dlcvcli.data.audit import audit, fingerprint_of, require_sound
+from dlcvcli.data.layouts import find_layout
+from dlcvcli.data.reading import image_size, read_ahead
+from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_splits
+from dlcvcli.errors import DataError, UsageError
+from dlcvcli.models.registry import model_entry
+from dlcvcli.palette import ClassSet
+
+Progress = Callable[[str, int, int], None]
+
+LARGEST_DEFAULT_CROP = 512
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Both splits of a run and what is known of them.
+
+    Attributes:
+        train, val: the splits.
+        classes: their class set.
+        layout: what the folder was recognised as, in one line.
+        sha256: split -> fingerprint.
+    """
+
+    train: SegmentationSet
+    val: SegmentationSet
+    classes: ClassSet
+    layout: str
+    sha256: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps, as plain types."""
+        return {"classes": self.classes.as_dict(), "sha256": self.sha256}
+
+
+def open_training_data(
+    settings: DataSettings, seed: int
+) -> tuple[SegmentationSet, SegmentationSet, str]:
+    """Open the splits that a run trains and validates on, without reading the images.
+
+    Raises:
+        DataError: the folder does not hold them.
+        UsageError: no folder was named, or the classes are not known.
+    """
+    if not settings.path:
+        raise UsageError("no data folder was named", "give one with --data DIR")
+    found = find_layout(Path(settings.path), settings.layout)
+    classes = class_set_for(found, settings.classes, settings.ignore_index)
+    train, val = training_splits(
+        found, settings.train_split, settings.val_split, holdout=settings.holdout, seed=seed
+    )
+
+    def split(pairs: Any, name: str) -> SegmentationSet:
+        return SegmentationSet(pairs, classes, name, found.root, settings.size, settings.binarise)
+
+    return split(train, "train"), split(val, "val"), found.describe()
+
+
+def check_training_data(
+    settings: DataSettings, seed: int, progress: Progress | None = None
+) -> TrainingData:
+    """Open both splits, read every file once, and fingerprint them.
+
+    With `settings.audit` off the files' bytes are fingerprinted without decoding them.
+
+    Raises:
+        DataError: a file cannot be used, or there is nothing to train on.
+    """
+    train, val, layout = open_training_data(settings, seed)
+    sha256 = {}
+    for part in (train, val):
+
+        def report(done: int, total: int, name: str = part.split) -> None:
+            if progress is not None:
+                progress(name, done, total)
+
+        if settings.audit:
+            found = audit(part, report)
+            require_sound(found, part)
+            sha256[part.split] = found.sha256
+        else:
+            sha256[part.split] = fingerprint_of(part)
+    return TrainingData(train, val, train.classes, layout, sha256)
+
+
+def resolve_settings(settings: TrainSegSettings, train: SegmentationSet) -> TrainSegSettings:
+    """Replace the defaults that depend on the data or the weights by their values.
+
+    The training crop becomes the smaller of the smallest image and 512 in each direction; the
+    backbone's rate 0.1 of the heads' with pre-trained weights, else the same; the data path
+    absolute, so that `--resume` finds it from anywhere.
+
+    Raises:
+        UsageError: the batch is too small for the model.
+    """
+    entry = model_entry(settings.model.name)
+    data, optim, train_part = settings.data, settings.optim, settings.train
+    crop = data.crop or _default_crop(train)
+    scale = optim.backbone_lr_scale
+    if scale is None:
+        scale = 1.0 if settings.model.weights == "none" else 0.1
+    smallest = train_part.batch_size // (train_part.devices * optim.accumulate)
+    if smallest < entry.min_train_batch:
+        raise UsageError(
+            f"{settings.model.name} needs at least {entry.min_train_batch} images at a time per "
+            f"rank, and gets {smallest}: its pooling branch normalises over 1x1 maps",
+            f"choose --batch-size {entry.min_train_batch * train_part.devices * optim.accumulate} "
+            "or more",
+        )
+    return settings.model_copy(
+        update={
+            "data": data.model_copy(update={"crop": crop, "path": str(Path(data.path).resolve())}),
+            "optim": optim.model_copy(update={"backbone_lr_scale": scale}),
+        }
+    )
+
+
+def _default_crop(data: SegmentationSet) -> tuple[int, int]:
+    if data.size is not None:
+        heights, widths = [data.size[0]], [data.size[1]]
+    else:
+        sizes = list(
+            read_ahead(image_size, (pair.image for pair in data.pairs), threads=4, ahead=64)
+        )
+        if not sizes:
+            raise DataError(f"split '{data.split}' of {data.root} holds no images")
+        heights, widths = [size[0] for size in sizes], [size[1] for size in sizes]
+    return min(*heights, LARGEST_DEFAULT_CROP), min(*widths, LARGEST_DEFAULT_CROP)

@@ -1,0 +1,339 @@
+"""One training run: settings in, a run folder out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlcvcli.config.load import differences, to_yaml, validate
+from dlcvcli.config.schema import EXTENDABLE_CHANGES, RESUMABLE_CHANGES, TrainSegSettings
+from dlcvcli.data.augment import SegmentationAugment
+from dlcvcli.data.loader import TrainingBatches, TrainingImages
+from dlcvcli.data.normalise import MEAN_COLOUR
+from dlcvcli.data.reading import Pixels
+from dlcvcli.data.sampler import BatchPlan
+from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
+from dlcvcli.engine.fit import FitResult, fit
+from dlcvcli.engine.hooks import HookList, Hooks
+from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.errors import CheckpointError, ConfigError, Interrupted
+from dlcvcli.inference.evaluate import evaluate, peak_memory_mb, score
+from dlcvcli.inference.torch_predictor import TorchPredictor
+from dlcvcli.metrics import SegmentationScore
+from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.palette import Mask
+from dlcvcli.runs import ModelRef, RunFolder, write_atomically, write_json
+from dlcvcli.tasks.base import Task
+from dlcvcli.tasks.segmentation import SegmentationTask
+from dlcvcli.training.data import TrainingData
+from dlcvcli.training.environment import describe_environment
+from dlcvcli.training.log import LineLog
+from dlcvcli.training.snapshots import SnapshotHook, find_subjects
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to do with a run folder.
+
+    Attributes:
+        run: the folder.
+        settings: resolved (see `training.data.resolve_settings`).
+        data: checked and fingerprinted.
+        resume: go on from `last.ckpt`.
+        extend: let a resumed run become longer.
+        init: checkpoint whose weights a new run starts from.
+    """
+
+    run: RunFolder
+    settings: TrainSegSettings
+    data: TrainingData
+    resume: bool = False
+    extend: bool = False
+    init: Path | None = None
+
+
+def train(
+    request: RunRequest, *, hooks: Hooks | None = None, say: Say = lambda line: None
+) -> dict[str, Any]:
+    """Train to the end, or until told to stop, and write `results.json`.
+
+    Args:
+        request: what to train, and where.
+        hooks: the caller's own, e.g. a progress bar; called on rank 0.
+        say: given each line of the log.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        Interrupted: a signal ended the run in good order; it can be resumed.
+        ConfigError: a resumed run's settings differ in what decides its numbers.
+        CheckpointError, DataError, NonFiniteLoss: see `engine.fit.fit`.
+    """
+    settings, run, data = request.settings, request.run, request.data
+    launcher = launch(devices=settings.train.devices, precision=settings.train.precision)
+    checkpoint = _checkpoint_of(request)
+    torch.manual_seed(settings.train.seed)
+    task = build_task(settings, data, fresh=checkpoint is None)
+    taken = _take_weights(task, request.init) if request.init is not None else None
+    batches = training_batches(settings, data.train, launcher)
+    snapshots = SnapshotHook(
+        run,
+        find_subjects(settings.snapshot.images, data.val),
+        settings.snapshot,
+        size=settings.data.size,
+        classes=data.classes,
+        binarise=settings.data.binarise,
+    )
+    # All that a user can have got wrong is found by now; only then does the folder come to be.
+    log = LineLog(run, say)
+    if launcher.is_main:
+        if not request.resume:
+            run.create()
+        write_atomically(run.config, to_yaml(settings))
+        write_json(run.environment, describe_environment(launcher, data))
+        for line in _opening(request, task, launcher, taken):
+            log.write(line)
+    launcher.barrier()
+    result = fit(
+        task,
+        batches,
+        settings,
+        launcher=launcher,
+        run=run,
+        hooks=HookList(log, snapshots, *([hooks] if hooks else [])),
+        validate=_validation(settings, data.val, launcher),
+        data=data.as_dict(),
+        resume=checkpoint,
+    )
+    return _finish(request, task, launcher, result, log)
+
+
+def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
+    """Return the checkpoint to go on from; None for a new run, or one killed before its first."""
+    run = request.run
+    if not request.resume:
+        return None
+    if not run.last.exists() and not run.best.exists():
+        require_same_settings(run.read_config(), request.settings, extend=request.extend)
+        run.cut_metrics(0)
+        return None
+    checkpoint = load_checkpoint(run.last)
+    require_same_settings(checkpoint["config"], request.settings, extend=request.extend)
+    if checkpoint["data"]["sha256"] != request.data.sha256:
+        raise ConfigError(
+            f"the data in {request.data.train.root} is not what the run was begun with: "
+            "its fingerprint differs",
+            "restore the files, or begin a new run with --init CKPT",
+        )
+    return checkpoint
+
+
+def _opening(
+    request: RunRequest, task: SegmentationTask, launcher: Launcher, taken: str | None
+) -> list[str]:
+    """Return the lines that say what is about to be trained."""
+    report = getattr(task.segmenter.network, "backbone_report", None)
+    return [
+        request.data.layout,
+        f"{request.settings.model.name}: {_parameters(task):,} parameters, "
+        f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
+        *([str(report)] if report is not None else []),
+        *([taken] if taken is not None else []),
+    ]
+
+
+def build_task(settings: TrainSegSettings, data: TrainingData, *, fresh: bool) -> SegmentationTask:
+    """Build the task; a resumed run takes its weights from the checkpoint alone."""
+    network = build_network(
+        settings.model.name,
+        num_classes=len(data.classes),
+        weights=settings.model.weights if fresh else "none",
+        **settings.model.options,
+    )
+    segmenter = Segmenter(network, model_entry(settings.model.name).stride)
+    scale = settings.optim.backbone_lr_scale
+    return SegmentationTask(segmenter, data.classes, 1.0 if scale is None else scale)
+
+
+def training_batches(
+    settings: TrainSegSettings, train: SegmentationSet, launcher: Launcher
+) -> TrainingBatches:
+    """Return the augmented batches of a run."""
+    seed = settings.train.seed
+    assert settings.data.crop is not None
+    augment = SegmentationAugment(
+        settings.data.augment, settings.data.crop, MEAN_COLOUR, train.classes.ignore_index
+    )
+    on_gpu = launcher.device.type == "cuda"
+    workers = settings.train.workers
+    return TrainingBatches(
+        TrainingImages(train, augment, seed),
+        BatchPlan(len(train), settings.train.batch_size, seed),
+        workers=default_workers(on_gpu, launcher) if workers is None else workers,
+        pin_memory=on_gpu,
+    )
+
+
+def default_workers(on_gpu: bool, launcher: Launcher) -> int:
+    """Return the loader processes per rank: one beside a CPU that trains, several beside a GPU."""
+    cores = os.cpu_count() or 1
+    if not on_gpu:
+        return 1 if cores > 1 else 0
+    return max(1, min(8, cores // max(1, launcher.world_size) - 1))
+
+
+def require_same_settings(
+    stored: dict[str, Any], settings: TrainSegSettings, *, extend: bool
+) -> None:
+    """Refuse to resume with settings that would change the numbers.
+
+    Args:
+        stored: the settings that the run was begun with, as plain types.
+        settings: those it is resumed with.
+        extend: whether its length may change.
+
+    Raises:
+        ConfigError: lists the keys that differ, with both values.
+    """
+    before = validate(TrainSegSettings, stored)
+    allowed = RESUMABLE_CHANGES | (EXTENDABLE_CHANGES if extend else frozenset())
+    changed = {k: v for k, v in differences(before, settings).items() if k not in allowed}
+    if not changed:
+        return
+    listed = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changed.items())
+    only_length = changed.keys() <= EXTENDABLE_CHANGES
+    raise ConfigError(
+        f"the run was begun with other settings ({listed})",
+        "add --extend to change its length"
+        if only_length
+        else "resume without these changes, or begin a new run with --init CKPT",
+    )
+
+
+def _take_weights(task: SegmentationTask, path: Path) -> str:
+    """Start from a checkpoint's weights; a head for other classes stays random."""
+    state = load_checkpoint(path)["task"]
+    own = task.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    if len(fitting) < len(own) / 2:
+        raise CheckpointError(
+            f"--init {path} does not fit the model: {len(fitting)} of {len(own)} tensors match",
+            "choose the --model that it was trained with",
+        )
+    task.load_state_dict({**own, **fitting})
+    left = sorted(own.keys() - fitting.keys())
+    note = f"; random: {', '.join(left[:4])}" if left else ""
+    return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
+
+
+def _parameters(task: Task) -> int:
+    return sum(parameter.numel() for parameter in task.parameters())
+
+
+def _validation(
+    settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher
+) -> Callable[[Task], dict[str, Any]]:
+    """Return the validation of a run: each rank scores its share, and counts are added."""
+    share = settings.train.batch_size // launcher.world_size
+    batch_size = settings.train.val_batch_size or max(1, share)
+
+    def validation(task: Task) -> dict[str, Any]:
+        assert isinstance(task, SegmentationTask)
+        segmenter = task.segmenter
+
+        def forward(images: Pixels, size: tuple[int, int]) -> Mask:
+            batch = torch.from_numpy(images).to(launcher.device)
+            mask: Mask = segmenter(batch, size).cpu().numpy()
+            return mask
+
+        counts = score(forward, val, batch_size, rank=launcher.rank, world_size=launcher.world_size)
+        total = launcher.sum(torch.from_numpy(counts).to(launcher.device)).cpu().numpy()
+        metrics = SegmentationScore(val.classes, total.astype(np.int64)).compute()
+        metrics.pop("convention")
+        return metrics
+
+    return validation
+
+
+def _finish(
+    request: RunRequest, task: SegmentationTask, launcher: Launcher, result: FitResult, log: LineLog
+) -> dict[str, Any]:
+    """Write the results; a finished run is evaluated once more, in fp32, with its best weights."""
+    run, settings = request.run, request.settings
+    resume_command = f"dlcv train {settings.task} --resume {run.path}"
+    results = _results(settings, task, launcher, result)
+    if launcher.is_main and result.ended == "finished":
+        log.write("evaluating the best checkpoint in fp32")
+        results["metrics"] = _final_metrics(request, launcher)
+    if launcher.is_main:
+        write_json(run.results, results)
+    launcher.barrier()
+    if result.ended == "signal":
+        raise Interrupted(
+            result.signal,
+            f"stopped by a signal after step {result.step} of {result.total_steps}; "
+            "everything is saved",
+            f"go on with: {resume_command}",
+        )
+    if launcher.is_main and result.ended == "max_time":
+        log.write(
+            f"--max-time is over after step {result.step} of {result.total_steps}; "
+            f"go on with: {resume_command}"
+        )
+    return results
+
+
+def _results(
+    settings: TrainSegSettings, task: SegmentationTask, launcher: Launcher, result: FitResult
+) -> dict[str, Any]:
+    best = result.best
+    on_gpu = launcher.device.type == "cuda"
+    memory = torch.cuda.max_memory_allocated() >> 20 if on_gpu else peak_memory_mb()
+    return {
+        "task": settings.task,
+        "model": settings.model.name,
+        "parameters": _parameters(task),
+        "finished": result.ended == "finished",
+        "step": result.step,
+        "total_steps": result.total_steps,
+        "best": None
+        if best.value is None
+        else {
+            best.metric: best.value,
+            "step": best.step,
+            "epoch": result.plan.epoch_of(best.step),
+        },
+        "last": result.last,
+        "wall_s": round(result.seconds, 2),
+        "images_per_s": round(result.images_per_s, 3),
+        "data_wait": round(result.data_wait, 4),
+        "peak_memory_mb": memory,
+        "precision": launcher.precision.name,
+        "device": launcher.device_name,
+        "ranks": launcher.world_size,
+    }
+
+
+def _final_metrics(request: RunRequest, launcher: Launcher) -> dict[str, Any]:
+    path = request.run.best if request.run.best.is_file() else request.run.last
+    provider = "cuda" if launcher.device.type == "cuda" else "cpu"
+    predictor = TorchPredictor.load(ModelRef("checkpoint", path, request.run), provider)  # type: ignore[arg-type]
+    batch_size = request.settings.train.val_batch_size or request.settings.train.batch_size
+    found = evaluate(predictor, request.data.val, batch_size=batch_size, conventions=["voc"])
+    return {
+        "checkpoint": path.name,
+        "precision": "fp32",
+        "split": request.data.val.split,
+        **{k: v for k, v in found.metrics.items() if k != "by_convention"},
+    }

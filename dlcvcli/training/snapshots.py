@@ -1,0 +1,117 @@
+"""Predicted masks of chosen images during training: early, middle and final."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from dlcvcli.config.schema import SnapshotSettings
+from dlcvcli.data.layouts import find_image
+from dlcvcli.data.masks import read_mask, write_mask
+from dlcvcli.data.reading import Pixels, read_rgb, stretch
+from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.engine.hooks import Hooks, Plan
+from dlcvcli.palette import ClassSet
+from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.base import Task
+from dlcvcli.tasks.segmentation import SegmentationTask
+
+_EARLY = 0.05
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image to look at: its file, and its annotation's where it has one."""
+
+    name: str
+    image: Path
+    mask: Path | None
+
+
+def find_subjects(names: tuple[str, ...], val: SegmentationSet) -> list[Subject]:
+    """Return the images that `--snapshot` names: files, or names in the validation split.
+
+    Raises:
+        UsageError: neither.
+    """
+    subjects = []
+    for name in names:
+        path = Path(name)
+        if path.is_file():
+            pair = next((p for p in val.pairs if p.image.resolve() == path.resolve()), None)
+            known = Subject(pair.name, pair.image, pair.mask) if pair else None
+            subjects.append(known or Subject(path.stem, path, None))
+        else:
+            pair = find_image(val.pairs, name)
+            subjects.append(Subject(pair.name, pair.image, pair.mask))
+    return subjects
+
+
+def snapshot_steps(settings: SnapshotSettings, total: int, steps_per_epoch: int) -> set[int]:
+    """Return the steps at which to look; by default at 5 %, half and the end of the run."""
+    if settings.epochs is not None:
+        return {min(epoch * steps_per_epoch, total) for epoch in settings.epochs}
+    return {max(1, round(total * _EARLY)), max(1, total // 2), total}
+
+
+class SnapshotHook(Hooks):
+    """Keeps `snapshots/NAME/step-NNNNNNN.png` beside the image and its annotation.
+
+    Args:
+        run: the run folder.
+        subjects: the images.
+        settings: when to look.
+        size: (height, width) that images are stretched to; None leaves their own.
+        classes: the class set.
+        binarise: see `data.masks.decode_mask`.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        subjects: list[Subject],
+        settings: SnapshotSettings,
+        *,
+        size: tuple[int, int] | None,
+        classes: ClassSet,
+        binarise: bool,
+    ) -> None:
+        self.run = run
+        self.subjects = subjects
+        self.settings = settings
+        self.size = size
+        self.classes = classes
+        self.binarise = binarise
+        self.steps: set[int] = set()
+
+    def on_start(self, plan: Plan) -> None:
+        self.steps = snapshot_steps(self.settings, plan.total_steps, plan.steps_per_epoch)
+        for subject in self.subjects:
+            folder = self.run.snapshots / subject.name
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(read_rgb(subject.image)).save(folder / "image.png")
+            if subject.mask is not None:
+                mask = read_mask(subject.mask, self.classes, binarise=self.binarise)
+                write_mask(folder / "truth.png", mask, self.classes)
+
+    def wants_snapshot(self, step: int) -> bool:
+        return bool(self.subjects) and step in self.steps
+
+    def on_snapshot(self, step: int, task: Task) -> None:
+        assert isinstance(task, SegmentationTask)
+        for subject in self.subjects:
+            image = read_rgb(subject.image)
+            mask = self._mask(task, image)
+            folder = self.run.snapshots / subject.name
+            write_mask(folder / f"step-{step:07d}.png", mask, self.classes)
+
+    def _mask(self, task: SegmentationTask, image: Pixels) -> Pixels:
+        own = image.shape[0], image.shape[1]
+        sized = image if self.size is None else stretch(image, self.size)
+        device = task.segmenter.shift.device
+        batch = torch.from_numpy(sized.copy())[None].to(device)
+        mask: Pixels = task.segmenter(batch, own)[0].cpu().numpy()
+        return mask
