@@ -100,7 +100,7 @@ class TrainingBatches:
         """
         loader: DataLoader[Any] = DataLoader(
             self.dataset,
-            batch_sampler=StepRange(self.plan, start, stop, rank, world_size),  # type: ignore[arg-type]
+            batch_sampler=StepRange(self.plan, start, stop, rank, world_size),
             num_workers=self.workers if workers is None else workers,
             collate_fn=_stack,
             pin_memory=self.pin_memory,

@@ -76,8 +76,13 @@ def _from_palette(image: Image.Image, classes: ClassSet, path: Path) -> Mask:
     free = used == classes.ignore_index
     if bool(np.all((meaning[used] == used) | free)):
         return ids
+    # Where both readings fit, as in a tile of one class whose palette has black for its id and the
+    # class set has black for another, the colours that this mask does not use tell which is meant.
+    fits_as_ids = bool(np.all((used < len(classes)) | free))
+    if fits_as_ids and bool(np.any(meaning[: len(classes)] == OFF_TABLE)):
+        return ids
     if bool(np.all(meaning[used] != OFF_TABLE)):
-        return meaning.astype(np.uint8)[ids]
+        return np.asarray(meaning.astype(np.uint8)[ids])
     return ids
 
 

@@ -7,11 +7,9 @@ goes on to the same weights, and neither a validation nor a figure can change tr
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -29,8 +27,9 @@ from dlcvcli.engine.checkpoint import (
 from dlcvcli.engine.hooks import Hooks, Plan, Record
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.optim import build_optimizer, rate_factor, set_rate
+from dlcvcli.engine.recorder import Best, Recorder
 from dlcvcli.engine.stopping import StopWish
-from dlcvcli.errors import CheckpointError, DlcvError, NonFiniteLoss, UsageError
+from dlcvcli.errors import CheckpointError, NonFiniteLoss, UsageError
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Batch, Task
 
@@ -48,19 +47,6 @@ class StepSource(Protocol):
         self, start: int, stop: int, *, rank: int, world_size: int, workers: int | None = None
     ) -> Iterator[Batch]:
         """Yield this rank's batch of each step."""
-
-
-@dataclass
-class Best:
-    """The best validation so far; `value` is None before the first."""
-
-    metric: str
-    value: float | None = None
-    step: int = 0
-
-    def beaten_by(self, value: float | None) -> bool:
-        """Return whether a new value is strictly better (higher)."""
-        return value is not None and (self.value is None or value > self.value)
 
 
 @dataclass(frozen=True)
@@ -146,21 +132,6 @@ def fit(
             hooks.on_end(loop.step)
 
 
-@dataclass
-class _Window:
-    """Running sums since the last log line; `loss` stays on the device until it is read."""
-
-    loss: Tensor
-    steps: int = 0
-    waited: float = 0.0
-    paused: float = 0.0
-    began: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began - self.paused
-
-
 class _Loop:
     def __init__(
         self,
@@ -202,13 +173,10 @@ class _Loop:
         self.last: Record | None = None
         self.seconds_before = 0.0
         self.began = time.perf_counter()
-        self.session_images = 0
-        self.session_seconds = 0.0
-        self.session_waited = 0.0
         self.optimizer = build_optimizer(task.parameter_groups(), settings.optim)
         self.wrapped, self.stepper = launcher.setup(task, self.optimizer)
         self.bad_step = torch.full((), -1, device=launcher.device)
-        self.window = self._new_window()
+        self.recorder = Recorder(run, hooks, launcher)
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -251,18 +219,12 @@ class _Loop:
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.began
 
-    def _new_window(self) -> _Window:
-        return _Window(torch.zeros((), device=self.launcher.device))
-
     # -- the loop ------------------------------------------------------------------------------
 
     def run_to_end(self, wish: StopWish) -> FitResult:
-        plan = Plan(
-            self.step, self.total, self.source.plan.steps_per_epoch, self.source.plan.batch_size
-        )
-        self.plan = plan
-        if self.launcher.is_main:
-            self.hooks.on_start(plan)
+        source = self.source.plan
+        plan = Plan(self.step, self.total, source.steps_per_epoch, source.batch_size)
+        self.recorder.start(plan)
         if self.step == 0:
             self._snapshot()
         batches = self.source.steps(
@@ -272,19 +234,16 @@ class _Loop:
             world_size=self.launcher.world_size,
         )
         self.task.train()
-        self.window = self._new_window()
         stopped = False
         while self.step < self.total and not stopped:
             asked = time.perf_counter()
             batch = next(batches)
-            self.window.waited += time.perf_counter() - asked
+            self.recorder.waited(time.perf_counter() - asked)
             self._train_step(batch)
             self.step += 1
-            self.window.steps += 1
-            if self.launcher.is_main:
-                self.hooks.on_step(self.step)
+            self.recorder.step_done(self.step)
             stopped = self._after_step(wish)
-        self._close_window()
+        self.recorder.close_window()
         if self.saved_step != self.step:
             self._save()
         signal = wish.signal or 0
@@ -298,8 +257,8 @@ class _Loop:
             best=self.best,
             last=self.last,
             seconds=self._seconds(),
-            images_per_s=self.session_images / max(self.session_seconds, 1e-9),
-            data_wait=self.session_waited / max(self.session_seconds, 1e-9),
+            images_per_s=self.recorder.images_per_s,
+            data_wait=self.recorder.data_wait,
         )
 
     def _train_step(self, batch: Batch) -> None:
@@ -327,7 +286,7 @@ class _Loop:
 
     def _note_loss(self, loss: Tensor) -> None:
         """Add a loss to the running sum, and remember on the device if it is not finite."""
-        self.window.loss += loss
+        self.recorder.add_loss(loss)
         first = (self.bad_step < 0) & ~torch.isfinite(loss)
         self.bad_step = torch.where(first, self.step, self.bad_step)
         if self.poll_every == 1 and self.launcher.world_size == 1:
@@ -346,14 +305,14 @@ class _Loop:
         if due or (self.launcher.world_size == 1 and wish.wished):
             stopped = self._poll(wish) and not ended
         if self.step % train.log_every == 0 or ended or stopped:
-            self._log()
+            self.recorder.log(self.step, self.optimizer.param_groups[-1]["lr"])
         began = time.perf_counter()
         improved = self._validate() if validates and self.validate is not None else False
         if saves or ended or improved:
             self._save(improved)
         if snapshot:
             self._snapshot()
-        self.window.paused += time.perf_counter() - began
+        self.recorder.paused(time.perf_counter() - began)
         return stopped
 
     def _poll(self, wish: StopWish) -> bool:
@@ -388,36 +347,6 @@ class _Loop:
 
     # -- what is due after a step --------------------------------------------------------------
 
-    def _log(self) -> None:
-        window = self.window
-        if not window.steps:
-            return
-        loss = self.launcher.sum(window.loss / window.steps).item() / self.launcher.world_size
-        seconds = max(window.seconds, 1e-9)
-        rate = self.optimizer.param_groups[-1]["lr"]
-        images = window.steps * self.plan.batch_size
-        record: Record = {
-            "step": self.step,
-            "epoch": self.plan.epoch_of(self.step),
-            "split": "train",
-            "loss": _plain(loss),
-            "lr": rate,
-            "images_per_s": round(images / seconds, 3),
-            "data_wait": round(window.waited / seconds, 4),
-            "eta_s": round((self.total - self.step) * seconds / window.steps, 1),
-        }
-        self._close_window()
-        self._write(record)
-        if self.launcher.is_main:
-            self.hooks.on_log(record)
-
-    def _close_window(self) -> None:
-        window = self.window
-        self.session_images += window.steps * self.source.plan.batch_size
-        self.session_seconds += window.seconds if window.steps else 0.0
-        self.session_waited += window.waited if window.steps else 0.0
-        self.window = self._new_window()
-
     def _validate(self) -> bool:
         assert self.validate is not None
         if self.launcher.is_main:
@@ -426,19 +355,10 @@ class _Loop:
         with torch.inference_mode(), self.launcher.autocast():
             metrics = self.validate(self.task)
         self.task.train()
-        record = {
-            "step": self.step,
-            "epoch": self.plan.epoch_of(self.step),
-            "split": "val",
-            **metrics,
-        }
         improved = self.best.beaten_by(metrics.get(self.best.metric))
         if improved:
             self.best = Best(self.best.metric, metrics[self.best.metric], self.step)
-        self.last = record
-        self._write(record)
-        if self.launcher.is_main:
-            self.hooks.on_validation(record, improved)
+        self.last = self.recorder.validation(self.step, metrics, is_best=improved)
         return improved
 
     def _save(self, improved: bool = False) -> None:
@@ -457,22 +377,6 @@ class _Loop:
         with torch.inference_mode(), self.launcher.autocast():
             self.hooks.on_snapshot(self.step, self.task)
         self.task.train()
-
-    def _write(self, record: Record) -> None:
-        if not self.launcher.is_main:
-            return
-        try:
-            with self.run.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record, allow_nan=False) + "\n")
-        except OSError as error:
-            raise DlcvError(
-                f"cannot write {self.run.metrics}: {error.strerror}",
-                "the last good checkpoint stays; make room and go on with --resume",
-            ) from error
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:

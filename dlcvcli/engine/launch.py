@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from dlcvcli.engine.precision import Asked, Precision, choose_precision
@@ -52,7 +52,7 @@ class Launcher:
 
         Network weights are laid out channels-last, in which convolutions train faster.
         """
-        task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        task.to(memory_format=torch.channels_last)
         wrapped, stepper = self._fabric.setup(task, optimizer)
         return wrapped, stepper
 

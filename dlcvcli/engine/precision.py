@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -49,11 +49,11 @@ def choose_precision(asked: Asked, device_type: str) -> Precision:
 
 def _native_bf16(device_type: str) -> bool:
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type != "cpu":
         return False
     # Torch 2.11 does not have it yet.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if not capabilities:
         return bool(torch.cpu._is_avx512_bf16_supported())
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -15,7 +15,8 @@ from dlcvcli.palette import ClassSet, Mask
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
-_STYLE: dict[str, Any] = {
+# Any: matplotlib types every key of it by name.
+_STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,
@@ -57,7 +58,7 @@ def class_legend(figure: Figure, classes: ClassSet, masks: list[Mask]) -> None:
     present = sorted({int(i) for mask in masks for i in np.unique(mask)})
     handles = [
         Patch(
-            facecolor=[channel / 255 for channel in classes.colours[i]],
+            facecolor="#{:02x}{:02x}{:02x}".format(*classes.colours[i]),
             edgecolor="#888888",
             linewidth=0.5,
             label=classes.names[i],

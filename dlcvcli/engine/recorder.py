@@ -1,0 +1,154 @@
+"""What a run says of itself while it trains: metrics.jsonl, speeds, and the hooks that listen."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlcvcli.engine.hooks import Hooks, Plan, Record
+from dlcvcli.engine.launch import Launcher
+from dlcvcli.errors import DlcvError
+from dlcvcli.runs import RunFolder
+
+
+@dataclass
+class Best:
+    """The best validation so far; `value` is None before the first."""
+
+    metric: str
+    value: float | None = None
+    step: int = 0
+
+    def beaten_by(self, value: float | None) -> bool:
+        """Return whether a new value is strictly better (higher)."""
+        return value is not None and (self.value is None or value > self.value)
+
+
+@dataclass
+class _Window:
+    """Running sums since the last log line; `loss` stays on the device until it is read."""
+
+    loss: Tensor
+    steps: int = 0
+    waited: float = 0.0
+    paused: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began - self.paused
+
+
+class Recorder:
+    """Keeps the running sums of a run and writes its records; only rank 0 writes and calls hooks.
+
+    Args:
+        run: whose metrics.jsonl is written.
+        hooks: told of every record.
+        launcher: this rank.
+    """
+
+    def __init__(self, run: RunFolder, hooks: Hooks, launcher: Launcher) -> None:
+        self.run = run
+        self.hooks = hooks
+        self.launcher = launcher
+        self.plan: Plan
+        self._images = 0
+        self._seconds = 0.0
+        self._waited = 0.0
+        self._window = self._new_window()
+
+    def start(self, plan: Plan) -> None:
+        """Begin to record."""
+        self.plan = plan
+        if self.launcher.is_main:
+            self.hooks.on_start(plan)
+        self._window = self._new_window()
+
+    def waited(self, seconds: float) -> None:
+        """Note time in which the loop waited for data."""
+        self._window.waited += seconds
+
+    def paused(self, seconds: float) -> None:
+        """Note time that is not training: validation, saving, snapshots."""
+        self._window.paused += seconds
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add a step's loss, a scalar on the device."""
+        self._window.loss += loss
+
+    def step_done(self, step: int) -> None:
+        """Note a finished step."""
+        self._window.steps += 1
+        if self.launcher.is_main:
+            self.hooks.on_step(step)
+
+    def log(self, step: int, lr: float) -> None:
+        """Write the record of the steps since the last one; nothing where there were none."""
+        window, plan = self._window, self.plan
+        if not window.steps:
+            return
+        loss = self.launcher.sum(window.loss / window.steps).item() / self.launcher.world_size
+        seconds = max(window.seconds, 1e-9)
+        record: Record = {
+            "step": step,
+            "epoch": plan.epoch_of(step),
+            "split": "train",
+            "loss": loss if math.isfinite(loss) else None,
+            "lr": lr,
+            "images_per_s": round(window.steps * plan.batch_size / seconds, 3),
+            "data_wait": round(window.waited / seconds, 4),
+            "eta_s": round((plan.total_steps - step) * seconds / window.steps, 1),
+        }
+        self.close_window()
+        self._write(record)
+        if self.launcher.is_main:
+            self.hooks.on_log(record)
+
+    def validation(self, step: int, metrics: dict[str, Any], *, is_best: bool) -> Record:
+        """Write the record of a validation, and return it."""
+        record = {"step": step, "epoch": self.plan.epoch_of(step), "split": "val", **metrics}
+        self._write(record)
+        if self.launcher.is_main:
+            self.hooks.on_validation(record, is_best)
+        return record
+
+    def close_window(self) -> None:
+        """Add the running sums to the session's, and begin new ones."""
+        window = self._window
+        if window.steps:
+            self._images += window.steps * self.plan.batch_size
+            self._seconds += window.seconds
+            self._waited += window.waited
+        self._window = self._new_window()
+
+    @property
+    def images_per_s(self) -> float:
+        """Images per second of this session; validation and saving left out."""
+        return self._images / max(self._seconds, 1e-9)
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the training time in which the loop waited for data."""
+        return self._waited / max(self._seconds, 1e-9)
+
+    def _new_window(self) -> _Window:
+        return _Window(torch.zeros((), device=self.launcher.device))
+
+    def _write(self, record: Record) -> None:
+        if not self.launcher.is_main:
+            return
+        try:
+            with self.run.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record, allow_nan=False) + "\n")
+        except OSError as error:
+            raise DlcvError(
+                f"cannot write {self.run.metrics}: {error.strerror}",
+                "the last good checkpoint stays; make room and go on with --resume",
+            ) from error

@@ -1,0 +1,96 @@
+"""What every test gets: one thread, no network, no screen, and small made sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dlcvcli.data.masks import write_mask
+from dlcvcli.data.synthetic import make_landcover
+from dlcvcli.palette import PRESETS
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Keep to one thread: the tests share two cores, and tiny tensors gain nothing from more."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_downloads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Give torchvision an empty cache, so that no test can lean on a download."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch-home"))
+
+
+@pytest.fixture(scope="session")
+def landcover(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made land-cover set, 12 + 4 tiles of 64 x 64; read only."""
+    folder = tmp_path_factory.mktemp("landcover")
+    make_landcover(folder, train=12, validation=4, size=(64, 64), seed=0)
+    return folder
+
+
+def write_camvid(folder: Path, sizes: dict[str, list[tuple[int, int]]], seed: int = 0) -> Path:
+    """Write a set in the CamVid layout: split -> (height, width) of each image."""
+    rng = np.random.default_rng(seed)
+    classes = PRESETS["camvid11"]
+    for split, shapes in sizes.items():
+        (folder / split).mkdir(parents=True)
+        (folder / f"{split}annot").mkdir()
+        for index, (height, width) in enumerate(shapes):
+            mask = rng.integers(0, 12, (height, width)).astype(np.uint8)
+            image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+            Image.fromarray(image).save(folder / split / f"{index:03d}.png")
+            write_mask(folder / f"{split}annot" / f"{index:03d}.png", mask, classes)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Path:
+    """The run folder of a small real segmenter, trained for a few steps; read only."""
+    import torch
+
+    from dlcvcli.config.load import resolve
+    from dlcvcli.config.schema import TrainSegSettings
+    from dlcvcli.runs import RunFolder
+    from dlcvcli.training.data import check_training_data, resolve_settings
+    from dlcvcli.training.run import RunRequest, train
+
+    torch.set_num_threads(1)
+    settings = resolve(
+        TrainSegSettings,
+        flags={
+            "data.path": str(landcover),
+            "model.name": "lraspp_mobilenet_v3_large",
+            "train.steps": 6,
+            "train.batch_size": 4,
+            "train.workers": 0,
+            "train.precision": "fp32",
+            "train.log_every": 2,
+            "train.val_every": 3,
+            "snapshot.images": ["0001"],
+        },
+    )
+    data = check_training_data(settings.data, settings.train.seed)
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "trained")
+    train(RunRequest(run, resolve_settings(settings, data.train), data))
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def exported_run(trained_run: Path) -> Path:
+    """The trained run with its `model.onnx` and certificate; read only."""
+    from dlcvcli.exporting.export import export
+    from dlcvcli.runs import RunFolder, find_model
+
+    run = RunFolder(trained_run)
+    if not run.onnx.exists():
+        export(find_model(trained_run), run.onnx)
+    return trained_run

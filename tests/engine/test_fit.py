@@ -1,0 +1,238 @@
+"""The loop: exact resume after any death, nothing lost, nothing that changes training."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dlcvcli.data.loader import TrainingBatches
+from dlcvcli.data.sampler import BatchPlan
+from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.engine.fit import seed_step, total_steps
+from dlcvcli.engine.hooks import Hooks
+from dlcvcli.errors import CheckpointError, NonFiniteLoss, UsageError
+from dlcvcli.runs import RunFolder
+from tests.engine.tiny import IMAGES, Noise, TinyTask, tiny_fit, tiny_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def equal_states(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.fixture
+def straight(tmp_path: Path) -> dict[str, Any]:
+    """The weights of 12 steps without a break."""
+    task, _, _ = tiny_fit(tmp_path / "straight", settings=tiny_settings(steps=12))
+    return task.state_dict()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_in_mid_epoch_and_resumed_gives_the_same_weights_to_the_bit(
+    tmp_path: Path, straight: dict[str, Any], workers: int
+) -> None:
+    # Saves every 3 steps, and is killed without warning after step 7, in the second epoch of 5.
+    script = f"""
+        import os, signal, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from pathlib import Path
+        from dlcvcli.engine.hooks import Hooks
+        from tests.engine.tiny import tiny_fit, tiny_settings
+
+        class Kill(Hooks):
+            def on_step(self, step):
+                if step == 7:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        import torch
+        torch.set_num_threads(1)
+        settings = tiny_settings(steps=12, save_every=3, workers={workers})
+        tiny_fit(Path({str(tmp_path / "run")!r}), settings=settings, hooks=Kill())
+    """
+    died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert died.returncode == -signal.SIGKILL
+    checkpoint = load_checkpoint(RunFolder(tmp_path / "run").last)
+    assert checkpoint["step"] == 6
+    task, result, _ = tiny_fit(
+        tmp_path / "run",
+        settings=tiny_settings(steps=12, save_every=3, workers=workers),
+        resume=checkpoint,
+    )
+    assert result.step == 12
+    assert equal_states(task.state_dict(), straight)
+
+
+def test_the_optimiser_too_goes_on_to_the_bit(tmp_path: Path, straight: dict[str, Any]) -> None:
+    tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, save_every=5, max_time=1e9))
+    whole = load_checkpoint(RunFolder(tmp_path / "run").last)
+    assert equal_states(whole["task"], straight)
+    moments = whole["optimizer"]["state"]
+    assert moments
+    assert all(torch.isfinite(m["exp_avg"]).all() for m in moments.values())
+
+
+def test_workers_change_no_number(tmp_path: Path, straight: dict[str, Any]) -> None:
+    task, _, _ = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, workers=2))
+    assert equal_states(task.state_dict(), straight)
+
+
+def test_validation_and_snapshots_change_no_number(
+    tmp_path: Path, straight: dict[str, Any]
+) -> None:
+    class Looks(Hooks):
+        def wants_snapshot(self, step: int) -> bool:
+            return True
+
+        def on_snapshot(self, step: int, task: Any) -> None:
+            torch.rand(3)
+            assert not task.training
+
+    def validate(task: Any) -> dict[str, float]:
+        torch.rand(5)
+        task.net(torch.rand(2, 3, 8, 8))
+        return {"miou": 0.5, "overall_acc": 0.5}
+
+    task, _, _ = tiny_fit(
+        tmp_path / "run",
+        settings=tiny_settings(steps=12, val_every=2),
+        hooks=Looks(),
+        validate=validate,
+    )
+    assert equal_states(task.state_dict(), straight)
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path) -> None:
+    weights = []
+    for parts in (1, 2, 4):
+        settings = tiny_settings(steps=6)
+        optim = settings.optim.model_copy(update={"accumulate": parts})
+        torch.manual_seed(0)
+        task, _, _ = tiny_fit(
+            tmp_path / str(parts),
+            settings=settings.model_copy(update={"optim": optim}),
+            # Without dropout and batch statistics, and with ignored pixels spread unevenly.
+            task=TinyTask(dropout=0.0, batch_norm=False),
+        )
+        weights.append(task.state_dict())
+    for other in weights[1:]:
+        for name, value in weights[0].items():
+            torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_that_does_not_split_evenly_is_refused(tmp_path: Path) -> None:
+    settings = tiny_settings(steps=2)
+    optim = settings.optim.model_copy(update={"accumulate": 3})
+    with pytest.raises(UsageError, match="cannot be split into 3"):
+        tiny_fit(tmp_path, settings=settings.model_copy(update={"optim": optim}))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_ends_the_step_and_saves(tmp_path: Path, number: signal.Signals) -> None:
+    class Signal(Hooks):
+        def on_step(self, step: int) -> None:
+            if step == 4:
+                os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    _, result, run = tiny_fit(
+        tmp_path, settings=tiny_settings(steps=12, save_every=100), hooks=Signal()
+    )
+    assert (result.ended, result.signal, result.step) == ("signal", number, 4)
+    assert load_checkpoint(run.last)["step"] == 4
+    assert signal.getsignal(number) is before
+
+
+def test_max_time_ends_in_good_order(tmp_path: Path, straight: dict[str, Any]) -> None:
+    _, result, run = tiny_fit(tmp_path, settings=tiny_settings(steps=12, max_time=1e-6))
+    assert (result.ended, result.signal, result.step) == ("max_time", 0, 1)
+    task, result, _ = tiny_fit(
+        tmp_path, settings=tiny_settings(steps=12), resume=load_checkpoint(run.last)
+    )
+    assert result.ended == "finished"
+    assert equal_states(task.state_dict(), straight)
+
+
+def test_best_is_kept_and_strictly_better(tmp_path: Path) -> None:
+    scores = iter([0.2, 0.5, 0.5, 0.4])
+    _, result, run = tiny_fit(
+        tmp_path,
+        settings=tiny_settings(steps=8, val_every=2, keep=2),
+        validate=lambda task: {"miou": next(scores), "overall_acc": 0.0},
+    )
+    assert (result.best.value, result.best.step) == (0.5, 4)
+    assert load_checkpoint(run.best)["step"] == 4
+    assert load_checkpoint(run.last)["step"] == 8
+    assert sorted(p.name for p in run.checkpoints.glob("step-*")) == [
+        "step-0000006.ckpt",
+        "step-0000008.ckpt",
+    ]
+
+
+def test_records_say_step_epoch_and_split_and_are_cut_on_resume(tmp_path: Path) -> None:
+    settings = tiny_settings(steps=8, save_every=4, log_every=2)
+    _, _, run = tiny_fit(tmp_path, settings=settings)
+    records = list(run.read_metrics())
+    assert [r["step"] for r in records] == [2, 4, 6, 8]
+    assert [r["epoch"] for r in records] == [0.4, 0.8, 1.2, 1.6]
+    assert {r["split"] for r in records} == {"train"}
+    checkpoint = load_checkpoint(run.last)
+    checkpoint["step"] = 4
+    tiny_fit(tmp_path, settings=settings, resume=checkpoint)
+    assert [r["step"] for r in run.read_metrics()] == [2, 4, 6, 8]
+    assert all(json.dumps(r) for r in records)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_are_spoilt(tmp_path: Path) -> None:
+    class Poisoned(TinyTask):
+        def forward(self, batch: Any, normaliser: Any) -> Any:
+            outcome = super().forward(batch, normaliser)
+            if torch.equal(batch["images"], sixth["images"]):
+                outcome["loss"] = outcome["loss"] * float("nan")
+            return outcome
+
+    sixth = next(TrainingBatches(Noise(), BatchPlan(IMAGES, 4, 0)).steps(5, 6))
+    with pytest.raises(NonFiniteLoss, match="step 6") as caught:
+        tiny_fit(tmp_path, settings=tiny_settings(steps=12, save_every=2), task=Poisoned())
+    assert "clip_norm" in caught.value.hint
+    saved = torch.load(tmp_path / "nonfinite-step-5.pt", weights_only=True)
+    assert torch.equal(saved["images"], sixth["images"])
+    checkpoint = load_checkpoint(RunFolder(tmp_path).last)
+    assert checkpoint["step"] == 4
+    assert all(torch.isfinite(v).all() for v in checkpoint["task"].values())
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    _, _, run = tiny_fit(tmp_path, settings=tiny_settings(steps=2))
+    checkpoint = load_checkpoint(run.last)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        tiny_fit(
+            tmp_path,
+            settings=tiny_settings(steps=4),
+            resume=checkpoint,
+            task=TinyTask(batch_norm=False),
+        )
+
+
+def test_length_is_steps_or_epochs() -> None:
+    assert total_steps(tiny_settings(steps=7), 5) == 7
+    assert total_steps(tiny_settings(epochs=3), 5) == 15
+
+
+def test_the_seed_of_a_step_depends_on_seed_step_and_rank() -> None:
+    draws = []
+    for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)):
+        seed_step(*key)
+        draws.append(torch.rand(4))
+    assert torch.equal(draws[0], draws[4])
+    for other in draws[1:4]:
+        assert not torch.equal(draws[0], other)

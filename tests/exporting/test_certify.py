@@ -1,0 +1,84 @@
+"""The certificate's arithmetic, on hand-made logits, and its structural checks."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from dlcvcli.exporting.certify import (
+    Case,
+    Certificate,
+    check_structure,
+    compare_case,
+    parity_shapes,
+)
+
+
+def logits(values: list[list[float]]) -> np.ndarray:
+    """Return [1, C, 1, P] from one row of class values per pixel."""
+    return np.asarray(values, dtype=np.float32).T[None, :, None, :]
+
+
+def test_equal_logits_pass() -> None:
+    reference = logits([[1.0, 2.0], [3.0, 0.0]])
+    case = compare_case((1, 1, 2), (1, 2), reference, reference, np.array([[[1, 0]]], np.uint8))
+    assert (case.logits_error, case.agreement, case.differing, case.widest_gap) == (0, 1, 0, 0)
+    assert case.passed
+
+
+def test_the_error_is_relative_to_the_largest_logit() -> None:
+    reference = logits([[0.0, 10.0]])
+    case = compare_case(
+        (1, 1, 1), (1, 1), reference, reference + 0.005, np.array([[[1]]], np.uint8)
+    )
+    assert case.logits_error == pytest.approx(5e-4, rel=1e-3)
+    assert not case.passed
+
+
+def test_a_near_tie_may_differ_and_a_clear_pixel_may_not() -> None:
+    near, clear = [5.0, 5.0001], [0.0, 5.0]
+    many = [clear] * 19999
+    reference = logits([near, *many])
+    mask = reference.argmax(1).astype(np.uint8)
+    mask[0, 0, 0] = 0
+    case = compare_case((1, 1, 20000), (1, 20000), reference, reference, mask)
+    assert case.differing == 1
+    assert case.widest_gap < 1e-3
+    assert case.passed
+    mask = reference.argmax(1).astype(np.uint8)
+    mask[0, 0, 1] = 0
+    case = compare_case((1, 1, 20000), (1, 20000), reference, reference, mask)
+    assert case.widest_gap > 0.5
+    assert not case.passed
+
+
+def test_failures_are_said_in_words() -> None:
+    bad = Case((1, 64, 64), (64, 64), 1e-3, 0.99, 41, 0.2)
+    certificate = Certificate({"onnx_checker": "broken", "ok": None}, (bad,))
+    assert not certificate.passed
+    assert certificate.failures[0] == "onnx_checker: broken"
+    assert "0.990000 of the pixels agree" in certificate.failures[1]
+    assert certificate.as_dict()["parity"]["differing_pixels"] == 41
+
+
+def test_shapes_have_two_batches_an_odd_size_and_one_that_is_not_square() -> None:
+    for stride in (8, 16, 32):
+        for own in (None, (256, 256), (176, 240), (5, 5)):
+            shapes = [images for images, _ in parity_shapes(stride, own)]
+            assert {shape[0] for shape in shapes} == {1, 2}
+            assert len({shape[1:] for shape in shapes}) == 3
+            assert any(shape[1] % 2 and shape[1] % stride for shape in shapes)
+
+
+def test_nodes_in_training_mode_and_wrong_faces_are_found() -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Dropout", ["x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    assert isinstance(model, onnx.ModelProto)
+    found = check_structure(model)
+    assert found["onnx_checker"] is None
+    assert found["no_training_nodes"] == "Dropout"
+    assert found["inputs_and_outputs"] is not None

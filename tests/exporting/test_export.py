@@ -1,0 +1,137 @@
+"""An exported file says what it is, gives PyTorch's numbers, and fails loudly when it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from dlcvcli.data.segmentation import open_split
+from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.errors import CheckFailed, UsageError
+from dlcvcli.exporting import export as module
+from dlcvcli.exporting.export import export
+from dlcvcli.inference.evaluate import evaluate
+from dlcvcli.inference.predictor import load_predictor
+from dlcvcli.inference.torch_predictor import load_segmenter
+from dlcvcli.runs import ModelRef, RunFolder, find_model, sha256_of
+
+
+def test_faces_are_the_contract(exported_run: Path) -> None:
+    session = ort.InferenceSession(
+        str(RunFolder(exported_run).onnx), providers=["CPUExecutionProvider"]
+    )
+    inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
+    outputs = {value.name: (value.type, value.shape) for value in session.get_outputs()}
+    assert inputs == {
+        "images": ("tensor(uint8)", ["batch", "height", "width", 3]),
+        "size": ("tensor(int64)", [2]),
+    }
+    assert outputs == {"mask": ("tensor(uint8)", ["batch", "mask_height", "mask_width"])}
+
+
+def test_the_file_says_what_it_is(exported_run: Path) -> None:
+    run = RunFolder(exported_run)
+    model = onnx.load(run.onnx)
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert said["task"] == "seg"
+    assert said["model"] == "lraspp_mobilenet_v3_large"
+    assert json.loads(said["classes"])[0] == "urban"
+    assert json.loads(said["palette"])[0] == [0, 255, 255]
+    assert json.loads(said["mean"]) == [0.485, 0.456, 0.406]
+    assert json.loads(said["config"])["train"]["steps"] == 6
+    assert said["checkpoint_sha256"] == sha256_of(run.best)
+    expected = {"std", "size", "resize", "ignore_index", "recipe", "data_sha256", "metric"}
+    assert expected | {"versions"} <= said.keys()
+
+
+def test_no_path_of_the_exporting_machine_is_in_the_file(exported_run: Path) -> None:
+    model = onnx.load(RunFolder(exported_run).onnx)
+    said = {entry.key for entry in model.metadata_props}
+    del model.metadata_props[:]
+    assert "config" in said
+    text = model.SerializeToString()
+    assert b"site-packages" not in text
+    assert b"segmenter.py" not in text
+
+
+def test_the_certificate_has_its_figures(exported_run: Path) -> None:
+    run = RunFolder(exported_run)
+    certificate = json.loads(run.certificate.read_text())
+    assert certificate["passed"] is True
+    assert certificate["sha256"] == sha256_of(run.onnx)
+    assert certificate["parity"]["max_logits_error"] <= 1e-4
+    cases = certificate["parity"]["cases"]
+    assert {case["images"][0] for case in cases} == {1, 2}
+    assert len({tuple(case["images"][1:]) for case in cases}) == 3
+    assert any(case["images"][1] % 2 for case in cases)
+    assert any(case["images"][1] != case["images"][2] for case in cases)
+    assert all(check["passed"] for check in certificate["structure"].values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((1, 64, 64), (64, 64)), ((3, 97, 131), (33, 250)), ((1, 2, 300), (2, 2))],
+)
+def test_any_size_gives_pytorchs_mask(
+    exported_run: Path, shape: tuple[int, int, int], size: tuple[int, int]
+) -> None:
+    run = RunFolder(exported_run)
+    segmenter = load_segmenter(load_checkpoint(run.best))
+    images = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    session = ort.InferenceSession(str(run.onnx), providers=["CPUExecutionProvider"])
+    (mask,) = session.run(None, {"images": images, "size": np.array(size)})
+    with torch.inference_mode():
+        expected = segmenter(torch.from_numpy(images), size).numpy()
+    assert mask.dtype == np.uint8
+    assert (mask == expected).mean() >= 0.9999
+
+
+def test_both_backends_score_the_same_through_one_loop(exported_run: Path, landcover: Path) -> None:
+    run = RunFolder(exported_run)
+    found = []
+    for ref in (find_model(exported_run), find_model(run.onnx)):
+        predictor = load_predictor(ref, provider="cpu")
+        data = open_split(landcover, "val", classes=predictor.card.classes)
+        found.append(evaluate(predictor, data, batch_size=3, conventions=["voc", "dlcv"]))
+    torch_result, onnx_result = found
+    assert onnx_result.metrics["miou"] == pytest.approx(torch_result.metrics["miou"], abs=1e-4)
+    assert onnx_result.data == torch_result.data
+    assert np.abs(onnx_result.counts - torch_result.counts).sum() <= 2
+
+
+def test_a_file_that_misses_the_tolerance_is_kept_under_a_name_that_says_so(
+    tmp_path: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = module.trace
+
+    def skewed(segmenter: torch.nn.Module, *args: object) -> object:
+        weight = next(p for n, p in segmenter.named_parameters() if "backbone" in n)
+        kept = weight.detach().clone()
+        with torch.no_grad():
+            weight.mul_(1.05)
+        traced = original(segmenter, *args)  # type: ignore[arg-type]
+        with torch.no_grad():
+            weight.copy_(kept)
+        return traced
+
+    monkeypatch.setattr(module, "trace", skewed)
+    with pytest.raises(CheckFailed, match="logits differ") as caught:
+        export(find_model(trained_run), tmp_path / "model.onnx")
+    assert caught.value.status == 3
+    assert not (tmp_path / "model.onnx").exists()
+    assert (tmp_path / "model.failed.onnx").is_file()
+    certificate = json.loads((tmp_path / "certificate.json").read_text())
+    assert certificate["passed"] is False
+    assert certificate["file"] == "model.failed.onnx"
+
+
+def test_an_onnx_file_cannot_be_exported_again(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="already"):
+        export(ModelRef("onnx", tmp_path / "x.onnx", None), tmp_path / "y.onnx")

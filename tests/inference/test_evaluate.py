@@ -1,0 +1,124 @@
+"""Evaluation: one loop, exact counts, times that add up, memory that does not grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dlcvcli.data.segmentation import open_split
+from dlcvcli.errors import DataError
+from dlcvcli.inference.compare import mask_agreement
+from dlcvcli.inference.evaluate import evaluate, score
+from dlcvcli.inference.predictor import StageClock
+from dlcvcli.metrics import SegmentationScore
+from dlcvcli.palette import PRESETS, Mask
+from dlcvcli.runtime.metadata import ModelCard
+from tests.conftest import write_camvid
+
+
+class Guess:
+    """Predicts a function of the pixels, at any size, and remembers what it was asked."""
+
+    backend, provider, precision = "fake", "cpu", "fp32"
+
+    def __init__(self) -> None:
+        self.card = ModelCard("seg", "fake", PRESETS["camvid11"], 16)
+        self.notes: dict[str, Any] = {}
+        self.batches: list[int] = []
+
+    def __call__(self, images: Mask, size: tuple[int, int], clock: StageClock) -> Mask:
+        self.batches.append(len(images))
+        with clock.stage("run", lap=True):
+            return (images[:, : size[0], : size[1], 0] % 11).astype(np.uint8)
+
+
+MIXED = {"val": [(20, 30), (30, 20), (20, 30), (17, 9), (20, 30), (30, 20)]}
+
+
+def test_mixed_sizes_score_exactly_whatever_the_batch(tmp_path: Path) -> None:
+    data = open_split(write_camvid(tmp_path, MIXED), "val")
+    expected = SegmentationScore(data.classes)
+    for index in range(len(data)):
+        sample = data.read(index)
+        expected.update(sample.mask, (sample.image[..., 0] % 11).astype(np.uint8))
+    for batch_size in (1, 2, 5):
+        found = evaluate(Guess(), data, batch_size=batch_size, conventions=["voc"])
+        assert np.array_equal(found.counts, expected.counts)
+        assert found.data["images"] == 6
+    ranks = [
+        score(lambda i, s: Guess()(i, s, StageClock()), data, 2, rank=r, world_size=3)
+        for r in range(3)
+    ]
+    assert np.array_equal(sum(ranks), expected.counts)
+
+
+def test_times_and_shares_belong_to_the_walk(tmp_path: Path) -> None:
+    data = open_split(write_camvid(tmp_path, MIXED), "val")
+    seen: list[tuple[int, int]] = []
+    found = evaluate(
+        Guess(),
+        data,
+        batch_size=2,
+        conventions=["voc"],
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (6, 6)
+    speed = found.speed
+    assert speed["images_per_s"] == pytest.approx(6 / speed["wall_s"])
+    assert set(speed["share"]) == {"read", "copy", "run", "score"}
+    assert 0 < sum(speed["share"].values()) <= 1.0001
+    assert speed["latency_ms"]["p50"] <= speed["latency_ms"]["p95"]
+    assert speed["peak_memory_mb"] > 0
+
+
+def test_predicted_masks_can_be_kept_and_compared(tmp_path: Path) -> None:
+    data = open_split(write_camvid(tmp_path / "set", MIXED), "val")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        evaluate(Guess(), data, batch_size=2, conventions=["voc"], masks_to=tmp_path / name)
+    assert mask_agreement(tmp_path / "a", tmp_path / "b") == 1.0
+    path = tmp_path / "b" / "003.png"
+    with Image.open(path) as image:
+        mask = np.asarray(image).copy()
+    total = sum(h * w for h, w in MIXED["val"])
+    mask[0, 0] = (mask[0, 0] + 1) % 11
+    Image.fromarray(mask).save(path)
+    assert mask_agreement(tmp_path / "a", tmp_path / "b") == pytest.approx(1 - 1 / total)
+    path.unlink()
+    with pytest.raises(ValueError, match="different masks"):
+        mask_agreement(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_damaged_image_ends_the_evaluation_with_its_name(tmp_path: Path) -> None:
+    folder = write_camvid(tmp_path, {"val": [(20, 30)] * 3})
+    path = folder / "val" / "002.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"002\.png"):
+        evaluate(Guess(), open_split(folder, "val"), batch_size=1, conventions=["voc"])
+
+
+def test_no_more_than_a_few_batches_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dlcvcli.data.segmentation import SegmentationSet
+
+    data = open_split(write_camvid(tmp_path, {"val": [(8, 8)] * 60}), "val")
+    state = {"read": 0, "scored": 0, "most": 0}
+    read = SegmentationSet.read
+
+    def counting(self: SegmentationSet, index: int) -> Any:
+        state["read"] += 1
+        state["most"] = max(state["most"], state["read"] - state["scored"])
+        return read(self, index)
+
+    monkeypatch.setattr(SegmentationSet, "read", counting)
+
+    def scored(done: int, total: int) -> None:
+        state["scored"] = done
+
+    evaluate(Guess(), data, batch_size=2, conventions=["voc"], threads=2, progress=scored)
+    assert state["most"] <= 12

@@ -1,0 +1,82 @@
+"""The segmentation task: its loss, its terms, its parameter groups."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.palette import PRESETS
+from dlcvcli.tasks.segmentation import SegmentationTask
+
+CAMVID = PRESETS["camvid11"]
+
+
+class Small(nn.Module):
+    """A backbone and a head of one convolution each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.head = nn.Conv2d(4, 11, 1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"out": self.head(self.backbone(x))}
+
+
+@pytest.fixture
+def task() -> SegmentationTask:
+    torch.manual_seed(0)
+    return SegmentationTask(Segmenter(Small(), 16), CAMVID, backbone_lr_scale=0.1)
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "images": torch.randint(0, 256, (4, 20, 24, 3), generator=generator, dtype=torch.uint8),
+        "masks": torch.randint(0, 12, (4, 20, 24), generator=generator, dtype=torch.uint8),
+    }
+
+
+def test_the_loss_is_the_mean_over_labelled_pixels(
+    task: SegmentationTask, batch: dict[str, Tensor]
+) -> None:
+    task.eval()
+    count = task.count_terms(batch)
+    assert count == (batch["masks"] != 11).sum()
+    logits = task.segmenter.network_outputs(batch["images"])["out"]
+    assert logits.shape == (4, 11, 20, 24)
+    expected = nn.functional.cross_entropy(logits, batch["masks"].long(), ignore_index=11)
+    torch.testing.assert_close(task(batch, count)["loss"], expected)
+
+
+def test_a_batch_without_labels_has_loss_zero(
+    task: SegmentationTask, batch: dict[str, Tensor]
+) -> None:
+    batch["masks"].fill_(11)
+    loss = task(batch, task.count_terms(batch))["loss"]
+    assert loss.item() == 0
+    loss.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in task.parameters())
+
+
+def test_every_parameter_is_in_one_group_with_its_scale(task: SegmentationTask) -> None:
+    groups = {group.name: group for group in task.parameter_groups()}
+    scales = {name: (group.lr_scale, group.decay) for name, group in groups.items()}
+    assert scales == {
+        "backbone": (0.1, True),
+        "backbone, no decay": (0.1, False),
+        "head": (1.0, True),
+        "head, no decay": (1.0, False),
+    }
+    found = [id(p) for group in groups.values() for p in group.parameters]
+    assert sorted(found) == sorted(id(p) for p in task.parameters())
+
+
+def test_frozen_parameters_are_in_no_group(task: SegmentationTask) -> None:
+    network = task.segmenter.network
+    assert isinstance(network, Small)
+    network.backbone.requires_grad_(False)
+    assert {group.name for group in task.parameter_groups()} == {"head", "head, no decay"}

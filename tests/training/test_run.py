@@ -1,0 +1,167 @@
+"""A training run from its settings to its results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from dlcvcli.config.load import resolve
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.segmentation import open_split
+from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.engine.hooks import Hooks
+from dlcvcli.errors import CheckpointError, ConfigError, UsageError
+from dlcvcli.inference.evaluate import evaluate
+from dlcvcli.inference.predictor import load_predictor
+from dlcvcli.runs import RunFolder, find_model
+from dlcvcli.training.data import check_training_data, resolve_settings
+from dlcvcli.training.run import RunRequest, train
+
+
+def request_for(run: Path, landcover: Path, **flags: Any) -> RunRequest:
+    """Return a request for a small run; `flags` are dotted keys with __ for the dot."""
+    defaults = {
+        "data.path": str(landcover),
+        "model.name": "lraspp_mobilenet_v3_large",
+        "train.steps": 4,
+        "train.batch_size": 4,
+        "train.workers": 0,
+        "train.precision": "fp32",
+    }
+    dotted = {key.replace("__", "."): value for key, value in flags.items()}
+    settings = resolve(TrainSegSettings, flags={**defaults, **dotted})
+    data = check_training_data(settings.data, settings.train.seed)
+    return RunRequest(RunFolder(run), resolve_settings(settings, data.train), data)
+
+
+def test_a_run_folder_holds_all_that_it_was(trained_run: Path, landcover: Path) -> None:
+    run = RunFolder(trained_run)
+    config = yaml.safe_load(run.config.read_text())
+    assert config["data"]["path"] == str(landcover)
+    assert config["data"]["crop"] == [64, 64]
+    assert config["optim"]["backbone_lr_scale"] == 1.0
+    environment = json.loads(run.environment.read_text())
+    assert environment["data"]["sha256"].keys() == {"train", "val"}
+    results = json.loads(run.results.read_text())
+    assert results["finished"] is True
+    assert results["step"] == results["total_steps"] == 6
+    assert results["parameters"] > 1_000_000
+    assert results["best"]["step"] in {3, 6}
+    assert results["metrics"]["precision"] == "fp32"
+    assert {"wall_s", "images_per_s", "data_wait", "peak_memory_mb", "last"} <= results.keys()
+    splits = [record["split"] for record in run.read_metrics()]
+    assert splits.count("val") == 2
+    assert "mIoU" in run.log.read_text()
+
+
+def test_the_final_fp32_score_is_what_eval_gives(trained_run: Path, landcover: Path) -> None:
+    results = json.loads(RunFolder(trained_run).results.read_text())
+    predictor = load_predictor(find_model(trained_run), provider="cpu")
+    data = open_split(landcover, "val", classes=predictor.card.classes)
+    found = evaluate(predictor, data, batch_size=3, conventions=["voc"])
+    assert found.metrics["miou"] == results["metrics"]["miou"]
+    assert found.metrics["iou_per_class"] == results["metrics"]["iou_per_class"]
+
+
+def test_snapshots_keep_image_truth_and_three_masks(trained_run: Path, landcover: Path) -> None:
+    folder = RunFolder(trained_run).snapshots / "0001"
+    steps = sorted(path.name for path in folder.glob("step-*.png"))
+    assert steps == ["step-0000001.png", "step-0000003.png", "step-0000006.png"]
+    truth = np.asarray(Image.open(folder / "truth.png"))
+    sample = open_split(landcover, "val").read(1)
+    assert np.array_equal(truth, sample.mask)
+    with Image.open(folder / steps[-1]) as mask:
+        assert mask.mode == "P"
+        assert mask.size == (64, 64)
+
+
+def test_stopped_and_resumed_is_the_same_as_straight(tmp_path: Path, landcover: Path) -> None:
+    train(request_for(tmp_path / "straight", landcover))
+    request = request_for(tmp_path / "halves", landcover, train__max_time=1e-6)
+    assert train(request)["finished"] is False
+    again = request_for(tmp_path / "halves", landcover)
+    results = train(replace(again, resume=True))
+    assert results["finished"] is True
+    one, other = (
+        load_checkpoint(tmp_path / n / "checkpoints" / "last.ckpt")["task"]
+        for n in ("straight", "halves")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(
+    tmp_path: Path, landcover: Path
+) -> None:
+    class Die(Hooks):
+        def on_step(self, step: int) -> None:
+            raise KeyboardInterrupt
+
+    request = request_for(tmp_path / "run", landcover, train__steps=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(request, hooks=Die())
+    assert not request.run.last.exists()
+    assert train(replace(request, resume=True))["finished"] is True
+
+
+def test_resuming_with_other_settings_lists_them(tmp_path: Path, landcover: Path) -> None:
+    train(request_for(tmp_path / "run", landcover, train__max_time=1e-6))
+    changed = request_for(tmp_path / "run", landcover, optim__lr=0.5, train__seed=3)
+    with pytest.raises(ConfigError, match=r"optim\.lr: 0\.001 -> 0\.5; train\.seed: 0 -> 3"):
+        train(replace(changed, resume=True))
+    longer = request_for(tmp_path / "run", landcover, train__steps=5)
+    with pytest.raises(ConfigError) as caught:
+        train(replace(longer, resume=True))
+    assert "--extend" in caught.value.hint
+    assert train(replace(longer, resume=True, extend=True))["total_steps"] == 5
+
+
+def test_resuming_on_other_data_is_refused_and_moved_data_is_not(
+    tmp_path: Path, landcover: Path
+) -> None:
+    import shutil
+
+    train(request_for(tmp_path / "run", landcover, train__max_time=1e-6))
+    moved = tmp_path / "moved"
+    shutil.copytree(landcover, moved)
+    same = request_for(tmp_path / "run", moved, train__max_time=1e-6)
+    train(replace(same, resume=True))
+    mask = moved / "train" / "0000_mask.png"
+    pixels = np.asarray(Image.open(mask)).copy()
+    pixels[:5] = (0, 0, 255)
+    Image.fromarray(pixels).save(mask)
+    other = request_for(tmp_path / "run", moved)
+    with pytest.raises(ConfigError, match="fingerprint differs"):
+        train(replace(other, resume=True))
+
+
+def test_init_takes_weights_and_begins_a_new_run(
+    tmp_path: Path, trained_run: Path, landcover: Path
+) -> None:
+    best = RunFolder(trained_run).best
+    lines: list[str] = []
+    request = request_for(tmp_path / "run", landcover, train__steps=1)
+    train(replace(request, init=best), say=lines.append)
+    assert any("took" in line and str(best) in line for line in lines)
+    other = request_for(tmp_path / "other", landcover, model__name="deeplabv3plus_mobilenet_v2")
+    with pytest.raises(CheckpointError, match="does not fit"):
+        train(replace(other, init=best))
+    assert not other.run.path.exists()
+
+
+def test_what_is_wrong_is_found_before_the_folder_is_made(tmp_path: Path, landcover: Path) -> None:
+    request = request_for(tmp_path / "run", landcover, snapshot__images=["nowhere"])
+    with pytest.raises(UsageError, match="nowhere"):
+        train(request)
+    with pytest.raises(UsageError, match="batch size 40"):
+        train(request_for(tmp_path / "run", landcover, train__batch_size=40))
+    with pytest.raises(UsageError, match="no option 'depth'"):
+        train(request_for(tmp_path / "run", landcover, model__options={"depth": 3}))
+    assert not (tmp_path / "run").exists()
