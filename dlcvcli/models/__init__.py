@@ -1,0 +1,1 @@
+"""Networks: plain `nn.Module`s with no training in them, and the table that names them."""

@@ -1,0 +1,249 @@
+"""Image classifiers cut down to feature extractors, at a chosen output stride.
+
+The names of the parameters are torchvision's, so that its state dicts fit as they are.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import mobilenet_v2, mobilenet_v3_large, resnet50
+
+from dlcvcli.errors import UsageError
+
+# Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column D.
+VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+class Features(NamedTuple):
+    """Two maps of one image batch, float: ``low`` is fine and shallow, ``high`` coarse and deep."""
+
+    low: Tensor
+    high: Tensor
+
+
+class Backbone(nn.Module):
+    """Base of the feature extractors: images ``[N, 3, H, W]`` to `Features`.
+
+    Attributes:
+        torchvision_weights: torchvision's name of the weights that ``imagenet`` means.
+        output_stride: input pixels per cell of ``high``.
+        low_stride: input pixels per cell of ``low``.
+        low_channels: channels of ``low``.
+        high_channels: channels of ``high``.
+    """
+
+    torchvision_weights: ClassVar[str]
+    output_stride: int
+    low_stride: int
+    low_channels: int
+    high_channels: int
+
+    def forward(self, x: Tensor) -> Features:
+        """Compute both maps."""
+        raise NotImplementedError
+
+
+class ResNet50(Backbone):
+    """ResNet-50 without its classifier (He et al. 2016, arXiv:1512.03385).
+
+    ``low`` is the output of layer1, ``[N, 256, H/4, W/4]``; ``high`` that of layer4,
+    ``[N, 2048, H/S, W/S]`` (sizes rounded up), S the output stride: the strides that would go
+    beyond it become dilations.
+
+    Args:
+        output_stride: 8 or 16.
+
+    Raises:
+        UsageError: another output stride.
+    """
+
+    torchvision_weights = "ResNet50_Weights.IMAGENET1K_V2"
+
+    def __init__(self, *, output_stride: int = 16) -> None:
+        super().__init__()
+        _check_output_stride(output_stride)
+        net = resnet50(weights=None, replace_stride_with_dilation=[False, output_stride == 8, True])
+        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
+        self.layer1, self.layer2 = net.layer1, net.layer2
+        self.layer3, self.layer4 = net.layer3, net.layer4
+        self.output_stride = output_stride
+        self.low_stride = 4
+        self.low_channels = 256
+        self.high_channels = 2048
+
+    def forward(self, x: Tensor) -> Features:
+        """Compute the outputs of layer1 and layer4."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        low = self.layer1(x)
+        return Features(low, self.layer4(self.layer3(self.layer2(low))))
+
+
+class _MobileNet(Backbone):
+    """A MobileNet's ``features``, with one tap on the way.
+
+    The BatchNorms get PyTorch's own momentum (0.1). Torchvision gives MobileNetV3's 0.01, with
+    which a short run ends before the running statistics have left their starting values: after 60
+    steps on made squares, a loss of 0.5 in training was 1.4 in evaluation, and with 0.1 it was 0.5.
+    """
+
+    def __init__(self, features: nn.Sequential, *, output_stride: int, low_index: int) -> None:
+        super().__init__()
+        _check_output_stride(output_stride)
+        limit_stride(features, output_stride)
+        for part in features.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.momentum = 0.1
+        self.features = features
+        self.output_stride = output_stride
+        self._low_index = low_index
+
+    def forward(self, x: Tensor) -> Features:
+        """Compute the tapped map and the last one."""
+        low = x
+        for index, block in enumerate(self.features):
+            x = block(x)
+            if index == self._low_index:
+                low = x
+        return Features(low, x)
+
+
+class MobileNetV2(_MobileNet):
+    """MobileNetV2 up to its last bottleneck (Sandler et al. 2018, arXiv:1801.04381).
+
+    ``low`` is ``[N, 24, H/4, W/4]``, ``high`` ``[N, 320, H/S, W/S]`` (sizes rounded up). The 1x1
+    layer to 1280 channels belongs to the classifier and is left out, as in section 6.3.
+
+    Args:
+        output_stride: 8 or 16; the strides beyond it become dilations.
+
+    Raises:
+        UsageError: another output stride.
+    """
+
+    torchvision_weights = "MobileNet_V2_Weights.IMAGENET1K_V2"
+
+    def __init__(self, *, output_stride: int = 16) -> None:
+        features = mobilenet_v2(weights=None).features[:-1]
+        super().__init__(features, output_stride=output_stride, low_index=3)
+        self.low_stride = 4
+        self.low_channels = 24
+        self.high_channels = 320
+
+
+class MobileNetV3Large(_MobileNet):
+    """MobileNetV3-Large with its last 1x1 layer (Howard et al. 2019, arXiv:1905.02244).
+
+    ``low`` is ``[N, 24, H/4, W/4]`` or ``[N, 40, H/8, W/8]``, ``high`` ``[N, 960, H/S, W/S]``
+    (sizes rounded up).
+
+    Args:
+        output_stride: 8 or 16; the strides beyond it become dilations.
+        low_stride: 4 or 8: where ``low`` is tapped.
+
+    Raises:
+        UsageError: another output stride.
+    """
+
+    torchvision_weights = "MobileNet_V3_Large_Weights.IMAGENET1K_V2"
+
+    def __init__(self, *, output_stride: int = 16, low_stride: int = 4) -> None:
+        low_index, low_channels = {4: (3, 24), 8: (6, 40)}[low_stride]
+        features = mobilenet_v3_large(weights=None).features
+        super().__init__(features, output_stride=output_stride, low_index=low_index)
+        self.low_stride = low_stride
+        self.low_channels = low_channels
+        self.high_channels = 960
+
+
+class VGGFeatures(NamedTuple):
+    """Maps of one image batch at strides 8, 16 and 32, float, 256, 512 and 4096 channels."""
+
+    pool3: Tensor
+    pool4: Tensor
+    fc7: Tensor
+
+
+class VGG16(nn.Module):
+    """VGG-16 with its first two linear layers as convolutions (Long et al. 2015, section 3.1).
+
+    Images ``[N, 3, H, W]``, H and W multiples of 32, to `VGGFeatures`. fc6 is 7x7 on a map padded
+    by 3, so that fc7 stays on the grid of pool5, ``[N, 4096, H/32, W/32]``. (The paper's network
+    pads the image by 100 pixels instead, and computes on the margin.) Both are followed by ReLU
+    and `torch.nn.Dropout2d` of 0.5.
+
+    Attributes:
+        torchvision_weights: torchvision's name of the weights that ``imagenet`` means.
+        output_stride: input pixels per cell of fc7.
+    """
+
+    torchvision_weights = "VGG16_Weights.IMAGENET1K_V1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output_stride = 32
+        layers: list[nn.Module] = []
+        channels = 3
+        for block in VGG16_BLOCKS:
+            for width in block:
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.fc6 = nn.Conv2d(512, 4096, 7)
+        self.fc7 = nn.Conv2d(4096, 4096, 1)
+        self.dropout = nn.Dropout2d(0.5)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                # Over the inputs: without BatchNorm the signal must keep its size by itself, and
+                # over the outputs fc6 alone would shrink it threefold.
+                nn.init.kaiming_normal_(part.weight, mode="fan_in", nonlinearity="relu")
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+
+    def forward(self, x: Tensor) -> VGGFeatures:
+        """Compute the maps after pool3, pool4 and fc7."""
+        pools: list[Tensor] = []
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.MaxPool2d):
+                pools.append(x)
+        # Padded by hand: with `padding=3`, oneDNN's gradient takes ten times as long or more on
+        # maps smaller than the kernel, that is, for images below 224 pixels.
+        x = self.dropout(F.relu(self.fc6(F.pad(x, (3, 3, 3, 3)))))
+        x = self.dropout(F.relu(self.fc7(x)))
+        return VGGFeatures(pools[2], pools[3], x)
+
+
+def limit_stride(features: nn.Module, output_stride: int) -> None:
+    """Turn the strides beyond a limit into dilations, in place.
+
+    A convolution that would go beyond the limit gets stride 1, and all later ones a doubled
+    dilation. It itself keeps the dilation that holds before it: so each remaining tap meets what
+    it met in training, and without global pooling every second cell of the new map equals the old
+    map exactly (Chen et al. 2017, arXiv:1706.05587, section 3.1).
+
+    Args:
+        features: convolutions registered in the order in which they run, square odd kernels with
+            strides of 1 or 2.
+        output_stride: the limit, in input pixels per cell.
+    """
+    stride, dilation = 1, 1
+    for conv in features.modules():
+        if not isinstance(conv, nn.Conv2d):
+            continue
+        own_stride, own_dilation = conv.stride[0], dilation
+        if own_stride > 1 and stride >= output_stride:
+            dilation *= own_stride
+            conv.stride = (1, 1)
+        else:
+            stride *= own_stride
+        padding = own_dilation * (conv.kernel_size[0] // 2)
+        conv.dilation, conv.padding = (own_dilation, own_dilation), (padding, padding)
+
+
+def _check_output_stride(output_stride: int) -> None:
+    if output_stride not in (8, 16):
+        raise UsageError(f"output_stride is 8 or 16, not {output_stride}")

@@ -1,0 +1,159 @@
+"""FCN: a classifier made fully convolutional, its scores enlarged by a bilinear deconvolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dlcvcli.models.backbones import VGG16, VGGFeatures
+from dlcvcli.models.weights import LoadReport, load_backbone
+
+
+def bilinear_kernel(size: int) -> Tensor:
+    """Compute the kernel with which a transposed convolution interpolates bilinearly.
+
+    w[i, j] = (1 - |i - c| / f) (1 - |j - c| / f), f = ceil(size / 2), c = f - 1 for an odd size
+    and f - 1/2 for an even one (Long et al. 2015, section 3.3, as in their published code).
+
+    Args:
+        size: edge of the kernel in pixels, at least 1; twice the stride for a stride above 1.
+
+    Returns:
+        float32 ``[size, size]``, values in (0, 1].
+    """
+    factor = (size + 1) // 2
+    centre = factor - 1 if size % 2 == 1 else factor - 0.5
+    ramp = 1 - (torch.arange(size, dtype=torch.float64) - centre).abs() / factor
+    return torch.outer(ramp, ramp).float()
+
+
+class BilinearUpsample(nn.Module):
+    """Enlarge maps by a transposed convolution that starts as bilinear interpolation.
+
+    ``[N, channels, h, w]`` to ``[N, channels, h * stride, w * stride]``, each channel by itself:
+    kernel twice the stride, padding half of it. Less than half a stride from the border the
+    kernel meets cells that are not there, counted as zero; that weakens the logits of a pixel all
+    by the same factor, so the best class stays the best.
+
+    Args:
+        channels: number of channels.
+        stride: even.
+        learnt: whether training changes the kernel. If not, it is a buffer, which no optimiser and
+            no unfreezing reaches.
+    """
+
+    weight: Tensor
+
+    def __init__(self, channels: int, stride: int, *, learnt: bool = False) -> None:
+        super().__init__()
+        self.stride = stride
+        kernel = bilinear_kernel(2 * stride).repeat(channels, 1, 1, 1)
+        if learnt:
+            self.weight = nn.Parameter(kernel)
+        else:
+            self.register_buffer("weight", kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarge the maps."""
+        return F.conv_transpose2d(
+            x,
+            self.weight,
+            stride=self.stride,
+            padding=self.stride // 2,
+            groups=self.weight.shape[0],
+        )
+
+
+class FCN(nn.Module):
+    """Base of the FCNs on VGG-16: everything but how scores are fused and enlarged.
+
+    Images are padded with zeros, at the right and below, to a multiple of 32; the logits are
+    cropped back. A kind of FCN says in `fuse` how features become logits.
+
+    Args:
+        num_classes: channels of the logits.
+
+    Attributes:
+        backbone_report: what was loaded into the backbone, None where nothing was.
+    """
+
+    backbone_report: LoadReport | None = None
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = VGG16()
+        self.score = zero_score(4096, num_classes)
+
+    def fuse(self, features: VGGFeatures) -> Tensor:
+        """Turn features into logits at the size of the padded image."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Classify every pixel.
+
+        Args:
+            x: normalised images, float ``[N, 3, H, W]``, any H, W.
+
+        Returns:
+            ``{"out": logits}``, float ``[N, num_classes, H, W]``.
+        """
+        height, width = x.shape[2], x.shape[3]
+        # Not only when needed: a branch on the size would fix the size of an exported graph.
+        padded = F.pad(x, (0, -width % 32, 0, -height % 32))
+        features: VGGFeatures = self.backbone(padded)
+        return {"out": self.fuse(features)[:, :, :height, :width]}
+
+
+class FCN32s(FCN):
+    """FCN-32s: the scores at stride 32, enlarged at once (Long et al. 2015, arXiv:1411.4038).
+
+    The score layer starts at zero (section 4.3), so at first every class is as likely as another.
+
+    Args:
+        num_classes: channels of the logits.
+        learn_upsampling: whether training changes the bilinear kernel; the paper keeps the last
+            one fixed.
+    """
+
+    def __init__(self, num_classes: int, *, learn_upsampling: bool = False) -> None:
+        super().__init__(num_classes)
+        self.upscore = BilinearUpsample(num_classes, 32, learnt=learn_upsampling)
+
+    def fuse(self, features: VGGFeatures) -> Tensor:
+        """Score the deepest map and enlarge it 32 times."""
+        logits: Tensor = self.upscore(self.score(features.fc7))
+        return logits
+
+
+def fcn32s_vgg16(
+    *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
+) -> FCN32s:
+    """Build FCN-32s on VGG-16.
+
+    Args:
+        num_classes: channels of the logits.
+        weights_backbone: None, ``imagenet`` or a path (see `load_backbone`); fc6 and fc7 are taken
+            from the classifier's first two linear layers.
+        learn_upsampling: whether training changes the bilinear kernel.
+
+    Raises:
+        CheckpointError: the weights cannot be had, read or fitted.
+    """
+    network = FCN32s(num_classes, learn_upsampling=learn_upsampling)
+    if weights_backbone is not None:
+        network.backbone_report = load_backbone(
+            network.backbone,
+            weights_backbone,
+            torchvision_name=network.backbone.torchvision_weights,
+        )
+    return network
+
+
+def zero_score(channels: int, num_classes: int) -> nn.Conv2d:
+    """Make a 1x1 convolution ``[N, channels, h, w]`` to ``[N, num_classes, h, w]``, all zeros."""
+    score = nn.Conv2d(channels, num_classes, 1)
+    nn.init.zeros_(score.weight)
+    if score.bias is not None:
+        nn.init.zeros_(score.bias)
+    return score

@@ -1,0 +1,76 @@
+"""LR-ASPP: a very light segmentation head on MobileNetV3-Large."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dlcvcli.models.backbones import Backbone, MobileNetV3Large
+from dlcvcli.models.layers import conv_bn_relu, init_head, resize_like
+from dlcvcli.models.weights import LoadReport, load_backbone
+
+
+class LRASPP(nn.Module):
+    """Lite reduced ASPP (Howard et al. 2019, arXiv:1905.02244, section 6.4).
+
+    The deep map, narrowed to 128 channels, is gated by its own mean over the image, resized to the
+    shallow map at stride 8 and classified; the shallow map's own classification is added. The mean
+    is over the whole map, where the paper's runs in 49x49 windows, so that any input size works.
+
+    Args:
+        backbone: gives a shallow map at stride 8 and a deep one at stride 16.
+        num_classes: channels of the logits.
+        channels: channels of the narrowed map.
+
+    Attributes:
+        backbone_report: what was loaded into the backbone, None where nothing was.
+    """
+
+    backbone_report: LoadReport | None = None
+
+    def __init__(self, backbone: Backbone, num_classes: int, *, channels: int = 128) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.narrow = conv_bn_relu(backbone.high_channels, channels)
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(backbone.high_channels, channels, 1, bias=False),
+            nn.Sigmoid(),
+        )
+        self.classify_low = nn.Conv2d(backbone.low_channels, num_classes, 1)
+        self.classify_high = nn.Conv2d(channels, num_classes, 1)
+        for head in (self.narrow, self.gate, self.classify_low, self.classify_high):
+            init_head(head)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Classify every pixel.
+
+        Args:
+            x: normalised images, float ``[N, 3, H, W]``, any H, W.
+
+        Returns:
+            ``{"out": logits}``, float ``[N, num_classes, H, W]``.
+        """
+        low, high = self.backbone(x)
+        gated = self.narrow(high) * self.gate(high)
+        # A 1x1 classifier and a bilinear resize commute; this order resizes the fewer channels.
+        logits = resize_like(self.classify_high(gated), low) + self.classify_low(low)
+        return {"out": resize_like(logits, x)}
+
+
+def lraspp_mobilenet_v3_large(*, num_classes: int, weights_backbone: str | None = None) -> LRASPP:
+    """Build LR-ASPP on MobileNetV3-Large at output stride 16.
+
+    Args:
+        num_classes: channels of the logits.
+        weights_backbone: None, ``imagenet`` or a path (see `load_backbone`).
+
+    Raises:
+        CheckpointError: the weights cannot be had, read or fitted.
+    """
+    backbone = MobileNetV3Large(output_stride=16, low_stride=8)
+    network = LRASPP(backbone, num_classes)
+    if weights_backbone is not None:
+        network.backbone_report = load_backbone(
+            backbone, weights_backbone, torchvision_name=backbone.torchvision_weights
+        )
+    return network

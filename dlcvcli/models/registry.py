@@ -1,0 +1,163 @@
+"""The table of networks: what each name means, and how it is built. Imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from dlcvcli.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """Say what a network is, without importing it.
+
+    Attributes:
+        name: what users call it.
+        task: what it is for; ``seg`` is semantic segmentation.
+        builder: ``module:function``; the function takes keywords only, among them ``num_classes``
+            and ``weights_backbone``.
+        stride: the multiple that inputs are padded to, in pixels. Any size works; at multiples of
+            it the feature grid and the image line up exactly.
+        min_train_batch: the least number of images in a training batch: 2 where a BatchNorm sees
+            1x1 maps and so needs a second image to have a variance, else 1.
+        summary: one line for people.
+        source: the paper.
+        weights: torchvision's names of the weights that fit the backbone, the one that
+            ``imagenet`` means first.
+    """
+
+    name: str
+    task: str
+    builder: str
+    stride: int
+    min_train_batch: int
+    summary: str
+    source: str
+    weights: tuple[str, ...]
+
+
+_DEEPLAB = "Chen et al. 2018, arXiv:1802.02611"
+_LRASPP = "Howard et al. 2019, arXiv:1905.02244"
+_FCN = "Long, Shelhamer and Darrell 2015, arXiv:1411.4038"
+
+_ENTRIES = (
+    ModelEntry(
+        name="deeplabv3plus_resnet50",
+        task="seg",
+        builder="dlcvcli.models.deeplab:deeplabv3plus_resnet50",
+        stride=16,
+        min_train_batch=2,
+        summary="DeepLabV3+ on ResNet-50: the accurate one",
+        source=_DEEPLAB,
+        weights=("ResNet50_Weights.IMAGENET1K_V2", "ResNet50_Weights.IMAGENET1K_V1"),
+    ),
+    ModelEntry(
+        name="deeplabv3plus_mobilenet_v2",
+        task="seg",
+        builder="dlcvcli.models.deeplab:deeplabv3plus_mobilenet_v2",
+        stride=16,
+        min_train_batch=2,
+        summary="DeepLabV3+ on MobileNetV2, separable head: small",
+        source=_DEEPLAB,
+        weights=("MobileNet_V2_Weights.IMAGENET1K_V2", "MobileNet_V2_Weights.IMAGENET1K_V1"),
+    ),
+    ModelEntry(
+        name="deeplabv3plus_mobilenet_v3_large",
+        task="seg",
+        builder="dlcvcli.models.deeplab:deeplabv3plus_mobilenet_v3_large",
+        stride=16,
+        min_train_batch=2,
+        summary="DeepLabV3+ on MobileNetV3-Large, separable head: small, trains on a CPU",
+        source=_DEEPLAB,
+        weights=(
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+        ),
+    ),
+    ModelEntry(
+        name="fcn32s_vgg16",
+        task="seg",
+        builder="dlcvcli.models.fcn:fcn32s_vgg16",
+        stride=32,
+        min_train_batch=1,
+        summary="FCN-32s on VGG-16: the first of its kind, coarse and heavy; a baseline",
+        source=_FCN,
+        weights=("VGG16_Weights.IMAGENET1K_V1",),
+    ),
+    ModelEntry(
+        name="lraspp_mobilenet_v3_large",
+        task="seg",
+        builder="dlcvcli.models.lraspp:lraspp_mobilenet_v3_large",
+        stride=16,
+        min_train_batch=1,
+        summary="LR-ASPP on MobileNetV3-Large: the fastest",
+        source=_LRASPP,
+        weights=(
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+        ),
+    ),
+)
+
+MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def model_names(task: str | None = None) -> tuple[str, ...]:
+    """List the names of the networks, of one task or of all, in the table's order."""
+    return tuple(name for name, entry in MODELS.items() if task is None or entry.task == task)
+
+
+def model_entry(name: str) -> ModelEntry:
+    """Look a network up.
+
+    Raises:
+        UsageError: no network has that name; the hint has the nearest one.
+    """
+    entry = MODELS.get(name)
+    if entry is None:
+        raise UsageError(f"no model is called '{name}'", nearest(name, MODELS))
+    return entry
+
+
+def build_network(
+    name: str, *, num_classes: int, weights: str = "none", **options: Any
+) -> nn.Module:
+    """Build a network by name.
+
+    Args:
+        name: a key of `MODELS`.
+        num_classes: number of output channels.
+        weights: what fills the backbone: ``none`` (random), ``imagenet`` (torchvision's weights,
+            downloaded once) or the path of a checkpoint (see `dlcvcli.models.weights`).
+        options: further keywords of the builder, such as ``output_stride``.
+
+    Returns:
+        A module on the CPU, in training mode, float32. What was loaded into its backbone stands in
+        its ``backbone_report`` (a `LoadReport`, or None where nothing was loaded).
+
+    Raises:
+        UsageError: unknown name or option, or a value that an option does not allow.
+        CheckpointError: the weights cannot be had, read or fitted.
+    """
+    builder = _import_builder(model_entry(name).builder)
+    known = set(inspect.signature(builder).parameters) - {"num_classes", "weights_backbone"}
+    for option in options:
+        if option not in known:
+            raise UsageError(f"model '{name}' has no option '{option}'", nearest(option, known))
+    return builder(
+        num_classes=num_classes,
+        weights_backbone=None if weights == "none" else weights,
+        **options,
+    )
+
+
+def _import_builder(reference: str) -> Callable[..., nn.Module]:
+    module, _, function = reference.partition(":")
+    return cast("Callable[..., nn.Module]", getattr(importlib.import_module(module), function))

@@ -1,0 +1,91 @@
+"""DeepLabV3+: the contract, the rates of its ASPP and the widths of its decoder."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from dlcvcli.errors import UsageError
+from dlcvcli.models.deeplab import ASPP, Decoder
+from dlcvcli.models.registry import build_network
+from tests.model_contract import SegmentationContract, images
+
+
+class TestResNet50(SegmentationContract):
+    model_name = "deeplabv3plus_resnet50"
+
+
+class TestMobileNetV2(SegmentationContract):
+    model_name = "deeplabv3plus_mobilenet_v2"
+
+
+class TestMobileNetV3Large(SegmentationContract):
+    model_name = "deeplabv3plus_mobilenet_v3_large"
+
+
+def rates(module: nn.Module) -> list[int]:
+    return [
+        part.dilation[0]
+        for part in module.modules()
+        if isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3)
+    ]
+
+
+@pytest.mark.parametrize(("output_stride", "expected"), [(16, [6, 12, 18]), (8, [12, 24, 36])])
+def test_the_rates_follow_the_output_stride(output_stride: int, expected: list[int]) -> None:
+    network = build_network(
+        "deeplabv3plus_mobilenet_v3_large", num_classes=3, output_stride=output_stride
+    ).eval()
+    assert isinstance(network.aspp, ASPP)
+    assert rates(network.aspp) == expected
+    with torch.no_grad():
+        assert network(images(1, 40, 56))["out"].shape == (1, 3, 40, 56)
+        high = network.get_submodule("backbone")(images(1, 64, 64)).high
+    assert high.shape[2:] == (64 // output_stride, 64 // output_stride)
+
+
+def test_an_output_stride_that_does_not_exist_is_the_users_error() -> None:
+    with pytest.raises(UsageError, match="8 or 16, not 32"):
+        build_network("deeplabv3plus_mobilenet_v2", num_classes=3, output_stride=32)
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_aspp_joins_five_branches_of_256_channels(separable: bool) -> None:
+    aspp = ASPP(16, (6, 12, 18), separable=separable).eval()
+    assert rates(aspp) == [6, 12, 18]
+    project = aspp.project[0]
+    assert isinstance(project, nn.Sequential)
+    assert isinstance(project[0], nn.Conv2d)
+    assert project[0].in_channels == 5 * 256
+    with torch.no_grad():
+        assert aspp(torch.randn(1, 16, 5, 9)).shape == (1, 256, 5, 9)
+
+
+def test_aspp_sees_the_whole_map() -> None:
+    aspp = ASPP(4, (6, 12, 18)).eval()
+    x = torch.randn(1, 4, 50, 50)
+    far = x.clone()
+    far[:, :, -1, -1] += 10
+    with torch.no_grad():  # beyond the reach of every 3x3 at rate 18, but not of the image mean
+        assert not torch.equal(aspp(x)[:, :, 0, 0], aspp(far)[:, :, 0, 0])
+
+
+def test_the_decoder_narrows_the_shallow_map_to_48_channels() -> None:
+    decoder = Decoder(24, 256, 5).eval()
+    assert isinstance(decoder.low[0], nn.Conv2d)
+    assert decoder.low[0].out_channels == 48
+    convolutions = [part for part in decoder.refine.modules() if isinstance(part, nn.Conv2d)]
+    assert [(part.in_channels, part.out_channels) for part in convolutions] == [
+        (304, 256),
+        (256, 256),
+    ]
+    with torch.no_grad():
+        logits = decoder(torch.randn(2, 24, 17, 9), torch.randn(2, 256, 5, 3))
+    assert logits.shape == (2, 5, 17, 9)
+
+
+def test_no_head_starts_at_zero() -> None:
+    network = build_network("deeplabv3plus_mobilenet_v2", num_classes=3)
+    weights = [part.weight for part in network.modules() if isinstance(part, nn.Conv2d)]
+    assert all(weight.std() > 0 for weight in weights)

@@ -1,0 +1,71 @@
+"""The table of networks: light to import, honest about names and options."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from dlcvcli.errors import UsageError
+from dlcvcli.models.registry import MODELS, build_network, model_entry, model_names
+
+NAMES = (
+    "deeplabv3plus_resnet50",
+    "deeplabv3plus_mobilenet_v2",
+    "deeplabv3plus_mobilenet_v3_large",
+    "fcn32s_vgg16",
+    "lraspp_mobilenet_v3_large",
+)
+
+
+def test_importing_the_table_imports_no_torch() -> None:
+    code = (
+        "import sys, dlcvcli.models.registry as r; assert r.model_names('seg');"
+        "heavy = {'torch', 'torchvision', 'numpy'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_names() -> None:
+    assert set(NAMES) <= set(model_names("seg")) <= set(model_names())
+    assert model_names() == tuple(MODELS)
+    assert model_names("no such task") == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_is_complete(name: str) -> None:
+    entry = model_entry(name)
+    assert entry.name == name
+    assert entry.task == "seg"
+    assert entry.summary
+    assert entry.source
+    assert entry.weights
+    assert entry.builder.startswith("dlcvcli.models.")
+    assert entry.builder.endswith(f":{name}")
+
+
+def test_torchvision_knows_every_weight() -> None:
+    from torchvision.models import get_weight
+
+    for entry in MODELS.values():
+        for name in entry.weights:
+            assert get_weight(name).url
+
+
+def test_an_unknown_name_brings_up_the_nearest() -> None:
+    with pytest.raises(UsageError, match="deeplabv3plus_resnet5'") as caught:
+        build_network("deeplabv3plus_resnet5", num_classes=3)
+    assert "deeplabv3plus_resnet50" in caught.value.hint
+
+
+def test_an_unknown_option_brings_up_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no option 'output_strid'") as caught:
+        build_network("deeplabv3plus_mobilenet_v2", num_classes=3, output_strid=8)
+    assert "output_stride" in caught.value.hint
+
+
+def test_nothing_is_loaded_unless_asked_for() -> None:
+    network = build_network("lraspp_mobilenet_v3_large", num_classes=3)
+    assert network.backbone_report is None

@@ -1,0 +1,287 @@
+"""Pre-trained weights: what fits is taken and counted, what does not is refused, nothing is run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import NoReturn
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v3_large, resnet18, resnet50
+from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+
+from dlcvcli.errors import CheckpointError
+from dlcvcli.models.backbones import MobileNetV3Large
+from dlcvcli.models.registry import build_network
+from dlcvcli.models.weights import LoadReport, load_backbone
+
+V3_NAME = MobileNetV3Large.torchvision_weights
+
+
+@pytest.fixture
+def backbone() -> MobileNetV3Large:
+    torch.manual_seed(1)
+    return MobileNetV3Large()
+
+
+@pytest.fixture(scope="module")
+def classifier() -> dict[str, Tensor]:
+    torch.manual_seed(2)
+    return dict(mobilenet_v3_large(weights=None).state_dict())
+
+
+def save(payload: object, folder: Path, name: str = "weights.pth") -> str:
+    torch.save(payload, folder / name)
+    return str(folder / name)
+
+
+def load(module: nn.Module, path: str, **options: str) -> LoadReport:
+    return load_backbone(module, path, torchvision_name=V3_NAME, **options)
+
+
+def assert_filled(module: nn.Module, source: dict[str, Tensor], before: str = "") -> None:
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, source[before + name]), name
+
+
+def test_a_classifier_fills_the_backbone(
+    backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = save(classifier, tmp_path)
+    report = load(backbone, path)
+    assert_filled(backbone, classifier)
+    tensors = [name for name in backbone.state_dict() if "num_batches" not in name]
+    assert report.loaded == tuple(tensors)
+    assert report.missing == ()
+    assert report.left_over == tuple(name for name in classifier if name.startswith("classifier."))
+    assert f"{len(tensors)} of {len(tensors)} backbone tensors filled from {path}" in str(report)
+    assert "4 not used" in str(report)
+
+
+@pytest.mark.parametrize("key", ["task", "state_dict", "model", None])
+@pytest.mark.parametrize("before", ["segmenter.network.backbone.", "module.", "backbone."])
+def test_what_stands_before_the_names_is_found(
+    backbone: MobileNetV3Large,
+    classifier: dict[str, Tensor],
+    tmp_path: Path,
+    before: str,
+    key: str | None,
+) -> None:
+    state = {before + name: tensor for name, tensor in classifier.items()}
+    report = load(backbone, save({key: state, "step": 3} if key else state, tmp_path))
+    assert_filled(backbone, classifier)
+    assert not report.missing
+
+
+def test_of_two_that_fit_the_first_is_taken_unless_told(
+    backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
+) -> None:
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in classifier.items()}
+    state = {f"online.{name}": tensor for name, tensor in classifier.items()}
+    state |= {f"teacher.{name}": tensor for name, tensor in zeros.items()}
+    path = save(state, tmp_path)
+    load(backbone, path)
+    assert_filled(backbone, classifier)
+    load(backbone, path, prefix="teacher.")
+    assert_filled(backbone, zeros)
+
+
+def test_torchvisions_own_segmenter_fills_the_backbone(
+    backbone: MobileNetV3Large, tmp_path: Path
+) -> None:
+    theirs = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3)
+    report = load(backbone, save(theirs.state_dict(), tmp_path))
+    assert not report.missing
+    state = theirs.backbone.state_dict()
+    for name, tensor in backbone.features.state_dict().items():
+        assert torch.equal(tensor, state[name])
+
+
+def test_a_network_of_ours_fills_the_backbone_of_another(tmp_path: Path) -> None:
+    source = build_network("lraspp_mobilenet_v3_large", num_classes=3)
+    path = save(source.state_dict(), tmp_path)
+    network = build_network("deeplabv3plus_mobilenet_v3_large", num_classes=5, weights=path)
+    assert isinstance(network.backbone, nn.Module)
+    assert_filled(network.backbone, source.state_dict(), "backbone.")
+    assert isinstance(network.backbone_report, LoadReport)
+    assert all(not name.startswith("backbone.") for name in network.backbone_report.left_over)
+
+
+def test_missing_tensors_are_named_and_keep_their_values(
+    backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
+) -> None:
+    gone, reshaped = "features.16.0.weight", "features.15.block.0.0.weight"
+    state = {name: tensor for name, tensor in classifier.items() if name != gone}
+    state[reshaped] = torch.zeros(3, 3)
+    before = backbone.state_dict()[gone].clone()
+    report = load(backbone, save(state, tmp_path))
+    assert set(report.missing) == {gone, reshaped}
+    assert reshaped in report.left_over
+    assert torch.equal(backbone.state_dict()[gone], before)
+    assert "2 missing" in str(report)
+
+
+class FullyConvolutional(nn.Module):
+    """VGG-16's shape in small: features, fc6 and fc7."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+        self.fc6 = nn.Conv2d(4, 6, 7)
+        self.fc7 = nn.Conv2d(6, 6, 1)
+
+
+def small_vgg() -> dict[str, Tensor]:
+    net = nn.ModuleDict(
+        {
+            "features": nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)),
+            "classifier": nn.Sequential(
+                nn.Linear(4 * 49, 6), nn.ReLU(), nn.Dropout(), nn.Linear(6, 6), nn.Linear(6, 10)
+            ),
+        }
+    )
+    return dict(net.state_dict())
+
+
+def test_vggs_linear_layers_become_convolutions(tmp_path: Path) -> None:
+    module, state = FullyConvolutional(), small_vgg()
+    report = load(module, save(state, tmp_path))
+    assert not report.missing
+    assert report.left_over == ("classifier.4.weight", "classifier.4.bias")
+    x = torch.randn(1, 4, 7, 7)
+    hidden = x.flatten(1) @ state["classifier.0.weight"].T + state["classifier.0.bias"]
+    torch.testing.assert_close(module.fc6(x).flatten(1), hidden)
+    torch.testing.assert_close(
+        module.fc7(hidden[:, :, None, None]).flatten(1),
+        hidden @ state["classifier.3.weight"].T + state["classifier.3.bias"],
+    )
+
+
+def test_a_vgg_without_a_usable_classifier_fills_the_features(tmp_path: Path) -> None:
+    state = small_vgg()
+    state["classifier.0.weight"].fill_(torch.nan)
+    state = {name: tensor for name, tensor in state.items() if "classifier.3" not in name}
+    report = load(FullyConvolutional(), save(state, tmp_path))
+    assert report.missing == ("fc6.weight", "fc7.weight", "fc7.bias")
+
+
+def test_another_architecture_is_refused(tmp_path: Path) -> None:
+    path = save(resnet18(weights=None).state_dict(), tmp_path)
+    with pytest.raises(CheckpointError, match="fits 0 of the") as caught:
+        build_network("lraspp_mobilenet_v3_large", num_classes=3, weights=path)
+    assert "conv1.weight" in caught.value.hint
+    with pytest.raises(CheckpointError, match=r"fits \d\d of the 267"):
+        load(resnet50(weights=None, num_classes=10), path)
+
+
+def test_values_that_are_not_finite_are_refused(
+    backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
+) -> None:
+    state = classifier | {"features.0.0.weight": torch.full((16, 3, 3, 3), torch.nan)}
+    with pytest.raises(CheckpointError, match=r"features\.0\.0\.weight"):
+        load(backbone, save(state, tmp_path))
+
+
+class Trap:
+    """An object whose pickle makes a folder when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_code_in_a_file_is_refused_and_not_run(
+    backbone: MobileNetV3Large, tmp_path: Path, legacy: bool
+) -> None:
+    sprung, path = tmp_path / "sprung", tmp_path / "weights.pth"
+    payload = {"features.0.0.weight": torch.zeros(1), "trap": Trap(sprung)}
+    if legacy:
+        path.write_bytes(pickle.dumps({"trap": Trap(sprung)}, protocol=2))
+    else:
+        torch.save(payload, path)
+    with pytest.raises(CheckpointError, match="could run code"):
+        load(backbone, str(path))
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 3, 100, 5000])
+def test_a_file_cut_short_is_refused(
+    backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path, keep: int
+) -> None:
+    path = Path(save(classifier, tmp_path))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match="not a readable PyTorch file"):
+        load(backbone, str(path))
+
+
+@pytest.mark.parametrize("payload", [{}, [1, 2], {"step": 3}, {"task": {"a": 1}}])
+def test_a_file_without_tensors_is_refused(
+    backbone: MobileNetV3Large, tmp_path: Path, payload: object
+) -> None:
+    with pytest.raises(CheckpointError, match="no tensors by name"):
+        load(backbone, save(payload, tmp_path))
+
+
+def test_a_file_that_does_not_exist_is_refused(backbone: MobileNetV3Large, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere.pth"):
+        with pytest.raises(CheckpointError, match="no such weights file"):
+            load(backbone, str(path))
+
+
+def test_imagenet_is_torchvisions_weights(
+    backbone: MobileNetV3Large, classifier: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def fetch(url: str, **options: object) -> dict[str, Tensor]:
+        asked.append((url, options["check_hash"]))
+        return classifier
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetch)
+    report = load(backbone, "imagenet")
+    assert report.source == V3_NAME
+    assert_filled(backbone, classifier)
+    ((url, checked),) = asked
+    assert url.endswith(".pth")
+    assert checked is True
+
+
+@pytest.mark.parametrize(
+    "error", [URLError("no route"), ConnectionResetError("reset"), RuntimeError("invalid hash")]
+)
+def test_without_a_connection_the_error_says_what_goes_where(
+    backbone: MobileNetV3Large,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: Exception,
+) -> None:
+    def fail(*args: object, **options: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(CheckpointError, match=V3_NAME) as caught:
+        load(backbone, "imagenet")
+    name = "mobilenet_v3_large-5c1a4163.pth"
+    assert name in caught.value.message
+    assert f"put {name} into {tmp_path / 'hub' / 'checkpoints'}" in caught.value.hint
+    assert "--weights PATH" in caught.value.hint
+
+
+def test_a_damaged_download_is_to_be_deleted(
+    backbone: MobileNetV3Large, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "mobilenet_v3_large-5c1a4163.pth").write_bytes(b"cut short")
+    with pytest.raises(CheckpointError, match=r"mobilenet_v3_large-5c1a4163\.pth") as caught:
+        load(backbone, "imagenet")
+    assert "delete it" in caught.value.hint
