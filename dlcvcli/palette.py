@@ -64,6 +64,13 @@ class ClassSet:
                 f"{count}..255, outside the {count} class ids"
             )
 
+        for index in self.unscored:
+            if not 0 <= index < count:
+                raise ConfigError(
+                    f"class set '{self.name}': unscored id {index} is none of its class ids "
+                    f"0..{count - 1}"
+                )
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -93,8 +100,10 @@ class ClassSet:
         known = {"name", "names", "colours", "ignore_index", "ignore_colour", "unscored"}
         for key in data:
             if key not in known:
-                raise ConfigError(f"unknown key '{key}' in a class set", nearest(key, known))
+                raise ConfigError(f"unknown key '{key}' in a class set", nearest(str(key), known))
         try:
+            if not isinstance(data["names"], list | tuple):
+                raise TypeError("'names' is not a list")
             names = tuple(str(name) for name in data["names"])
             colours = data.get("colours")
             ignore_colour = data.get("ignore_colour")
@@ -108,7 +117,7 @@ class ClassSet:
                 ignore_colour=None if ignore_colour is None else _colour(ignore_colour),
                 unscored=tuple(int(i) for i in data.get("unscored", ())),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConfigError(
                 f"not a class set: {error!r}",
                 "give 'names' (a list) and, for colour masks, 'colours' (a list of [R, G, B])",

@@ -5,8 +5,13 @@ Nothing heavy is imported at module level here, so that `dlcv --help` answers at
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+
+_MACHINE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
+)
 
 
 def main() -> None:
@@ -25,6 +30,12 @@ def main() -> None:
         # The reader of stdout has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    except OSError as error:
+        # A full disk or a missing right is the machine's, not a bug; anything else keeps its trace.
+        if error.errno not in _MACHINE_ERRORS or os.environ.get("DLCV_DEBUG"):
+            raise
+        _complain(f"{error.strerror}: {error.filename or 'while writing'}", "")
+        sys.exit(1)
 
 
 def _complain(message: str, hint: str) -> None:

@@ -116,7 +116,7 @@ def _passed_on(
 
 def _compare(ref: ModelRef, data: Path, flags: tuple[str, ...]) -> dict[str, Any]:
     from dlcvcli.inference.compare import EvalRequest, checkpoint_of, compare
-    from dlcvcli.inference.predictor import require_torch
+    from dlcvcli.inference.load import require_torch
 
     require_torch("--compare")
     if ref.kind == "checkpoint":
@@ -176,7 +176,7 @@ def _evaluate(
     from dlcvcli.cli.console import counting
     from dlcvcli.data.segmentation import open_split
     from dlcvcli.inference.evaluate import evaluate
-    from dlcvcli.inference.predictor import load_predictor
+    from dlcvcli.inference.load import load_predictor
 
     predictor = load_predictor(ref, provider=provider)
     card = predictor.card

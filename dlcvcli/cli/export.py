@@ -36,7 +36,7 @@ def export(
 ) -> None:
     """Export a trained model to ONNX, and certify that it gives the same numbers."""
     from dlcvcli.cli.console import say
-    from dlcvcli.inference.predictor import require_torch
+    from dlcvcli.inference.load import require_torch
     from dlcvcli.runs import find_model
 
     ref = find_model(model)
@@ -73,7 +73,7 @@ def default_onnx_path(ref: Any) -> Path:
 def _open_data(ref: Any, folder: Path, split: str) -> Any:
     from dlcvcli.data.segmentation import open_split
     from dlcvcli.engine.checkpoint import load_checkpoint
-    from dlcvcli.inference.torch_predictor import card_of
+    from dlcvcli.inference.restore import card_of
 
     card = card_of(load_checkpoint(ref.path), "")
     return open_split(
@@ -107,5 +107,7 @@ def _print(done: Exported) -> None:
                 f"PyTorch {fraction(scored['torch_miou'], 6)}, "
                 f"ONNX Runtime {fraction(scored['onnx_miou'], 6)}",
             )
-        table.add_row("certificate", f"passed; {done.path.parent / 'certificate.json'}")
+        from dlcvcli.exporting.export import certificate_path
+
+        table.add_row("certificate", f"passed; {certificate_path(done.path)}")
     stdout().print(table)

@@ -40,9 +40,9 @@ def predict(
 ) -> None:
     """Write a mask and an overlay for each image, at its own size."""
     from dlcvcli.cli.console import counting, say, stdout
+    from dlcvcli.inference.load import load_predictor
     from dlcvcli.inference.predict import find_images
     from dlcvcli.inference.predict import predict as run_predict
-    from dlcvcli.inference.predictor import load_predictor
     from dlcvcli.runs import find_model
 
     images = find_images(inputs, sys.stdin)

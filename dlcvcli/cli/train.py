@@ -235,7 +235,11 @@ def _resolve(
     from dlcvcli.models.registry import model_entry
     from dlcvcli.runs import RunFolder
 
-    base = None if resume is None else RunFolder.open(resume).read_config()
+    base = None
+    if resume is not None:
+        base = RunFolder.open(resume).read_config()
+        # A limit of the session that was resumed, not of the run.
+        base.get("train", {}).pop("max_time", None)
     settings = resolve(
         TrainSegSettings, base=base, recipe=recipe, file=config, flags=flags, sets=sets
     )
@@ -252,7 +256,7 @@ def _prepare(
     init: Path | None,
 ) -> RunRequest:
     """Find out what is wrong before torch is imported, which takes seconds."""
-    from dlcvcli.inference.predictor import require_torch
+    from dlcvcli.inference.load import require_torch
     from dlcvcli.runs import RunFolder, default_run_path
     from dlcvcli.training.data import resolve_settings
 
@@ -293,14 +297,15 @@ def _train(request: RunRequest) -> None:
             results = train(request, hooks=view, say=view.print)
     else:
         results = train(request, say=say)
-    stdout().print(_summary(results, request.run.path))
+    stdout().print(_summary(results, request))
 
 
-def _summary(results: dict[str, Any], path: Path) -> Any:
+def _summary(results: dict[str, Any], request: RunRequest) -> Any:
     from rich.table import Table
 
     from dlcvcli.cli.console import fraction
 
+    path = request.run.path
     table = Table(title=f"{results['model']} in {path}", show_header=False, title_justify="left")
     best = results["best"]
     if best is not None:
@@ -313,5 +318,6 @@ def _summary(results: dict[str, Any], path: Path) -> Any:
     table.add_row("steps", f"{results['step']} of {results['total_steps']}")
     table.add_row("time", f"{results['wall_s']:.0f} s, {results['images_per_s']:.1f} images/s")
     table.add_row("waiting for data", f"{results['data_wait']:.1%}")
-    table.add_row("next", f"dlcv eval {path} --data DIR --onnx --compare")
+    table.add_row("figures", str(request.run.figures))
+    table.add_row("next", f"dlcv eval {path} --data {request.settings.data.path} --onnx --compare")
     return table

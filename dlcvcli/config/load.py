@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from dlcvcli.config.schema import Settings
 from dlcvcli.errors import ConfigError, nearest
 
+_READ_FIRST = ("task", "recipe", "data", "model", "loss")
+
 S = TypeVar("S", bound=Settings)
 Tree = dict[str, Any]
 
@@ -45,17 +47,16 @@ def resolve(
     if recipe is not None:
         _merge(tree, load_recipe(recipe), origin, f"recipe '{recipe}'")
         tree["recipe"] = recipe
-    if file is not None:
-        _merge(tree, _load_file(file), origin, str(file))
-    typed = {key: value for key, value in (flags or {}).items() if value is not None}
-    for key in typed:
-        _replace_length(tree, key)
-    for key, value in typed.items():
-        _merge(tree, _nest(key, value), origin, "the flags")
-    for text in sets:
-        key, value = _parse_set(text)
-        _replace_length(tree, key)
-        _merge(tree, _nest(key, value), origin, f"--set {text}")
+    typed = [_nest(key, value) for key, value in (flags or {}).items() if value is not None]
+    layers = [
+        [] if file is None else [(_load_file(file), str(file))],
+        [(part, "the flags") for part in typed],
+        [(_nest(*_parse_set(text)), f"--set {text}") for text in sets],
+    ]
+    for layer in layers:
+        _replace_length(tree, [part for part, _ in layer])
+        for part, source in layer:
+            _merge(tree, part, origin, source)
     return validate(schema, tree, origin)
 
 
@@ -71,7 +72,8 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
     except ValidationError as error:
         first = error.errors()[0]
         path = [str(part) for part in first["loc"]]
-        key = _known_prefix(schema, path) if first["type"] != "extra_forbidden" else ".".join(path)
+        whole = first["type"] in {"extra_forbidden", "invalid_key"}
+        key = ".".join(path) if whole else _known_prefix(schema, path)
         source = _origin_of(key, origin or {})
         where = f" in {source}" if source else ""
         if first["type"] == "extra_forbidden":
@@ -85,8 +87,10 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
 
 
 def to_yaml(settings: Settings) -> str:
-    """Return resolved settings as YAML, in the order of the schema."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Return resolved settings as YAML: what is trained on what first, then how."""
+    tree = settings.model_dump(mode="json")
+    ordered = {key: tree[key] for key in _READ_FIRST if key in tree} | tree
+    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -157,11 +161,18 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _replace_length(tree: Tree, key: str) -> None:
-    """Let a typed --steps replace a recipe's epochs, and the reverse."""
-    other = {"train.epochs": "steps", "train.steps": "epochs"}.get(key)
-    if other is not None and isinstance(tree.get("train"), dict):
-        tree["train"].pop(other, None)
+def _replace_length(tree: Tree, layer: list[Tree]) -> None:
+    """Let a layer's steps replace the epochs of those below it, and the reverse.
+
+    Both in one layer stay, to be refused.
+    """
+    below = tree.get("train")
+    for part in layer:
+        length = part.get("train")
+        if isinstance(length, dict) and isinstance(below, dict):
+            for key, other in (("epochs", "steps"), ("steps", "epochs")):
+                if length.get(key) is not None:
+                    below.pop(other, None)
 
 
 def _nest(key: str, value: Any) -> Tree:
@@ -176,6 +187,7 @@ def _merge(tree: Tree, layer: Tree, origin: dict[str, str], source: str, prefix:
         # Builder options are a set of their own: a layer replaces single keys, like elsewhere.
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
             _merge(tree[key], value, origin, source, f"{dotted}.")
+            origin[dotted] = source
             continue
         tree[key] = dict(value) if isinstance(value, dict) else value
         origin[dotted] = source

@@ -13,9 +13,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and an unknown key is an error."""
+    """Base of all settings: frozen; an unknown key or an infinite number is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 def parse_size(value: Any) -> Any:
@@ -186,17 +188,22 @@ class SnapshotSettings(Settings):
     )
 
 
-class TrainSegSettings(Settings):
-    """Everything that decides a run of `dlcv train seg`."""
+class RunSettings(Settings):
+    """What every training run has, whatever its task; all that the engine reads."""
 
-    task: Literal["seg"] = "seg"
     recipe: str | None = Field(None, description="the recipe that these settings started from")
-    data: DataSettings = DataSettings()
-    model: ModelSettings = ModelSettings()
-    loss: LossSettings = LossSettings()
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     train: TrainSettings = TrainSettings()
+
+
+class TrainSegSettings(RunSettings):
+    """Everything that decides a run of `dlcv train seg`."""
+
+    task: Literal["seg"] = "seg"
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
 
 

@@ -71,6 +71,7 @@ def find_layout(root: Path, layout: str = "auto") -> Layout:
         layout: a layout's name, or `auto`.
 
     Raises:
+        UsageError: there is no such layout.
         DataError: the folder is missing, empty or holds no known layout, or an image lacks its
             annotation or the reverse.
     """
@@ -78,6 +79,8 @@ def find_layout(root: Path, layout: str = "auto") -> Layout:
         raise DataError(f"data folder {root} does not exist")
     if not root.is_dir():
         raise DataError(f"{root} is a file; a data folder is needed")
+    if layout != "auto" and layout not in _FINDERS:
+        raise UsageError(f"unknown layout '{layout}'", nearest(layout, ("auto", *_FINDERS)))
     finders = _FINDERS if layout == "auto" else {layout: _FINDERS[layout]}
     for folder in (root, *_wrapped(root)):
         for find in finders.values():
@@ -148,17 +151,22 @@ def _stem(path: Path, suffix: str) -> str:
     return path.stem.removesuffix(suffix)
 
 
+def _by_name(files: list[Path], suffix: str, kind: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in files:
+        name = _stem(path, suffix)
+        if name in found:
+            raise DataError(f"two {kind} are named {name}: {found[name]} and {path.name}")
+        found[name] = path
+    return found
+
+
 def _match(
     images: list[Path], masks: list[Path], image_suffix: str = "", mask_suffix: str = ""
 ) -> tuple[Pair, ...]:
     """Pair files by name, and refuse what is left over."""
-    first: dict[str, Path] = {}
-    for path in images:
-        name = _stem(path, image_suffix)
-        if name in first:
-            raise DataError(f"two images are named {name}: {first[name]} and {path.name}")
-        first[name] = path
-    second = {_stem(path, mask_suffix): path for path in masks}
+    first = _by_name(images, image_suffix, "images")
+    second = _by_name(masks, mask_suffix, "masks")
     lone_images = [first[name] for name in first if name not in second]
     lone_masks = [second[name] for name in second if name not in first]
     for lone, kind, other in ((lone_images, "image", "mask"), (lone_masks, "mask", "image")):
@@ -177,8 +185,18 @@ def _splits(root: Path, pair: Callable[[Path], tuple[Pair, ...]]) -> dict[str, t
     for folder in _folders(root):
         pairs = pair(folder) if folder.name.lower() in _SPLIT_NAMES else ()
         if pairs:
-            found[canonical_split(folder.name)] = pairs
+            _add_split(found, folder, pairs)
     return found
+
+
+def _add_split(splits: dict[str, tuple[Pair, ...]], folder: Path, pairs: tuple[Pair, ...]) -> None:
+    name = canonical_split(folder.name)
+    if name in splits:
+        raise DataError(
+            f"{folder.parent} holds the split '{name}' twice, once in {folder.name}",
+            "keep one folder, or put the files of both into it",
+        )
+    splits[name] = pairs
 
 
 def _sat_pairs(folder: Path) -> tuple[Pair, ...]:
@@ -222,7 +240,7 @@ def _find_camvid(root: Path) -> Layout | None:
         if annotations.is_dir():
             pairs = _folder_pairs(folder, annotations)
             if pairs:
-                splits[canonical_split(folder.name)] = pairs
+                _add_split(splits, folder, pairs)
     return Layout("camvid", root, splits, "camvid11") if splits else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -59,6 +60,17 @@ def _stack(samples: Sequence[dict[str, Tensor] | DataError]) -> Batch | DataErro
     return {key: torch.stack(values) for key, values in batch.items()}
 
 
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    """Ignore what Ctrl-C and job managers send to all processes: the main one stops in good order.
+
+    A worker that died of it would turn the good order into an error. Workers end with the loader,
+    or when the main process is gone.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 class TrainingBatches:
     """The batches of every step, from any step on.
 
@@ -107,6 +119,7 @@ class TrainingBatches:
             # The loader draws a base seed from the global generator otherwise, which would make
             # the numbers of a run depend on how often it was resumed.
             generator=torch.Generator(),
+            worker_init_fn=_leave_signals_to_the_main_process,
         )
         for batch in loader:
             if isinstance(batch, DataError):

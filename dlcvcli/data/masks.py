@@ -73,13 +73,17 @@ def _from_palette(image: Image.Image, classes: ClassSet, path: Path) -> Mask:
     if used.max(initial=0) >= len(palette):
         return ids
     meaning = decode_colours(palette[None], classes)[0]
+    count = len(classes)
     free = used == classes.ignore_index
+    # The palette of the class set itself is black where it has no class, and black may be a class:
+    # an id off the table must stay one.
+    if np.array_equal(meaning[:count], np.arange(count)):
+        return ids
     if bool(np.all((meaning[used] == used) | free)):
         return ids
     # Where both readings fit, as in a tile of one class whose palette has black for its id and the
     # class set has black for another, the colours that this mask does not use tell which is meant.
-    fits_as_ids = bool(np.all((used < len(classes)) | free))
-    if fits_as_ids and bool(np.any(meaning[: len(classes)] == OFF_TABLE)):
+    if bool(np.all((used < count) | free)) and bool(np.any(meaning[:count] == OFF_TABLE)):
         return ids
     if bool(np.all(meaning[used] != OFF_TABLE)):
         return np.asarray(meaning.astype(np.uint8)[ids])

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from dlcvcli.errors import DataError
 
@@ -27,7 +27,16 @@ Pixels = NDArray[np.uint8]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 
 _ORIENTATION = 0x0112
-_TURNED = frozenset({5, 6, 7, 8})
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LIES_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -42,8 +51,14 @@ def open_image(content: bytes, path: Path) -> Image.Image:
     Raises:
         DataError: the bytes are no image, or end too early; names the file.
     """
+    return _open(content, path)[0]
+
+
+def _open(content: bytes, path: Path) -> tuple[Image.Image, int]:
+    """Decode an image's bytes fully, and say how it has still to be turned."""
     try:
         image = Image.open(io.BytesIO(content))
+        orientation = _orientation(image)
         image.load()
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is not an image that can be read") from error
@@ -52,7 +67,19 @@ def open_image(content: bytes, path: Path) -> Image.Image:
         raise DataError(
             f"{path} cannot be decoded: {detail}", "the file is damaged: replace or remove it"
         ) from error
-    return image
+    return image, orientation
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an image whose pixels are not decoded yet, 1 for upright."""
+    # Pillow turns a TIFF itself, and gives the size of the turned one from the start.
+    if image.format == "TIFF":
+        return 1
+    # A PNG may say it behind its pixels too, where only decoding all of them would find it.
+    if image.format == "PNG" and not image.info.keys() & {"exif", "Raw profile type exif"}:
+        return 1
+    value = image.getexif().get(_ORIENTATION)
+    return value if isinstance(value, int) else 1
 
 
 def read_bytes(path: Path) -> bytes:
@@ -74,14 +101,14 @@ def decode_rgb(content: bytes, path: Path) -> Pixels:
         DataError: it cannot be decoded, or has more than 8 bits a channel, which a plain
             conversion would clip.
     """
-    image = open_image(content, path)
+    image, orientation = _open(content, path)
     if image.mode in _DEEP_MODES:
         raise DataError(
             f"{path} has more than 8 bits a channel (mode {image.mode})",
             "scale it to 8 bits first",
         )
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -99,9 +126,7 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.format in {"JPEG", "TIFF", "WEBP"} and (
-                image.getexif().get(_ORIENTATION) in _TURNED
-            )
+            turned = _orientation(image) in _LIES_ON_ITS_SIDE
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is not an image that can be read") from error
     return (width, height) if turned else (height, width)

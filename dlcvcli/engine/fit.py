@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dlcvcli import __version__
-from dlcvcli.config.schema import DEFAULT_EPOCHS, TrainSegSettings
+from dlcvcli.config.schema import DEFAULT_EPOCHS, RunSettings
 from dlcvcli.engine.checkpoint import (
     Checkpoint,
     keep_numbered,
@@ -77,7 +77,7 @@ class FitResult:
     data_wait: float
 
 
-def total_steps(settings: TrainSegSettings, steps_per_epoch: int) -> int:
+def total_steps(settings: RunSettings, steps_per_epoch: int) -> int:
     """Return the length of a run in steps."""
     if settings.train.steps is not None:
         return settings.train.steps
@@ -93,7 +93,7 @@ def seed_step(seed: int, step: int, rank: int) -> None:
 def fit(
     task: Task,
     source: StepSource,
-    settings: TrainSegSettings,
+    settings: RunSettings,
     *,
     launcher: Launcher,
     run: RunFolder,
@@ -129,7 +129,8 @@ def fit(
         try:
             return loop.run_to_end(wish)
         finally:
-            hooks.on_end(loop.step)
+            if launcher.is_main:
+                hooks.on_end(loop.step)
 
 
 class _Loop:
@@ -137,7 +138,7 @@ class _Loop:
         self,
         task: Task,
         source: StepSource,
-        settings: TrainSegSettings,
+        settings: RunSettings,
         launcher: Launcher,
         run: RunFolder,
         hooks: Hooks,

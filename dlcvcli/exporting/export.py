@@ -17,8 +17,9 @@ from dlcvcli.errors import CheckFailed, DlcvError, UsageError
 from dlcvcli.exporting.certify import Certificate, check_structure, compare
 from dlcvcli.exporting.graph import DEFAULT_OPSET, trace, without_logits
 from dlcvcli.inference.evaluate import evaluate
-from dlcvcli.inference.predictor import OnnxPredictor
-from dlcvcli.inference.torch_predictor import TorchPredictor, card_of, load_segmenter
+from dlcvcli.inference.onnx_predictor import OnnxPredictor
+from dlcvcli.inference.restore import card_of, load_segmenter
+from dlcvcli.inference.torch_predictor import TorchPredictor
 from dlcvcli.runs import ModelRef, sha256_of, write_json
 from dlcvcli.runtime.metadata import ModelCard
 from dlcvcli.runtime.session import open_session
@@ -52,7 +53,7 @@ def export(
 
     Args:
         ref: the checkpoint.
-        out: the file to write; `certificate.json` is written beside it.
+        out: the file to write; its certificate is written beside it (see `certificate_path`).
         opset: of the file.
         verify: compare with PyTorch and write the certificate.
         verify_data: a split on which both backends are scored too.
@@ -89,7 +90,7 @@ def export(
     _write(path, content)
     if certificate is not None:
         write_json(
-            path.parent / "certificate.json",
+            certificate_path(path),
             {
                 "file": path.name,
                 "sha256": sha256_of(path),
@@ -104,9 +105,15 @@ def export(
         assert certificate is not None
         raise CheckFailed(
             f"the exported file is not within the tolerances: {certificate.failures[0]}",
-            f"it is kept as {path}; certificate.json beside it has every figure",
+            f"it is kept as {path}; {certificate_path(path).name} beside it has every figure",
         )
     return Exported(path, card, certificate)
+
+
+def certificate_path(file: Path) -> Path:
+    """Return where a file's certificate lies: `certificate.json` beside a run's `model.onnx`."""
+    name = "certificate.json" if file.name == "model.onnx" else f"{file.stem}.certificate.json"
+    return file.with_name(name)
 
 
 def _own_size(card: ModelCard) -> tuple[int, int] | None:

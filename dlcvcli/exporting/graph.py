@@ -46,6 +46,10 @@ def trace(segmenter: Segmenter, card: ModelCard, opset: int = DEFAULT_OPSET) -> 
     Raises:
         DlcvError: the exporter fails; carries its own words.
     """
+    # Writing over an input makes the tracer copy it first: twice the time for the same graph.
+    for module in segmenter.modules():
+        if getattr(module, "inplace", False):
+            setattr(module, "inplace", False)  # noqa: B010 - unknown to the type of Module
     # Not square and not of batch 1, which a tracer could take for constants. Multiples of the
     # stride, since the tracer cannot solve for the padding of others; that the graph pads them
     # rightly is what the certificate's odd size is for.

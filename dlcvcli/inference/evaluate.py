@@ -22,9 +22,6 @@ from dlcvcli.palette import ClassSet, Mask
 Progress = Callable[[int, int], None]
 Forward = Callable[[Pixels, tuple[int, int]], Mask]
 
-# A set of one size has two: a full batch and the last one.
-_WARM_SHAPES = 2
-
 STAGES = ("read", "copy", "run", "score")
 
 
@@ -127,18 +124,15 @@ def _size_of(masks: Mask) -> tuple[int, int]:
 
 
 def _warm_up(predictor: Predictor, data: SegmentationSet, batch_size: int) -> None:
-    """Run the first shapes of a batch once, so that what a runtime does once is not timed."""
-    shapes: dict[tuple[int, tuple[int, ...]], None] = {}
-    for indices in batch_indices(data, batch_size):
+    """Run the shapes of the first and the last batch, so that what is done once is not timed.
+
+    A set of one size has no other shapes than these two.
+    """
+    plan = batch_indices(data, batch_size)
+    for indices in (plan[0], plan[-1]):
         sample = data.read(indices[0])
-        shape = (len(indices), sample.mask.shape)
-        if shape in shapes:
-            continue
-        shapes[shape] = None
         images = np.repeat(sample.image[None], len(indices), axis=0)
         predictor(images, (sample.mask.shape[0], sample.mask.shape[1]), StageClock())
-        if len(shapes) == _WARM_SHAPES:
-            return
 
 
 def _keep_masks(folder: Path, batch: Batch, masks: Mask, classes: ClassSet) -> None:

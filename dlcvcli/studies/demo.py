@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from dlcvcli.config.load import resolve
 from dlcvcli.config.schema import TrainSegSettings
-from dlcvcli.data.segmentation import open_split
+from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.data.synthetic import make_landcover
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import UsageError
@@ -21,8 +18,9 @@ from dlcvcli.exporting.export import export
 from dlcvcli.figures.curves import curves
 from dlcvcli.figures.masks import Row, side_by_side, snapshot_grid
 from dlcvcli.figures.style import save
-from dlcvcli.inference.compare import EvalRequest, compare, run_dlcv
-from dlcvcli.palette import PRESETS
+from dlcvcli.inference.compare import EvalRequest, compare
+from dlcvcli.inference.load import load_predictor
+from dlcvcli.inference.predictor import StageClock
 from dlcvcli.runs import RunFolder, find_model, write_atomically, write_json
 from dlcvcli.training.data import check_training_data, resolve_settings
 from dlcvcli.training.run import RunRequest, train
@@ -115,7 +113,7 @@ def demo(folder: DemoFolder, *, hooks: Hooks | None = None, say: Say) -> dict[st
     ref = find_model(folder.run.path)
     result = compare(ref.path, folder.run.onnx, EvalRequest(folder.data, ()))
     write_json(folder.evaluation, result)
-    _draw(folder, data.val.root)
+    _draw(folder, data.val)
     return result
 
 
@@ -133,25 +131,23 @@ def commands(folder: DemoFolder) -> list[str]:
     ]
 
 
-def _draw(folder: DemoFolder, root: Path) -> None:
-    classes = PRESETS["landcover7"]
+def _draw(folder: DemoFolder, data: SegmentationSet) -> None:
+    """Draw the curves, the snapshots, and both backends beside the truth."""
+    classes = data.classes
     save(curves({"demo": folder.run}), folder.figures / "curves.png")
     save(snapshot_grid(folder.run, classes), folder.figures / "snapshots.png")
-    rows = [_row(folder, name) for name in SHOWN]
+    backends = {
+        "PyTorch": load_predictor(find_model(folder.run.path), provider="cpu"),
+        "ONNX Runtime": load_predictor(find_model(folder.run.onnx), provider="cpu"),
+    }
+    rows = []
+    for index, pair in enumerate(data.pairs):
+        if pair.name in SHOWN:
+            sample = data.read(index)
+            size = sample.mask.shape[0], sample.mask.shape[1]
+            masks = {
+                title: predictor(sample.image[None], size, StageClock())[0]
+                for title, predictor in backends.items()
+            }
+            rows.append(Row(pair.name, sample.image, {"truth": sample.mask, **masks}))
     save(side_by_side(rows, classes), folder.figures / "side-by-side.png")
-
-
-def _row(folder: DemoFolder, name: str) -> Row:
-    """Return one image with its truth and the masks of both backends."""
-    data = open_split(folder.data, "val")
-    index = next(i for i, pair in enumerate(data.pairs) if pair.name == name)
-    sample = data.read(index)
-    masks = {"truth": sample.mask}
-    for title, model in (("PyTorch", folder.run.path), ("ONNX Runtime", folder.run.onnx)):
-        out = folder.path / "masks" / title.split()[0].lower()
-        run_dlcv(
-            ["predict", str(model), str(data.pairs[index].image), "--out", str(out), "--no-overlay"]
-        )
-        with Image.open(out / f"{data.pairs[index].image.stem}.png") as image:
-            masks[title] = np.asarray(image)
-    return Row(name, sample.image, masks)

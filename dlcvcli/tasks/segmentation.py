@@ -33,7 +33,7 @@ class SegmentationTask(Task):
         logits = self.segmenter.network_outputs(batch["images"])["out"]
         total = cross_entropy_sum(logits, batch["masks"], self.classes.ignore_index)
         # A batch without a labelled pixel has loss 0, not 0 / 0.
-        loss = total / normaliser.clamp(min=1)
+        loss = total / normaliser.clamp(min=1).to(total.dtype)
         return {"loss": loss, "log": {}}
 
     def count_terms(self, batch: Batch) -> Tensor:

@@ -122,10 +122,24 @@ def resolve_settings(settings: TrainSegSettings, train: SegmentationSet) -> Trai
         )
     return settings.model_copy(
         update={
-            "data": data.model_copy(update={"crop": crop, "path": str(Path(data.path).resolve())}),
+            "data": data.model_copy(
+                update={
+                    "crop": crop,
+                    "path": _absolute(data.path),
+                    "classes": _absolute(data.classes),
+                }
+            ),
             "optim": optim.model_copy(update={"backbone_lr_scale": scale}),
+            "snapshot": settings.snapshot.model_copy(
+                update={"images": tuple(_absolute(name) for name in settings.snapshot.images)}
+            ),
         }
     )
+
+
+def _absolute(name: str) -> str:
+    """Return a file's or folder's full path; anything else, such as a preset, as it is."""
+    return str(Path(name).resolve()) if name and Path(name).exists() else name
 
 
 def _default_crop(data: SegmentationSet) -> tuple[int, int]:

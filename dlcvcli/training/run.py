@@ -23,7 +23,10 @@ from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.fit import FitResult, fit
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, launch
-from dlcvcli.errors import CheckpointError, ConfigError, Interrupted
+from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, Interrupted
+from dlcvcli.figures.curves import curves
+from dlcvcli.figures.masks import snapshot_grid
+from dlcvcli.figures.style import save
 from dlcvcli.inference.evaluate import evaluate, peak_memory_mb, score
 from dlcvcli.inference.torch_predictor import TorchPredictor
 from dlcvcli.metrics import SegmentationScore
@@ -105,17 +108,25 @@ def train(
         for line in _opening(request, task, launcher, taken):
             log.write(line)
     launcher.barrier()
-    result = fit(
-        task,
-        batches,
-        settings,
-        launcher=launcher,
-        run=run,
-        hooks=HookList(log, snapshots, *([hooks] if hooks else [])),
-        validate=_validation(settings, data.val, launcher),
-        data=data.as_dict(),
-        resume=checkpoint,
-    )
+    try:
+        result = fit(
+            task,
+            batches,
+            settings,
+            launcher=launcher,
+            run=run,
+            hooks=HookList(log, snapshots, *([hooks] if hooks else [])),
+            validate=_validation(settings, data.val, launcher),
+            data=data.as_dict(),
+            resume=checkpoint,
+        )
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"{launcher.device_name} has too little memory for batches of "
+            f"{settings.train.batch_size} at {settings.data.crop}",
+            "choose a smaller --batch-size or --crop, or compute the batch in parts with "
+            "--set optim.accumulate=2",
+        ) from error
     return _finish(request, task, launcher, result, log)
 
 
@@ -130,10 +141,11 @@ def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
         return None
     checkpoint = load_checkpoint(run.last)
     require_same_settings(checkpoint["config"], request.settings, extend=request.extend)
-    if checkpoint["data"]["sha256"] != request.data.sha256:
+    if checkpoint["data"] != request.data.as_dict():
+        what = "fingerprint" if checkpoint["data"]["sha256"] != request.data.sha256 else "class set"
         raise ConfigError(
             f"the data in {request.data.train.root} is not what the run was begun with: "
-            "its fingerprint differs",
+            f"its {what} differs",
             "restore the files, or begin a new run with --init CKPT",
         )
     return checkpoint
@@ -278,6 +290,7 @@ def _finish(
         results["metrics"] = _final_metrics(request, launcher)
     if launcher.is_main:
         write_json(run.results, results)
+        _draw(request, result)
     launcher.barrier()
     if result.ended == "signal":
         raise Interrupted(
@@ -292,6 +305,16 @@ def _finish(
             f"go on with: {resume_command}"
         )
     return results
+
+
+def _draw(request: RunRequest, result: FitResult) -> None:
+    """Draw what the run folder holds: its curves, and its snapshots where it kept any."""
+    run = request.run
+    if any(run.read_metrics()):
+        save(curves({run.path.name: run}), run.figures / "curves.png")
+    if any(run.snapshots.glob("*/step-*.png")):
+        figure = snapshot_grid(run, request.data.classes, result.plan.steps_per_epoch)
+        save(figure, run.figures / "snapshots.png")
 
 
 def _results(

@@ -332,13 +332,14 @@ def test_a_stopped_run_says_how_to_go_on_and_does(
          "--model", "lraspp_mobilenet_v3_large", "--batch-size", "4", "--steps", "500",
          "--out", str(run), "--set", "train.log_every=1", "--set", "train.val_every=1000"],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("step 2"):
             break
-    process.send_signal(number)
+    # To the whole group, loader workers too, as Ctrl-C in a terminal and job managers do.
+    os.killpg(process.pid, number)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert f"dlcv train seg --resume {run}" in rest

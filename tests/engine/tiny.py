@@ -55,7 +55,7 @@ class TinyTask(Task):
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
         logits = self.net(batch["images"].permute(0, 3, 1, 2).float() / 255)
         total = cross_entropy_sum(logits, batch["masks"], IGNORE)
-        return {"loss": total / normaliser.clamp(min=1), "log": {}}
+        return {"loss": total / normaliser.clamp(min=1).to(total.dtype), "log": {}}
 
     def count_terms(self, batch: Batch) -> Tensor:
         return (batch["masks"] != IGNORE).sum(dtype=torch.float64)

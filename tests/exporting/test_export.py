@@ -17,8 +17,8 @@ from dlcvcli.errors import CheckFailed, UsageError
 from dlcvcli.exporting import export as module
 from dlcvcli.exporting.export import export
 from dlcvcli.inference.evaluate import evaluate
-from dlcvcli.inference.predictor import load_predictor
-from dlcvcli.inference.torch_predictor import load_segmenter
+from dlcvcli.inference.load import load_predictor
+from dlcvcli.inference.restore import load_segmenter
 from dlcvcli.runs import ModelRef, RunFolder, find_model, sha256_of
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_misses_the_tolerance_is_kept_under_a_name_that_says_so(
     assert caught.value.status == 3
     assert not (tmp_path / "model.onnx").exists()
     assert (tmp_path / "model.failed.onnx").is_file()
-    certificate = json.loads((tmp_path / "certificate.json").read_text())
+    certificate = json.loads((tmp_path / "model.failed.certificate.json").read_text())
     assert certificate["passed"] is False
     assert certificate["file"] == "model.failed.onnx"
 

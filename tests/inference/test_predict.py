@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from dlcvcli.errors import DataError
+from dlcvcli.inference.load import load_predictor
 from dlcvcli.inference.predict import blend_mask, class_shares, find_images, output_names, predict
-from dlcvcli.inference.predictor import load_predictor
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder, find_model
 

@@ -20,7 +20,7 @@ from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, UsageError
 from dlcvcli.inference.evaluate import evaluate
-from dlcvcli.inference.predictor import load_predictor
+from dlcvcli.inference.load import load_predictor
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.training.data import check_training_data, resolve_settings
 from dlcvcli.training.run import RunRequest, train

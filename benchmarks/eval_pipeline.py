@@ -1,0 +1,147 @@
+"""How close is `dlcv eval --onnx`, from files to scores, to the bare session, and to PyTorch?
+
+    python benchmarks/eval_pipeline.py --work FOLDER
+
+makes land-cover tiles and a model with random weights in FOLDER (once), and measures images/s of
+- dlcv onnx: `dlcv eval model.onnx`, end to end: read, decode, run, score
+- bare session: `session.run` on the same images, decoded and batched beforehand
+- torch nchw, torch channels-last, torch bf16 channels-last: eager PyTorch on the same ready
+  batches, masks out; the first is what `--compare` calls PyTorch
+- dlcv torch: `dlcv eval` of the checkpoint, end to end
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import main
+
+from dlcvcli.data.batches import batches
+from dlcvcli.data.segmentation import open_split
+from dlcvcli.runs import RunFolder
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--work", type=Path, required=True, help="folder for the set and the model")
+    parser.add_argument("--model", default="deeplabv3plus_resnet50")
+    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=4)
+
+
+def _dlcv(*arguments: object) -> None:
+    subprocess.run([sys.executable, "-m", "dlcvcli", *map(str, arguments)], check=True)
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    data, run = options.work / "data", RunFolder(options.work / "run")
+    if not data.exists():
+        side = f"{options.side}x{options.side}"
+        tiles = ("--train", 8, "--validation", options.images, "--size", side)
+        _dlcv("data", "make", "landcover", data, *tiles)
+    if not run.last.exists():
+        train = ("--model", options.model, "--steps", 1, "--batch-size", 2)
+        _dlcv("train", "seg", "--data", data, *train, "--out", run.path)
+    if not run.onnx.exists():
+        _dlcv("export", run.path)
+
+
+def _end_to_end(options: argparse.Namespace, model: Path) -> float:
+    report = options.work / "report.json"
+    flags = ("--provider", "cpu", "--batch-size", options.batch_size, "--json", report)
+    _dlcv("eval", model, "--data", options.work / "data", *flags)
+    return float(json.loads(report.read_text())["speed"]["images_per_s"])
+
+
+def _ready(options: argparse.Namespace) -> list[np.ndarray]:
+    data = open_split(options.work / "data", "val")
+    return [batch.images for batch in batches(data, options.batch_size)]
+
+
+def _throughput(options: argparse.Namespace, forward: Any) -> float:
+    ready = _ready(options)
+    forward(ready[0])
+    began = time.perf_counter()
+    for images in ready:
+        forward(images)
+    return sum(len(images) for images in ready) / (time.perf_counter() - began)
+
+
+def dlcv_onnx(options: argparse.Namespace) -> float:
+    """End to end under ONNX Runtime."""
+    return _end_to_end(options, RunFolder(options.work / "run").onnx)
+
+
+def dlcv_torch(options: argparse.Namespace) -> float:
+    """End to end under PyTorch."""
+    return _end_to_end(options, options.work / "run")
+
+
+def bare_session(options: argparse.Namespace) -> float:
+    """ONNX Runtime on ready batches."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(
+        str(RunFolder(options.work / "run").onnx), providers=["CPUExecutionProvider"]
+    )
+    size = np.array([options.side, options.side])
+    return _throughput(options, lambda images: session.run(None, {"images": images, "size": size}))
+
+
+def _torch(options: argparse.Namespace, *, channels_last: bool, bf16: bool) -> float:
+    import torch
+
+    from dlcvcli.engine.checkpoint import load_checkpoint
+    from dlcvcli.inference.restore import load_segmenter
+
+    segmenter = load_segmenter(load_checkpoint(RunFolder(options.work / "run").last))
+    if channels_last:
+        segmenter.to(memory_format=torch.channels_last)
+    else:
+        segmenter.network.register_forward_pre_hook(lambda module, args: (args[0].contiguous(),))
+
+    def forward(images: np.ndarray) -> object:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            size = (options.side, options.side)
+            return segmenter(torch.from_numpy(images), size).numpy()
+
+    return _throughput(options, forward)
+
+
+def torch_nchw(options: argparse.Namespace) -> float:
+    """Eager float32, PyTorch's own layout."""
+    return _torch(options, channels_last=False, bf16=False)
+
+
+def torch_channels_last(options: argparse.Namespace) -> float:
+    """Eager float32, channels-last."""
+    return _torch(options, channels_last=True, bf16=False)
+
+
+def torch_bf16(options: argparse.Namespace) -> float:
+    """Eager bf16 autocast, channels-last; emulated where the CPU has no such instructions."""
+    return _torch(options, channels_last=True, bf16=True)
+
+
+if __name__ == "__main__":
+    main(
+        "Evaluation, images/s",
+        "images/s",
+        {
+            "dlcv onnx": dlcv_onnx,
+            "bare session": bare_session,
+            "dlcv torch": dlcv_torch,
+            "torch nchw": torch_nchw,
+            "torch channels-last": torch_channels_last,
+            "torch bf16 channels-last": torch_bf16,
+        },
+        _arguments,
+        _prepare,
+    )

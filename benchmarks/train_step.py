@@ -1,0 +1,157 @@
+"""What does the engine cost per step, beside a hand-written PyTorch loop on the same batch?
+
+    python benchmarks/train_step.py
+
+measures images/s of the same model, crop, batch, optimiser and layout
+- dlcv engine: `fit` with its logging, from a data source that hands out one ready batch
+- plain loop: forward, cross-entropy, backward, step, and nothing else
+- dlcv with data: `dlcv train seg` on made tiles, reading and augmenting included
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import main
+from torch import Tensor, nn
+
+from dlcvcli.config.load import resolve
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.sampler import BatchPlan
+from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.palette import PRESETS
+
+CLASSES = PRESETS["landcover7"]
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="deeplabv3plus_resnet50")
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=6)
+
+
+def _batch(options: argparse.Namespace) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (options.batch_size, options.side, options.side)
+    return {
+        "images": torch.randint(0, 256, (*shape, 3), generator=generator, dtype=torch.uint8),
+        "masks": torch.randint(0, 7, shape, generator=generator, dtype=torch.uint8),
+    }
+
+
+def _segmenter(options: argparse.Namespace) -> Segmenter:
+    torch.manual_seed(0)
+    network = build_network(options.model, num_classes=len(CLASSES))
+    return Segmenter(network, model_entry(options.model).stride)
+
+
+class OneBatch:
+    """Hands out the same batch at every step."""
+
+    def __init__(self, batch: dict[str, Tensor], plan: BatchPlan) -> None:
+        self.batch = batch
+        self.plan = plan
+
+    def steps(self, start: int, stop: int, **ranks: Any) -> Iterator[dict[str, Tensor]]:
+        """Yield it for each step."""
+        for _ in range(start, stop):
+            yield dict(self.batch)
+
+
+def engine(options: argparse.Namespace) -> float:
+    """Images per second inside `fit`, the first step left out."""
+    from dlcvcli.engine.fit import fit
+    from dlcvcli.engine.hooks import Hooks
+    from dlcvcli.engine.launch import launch
+    from dlcvcli.runs import RunFolder
+    from dlcvcli.tasks.segmentation import SegmentationTask
+
+    class Clock(Hooks):
+        def __init__(self) -> None:
+            self.times: list[float] = []
+
+        def on_step(self, step: int) -> None:
+            self.times.append(time.perf_counter())
+
+    flags = {
+        "train.steps": options.steps + 1,
+        "train.batch_size": options.batch_size,
+        "train.precision": "fp32",
+        "train.save_every": 10**6,
+    }
+    settings = resolve(TrainSegSettings, flags=flags)
+    source = OneBatch(_batch(options), BatchPlan(options.batch_size, options.batch_size, 0))
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder))
+        fit(
+            SegmentationTask(_segmenter(options), CLASSES),
+            source,
+            settings,
+            launcher=launch(precision="fp32"),
+            run=run,
+            hooks=clock,
+        )
+    return options.steps * options.batch_size / (clock.times[-1] - clock.times[0])
+
+
+def plain(options: argparse.Namespace) -> float:
+    """Images per second of the shortest loop that trains the same model."""
+    segmenter = _segmenter(options).to(memory_format=torch.channels_last)
+    segmenter.train()
+    optimizer = torch.optim.AdamW(segmenter.parameters(), lr=1e-3, fused=True)
+    loss_of = nn.CrossEntropyLoss(ignore_index=CLASSES.ignore_index)
+    batch = _batch(options)
+    began = 0.0
+    for step in range(options.steps + 1):
+        out = segmenter.network_outputs(batch["images"])["out"]
+        loss = loss_of(out, batch["masks"].long())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step == 0:
+            began = time.perf_counter()
+    return options.steps * options.batch_size / (time.perf_counter() - began)
+
+
+def with_data(options: argparse.Namespace) -> float:
+    """Images per second of the command, as it says itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, run = f"{folder}/data", f"{folder}/run"
+        side = f"{options.side}x{options.side}"
+        made = ("--train", 32, "--validation", 1, "--size", side)
+        train = ("--steps", options.steps + 1, "--batch-size", options.batch_size)
+        for arguments in (
+            ("data", "make", "landcover", data, *made),
+            ("train", "seg", "--data", data, "--model", options.model, *train, "--precision",
+             "fp32", "--out", run, "--set", "train.log_every=1"),
+        ):  # fmt: skip
+            subprocess.run([sys.executable, "-m", "dlcvcli", *map(str, arguments)], check=True)
+        records = [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
+        steps = [r for r in records if r["split"] == "train"][1:]
+        print("data wait", sum(r["data_wait"] for r in steps) / len(steps), file=sys.stderr)
+        return (
+            options.batch_size
+            * len(steps)
+            / sum(options.batch_size / r["images_per_s"] for r in steps)
+        )
+
+
+if __name__ == "__main__":
+    main(
+        "Training step, images/s",
+        "images/s",
+        {"dlcv engine": engine, "plain loop": plain, "dlcv with data": with_data},
+        _arguments,
+    )

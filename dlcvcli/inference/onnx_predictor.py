@@ -1,0 +1,64 @@
+"""An exported segmenter under ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlcvcli.data.reading import Pixels
+from dlcvcli.errors import ModelFileError
+from dlcvcli.inference.predictor import StageClock
+from dlcvcli.palette import Mask
+from dlcvcli.runtime.metadata import IMAGES, MASK, SIZE, ModelCard
+from dlcvcli.runtime.session import Provider, Session, open_session
+
+
+class OnnxPredictor:
+    """Runs an exported segmenter under ONNX Runtime."""
+
+    backend = "onnx"
+    precision = "fp32"
+
+    def __init__(self, session: Session, card: ModelCard) -> None:
+        self.card = card
+        self.provider = session.provider
+        self.notes: dict[str, Any] = {"provider_reason": session.reason}
+        if session.nodes:
+            self.notes["nodes_per_provider"] = session.nodes
+        self._session = session.session
+        self._on_cpu = session.provider == "CPUExecutionProvider"
+
+    @classmethod
+    def load(cls, path: Path, provider: Provider, *, fixed_shapes: bool = True) -> OnnxPredictor:
+        """Open an exported file; see `runtime.session.open_session`.
+
+        Raises:
+            ModelFileError: it is no ONNX model, or no segmenter that dlcv exported.
+            DeviceError: the provider asked for is not in force.
+        """
+        session = open_session(path, provider, fixed_shapes=fixed_shapes)
+        card = ModelCard.from_metadata(session.metadata, path)
+        if card.task != "seg":
+            raise ModelFileError(f"{path} holds task '{card.task}'; a segmenter is needed")
+        return cls(session, card)
+
+    def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
+        feed = {IMAGES: images, SIZE: np.asarray(size, dtype=np.int64)}
+        if self._on_cpu:
+            with clock.stage("run", lap=True):
+                (mask,) = self._session.run([MASK], feed)
+            return np.asarray(mask)
+        # Small things cross the bus: uint8 images up, uint8 masks down.
+        binding = self._session.io_binding()
+        with clock.stage("copy"):
+            for name, value in feed.items():
+                binding.bind_cpu_input(name, value)
+            binding.bind_output(MASK, "cuda")
+        with clock.stage("run", lap=True):
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+        with clock.stage("copy"):
+            (mask,) = binding.copy_outputs_to_cpu()
+        return np.asarray(mask)
