@@ -18,6 +18,7 @@ from dlcvcli.errors import DataError
 from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.metrics import Convention, Counts, SegmentationScore
 from dlcvcli.palette import ClassSet, Mask
+from dlcvcli.runtime.memory import peak_memory_mb
 
 Progress = Callable[[int, int], None]
 Forward = Callable[[Pixels, tuple[int, int]], Mask]
@@ -154,16 +155,3 @@ def _speed(clock: StageClock, wall: float, images: int, batch_size: int) -> dict
         "wall_s": wall,
         "share": {stage: seconds.get(stage, 0.0) / wall for stage in STAGES},
     }
-
-
-def peak_memory_mb() -> int:
-    """Return the largest memory that this process has held, in MiB; 0 where it is not told."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Kilobytes on Linux, bytes on macOS.
-    return int(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))

@@ -27,13 +27,14 @@ from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, Interrupte
 from dlcvcli.figures.curves import curves
 from dlcvcli.figures.masks import snapshot_grid
 from dlcvcli.figures.style import save
-from dlcvcli.inference.evaluate import evaluate, peak_memory_mb, score
+from dlcvcli.inference.evaluate import evaluate, score
 from dlcvcli.inference.torch_predictor import TorchPredictor
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder, write_atomically, write_json
+from dlcvcli.runtime.memory import peak_memory_mb
 from dlcvcli.tasks.base import Task
 from dlcvcli.tasks.segmentation import SegmentationTask
 from dlcvcli.training.data import TrainingData
