@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class OneBatch:
         self.batch = batch
         self.plan = plan
 
-    def steps(self, start: int, stop: int, **ranks: Any) -> Iterator[dict[str, Tensor]]:
+    def steps(self, start: int, stop: int, **ranks: Any) -> Generator[dict[str, Tensor]]:
         """Yield it for each step."""
         for _ in range(start, stop):
             yield dict(self.batch)

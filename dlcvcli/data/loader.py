@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,10 +102,11 @@ class TrainingBatches:
         rank: int = 0,
         world_size: int = 1,
         workers: int | None = None,
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch]:
         """Yield a rank's batch of each step from `start` to `stop`.
 
-        One loader serves the whole range, so that workers do not restart at each epoch.
+        One loader serves the whole range, so that workers do not restart at each epoch; close the
+        generator to end them early.
 
         Raises:
             DataError: a sample cannot be read.
@@ -121,7 +122,13 @@ class TrainingBatches:
             generator=torch.Generator(),
             worker_init_fn=_leave_signals_to_the_main_process,
         )
-        for batch in loader:
-            if isinstance(batch, DataError):
-                raise batch
-            yield batch
+        iterator = iter(loader)
+        try:
+            while (batch := next(iterator, None)) is not None:
+                if isinstance(batch, DataError):
+                    raise batch
+                yield batch
+        finally:
+            # Ends the workers now. They ignore SIGTERM, so they must not be left to the
+            # interpreter's exit, which would wait for them.
+            del iterator

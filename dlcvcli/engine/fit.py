@@ -8,7 +8,8 @@ goes on to the same weights, and neither a validation nor a figure can change tr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -45,7 +46,7 @@ class StepSource(Protocol):
 
     def steps(
         self, start: int, stop: int, *, rank: int, world_size: int, workers: int | None = None
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch]:
         """Yield this rank's batch of each step."""
 
 
@@ -228,22 +229,18 @@ class _Loop:
         self.recorder.start(plan)
         if self.step == 0:
             self._snapshot()
-        batches = self.source.steps(
-            self.step,
-            self.total,
-            rank=self.launcher.rank,
-            world_size=self.launcher.world_size,
-        )
         self.task.train()
-        stopped = False
-        while self.step < self.total and not stopped:
-            asked = time.perf_counter()
-            batch = next(batches)
-            self.recorder.waited(time.perf_counter() - asked)
-            self._train_step(batch)
-            self.step += 1
-            self.recorder.step_done(self.step)
-            stopped = self._after_step(wish)
+        rank, ranks = self.launcher.rank, self.launcher.world_size
+        with closing(self.source.steps(self.step, self.total, rank=rank, world_size=ranks)) as data:
+            stopped = False
+            while self.step < self.total and not stopped:
+                asked = time.perf_counter()
+                batch = next(data)
+                self.recorder.waited(time.perf_counter() - asked)
+                self._train_step(batch)
+                self.step += 1
+                self.recorder.step_done(self.step)
+                stopped = self._after_step(wish)
         self.recorder.close_window()
         if self.saved_step != self.step:
             self._save()
