@@ -64,7 +64,7 @@ def snapshot_grid(run: RunFolder, classes: ClassSet, steps_per_epoch: int | None
     labels = ["image", *(_step_label(step, steps_per_epoch) for step in steps), "truth"]
     shapes = [read_rgb(subject / "image.png").shape for subject in subjects]
     ratio = float(np.mean([shape[0] / shape[1] for shape in shapes]))
-    figure = new_figure(len(subjects) * _CELL + 0.5, len(rows) * _CELL * ratio + 0.7)
+    figure = new_figure(max(3.0, len(subjects) * _CELL + 0.5), len(rows) * _CELL * ratio + 0.7)
     grid = figure.subplots(len(rows), len(subjects), squeeze=False)
     masks: list[Mask] = []
     for column, subject in enumerate(subjects):
@@ -86,7 +86,9 @@ def snapshot_grid(run: RunFolder, classes: ClassSet, steps_per_epoch: int | None
 
 
 def _step_label(step: int, steps_per_epoch: int | None) -> str:
-    return f"step {step}" if steps_per_epoch is None else f"epoch {step / steps_per_epoch:.3g}"
+    if steps_per_epoch is None:
+        return f"step {step}"
+    return f"epoch {round(step / steps_per_epoch, 1):g}"
 
 
 def _draw_file(axes: object, path: Path, classes: ClassSet, masks: list[Mask], title: str) -> None:

@@ -15,6 +15,9 @@ from dlcvcli.palette import ClassSet, Mask
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
+# Width in inches of a colour with its name, for names as long as 'agriculture'.
+_LEGEND_ENTRY = 1.25
+
 # Any: matplotlib types every key of it by name.
 _STYLE: Any = {
     "font.size": 9,
@@ -70,7 +73,7 @@ def class_legend(figure: Figure, classes: ClassSet, masks: list[Mask]) -> None:
         figure.legend(
             handles=handles,
             loc="outside lower center",
-            ncols=min(len(handles), 7),
+            ncols=max(1, min(len(handles), int(figure.get_figwidth() / _LEGEND_ENTRY))),
             frameon=False,
             handlelength=1.2,
             handleheight=1.2,

@@ -41,7 +41,7 @@ def test_the_snapshot_grid_has_the_image_first_and_the_truth_last(trained_run: P
     figure = snapshot_grid(RunFolder(trained_run), CLASSES, steps_per_epoch=3)
     assert len(drawn(figure)) == 5
     labels = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert labels == ["image", "epoch 0.333", "epoch 1", "epoch 2", "truth"]
+    assert labels == ["image", "epoch 0.3", "epoch 1", "epoch 2", "truth"]
 
 
 def test_a_run_draws_its_own_figures(trained_run: Path) -> None:
@@ -53,3 +53,15 @@ def test_a_run_without_snapshots_says_how_to_keep_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="kept no snapshots") as caught:
         snapshot_grid(RunFolder(tmp_path), CLASSES)
     assert "--snapshot" in caught.value.hint
+
+
+def test_the_legend_lies_inside_the_figure(tmp_path: Path) -> None:
+    classes = PRESETS["camvid11"]
+    mask = np.resize(np.arange(11), (20, 30)).astype(np.uint8)
+    image = np.zeros((20, 30, 3), np.uint8)
+    for masks in ({"truth": mask}, {"truth": mask, "a": mask, "b": mask, "c": mask}):
+        figure = side_by_side([Row("a", image, masks)], classes)
+        save(figure, tmp_path / "figure.png")
+        box = figure.legends[0].get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
