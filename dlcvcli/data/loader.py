@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
+import os
 import signal
+import weakref
 from collections.abc import Generator, Sequence
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -71,6 +76,24 @@ def _leave_signals_to_the_main_process(worker: int) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
+_workers: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+_owner = os.getpid()
+
+
+@atexit.register
+def _end_workers() -> None:
+    """Kill the workers whose loader is held by the traceback of an error until the very end.
+
+    Python's own way is a SIGTERM, which they ignore, and to wait for them.
+    """
+    if os.getpid() == _owner and _workers:
+        # Torch's own handler would complain of the death of each.
+        if hasattr(signal, "SIGCHLD"):
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for worker in _workers:
+            worker.kill()
+
+
 class TrainingBatches:
     """The batches of every step, from any step on.
 
@@ -122,7 +145,9 @@ class TrainingBatches:
             generator=torch.Generator(),
             worker_init_fn=_leave_signals_to_the_main_process,
         )
+        others = {*multiprocessing.active_children()}
         iterator = iter(loader)
+        _workers.update({*multiprocessing.active_children()} - others)
         try:
             while (batch := next(iterator, None)) is not None:
                 if isinstance(batch, DataError):

@@ -327,7 +327,7 @@ class _Loop:
     def _refuse_bad_loss(self, step: int) -> None:
         if step < 0:
             return
-        saved = self.run.path / f"nonfinite-step-{step}.pt"
+        saved = self.run.path / f"nonfinite-step-{step + 1}.pt"
         launcher = self.launcher
         # The batch of any step can be made again; it need not have been kept.
         batch = next(
@@ -340,7 +340,7 @@ class _Loop:
         raise NonFiniteLoss(
             f"the loss is not finite at step {step + 1}; the batch is saved as {saved}",
             "lower --lr, clip with --set optim.clip_norm=1, or train with --precision fp32; "
-            "the last checkpoint is sound",
+            "checkpoints saved before are sound",
         )
 
     # -- what is due after a step --------------------------------------------------------------

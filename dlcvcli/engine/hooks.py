@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dlcvcli.tasks.base import Task
+if TYPE_CHECKING:
+    from dlcvcli.tasks.base import Task
 
 Record = dict[str, Any]
 

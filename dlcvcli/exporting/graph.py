@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import torch
@@ -117,16 +117,15 @@ def _name_mask_axes(model: Any) -> None:
                 axis.dim_param = names[axis.dim_param]
 
 
-def _forget_origins(model: Any) -> None:
+def _forget_origins(message: Any) -> None:
     """Drop the tracer's notes: stack traces with the paths of the machine that exported."""
-    del model.metadata_props[:]
-    graph = model.graph
-    del graph.metadata_props[:]
-    for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del item.metadata_props[:]
-        item.doc_string = ""
-    for function in model.functions:
-        del function.metadata_props[:]
+    for field, value in message.ListFields():
+        if field.name in {"metadata_props", "doc_string"}:
+            message.ClearField(field.name)
+        elif field.type == field.TYPE_MESSAGE:
+            repeated = isinstance(value, Iterable)
+            for part in value if repeated else (value,):
+                _forget_origins(part)
 
 
 @contextlib.contextmanager

@@ -204,7 +204,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_spoilt(tmp_path:
     with pytest.raises(NonFiniteLoss, match="step 6") as caught:
         tiny_fit(tmp_path, settings=tiny_settings(steps=12, save_every=2), task=Poisoned())
     assert "clip_norm" in caught.value.hint
-    saved = torch.load(tmp_path / "nonfinite-step-5.pt", weights_only=True)
+    saved = torch.load(tmp_path / "nonfinite-step-6.pt", weights_only=True)
     assert torch.equal(saved["images"], sixth["images"])
     checkpoint = load_checkpoint(RunFolder(tmp_path).last)
     assert checkpoint["step"] == 4

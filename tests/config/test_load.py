@@ -1,0 +1,326 @@
+"""Merging the layers of settings, and one plain line for everything that does not fit."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcvcli.config import load
+from dlcvcli.config.load import differences, recipe_names, resolve, to_yaml, validate
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.errors import ConfigError, ExitStatus
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A recipe that stays as it is when the shipped ones change."""
+    tree = {
+        "data": {"augment": {"scale": [0.75, 1.5]}},
+        "model": {"name": "fcn32s_vgg16"},
+        "optim": {"lr": 0.005},
+        "train": {"epochs": 10, "batch_size": 6},
+    }
+    shipped = load.load_recipe
+    monkeypatch.setattr(
+        load, "load_recipe", lambda name: copy.deepcopy(tree) if name == "made" else shipped(name)
+    )
+    return "made"
+
+
+def _resolve(**layers: Any) -> TrainSegSettings:
+    return resolve(TrainSegSettings, **layers)
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _refused(**layers: Any) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        _resolve(**layers)
+    assert "\n" not in caught.value.message + caught.value.hint
+    assert caught.value.status == ExitStatus.USAGE
+    return caught.value
+
+
+# -- the order of the layers ---------------------------------------------------------------------
+
+
+def test_without_layers_the_defaults_stand() -> None:
+    assert _resolve() == TrainSegSettings()
+
+
+def test_each_layer_wins_over_those_below_it(made: str, tmp_path: Path) -> None:
+    file = _file(tmp_path, "optim: {lr: 0.02}\ntrain: {batch_size: 2, seed: 2}\n")
+    flags = {"train.batch_size": 3, "train.seed": 3, "optim.name": None}
+    sets = ["train.seed=4"]
+    layers: dict[str, Any] = {"recipe": made, "file": file, "flags": flags, "sets": sets}
+
+    def seen(*names: str) -> tuple[float, int, int]:
+        got = _resolve(**{name: layers[name] for name in names})
+        return got.optim.lr, got.train.batch_size, got.train.seed
+
+    assert seen("recipe") == (0.005, 6, 0)
+    assert seen("recipe", "file") == (0.02, 2, 2)
+    assert seen("recipe", "file", "flags") == (0.02, 3, 3)
+    assert seen("recipe", "file", "flags", "sets") == (0.02, 3, 4)
+
+
+def test_a_layer_replaces_single_keys_and_leaves_their_neighbours(
+    made: str, tmp_path: Path
+) -> None:
+    got = _resolve(
+        recipe=made,
+        file=_file(tmp_path, "data: {augment: {flip: 0.0}}\nmodel: {options: {a: 1, b: 2}}\n"),
+        sets=["model.options.b=3"],
+    )
+    assert got.data.augment.scale == (0.75, 1.5)
+    assert got.data.augment.flip == 0.0
+    assert got.model.name == "fcn32s_vgg16"
+    assert got.model.options == {"a": 1, "b": 3}
+
+
+def test_the_later_of_two_sets_wins() -> None:
+    assert _resolve(sets=["train.seed=1", "train.seed=2"]).train.seed == 2
+
+
+def test_flags_that_were_not_typed_do_not_hide_a_recipe(made: str) -> None:
+    assert _resolve(recipe=made, flags={"train.epochs": None}).train.epochs == 10
+
+
+def test_the_recipe_is_remembered(made: str) -> None:
+    assert _resolve(recipe=made).recipe == "made"
+    assert _resolve().recipe is None
+
+
+def test_the_base_is_where_a_resumed_run_starts_and_is_left_alone() -> None:
+    base = _resolve(sets=["train.seed=5", "train.steps=9"]).model_dump(mode="json")
+    before = yaml.safe_dump(base)
+    got = _resolve(base=base, flags={"train.epochs": 2})
+    assert (got.train.seed, got.train.epochs, got.train.steps) == (5, 2, None)
+    assert yaml.safe_dump(base) == before
+
+
+# -- the length of a run -------------------------------------------------------------------------
+
+
+def test_typed_steps_replace_the_epochs_of_a_recipe(made: str) -> None:
+    for layer in ({"flags": {"train.steps": 7}}, {"sets": ["train.steps=7"]}):
+        got = _resolve(recipe=made, **layer).train
+        assert (got.epochs, got.steps) == (None, 7)
+
+
+def test_steps_of_a_file_replace_the_epochs_of_a_recipe(made: str, tmp_path: Path) -> None:
+    got = _resolve(recipe=made, file=_file(tmp_path, "train: {steps: 7}")).train
+    assert (got.epochs, got.steps) == (None, 7)
+
+
+def test_typed_epochs_replace_the_steps_of_a_file(tmp_path: Path) -> None:
+    got = _resolve(file=_file(tmp_path, "train: {steps: 7}"), flags={"train.epochs": 3}).train
+    assert (got.epochs, got.steps) == (3, None)
+
+
+def test_a_null_length_replaces_nothing(made: str) -> None:
+    assert _resolve(recipe=made, sets=["train.steps=null"]).train.epochs == 10
+
+
+def test_both_lengths_in_one_layer_are_refused(made: str, tmp_path: Path) -> None:
+    said = "epochs and steps are both given; give one"
+    file = _file(tmp_path, "train: {steps: 7, epochs: 3}")
+    assert said in _refused(flags={"train.epochs": 3, "train.steps": 4}).message
+    assert said in _refused(sets=["train.epochs=3", "train.steps=4"]).message
+    assert _refused(recipe=made, file=file).message == f"key 'train' in {file}: {said}"
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "hint"),
+    [
+        ("optim.nme=sgd", "optim.nme", "did you mean 'name'?"),
+        ("optm.name=sgd", "optm", "did you mean 'optim'?"),
+        ("data.augment.flp=1", "data.augment.flp", "did you mean 'flip'?"),
+        ("train.zzz=1", "train.zzz", "known: batch_size, devices, epochs, keep, log_every"),
+        ("train..steps=3", "train.", "known: "),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_source_and_the_nearest(
+    text: str, key: str, hint: str
+) -> None:
+    error = _refused(sets=[text])
+    assert error.message == f"unknown key '{key}' in --set {text}"
+    assert error.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("optim.lr=-1", "key 'optim.lr' in --set optim.lr=-1: Input should be greater than 0 (got"),
+        ("optim.lr=fast", "key 'optim.lr'"),
+        ("optim.lr=1e400", "finite number"),
+        ("optim.lr=.nan", "finite number"),
+        ("optim.lr.x=3", "key 'optim.lr' in"),
+        ("optim.name=sdg", "Input should be 'sgd' or 'adamw' (got 'sdg')"),
+        ("train.batch_size=2.5", "key 'train.batch_size'"),
+        ("train.batch_size=", "key 'train.batch_size'"),
+        ("train.seed=4294967296", "key 'train.seed'"),
+        ("train.max_time=1x", "'1x' is not a time, e.g. 90s, 15m, 1h30m"),
+        ("train=5", "key 'train'"),
+        ("train=null", "key 'train'"),
+        ("data.size=big", "'big' is not HxW, e.g. 256x256"),
+        ("data.size=[1, 2, 3]", "key 'data.size'"),
+        ("data.crop=[a, b]", "key 'data.crop'"),
+        ("data.ignore_index=256", "key 'data.ignore_index'"),
+        ("data.holdout=1", "key 'data.holdout'"),
+        ("data.augment.scale=[2, 1]", "[2.0, 1.0] is not a range"),
+        ("data.layout=folders", "key 'data.layout'"),
+        ("model.options=3", "key 'model.options'"),
+        ("model.options={3: 4}", "key 'model.options'"),
+        ("snapshot.images=a.png", "key 'snapshot.images'"),
+        ("snapshot.epochs=[-1]", "key 'snapshot.epochs'"),
+        ("task=cls", "key 'task'"),
+        ("data={3: 4}", "key 'data.3' in --set data={3: 4}: Keys should be strings"),
+        ("optim.lr=[", "the value is not YAML"),
+        ("optim.lr", "expected KEY=VALUE"),
+        ("=3", "expected KEY=VALUE"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_its_reason(text: str, said: str) -> None:
+    message = _refused(sets=[text]).message
+    assert said in message
+    assert f"--set {text}" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b\n", "does not hold a mapping of keys"),
+        ("just words", "does not hold a mapping of keys"),
+        ('"open', "is not YAML"),
+        ("a: !!python/object:os.system 1", "is not YAML"),
+        ("3: 4", "key '3'"),
+        ("null: 4", "key 'None'"),
+        ("on: 4", "Keys should be strings"),
+        ("2020-01-01: 4", "Keys should be strings"),
+        ("data: null", "key 'data'"),
+        ("data: {1: 2}", "key 'data.1'"),
+        ("trian: {steps: 3}", "unknown key 'trian'"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_one_line(
+    made: str, tmp_path: Path, text: str, said: str
+) -> None:
+    assert said in _refused(file=_file(tmp_path, text), recipe=made).message
+
+
+def test_the_source_is_the_layer_with_the_wrong_key(made: str, tmp_path: Path) -> None:
+    file = _file(tmp_path, "train: {batch_size: 0}\n")
+    assert f" in {file}: " in _refused(recipe=made, file=file).message
+    flags = {"train.batch_size": -1}
+    assert " in the flags: " in _refused(recipe=made, file=file, flags=flags).message
+
+
+def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
+    assert "does not exist" in _refused(file=tmp_path / "nowhere.yaml").message
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "is not YAML" in _refused(file=tmp_path / "mine.yaml").message
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert _resolve(file=_file(tmp_path, "# nothing\n")) == TrainSegSettings()
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    error = _refused(recipe="dmo")
+    assert error.message == "unknown recipe 'dmo'"
+    assert error.hint == "did you mean 'demo'?"
+
+
+def test_a_wrong_tree_without_layers_has_no_source() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown key 'x'$"):
+        validate(TrainSegSettings, {"x": 1})
+
+
+# -- values --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("1.0e-3", 1e-3), ("5E2", 500.0), ("1", 1.0), ("0.5", 0.5)],
+)
+def test_a_number_may_be_written_as_people_write_it(text: str, value: float) -> None:
+    assert _resolve(sets=[f"optim.lr={text}"]).optim.lr == value
+    got = _resolve(sets=[f"model.options.rate={text}"]).model.options["rate"]
+    assert isinstance(got, int | float)
+    assert got == value
+
+
+def test_a_rate_without_a_dot_is_a_number_in_a_file_too(tmp_path: Path) -> None:
+    assert _resolve(file=_file(tmp_path, "optim: {lr: 1e-3}")).optim.lr == 1e-3
+
+
+def test_a_value_may_hold_an_equals_sign_and_words_stay_words() -> None:
+    got = _resolve(sets=["data.path=a=b/here", "data.classes=landcover7"]).data
+    assert (got.path, got.classes) == ("a=b/here", "landcover7")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_fits(name: str) -> None:
+    got = _resolve(recipe=name)
+    assert differences(got, TrainSegSettings())
+    assert got.train.epochs or got.train.steps
+
+
+def test_the_shipped_recipes_are_found() -> None:
+    assert {"camvid", "demo"} <= {*recipe_names()}
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "optim.lr": st.floats(1e-9, 1e3),
+            "optim.clip_norm": st.one_of(st.none(), st.floats(1e-3, 1e3)),
+            "data.size": st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+            "data.path": st.text(st.characters(codec="utf-8", exclude_categories=["C"])),
+            "data.augment.scale": st.floats(0.1, 1).map(lambda low: (low, 2 * low)),
+            "model.options": st.dictionaries(
+                st.text("abc_", min_size=1), st.one_of(st.integers(), st.booleans(), st.text("e1."))
+            ),
+            "snapshot.images": st.lists(st.sampled_from(["0013", "1e3", "yes", "ünder.png"])),
+            "snapshot.epochs": st.lists(st.integers(0, 99)),
+            "train.max_time": st.floats(0.5, 1e6),
+        },
+    )
+)
+def test_resolved_settings_survive_as_yaml(flags: dict[str, Any]) -> None:
+    settings_ = _resolve(recipe="demo", flags=flags)
+    again = _resolve(base=yaml.safe_load(to_yaml(settings_)))
+    assert again == settings_
+    assert differences(again, settings_) == {}
+
+
+def test_differences_name_dotted_keys_with_both_values() -> None:
+    one = _resolve(sets=["train.seed=1", "data.size=4x6", "model.options.a=1"])
+    other = _resolve(sets=["train.seed=2", "model.options.a=2"])
+    assert differences(one, other) == {
+        "data.size": ([4, 6], None),
+        "model.options.a": (1, 2),
+        "train.seed": (1, 2),
+    }
+
+
+def test_the_yaml_says_what_is_trained_on_what_before_how_and_leaves_nothing_out() -> None:
+    keys = list(yaml.safe_load(to_yaml(TrainSegSettings())))
+    assert keys[:4] == ["task", "recipe", "data", "model"]
+    assert {*keys} == {*TrainSegSettings.model_fields}

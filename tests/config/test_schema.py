@@ -1,0 +1,146 @@
+"""The settings models: sizes, times, ranges, and what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from dlcvcli.config.schema import (
+    EXTENDABLE_CHANGES,
+    RESUMABLE_CHANGES,
+    AugmentSettings,
+    DataSettings,
+    OptimSettings,
+    Settings,
+    TrainSegSettings,
+    TrainSettings,
+    parse_duration,
+    parse_size,
+)
+
+SIDE = st.integers(1, 10_000)
+
+
+def _models(model: type[BaseModel]) -> list[type[BaseModel]]:
+    inner = [
+        field.annotation
+        for field in model.model_fields.values()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    ]
+    return [model, *(found for part in inner for found in _models(part))]
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> set[str]:
+    keys: set[str] = set()
+    for name, field in model.model_fields.items():
+        part = field.annotation
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            keys |= _keys(part, f"{prefix}{name}.")
+        else:
+            keys.add(f"{prefix}{name}")
+    return keys
+
+
+@settings(deadline=None, max_examples=50)
+@given(SIDE, SIDE, st.sampled_from(["x", "X", " x ", "x "]))
+def test_a_size_is_height_by_width_however_it_is_written(
+    height: int, width: int, cross: str
+) -> None:
+    for value in (f"{height}{cross}{width}", [height, width], (height, width)):
+        assert DataSettings.model_validate({"size": value}).size == (height, width)
+    for value in (height, str(height), f" {height} "):
+        assert DataSettings.model_validate({"crop": value}).crop == (height, height)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["256x", "x256", "256*256", "1x2x3", "-1x5", "1.5x2", "0x5", "5x0", 0, -4, True, [1]],
+)
+def test_what_is_no_size_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        DataSettings.model_validate({"size": value})
+
+
+def test_no_size_means_the_images_own() -> None:
+    assert DataSettings().size is None
+    assert parse_size(None) is None
+
+
+@settings(deadline=None, max_examples=80)
+@given(*[st.one_of(st.none(), st.integers(0, 999))] * 4)
+def test_a_time_is_the_sum_of_its_parts(
+    days: int | None, hours: int | None, minutes: int | None, seconds: int | None
+) -> None:
+    parts = {"d": days, "h": hours, "m": minutes, "s": seconds}
+    text = "".join(f"{number}{unit}" for unit, number in parts.items() if number is not None)
+    wanted = sum(
+        (number or 0) * factor
+        for number, factor in zip(parts.values(), (86400, 3600, 60, 1), strict=True)
+    )
+    if text:
+        assert parse_duration(text) == wanted
+        assert parse_duration(f" {text.upper()} ") == wanted
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(0.001, 1e6).map(lambda number: round(number, 3)))
+def test_a_bare_number_is_seconds(number: float) -> None:
+    for value in (number, f"{number:.3f}", f"{number:.3f}s"):
+        wanted = pytest.approx(number)
+        assert TrainSettings.model_validate({"max_time": value}).max_time == wanted
+
+
+def test_parts_of_a_time_may_be_fractions() -> None:
+    assert parse_duration("1.5h") == 5400
+    assert parse_duration("1h30m") == 5400
+
+
+@pytest.mark.parametrize(
+    "value", ["", "soon", "1x", "1h junk", "-5m", "1 h", "h", 0, "0s", -1, "9" * 400]
+)
+def test_what_is_no_time_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        TrainSettings.model_validate({"max_time": value})
+
+
+@pytest.mark.parametrize("value", [[2, 1], [0, 1], [-1, 1], [1], [1, 2, 3], [1, float("inf")], "1"])
+def test_what_is_no_range_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        AugmentSettings.model_validate({"scale": value})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "inf", "nan", 0, -1])
+def test_a_rate_is_above_zero_and_finite(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        OptimSettings.model_validate({"lr": value})
+
+
+def test_epochs_and_steps_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="epochs and steps are both given"):
+        TrainSettings(epochs=1, steps=1)
+    assert TrainSettings(steps=1).epochs is None
+
+
+@pytest.mark.parametrize("model", _models(TrainSegSettings))
+def test_every_part_is_frozen_and_refuses_unknown_keys(model: type[BaseModel]) -> None:
+    assert issubclass(model, Settings)
+    made = model()
+    field = next(iter(model.model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(made, field, getattr(made, field))
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        model.model_validate({"surely_unknown": 1})
+
+
+@pytest.mark.parametrize("model", _models(TrainSegSettings))
+def test_the_defaults_fit_the_schema(model: type[BaseModel]) -> None:
+    assert model.model_validate(model().model_dump(mode="json")) == model()
+
+
+def test_what_may_change_on_a_resume_are_keys_that_exist() -> None:
+    assert _keys(TrainSegSettings) >= RESUMABLE_CHANGES | EXTENDABLE_CHANGES
+    assert not RESUMABLE_CHANGES & EXTENDABLE_CHANGES

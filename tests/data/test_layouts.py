@@ -1,0 +1,262 @@
+"""Recognising what a folder holds, and saying what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.data.layouts import (
+    ALL,
+    Layout,
+    Pair,
+    canonical_split,
+    find_image,
+    find_layout,
+    pairs_of,
+)
+from dlcvcli.errors import DataError, UsageError
+
+
+def _files(folder: Path, *names: str) -> Path:
+    """Write empty files: recognising a layout looks at names alone."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return folder
+
+
+def _sat(split: str, *numbers: str) -> list[str]:
+    return [f"{split}{n}{end}" for n in numbers for end in ("_sat.jpg", "_mask.png")]
+
+
+def _found(layout: Layout) -> dict[str, list[str]]:
+    return {split: [pair.name for pair in pairs] for split, pairs in layout.splits.items()}
+
+
+# -- what is recognised --------------------------------------------------------------------------
+
+
+def test_satellite_tiles_with_splits(tmp_path: Path) -> None:
+    _files(tmp_path, *_sat("train/", "0001", "0000"), *_sat("validation/", "0007"))
+    found = find_layout(tmp_path)
+    assert (found.name, found.root, found.preset) == ("sat_mask", tmp_path, "landcover7")
+    assert _found(found) == {"train": ["0000", "0001"], "val": ["0007"]}
+    assert found.splits["val"] == (
+        Pair(
+            "0007",
+            tmp_path / "validation" / "0007_sat.jpg",
+            tmp_path / "validation" / "0007_mask.png",
+        ),
+    )
+
+
+def test_satellite_tiles_without_splits(tmp_path: Path) -> None:
+    found = find_layout(_files(tmp_path, *_sat("", "0001", "0000")))
+    assert (found.name, _found(found)) == ("sat_mask", {ALL: ["0000", "0001"]})
+
+
+def test_images_and_masks_without_splits(tmp_path: Path) -> None:
+    found = find_layout(
+        _files(tmp_path, "images/a.jpg", "images/b.png", "masks/a.png", "masks/b.png")
+    )
+    assert (found.name, found.preset, _found(found)) == ("images_masks", None, {ALL: ["a", "b"]})
+
+
+def test_images_and_masks_inside_splits(tmp_path: Path) -> None:
+    _files(tmp_path, "train/images/a.jpg", "train/masks/a.png")
+    _files(tmp_path, "valid/images/b.jpg", "valid/masks/b.png")
+    assert _found(find_layout(tmp_path)) == {"train": ["a"], "val": ["b"]}
+
+
+def test_splits_inside_images_and_masks(tmp_path: Path) -> None:
+    _files(tmp_path, "images/train/a.jpg", "masks/train/a.png")
+    _files(tmp_path, "images/val/b.jpg", "masks/val/b.png")
+    found = find_layout(tmp_path)
+    assert (found.name, _found(found)) == ("images_masks", {"train": ["a"], "val": ["b"]})
+
+
+def test_camvid_takes_any_split_with_an_annotation_folder(tmp_path: Path) -> None:
+    _files(tmp_path, "train/a.png", "trainannot/a.png", "night/b.png", "nightannot/b.png")
+    found = find_layout(tmp_path)
+    assert (found.name, found.preset) == ("camvid", "camvid11")
+    assert _found(found) == {"night": ["b"], "train": ["a"]}
+
+
+def test_camvid_without_splits_is_one_folder_and_its_annotations(tmp_path: Path) -> None:
+    found = find_layout(_files(tmp_path, "all/a.png", "allannot/a.png"))
+    assert (found.name, _found(found)) == ("camvid", {ALL: ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("names", "layout"),
+    [
+        (_sat("train/", "1"), "sat_mask"),
+        (_sat("", "1"), "sat_mask"),
+        (["images/a.jpg", "masks/a.png"], "images_masks"),
+        (["train/images/a.jpg", "train/masks/a.png"], "images_masks"),
+        (["train/a.png", "trainannot/a.png"], "camvid"),
+    ],
+)
+def test_one_wrapping_folder_is_looked_through(
+    tmp_path: Path, names: list[str], layout: str
+) -> None:
+    _files(tmp_path / "archive-v1", *names)
+    _files(tmp_path, "README.txt", "__MACOSX/train/x.png", ".cache/y.png")
+    found = find_layout(tmp_path)
+    assert (found.name, found.root) == (layout, tmp_path / "archive-v1")
+
+
+def test_two_wrapping_folders_are_not_looked_through(tmp_path: Path) -> None:
+    _files(tmp_path / "outer" / "inner", *_sat("train/", "1"))
+    with pytest.raises(DataError, match="holds no layout that dlcv knows; found outer"):
+        find_layout(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Validation", "VAL"])
+def test_all_names_of_the_validation_split_are_one(tmp_path: Path, name: str) -> None:
+    found = find_layout(_files(tmp_path, *_sat("train/", "1"), *_sat(f"{name}/", "2")))
+    for asked in ("val", "valid", "validation", name):
+        assert [pair.name for pair in pairs_of(found, asked)] == ["2"]
+    assert canonical_split(name) == "val"
+
+
+def test_other_split_names_stay_as_they_are() -> None:
+    assert canonical_split("Night") == "Night"
+    assert canonical_split("training") == "train"
+
+
+def test_a_split_of_satellite_images_alone_is_left_out(tmp_path: Path) -> None:
+    _files(tmp_path, *_sat("train/", "1"), "test/9_sat.jpg", "test/8_sat.jpg")
+    assert _found(find_layout(tmp_path)) == {"train": ["1"]}
+
+
+def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
+    _files(tmp_path, "images/a.jpg", "masks/a.png", "images/._a.jpg", "masks/notes.txt")
+    _files(tmp_path, "masks/Thumbs.db", "images/sub/c.jpg")
+    assert _found(find_layout(tmp_path)) == {ALL: ["a"]}
+
+
+def test_a_layout_describes_itself_in_one_line(tmp_path: Path) -> None:
+    _files(tmp_path, *_sat("train/", "1", "2"), *_sat("validation/", "3"))
+    assert find_layout(tmp_path).describe() == "layout sat_mask: train 2, val 1"
+
+
+def test_a_layout_can_be_forced_where_a_folder_fits_two(tmp_path: Path) -> None:
+    _files(tmp_path, "train/a.png", "trainannot/a.png", "images/b.jpg", "masks/b.png")
+    assert find_layout(tmp_path).name == "camvid"
+    assert _found(find_layout(tmp_path, "images_masks")) == {ALL: ["b"]}
+    with pytest.raises(DataError, match="holds no layout 'sat_mask'; found images, masks, train"):
+        find_layout(tmp_path, "sat_mask")
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+def test_an_unknown_layout_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown layout 'camvit'") as caught:
+        find_layout(tmp_path, "camvit")
+    assert caught.value.hint == "did you mean 'camvid'?"
+
+
+def test_a_missing_folder_a_file_and_an_empty_folder_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        find_layout(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="is a file; a data folder is needed"):
+        find_layout(_files(tmp_path / "one", "a.zip") / "a.zip")
+    _files(tmp_path / "two", ".DS_Store")
+    with pytest.raises(DataError, match="is empty"):
+        find_layout(tmp_path / "two")
+
+
+def test_unknown_content_is_shown_with_what_was_expected(tmp_path: Path) -> None:
+    _files(tmp_path, *(f"{n}.txt" for n in "abcdefgh"))
+    with pytest.raises(DataError) as caught:
+        find_layout(tmp_path)
+    assert caught.value.message == (
+        f"{tmp_path} holds no layout that dlcv knows; "
+        "found a.txt, b.txt, c.txt, d.txt, e.txt, f.txt, ..."
+    )
+    assert "NNNN_sat.jpg" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("names", "lone", "said"),
+    [
+        (["images/a.jpg", "masks/a.png", "images/b.jpg"], "images/b.jpg", "image {} has no mask"),
+        (["images/a.jpg", "masks/a.png", "masks/b.png"], "masks/b.png", "mask {} has no image"),
+        ([*_sat("train/", "1"), "train/2_sat.jpg"], "train/2_sat.jpg", "image {} has no mask"),
+        ([*_sat("", "1"), "2_mask.png"], "2_mask.png", "mask {} has no image"),
+        (["train/a.png", "train/b.png", "trainannot/a.png"], "train/b.png", "image {} has no mask"),
+        (
+            ["train/a.png", "trainannot/a.png", "trainannot/b.png"],
+            "trainannot/b.png",
+            "mask {} has",
+        ),
+    ],
+)
+def test_a_file_without_its_other_half_is_named(
+    tmp_path: Path, names: list[str], lone: str, said: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        find_layout(_files(tmp_path, *names))
+    assert caught.value.message.startswith(said.format(tmp_path / lone))
+
+
+def test_lone_files_are_counted(tmp_path: Path) -> None:
+    _files(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg", "masks/a.png")
+    with pytest.raises(DataError, match=r"b\.jpg has no mask \(and 1 more\)$"):
+        find_layout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["images/a.jpg", "images/a.png", "masks/a.png"], "two images are named a"),
+        (["images/a.jpg", "masks/a.png", "masks/a.tif"], "two masks are named a"),
+    ],
+)
+def test_two_files_of_one_name_are_refused(tmp_path: Path, names: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        find_layout(_files(tmp_path, *names))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*_sat("val/", "1"), *_sat("validation/", "2")],
+        ["val/a.png", "valannot/a.png", "valid/b.png", "validannot/b.png"],
+    ],
+)
+def test_two_folders_for_one_split_are_refused(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(DataError, match="holds the split 'val' twice, once in valid"):
+        find_layout(_files(tmp_path, *names))
+
+
+# -- splits and names ----------------------------------------------------------------------------
+
+
+def test_a_split_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
+    found = find_layout(_files(tmp_path, *_sat("train/", "1"), *_sat("val/", "2")))
+    with pytest.raises(DataError, match="has no split 'tain'") as caught:
+        pairs_of(found, "tain")
+    assert caught.value.hint == "did you mean 'train'?"
+
+
+def test_a_set_without_splits_gives_all_of_it_for_any(tmp_path: Path) -> None:
+    found = find_layout(_files(tmp_path, *_sat("", "1", "2")))
+    assert pairs_of(found, "val") == pairs_of(found, "train") == found.splits[ALL]
+
+
+@pytest.mark.parametrize("name", ["0013", "0013_sat.jpg", "0013_sat"])
+def test_an_image_is_found_by_any_of_its_names(tmp_path: Path, name: str) -> None:
+    found = find_layout(_files(tmp_path, *_sat("", "0012", "0013")))
+    assert find_image(found.splits[ALL], name).name == "0013"
+
+
+def test_an_image_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
+    found = find_layout(_files(tmp_path, *_sat("", "0012", "0990")))
+    with pytest.raises(UsageError, match="no image '0091'") as caught:
+        find_image(found.splits[ALL], "0091")
+    assert caught.value.hint.startswith("did you mean")

@@ -1,0 +1,177 @@
+"""Training batches: the same whatever the workers, the ranks and the step a run starts from."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dlcvcli.config.schema import AugmentSettings
+from dlcvcli.data.augment import SegmentationAugment
+from dlcvcli.data.loader import Batch, TrainingBatches, TrainingImages
+from dlcvcli.data.normalise import MEAN_COLOUR
+from dlcvcli.data.sampler import BatchPlan
+from dlcvcli.data.segmentation import SegmentationSet, open_split
+from dlcvcli.errors import DataError
+from tests.conftest import write_camvid
+
+SIZES = [(20, 30), (12, 16), (40, 24), (20, 30), (9, 9), (33, 17), (20, 20)]
+NOTHING = AugmentSettings(scale=(1, 1), flip=0, brightness=0, contrast=0, saturation=0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> SegmentationSet:
+    """Seven images of mixed sizes."""
+    return open_split(write_camvid(tmp_path_factory.mktemp("l") / "set", {"train": SIZES}), "train")
+
+
+def _source(data: SegmentationSet, workers: int = 0, seed: int = 1) -> TrainingBatches:
+    augment = SegmentationAugment(AugmentSettings(), (16, 18), MEAN_COLOUR, 11)
+    images = TrainingImages(data, augment, seed)
+    return TrainingBatches(images, BatchPlan(len(data), 2, seed), workers=workers)
+
+
+def _same(one: list[Batch], other: list[Batch]) -> bool:
+    return len(one) == len(other) and all(
+        first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+        for first, second in zip(one, other, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def straight(data: SegmentationSet) -> list[Batch]:
+    """Seven steps, two epochs and a bit, read in this process."""
+    return list(_source(data).steps(0, 7))
+
+
+def test_a_batch_is_bytes_of_the_crops_shape(straight: list[Batch]) -> None:
+    assert len(straight) == 7
+    for batch in straight:
+        assert {key: (value.dtype, tuple(value.shape)) for key, value in batch.items()} == {
+            "images": (torch.uint8, (2, 16, 18, 3)),
+            "masks": (torch.uint8, (2, 16, 18)),
+        }
+        assert all(value.is_contiguous() for value in batch.values())
+
+
+def test_worker_processes_change_nothing(data: SegmentationSet, straight: list[Batch]) -> None:
+    assert _same(list(_source(data, workers=2).steps(0, 7)), straight)
+
+
+@pytest.mark.parametrize("start", [1, 3, 4, 6, 7])
+def test_starting_at_any_step_gives_the_tail(
+    data: SegmentationSet, straight: list[Batch], start: int
+) -> None:
+    assert _same(list(_source(data).steps(start, 7)), straight[start:])
+
+
+def test_starting_in_the_middle_with_workers_gives_the_tail(
+    data: SegmentationSet, straight: list[Batch]
+) -> None:
+    assert _same(list(_source(data).steps(4, 7, workers=2)), straight[4:])
+
+
+def test_the_batches_of_the_ranks_make_up_the_global_batch(
+    data: SegmentationSet, straight: list[Batch]
+) -> None:
+    parts = [list(_source(data).steps(0, 7, rank=rank, world_size=2)) for rank in range(2)]
+    joined = [
+        {key: torch.cat([first[key], second[key]]) for key in first}
+        for first, second in zip(*parts, strict=True)
+    ]
+    assert _same(joined, straight)
+
+
+def test_another_seed_and_another_epoch_are_other_samples(data: SegmentationSet) -> None:
+    images = _source(data).dataset
+    other = _source(data, seed=2).dataset
+    samples = [images[0, 3], images[1, 3], other[0, 3]]
+    assert len({sample["images"].numpy().tobytes() for sample in samples}) == 3
+
+
+def test_a_sample_does_not_depend_on_what_was_read_before(data: SegmentationSet) -> None:
+    images = _source(data).dataset
+    first = images[2, 5]
+    for index in range(len(data)):
+        _ = images[0, index]
+    assert _same([first], [images[2, 5]])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_global_random_state_is_touched(data: SegmentationSet, workers: int) -> None:
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    list(_source(data, workers=workers).steps(0, 3))
+    after = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert before[1] == after[1]
+    assert all(np.array_equal(one, other) for one, other in zip(before[2], after[2], strict=True))
+
+
+def test_a_mask_follows_its_image_to_the_size_asked_for(data: SegmentationSet) -> None:
+    sized = open_split(data.root, "train", size=(40, 60))
+    augment = SegmentationAugment(NOTHING, (40, 60), MEAN_COLOUR, 11)
+    got = TrainingImages(sized, augment, seed=0)[0, 0]
+    sample = data.read(0)
+    wanted = Image.fromarray(sample.image).resize((60, 40), Image.Resampling.BILINEAR)
+    assert np.array_equal(got["images"].numpy(), np.asarray(wanted))
+    assert np.array_equal(got["masks"].numpy(), sample.mask.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_file_is_the_same_one_line_from_a_worker(tmp_path: Path, workers: int) -> None:
+    damaged = open_split(write_camvid(tmp_path / "set", {"train": SIZES[:4]}), "train")
+    damaged.pairs[2].image.write_bytes(b"not an image")
+    with pytest.raises(DataError) as caught:
+        list(_source(damaged, workers=workers).steps(0, 2))
+    assert caught.value.message == f"{damaged.pairs[2].image} is not an image that can be read"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_hint_comes_out_of_a_worker_too(tmp_path: Path, workers: int) -> None:
+    damaged = open_split(write_camvid(tmp_path / "set", {"train": SIZES[:2]}), "train")
+    Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(damaged.pairs[0].mask)
+    with pytest.raises(DataError) as caught:
+        list(_source(damaged, workers=workers).steps(0, 1))
+    assert caught.value.hint == "an image and its annotation must have the same size"
+
+
+def test_closing_the_batches_early_ends_the_workers(data: SegmentationSet) -> None:
+    batches = _source(data, workers=2).steps(0, 10**6)
+    next(batches)
+    assert len(multiprocessing.active_children()) == 2
+    batches.close()
+    assert multiprocessing.active_children() == []
+
+
+BROKEN = """
+from torch.utils.data import Dataset
+from dlcvcli.data.loader import TrainingBatches
+from dlcvcli.data.sampler import BatchPlan
+
+class Broken(Dataset):
+    def __getitem__(self, draw):
+        raise RuntimeError("a bug")
+
+next(TrainingBatches(Broken(), BatchPlan(8, 2, 0), workers=2).steps(0, 10**6))
+"""
+
+
+def test_a_bug_in_a_worker_ends_the_process_and_its_workers() -> None:
+    # The traceback keeps the loader alive until Python's end, which waits for its workers.
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "RuntimeError: a bug" in done.stderr
+    assert "killed by signal" not in done.stderr

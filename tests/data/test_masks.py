@@ -1,0 +1,259 @@
+"""Annotations of every kind to class ids, and what is refused with file, value and number."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from dlcvcli.data.masks import decode_mask, read_mask, write_mask
+from dlcvcli.errors import DataError
+from dlcvcli.palette import (
+    PRESETS,
+    ClassSet,
+    Mask,
+    default_colours,
+    encode_colours,
+    palette_table,
+)
+
+LAND = PRESETS["landcover7"]
+CAMVID = PRESETS["camvid11"]
+
+
+def _ids(classes: ClassSet, seed: int = 0, shape: tuple[int, int] = (13, 17)) -> Mask:
+    """Every class id, and the ignore id where it has a colour."""
+    known = [*range(len(classes))]
+    if classes.ignore_colour is not None:
+        known.append(classes.ignore_index)
+    ids = np.resize(np.array(known, dtype=np.uint8), shape)
+    return np.random.default_rng(seed).permuted(ids)
+
+
+def _png(image: Image.Image, form: str = "PNG") -> bytes:
+    content = io.BytesIO()
+    image.save(content, form)
+    return content.getvalue()
+
+
+def _with_palette(ids: Mask, table: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(ids)
+    image.putpalette(table.tobytes())
+    assert image.mode == "P"
+    return _png(image)
+
+
+def _decode(content: bytes, classes: ClassSet, *, binarise: bool = False) -> Mask:
+    mask = decode_mask(content, Path("set/7.png"), classes, binarise=binarise)
+    assert mask.dtype == np.uint8
+    return mask
+
+
+# -- what is read --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", PRESETS.values(), ids=PRESETS)
+def test_grey_levels_are_ids(classes: ClassSet) -> None:
+    ids = _ids(classes)
+    ids[0, 0] = classes.ignore_index
+    assert np.array_equal(_decode(_png(Image.fromarray(ids)), classes), ids)
+
+
+def test_the_alpha_of_a_grey_image_is_not_looked_at() -> None:
+    ids = _ids(LAND)
+    image = Image.merge("LA", [Image.fromarray(ids), Image.fromarray(ids[::-1])])
+    assert np.array_equal(_decode(_png(image), LAND), ids)
+
+
+def test_black_and_white_is_ids_0_and_1() -> None:
+    ids = _ids(LAND) % 2
+    image = Image.fromarray(ids * 255).convert("1")
+    assert image.mode == "1"
+    assert np.array_equal(_decode(_png(image), LAND), ids)
+
+
+@pytest.mark.parametrize(("dtype", "form"), [("uint16", "PNG"), ("int32", "TIFF"), (">u2", "TIFF")])
+def test_deep_ids_are_read_where_they_fit(dtype: str, form: str) -> None:
+    ids = _ids(CAMVID)
+    image = Image.fromarray(ids.astype(dtype))
+    assert image.mode.startswith("I")
+    assert np.array_equal(_decode(_png(image, form), CAMVID), ids)
+
+
+def test_the_class_palette_is_read_as_ids() -> None:
+    ids = _ids(CAMVID)
+    assert np.array_equal(_decode(_with_palette(ids, palette_table(CAMVID)), CAMVID), ids)
+
+
+def test_the_ignore_id_needs_no_colour_in_a_palette() -> None:
+    ids = _ids(LAND)
+    ids[3] = 255
+    assert np.array_equal(_decode(_with_palette(ids, palette_table(LAND)), LAND), ids)
+
+
+@pytest.mark.parametrize("classes", PRESETS.values(), ids=PRESETS)
+def test_an_arbitrary_order_of_the_class_colours_is_looked_up(classes: ClassSet) -> None:
+    ids = _ids(classes)
+    colours = encode_colours(ids, classes)
+    # An encoder numbers colours as it meets them.
+    table, order = np.unique(colours.reshape(-1, 3), axis=0, return_inverse=True)
+    content = _with_palette(order.reshape(ids.shape).astype(np.uint8), table)
+    assert np.array_equal(_decode(content, classes), ids)
+
+
+def test_colours_that_an_encoder_put_into_a_palette_of_its_own_are_looked_up() -> None:
+    ids = _ids(LAND)
+    painted = Image.fromarray(encode_colours(ids, LAND))
+    for image in (painted.quantize(7), painted.convert("P"), painted.convert("P", colors=7)):
+        assert np.array_equal(_decode(_png(image), LAND), ids)
+
+
+@pytest.mark.parametrize("length", [7, 256])
+def test_a_grey_ramp_says_nothing_and_the_ids_stand(length: int) -> None:
+    # Black is `unknown`, id 6: a look-up of colours would turn id 0 into it.
+    ids = _ids(LAND)
+    ramp = np.repeat(np.arange(length, dtype=np.uint8)[:, None], 3, axis=1)
+    assert np.array_equal(_decode(_with_palette(ids, ramp), LAND), ids)
+
+
+def test_a_grey_ramp_says_nothing_even_where_the_classes_are_grey() -> None:
+    greys = ClassSet("greys", ("light", "middle", "dark"), ((2, 2, 2), (1, 1, 1), (0, 0, 0)))
+    ids = _ids(greys)
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    assert np.array_equal(_decode(_with_palette(ids, ramp), greys), ids)
+    # Three entries are no ramp but the colours of the classes, numbered by another hand.
+    assert np.array_equal(_decode(_with_palette(ids, ramp[:3]), greys), 2 - ids)
+
+
+def test_a_palette_of_other_colours_says_nothing_and_the_ids_stand() -> None:
+    ids = _ids(LAND)
+    table = np.random.default_rng(1).integers(1, 200, (256, 3)).astype(np.uint8)
+    assert np.array_equal(_decode(_with_palette(ids, table), LAND), ids)
+
+
+def test_a_mask_of_one_class_is_read_like_the_others_of_its_set() -> None:
+    # In the VOC palette id 0 is black, which is the colour of `unknown`, id 6, in this class set.
+    table = np.array(default_colours(256), dtype=np.uint8)
+    for ids in (_ids(LAND), np.zeros((4, 5), dtype=np.uint8)):
+        assert np.array_equal(_decode(_with_palette(ids, table), LAND), ids)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("classes", PRESETS.values(), ids=PRESETS)
+def test_colours_are_looked_up(classes: ClassSet, mode: str) -> None:
+    ids = _ids(classes)
+    image = Image.fromarray(encode_colours(ids, classes)).convert(mode)
+    assert np.array_equal(_decode(_png(image), classes), ids)
+
+
+def test_binarising_undoes_what_lossy_storage_did() -> None:
+    ids = _ids(LAND, shape=(32, 40))
+    noise = np.random.default_rng(0).integers(-100, 101, (*ids.shape, 3))
+    colours = np.clip(encode_colours(ids, LAND).astype(int) + noise, 0, 255).astype(np.uint8)
+    content = _png(Image.fromarray(colours))
+    assert np.array_equal(_decode(content, LAND, binarise=True), ids)
+    with pytest.raises(DataError, match="is not in the table"):
+        _decode(content, LAND)
+
+
+def test_binarising_cuts_at_128() -> None:
+    colours = np.array([[[127, 128, 128], [128, 128, 127]]], dtype=np.uint8)
+    assert _decode(_png(Image.fromarray(colours)), LAND, binarise=True).tolist() == [[0, 1]]
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+def test_a_colour_off_the_table_is_named_with_its_file_and_number() -> None:
+    colours = encode_colours(_ids(LAND, shape=(20, 60)), LAND)
+    colours[2, :7] = (1, 2, 3)
+    with pytest.raises(DataError) as caught:
+        _decode(_png(Image.fromarray(colours)), LAND)
+    assert caught.value.message == (
+        "set/7.png: colour (1, 2, 3) is not in the table of 'landcover7'; 7 of 1,200 pixels"
+    )
+    assert "data.binarise=true" in caught.value.hint
+
+
+def test_many_colours_off_the_table_are_counted() -> None:
+    colours = np.zeros((1, 9, 3), dtype=np.uint8)
+    colours[0, :5, 0] = [1, 2, 3, 4, 5]
+    with pytest.raises(DataError, match=r"\(3, 0, 0\) and 2 more is not .* 5 of 9 pixels"):
+        _decode(_png(Image.fromarray(colours)), LAND)
+
+
+@pytest.mark.parametrize("kind", ["L", "P"])
+def test_an_id_off_the_table_is_named_with_its_file_and_number(kind: str) -> None:
+    ids = _ids(LAND)
+    ids[1, :4] = 9
+    content = _png(Image.fromarray(ids))
+    if kind == "P":
+        content = _with_palette(ids, palette_table(LAND))
+    with pytest.raises(DataError) as caught:
+        _decode(content, LAND)
+    assert caught.value.message == (
+        "set/7.png: class id 9 is not in 'landcover7' (ids 0..6, ignore 255); 4 pixels"
+    )
+
+
+def test_deep_ids_beyond_a_byte_are_refused_and_not_wrapped() -> None:
+    ids = _ids(LAND).astype(np.uint16)
+    ids[0, 0] = 256
+    with pytest.raises(DataError, match=r"set/7\.png: ids reach from 0 to 256"):
+        _decode(_png(Image.fromarray(ids)), LAND)
+    with pytest.raises(DataError, match="ids reach from -1 to 6"):
+        _decode(_png(Image.fromarray(np.where(ids > 6, -1, ids.astype(np.int32))), "TIFF"), LAND)
+
+
+def test_a_truncated_file_is_one_line_with_its_name() -> None:
+    content = _png(Image.fromarray(_ids(LAND, shape=(90, 90))))
+    with pytest.raises(DataError, match=r"set/7\.png cannot be decoded") as caught:
+        _decode(content[: len(content) // 2], LAND)
+    assert "\n" not in caught.value.message
+    with pytest.raises(DataError, match=r"set/7\.png is not an image"):
+        _decode(b"", LAND)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone.png"
+    with pytest.raises(DataError, match=re.escape(f"cannot read {path}: No such file")):
+        read_mask(path, LAND)
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.sampled_from([*PRESETS.values()]),
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 30), st.integers(1, 30)),
+)
+def test_a_written_mask_reads_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory,
+    classes: ClassSet,
+    seed: int,
+    shape: tuple[int, int],
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "written.png"
+    # A handful of ids only, as in real tiles: the palette is judged by the ids in use.
+    rng = np.random.default_rng(seed)
+    some = rng.choice([*range(len(classes)), classes.ignore_index], int(rng.integers(1, 4)))
+    mask = rng.choice(some, shape).astype(np.uint8)
+    write_mask(path, mask, classes)
+    assert np.array_equal(read_mask(path, classes), mask)
+
+
+def test_a_written_mask_is_a_palette_png_in_the_class_colours(tmp_path: Path) -> None:
+    ids = _ids(CAMVID)
+    write_mask(tmp_path / "a.png", ids, CAMVID)
+    with Image.open(tmp_path / "a.png") as image:
+        assert (image.format, image.mode) == ("PNG", "P")
+        assert np.array_equal(np.asarray(image.convert("RGB")), encode_colours(ids, CAMVID))

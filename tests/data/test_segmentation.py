@@ -1,0 +1,205 @@
+"""Reading pairs, fingerprints, class sets of layouts, splits and hold-outs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dlcvcli.data.layouts import ALL, Layout, Pair, find_layout
+from dlcvcli.data.masks import read_mask
+from dlcvcli.data.reading import read_rgb
+from dlcvcli.data.segmentation import (
+    class_set_for,
+    fingerprint,
+    open_split,
+    training_splits,
+)
+from dlcvcli.errors import ConfigError, DataError, UsageError
+from dlcvcli.palette import PRESETS
+from tests.conftest import write_camvid
+
+
+@pytest.fixture
+def camvid(tmp_path: Path) -> Path:
+    """Two training images and one to validate on, in the CamVid layout."""
+    return write_camvid(tmp_path / "set", {"train": [(20, 30), (12, 16)], "val": [(8, 9)]})
+
+
+def _flat(count: int) -> Layout:
+    pairs = tuple(Pair(f"{n:03d}", Path(f"{n}.jpg"), Path(f"{n}.png")) for n in range(count))
+    return Layout("sat_mask", Path("set"), {ALL: pairs}, "landcover7")
+
+
+# -- samples -------------------------------------------------------------------------------------
+
+
+def test_a_sample_holds_the_pixels_the_ids_and_the_digest_of_both_files(camvid: Path) -> None:
+    data = open_split(camvid, "train")
+    sample = data.read(1)
+    image, mask = data.pairs[1].image, data.pairs[1].mask
+    assert (len(data), sample.name, data.classes) == (2, "001", PRESETS["camvid11"])
+    assert np.array_equal(sample.image, read_rgb(image))
+    assert np.array_equal(sample.mask, read_mask(mask, data.classes))
+    parts = [hashlib.sha256(path.read_bytes()).digest() for path in (image, mask)]
+    assert sample.digest == data.digest(1) == hashlib.sha256(b"".join(parts)).digest()
+
+
+def test_a_size_stretches_the_image_and_leaves_the_mask(camvid: Path) -> None:
+    plain = open_split(camvid, "train").read(0)
+    sized = open_split(camvid, "train", size=(10, 45)).read(0)
+    wanted = Image.fromarray(plain.image).resize((45, 10), Image.Resampling.BILINEAR)
+    assert np.array_equal(sized.image, np.asarray(wanted))
+    assert np.array_equal(sized.mask, plain.mask)
+    assert sized.digest == plain.digest
+
+
+def test_an_image_and_a_mask_of_two_sizes_are_refused(camvid: Path) -> None:
+    mask = camvid / "trainannot" / "000.png"
+    Image.fromarray(np.zeros((30, 20), dtype=np.uint8)).save(mask)
+    for size in (None, (30, 20)):
+        with pytest.raises(DataError) as caught:
+            open_split(camvid, "train", size=size).read(0)
+        assert caught.value.message == (
+            f"{camvid / 'train' / '000.png'} is 30 x 20 (width x height) "
+            "and its mask 000.png is 20 x 30 (width x height)"
+        )
+
+
+def test_a_damaged_file_of_a_pair_is_named(camvid: Path) -> None:
+    data = open_split(camvid, "train")
+    data.pairs[0].image.write_bytes(b"not an image")
+    data.pairs[1].mask.write_bytes(b"not an image")
+    for index, path in enumerate((data.pairs[0].image, data.pairs[1].mask)):
+        with pytest.raises(DataError, match=re.escape(str(path))):
+            data.read(index)
+
+
+def test_binarising_reaches_the_masks(tmp_path: Path) -> None:
+    pixels = np.full((4, 5, 3), 20, dtype=np.uint8)
+    for name in ("1_sat.png", "1_mask.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    with pytest.raises(DataError, match=r"colour \(20, 20, 20\)"):
+        open_split(tmp_path, "train").read(0)
+    assert (open_split(tmp_path, "train", binarise=True).read(0).mask == 6).all()
+
+
+# -- fingerprints --------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.dictionaries(st.text(max_size=5), st.binary(min_size=32, max_size=32), min_size=1),
+    st.randoms(use_true_random=False),
+)
+def test_a_fingerprint_does_not_depend_on_order_but_on_every_byte_and_name(
+    digests: dict[str, bytes], random: object
+) -> None:
+    items = list(digests.items())
+    whole = fingerprint(items)
+    assert fingerprint(random.sample(items, len(items))) == whole  # type: ignore[attr-defined]
+    assert fingerprint(items[1:]) != whole
+    name, digest = items[0]
+    flipped = bytes([digest[0] ^ 1]) + digest[1:]
+    assert fingerprint([(name, flipped), *items[1:]]) != whole
+    assert fingerprint([(name + "x", digest), *items[1:]]) != whole
+
+
+def test_one_byte_of_either_file_changes_the_digest(camvid: Path) -> None:
+    data = open_split(camvid, "train")
+    before = data.digest(0)
+    for path in (data.pairs[0].image, data.pairs[0].mask):
+        content = path.read_bytes()
+        path.write_bytes(content + b"\0")
+        assert data.digest(0) != before
+        path.write_bytes(content)
+    assert data.digest(0) == before
+
+
+def test_swapping_image_and_mask_changes_the_digest(camvid: Path) -> None:
+    data = open_split(camvid, "train")
+    before = data.digest(0)
+    image, mask = data.pairs[0].image, data.pairs[0].mask
+    content = image.read_bytes()
+    image.write_bytes(mask.read_bytes())
+    mask.write_bytes(content)
+    assert data.digest(0) != before
+
+
+# -- class sets ----------------------------------------------------------------------------------
+
+
+def test_a_layout_brings_its_classes_unless_others_are_named(camvid: Path) -> None:
+    found = find_layout(camvid)
+    assert class_set_for(found, "auto", None) is PRESETS["camvid11"]
+    assert class_set_for(found, "voc21", None) is PRESETS["voc21"]
+
+
+def test_a_layout_without_classes_asks_for_them() -> None:
+    with pytest.raises(UsageError, match="does not say which classes") as caught:
+        class_set_for(Layout("images_masks", Path("set"), {}, None), "auto", None)
+    assert "camvid11, landcover7, voc21" in caught.value.hint
+
+
+def test_the_ignore_id_can_be_replaced_but_not_by_a_class(camvid: Path) -> None:
+    found = find_layout(camvid)
+    assert class_set_for(found, "auto", 200).ignore_index == 200
+    with pytest.raises(ConfigError, match="ignore_index 8 is the id of class 'car'"):
+        class_set_for(found, "auto", 8)
+
+
+def test_a_class_set_can_be_handed_over(camvid: Path) -> None:
+    assert open_split(camvid, "val", classes=PRESETS["voc21"]).classes is PRESETS["voc21"]
+
+
+# -- splits --------------------------------------------------------------------------------------
+
+
+def test_a_split_is_opened_under_any_of_its_names(camvid: Path) -> None:
+    data = open_split(camvid, "validation")
+    assert (data.split, data.root, len(data)) == ("val", camvid, 1)
+    with pytest.raises(DataError, match="has no split 'test'"):
+        open_split(camvid, "test")
+
+
+def test_a_set_without_splits_opens_as_a_whole(tmp_path: Path) -> None:
+    for name in ("1_sat.png", "1_mask.png"):
+        Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / name)
+    assert open_split(tmp_path, "val").split == ALL
+
+
+def test_a_set_with_splits_holds_nothing_out(camvid: Path) -> None:
+    found = find_layout(camvid)
+    train, val = training_splits(found, "train", "validation", holdout=0.5, seed=0)
+    assert (train, val) == (found.splits["train"], found.splits["val"])
+    with pytest.raises(DataError, match="has no split 'test'"):
+        training_splits(found, "train", "test", holdout=0.5, seed=0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(3, 60), st.floats(0.2, 0.8), st.integers(0, 2**32 - 1))
+def test_a_hold_out_is_seeded_disjoint_and_complete(count: int, share: float, seed: int) -> None:
+    found = _flat(count)
+    train, val = training_splits(found, "train", "val", holdout=share, seed=seed)
+    assert (train, val) == training_splits(found, "train", "val", holdout=share, seed=seed)
+    assert sorted([*train, *val], key=lambda pair: pair.name) == list(found.splits[ALL])
+    assert len(val) == round(count * share)
+    assert list(train) == sorted(train, key=lambda pair: pair.name)
+
+
+def test_another_seed_holds_out_others() -> None:
+    held = {training_splits(_flat(50), "t", "v", holdout=0.2, seed=seed)[1] for seed in range(5)}
+    assert len(held) == 5
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.5), (2, 0.2), (3, 0.9)])
+def test_too_little_to_hold_out_is_refused(count: int, share: float) -> None:
+    with pytest.raises(DataError, match=f"has {count} images and no splits") as caught:
+        training_splits(_flat(count), "train", "val", holdout=share, seed=0)
+    assert "data.holdout" in caught.value.hint

@@ -1,0 +1,64 @@
+"""User errors: what they carry, the status they end with, and the hint for a mistyped name."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from dlcvcli import errors
+from dlcvcli.errors import ConfigError, DataError, DlcvError, ExitStatus, Interrupted, nearest
+
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, DlcvError) and kind is not Interrupted
+]
+
+
+def test_exit_statuses_are_those_that_scripts_rely_on() -> None:
+    assert {status.name: int(status) for status in ExitStatus} == {
+        "DONE": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "CHECK_FAILED": 3,
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_the_status_of_its_class(kind: type[DlcvError]) -> None:
+    status = {"UsageError": 2, "ConfigError": 2, "CheckFailed": 3}.get(kind.__name__, 1)
+    assert kind("it failed").status == status
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_message_and_hint_survive_the_way_out_of_a_worker_process(kind: type[DlcvError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("a.png is damaged", "replace it")))
+    assert type(error) is kind
+    assert (error.message, error.hint, str(error)) == (
+        "a.png is damaged",
+        "replace it",
+        "a.png is damaged",
+    )
+
+
+def test_a_hint_may_be_left_out() -> None:
+    assert DataError("it is not there").hint == ""
+
+
+def test_an_interruption_ends_with_128_plus_the_signal() -> None:
+    assert Interrupted(15, "stopped").status == 143
+    assert Interrupted(2, "stopped").status == 130
+
+
+def test_a_bad_setting_is_a_kind_of_usage_error_and_bad_data_is_not() -> None:
+    assert issubclass(ConfigError, errors.UsageError)
+    assert not issubclass(DataError, errors.UsageError)
+
+
+def test_a_near_miss_is_named_alone() -> None:
+    assert nearest("epoch", ["steps", "epochs", "seed"]) == "did you mean 'epochs'?"
+
+
+def test_without_a_near_miss_all_that_is_known_is_listed_in_order() -> None:
+    assert nearest("zzz", ["val", "test", "train"]) == "known: test, train, val"

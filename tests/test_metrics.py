@@ -1,0 +1,285 @@
+"""Scores against a brute-force reference: every number exactly, on any masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from dlcvcli.errors import UsageError
+from dlcvcli.metrics import CONVENTIONS, SegmentationScore, confusion_matrix
+from dlcvcli.palette import PRESETS, ClassSet, default_colours
+
+Ids = NDArray[np.uint8]
+SCALARS = ("miou", "overall_acc", "mean_acc", "freqw_acc")
+
+
+def _class_set(count: int, unscored: tuple[int, ...] = ()) -> ClassSet:
+    names = tuple(f"c{index}" for index in range(count))
+    return ClassSet("made", names, default_colours(count), unscored=unscored)
+
+
+@st.composite
+def pictures(draw: st.DrawFn, most: int = 255, least: int = 1) -> tuple[int, list[tuple[Ids, Ids]]]:
+    """A number of classes and pairs of truth and prediction, of odd sizes, with absent classes."""
+    count = draw(st.integers(least, most))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    present = rng.permutation(count)[: draw(st.integers(1, count))].astype(np.uint8)
+    truths = np.append(present, draw(st.sampled_from([[], [count], [255], [count, 255]])))
+    pairs = []
+    for _ in range(draw(st.integers(1, 4))):
+        shape = (draw(st.integers(1, 23)), draw(st.integers(1, 23)))
+        truth = rng.choice(truths, shape).astype(np.uint8)
+        pairs.append((truth, rng.choice(present, shape).astype(np.uint8)))
+    return count, pairs
+
+
+def _brute_matrix(truth: Ids, prediction: Ids, count: int) -> NDArray[np.int64]:
+    counts = np.zeros((count, count), dtype=np.int64)
+    for row, column in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
+        if row < count:
+            counts[row, column] += 1
+    return counts
+
+
+def _brute_scores(
+    pairs: list[tuple[Ids, Ids]], count: int, masked: set[int], rated: list[int]
+) -> dict[str, Any]:
+    """Score pixels laid end to end, class by class, as the definitions read.
+
+    `masked` are true ids whose pixels do not exist; `rated` the classes that enter a mean.
+    """
+    truth = np.concatenate([t.ravel() for t, _ in pairs])
+    guess = np.concatenate([p.ravel() for _, p in pairs])
+    seen = (truth < count) & ~np.isin(truth, list(masked))
+    truth, guess = truth[seen], guess[seen]
+    iou: list[float | None] = [None] * count
+    acc: list[float | None] = [None] * count
+    for index in rated:
+        both = int(np.sum((truth == index) & (guess == index)))
+        either = int(np.sum((truth == index) | (guess == index)))
+        real = int(np.sum(truth == index))
+        iou[index] = both / either if either else None
+        acc[index] = both / real if real else None
+    known = [(index, value) for index, value in enumerate(iou) if value is not None]
+    weights = [float(np.sum(truth == index)) for index, _ in known]
+    found = [value for value in acc if value is not None]
+    weighted = sum(w * v for w, (_, v) in zip(weights, known, strict=True))
+    return {
+        "miou": float(np.mean([value for _, value in known])) if known else None,
+        "overall_acc": float(np.mean(truth == guess)) if len(truth) else None,
+        "mean_acc": float(np.mean(found)) if found else None,
+        "freqw_acc": weighted / sum(weights) if sum(weights) else None,
+        "iou": iou,
+        "acc": acc,
+        "classes_present": len({*truth.tolist()} & {*rated}),
+        "classes_scored": len(known),
+    }
+
+
+def _gather(pairs: list[tuple[Ids, Ids]], classes: ClassSet) -> SegmentationScore:
+    score = SegmentationScore(classes)
+    for truth, prediction in pairs:
+        score.update(truth, prediction)
+    return score
+
+
+@settings(deadline=None, max_examples=80)
+@given(pictures())
+def test_the_matrix_equals_counting_pixel_by_pixel(
+    drawn: tuple[int, list[tuple[Ids, Ids]]],
+) -> None:
+    count, pairs = drawn
+    for truth, prediction in pairs:
+        counts = confusion_matrix(truth, prediction, count)
+        assert counts.dtype == np.int64
+        assert np.array_equal(counts, _brute_matrix(truth, prediction, count))
+
+
+@settings(deadline=None, max_examples=80)
+@given(pictures(most=21), st.data())
+def test_scores_equal_the_definitions_exactly(
+    drawn: tuple[int, list[tuple[Ids, Ids]]], data: st.DataObject
+) -> None:
+    count, pairs = drawn
+    unscored = data.draw(st.sets(st.integers(0, count - 1), max_size=2))
+    classes = _class_set(count, tuple(sorted(unscored)))
+    rated = [index for index in range(count) if index not in unscored]
+    wanted = _brute_scores(pairs, count, unscored, rated)
+    got = _gather(pairs, classes).compute("voc")
+    assert {key: got[key] for key in (*SCALARS, "classes_present", "classes_scored")} == {
+        key: wanted[key] for key in (*SCALARS, "classes_present", "classes_scored")
+    }
+    assert list(got["iou_per_class"].values()) == wanted["iou"]
+    assert list(got["acc_per_class"].values()) == wanted["acc"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(pictures(most=7, least=7))
+def test_both_conventions_of_land_cover_equal_their_definitions(
+    drawn: tuple[int, list[tuple[Ids, Ids]]],
+) -> None:
+    pairs = drawn[1]
+    score = _gather(pairs, PRESETS["landcover7"])
+    for convention, masked in (("voc", {6}), ("dlcv", set())):
+        wanted = _brute_scores(pairs, 7, masked, list(range(6)))
+        got = score.compute(convention)
+        assert {key: got[key] for key in SCALARS} == {key: wanted[key] for key in SCALARS}
+        assert list(got["iou_per_class"].values()) == wanted["iou"]
+
+
+@settings(deadline=None, max_examples=40)
+@given(pictures(most=21), st.randoms(use_true_random=False))
+def test_order_batches_and_merging_change_nothing(
+    drawn: tuple[int, list[tuple[Ids, Ids]]], random: Any
+) -> None:
+    count, pairs = drawn
+    classes = _class_set(count)
+    straight = _gather(pairs, classes)
+    shuffled = random.sample(pairs, len(pairs))
+    first, second = _gather(shuffled[::2], classes), _gather(shuffled[1::2], classes)
+    first.merge(second.counts)
+    flat = SegmentationScore(classes)
+    flat.update(
+        np.concatenate([truth.ravel() for truth, _ in pairs]),
+        np.concatenate([prediction.ravel() for _, prediction in pairs]),
+    )
+    assert straight.compute() == first.compute() == flat.compute()
+
+
+def test_a_stack_of_masks_counts_like_its_masks() -> None:
+    rng = np.random.default_rng(0)
+    truth, prediction = rng.integers(0, 5, (2, 3, 11, 13)).astype(np.uint8)
+    apart = sum(confusion_matrix(t, p, 5) for t, p in zip(truth, prediction, strict=True))
+    assert np.array_equal(confusion_matrix(truth, prediction, 5), apart)
+
+
+def _landcover_example() -> SegmentationScore:
+    """Ten pixels of land cover: urban 4, agriculture 3, unknown 2, ignored 1."""
+    score = SegmentationScore(PRESETS["landcover7"])
+    score.update(
+        np.array([[0, 0, 0, 0, 1, 1, 1, 6, 6, 255]], dtype=np.uint8),
+        np.array([[0, 0, 0, 1, 1, 1, 6, 0, 6, 3]], dtype=np.uint8),
+    )
+    return score
+
+
+def test_voc_leaves_the_pixels_of_unknown_ground_truth_out() -> None:
+    # urban: 3 hits of 4 true and 3 guessed (the guess on unknown is masked): 3/4.
+    # agriculture: 2 hits of 3 true and 3 guessed: 2 / (3 + 3 - 2) = 1/2.
+    found = _landcover_example().compute("voc")
+    assert found["iou_per_class"]["urban"] == 3 / 4
+    assert found["iou_per_class"]["agriculture"] == 1 / 2
+    assert found["iou_per_class"]["unknown"] is None
+    assert found["miou"] == 5 / 8
+    assert found["overall_acc"] == 5 / 7
+    assert found["mean_acc"] == (3 / 4 + 2 / 3) / 2
+    assert found["freqw_acc"] == pytest.approx((4 * 3 / 4 + 3 * 1 / 2) / 7, abs=1e-15)
+
+
+def test_dlcv_counts_predictions_on_unknown_ground_truth_against_their_class() -> None:
+    # urban: 3 hits of 4 true and 4 guessed, one of them on unknown: 3 / (4 + 4 - 3) = 3/5.
+    # agriculture: as under voc, 1/2. unknown itself is predicted and true, and not in the mean.
+    found = _landcover_example().compute("dlcv")
+    assert found["iou_per_class"]["urban"] == 3 / 5
+    assert found["iou_per_class"]["agriculture"] == 1 / 2
+    assert found["iou_per_class"]["unknown"] is None
+    assert found["miou"] == pytest.approx(11 / 20, abs=1e-15)
+    # Nine pixels have a true class, unknown's two among them; six are right.
+    assert found["overall_acc"] == 6 / 9
+
+
+def test_dlcv_averages_the_first_six_classes_when_all_are_there() -> None:
+    # Each of the seven classes is true in ten pixels. Class k < 6 has k pixels taken for unknown,
+    # and unknown is always taken for urban: IoU is 10 / 20 for urban, (10 - k) / 10 for the others.
+    truth = np.repeat(np.arange(7, dtype=np.uint8), 10)
+    prediction = truth.copy()
+    for index in range(6):
+        prediction[10 * index : 10 * index + index] = 6
+    prediction[60:] = 0
+    score = SegmentationScore(PRESETS["landcover7"])
+    score.update(truth, prediction)
+    found = score.compute("dlcv")
+    assert list(found["iou_per_class"].values()) == [0.5, 0.9, 0.8, 0.7, 0.6, 0.5, None]
+    assert found["miou"] == pytest.approx((0.5 + 0.9 + 0.8 + 0.7 + 0.6 + 0.5) / 6, abs=1e-15)
+    # Under voc unknown's pixels are not there, so urban is perfect.
+    assert score.compute("voc")["iou_per_class"]["urban"] == 1.0
+
+
+def test_an_absent_class_is_none_and_not_in_the_mean() -> None:
+    score = SegmentationScore(_class_set(4))
+    score.update(np.array([[0, 0, 1]], dtype=np.uint8), np.array([[0, 1, 1]], dtype=np.uint8))
+    found = score.compute()
+    assert found["iou_per_class"] == {"c0": 1 / 2, "c1": 1 / 2, "c2": None, "c3": None}
+    assert found["miou"] == 1 / 2
+    assert (found["classes_present"], found["classes_scored"]) == (2, 2)
+
+
+def test_a_class_that_is_only_predicted_is_scored_with_zero_but_not_present() -> None:
+    score = SegmentationScore(_class_set(3))
+    score.update(np.array([[0, 0]], dtype=np.uint8), np.array([[0, 2]], dtype=np.uint8))
+    found = score.compute()
+    assert found["iou_per_class"] == {"c0": 1 / 2, "c1": None, "c2": 0.0}
+    assert found["acc_per_class"] == {"c0": 1 / 2, "c1": None, "c2": None}
+    assert found["miou"] == 1 / 4
+    assert found["mean_acc"] == 1 / 2
+    assert (found["classes_present"], found["classes_scored"]) == (1, 2)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_nothing_labelled_gives_none_everywhere(convention: Any) -> None:
+    score = SegmentationScore(PRESETS["landcover7"])
+    score.update(np.full((3, 3), 255, dtype=np.uint8), np.ones((3, 3), dtype=np.uint8))
+    found = score.compute(convention)
+    assert [found[key] for key in SCALARS] == [None] * 4
+    assert {*found["iou_per_class"].values(), *found["acc_per_class"].values()} == {None}
+    assert (found["classes_present"], found["classes_scored"]) == (0, 0)
+
+
+def test_an_empty_mask_adds_nothing() -> None:
+    empty = np.zeros((0, 4), dtype=np.uint8)
+    assert not confusion_matrix(empty, empty, 3).any()
+
+
+def test_a_prediction_that_is_no_class_is_a_bug_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="prediction holds id 3, with 3 classes"):
+        confusion_matrix(np.array([255], dtype=np.uint8), np.array([3], dtype=np.uint8), 3)
+
+
+def test_masks_of_other_shapes_or_types_are_a_bug_of_the_caller() -> None:
+    mask = np.zeros((2, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match="shapes differ"):
+        confusion_matrix(mask, mask.T, 2)
+    with pytest.raises(ValueError, match="must be uint8"):
+        confusion_matrix(mask, mask.astype(np.int64), 2)
+    with pytest.raises(ValueError, match="must be uint8"):
+        confusion_matrix(mask.astype(np.int64), mask, 2)
+
+
+def test_dlcv_without_a_class_named_unknown_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="needs a class named 'unknown'") as caught:
+        SegmentationScore(PRESETS["camvid11"]).compute("dlcv")
+    assert caught.value.hint == "use --metric voc"
+
+
+def test_an_unknown_convention_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="unknown metric 'coco'"):
+        SegmentationScore(PRESETS["voc21"]).compute("coco")  # type: ignore[arg-type]
+
+
+def test_every_convention_comes_from_one_matrix_and_the_first_stands_on_top() -> None:
+    score = _landcover_example()
+    found = score.compute_all(["dlcv", "voc"])
+    assert found["by_convention"] == {"dlcv": score.compute("dlcv"), "voc": score.compute("voc")}
+    assert found["miou"] == score.compute("dlcv")["miou"]
+
+
+def test_computing_leaves_the_counts_alone() -> None:
+    score = _landcover_example()
+    before = score.counts.copy()
+    score.compute_all(["voc", "dlcv"])
+    assert np.array_equal(score.counts, before)

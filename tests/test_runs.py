@@ -1,0 +1,285 @@
+"""Run folders: found, refused, cut and written so that no crash can spoil them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from dlcvcli import runs
+from dlcvcli.errors import DataError, DlcvError, UsageError
+from dlcvcli.runs import (
+    ModelRef,
+    RunFolder,
+    default_run_path,
+    find_model,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run that has begun and has no checkpoint yet."""
+    made = RunFolder(tmp_path / "run")
+    made.create()
+    made.config.write_text("task: seg\n")
+    return made
+
+
+def _touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+def test_files_lie_where_the_contract_says() -> None:
+    run = RunFolder(Path("r"))
+    assert [
+        path.relative_to("r").as_posix()
+        for path in (
+            *(run.config, run.environment, run.log, run.metrics, run.results, run.last),
+            *(run.best, run.snapshots, run.figures, run.onnx, run.certificate),
+        )
+    ] == [
+        *("config.yaml", "environment.json", "log.txt", "metrics.jsonl", "results.json"),
+        *("checkpoints/last.ckpt", "checkpoints/best.ckpt", "snapshots", "figures"),
+        *("model.onnx", "certificate.json"),
+    ]
+
+
+def test_naming_a_run_creates_nothing(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    assert not run.holds_run
+    assert not run.path.exists()
+
+
+def test_the_default_path_is_the_time_and_the_model() -> None:
+    assert re.fullmatch(r"runs/\d{8}-\d{6}-fcn32s", default_run_path("fcn32s").as_posix())
+
+
+# -- a new run -----------------------------------------------------------------------------------
+
+
+def test_a_new_or_an_unrelated_folder_is_free(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "new" / "deep").create()
+    (tmp_path / "old").mkdir()
+    _touch(tmp_path / "old" / "notes.txt")
+    RunFolder(tmp_path / "old").create()
+    assert (tmp_path / "new" / "deep" / "checkpoints").is_dir()
+    assert (tmp_path / "old" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("left", ["config.yaml", "checkpoints/last.ckpt"])
+def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, left: str) -> None:
+    _touch(tmp_path / left)
+    with pytest.raises(UsageError, match="already holds a run") as caught:
+        RunFolder(tmp_path).create()
+    assert f"--resume {tmp_path}" in caught.value.hint
+
+
+def test_a_file_in_place_of_the_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a file"):
+        RunFolder(_touch(tmp_path / "run")).require_free()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    _touch(tmp_path / "file")
+    with pytest.raises(DlcvError, match=r"cannot make the run folder .*: Not a directory"):
+        RunFolder(tmp_path / "file" / "run").create()
+
+
+# -- reading a run -------------------------------------------------------------------------------
+
+
+def test_opening_says_what_is_missing(tmp_path: Path, run: RunFolder) -> None:
+    assert RunFolder.open(run.path) == run
+    with pytest.raises(DataError, match="does not exist"):
+        RunFolder.open(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"holds no config\.yaml"):
+        RunFolder.open(tmp_path)
+
+
+def test_settings_are_read_as_plain_types(run: RunFolder) -> None:
+    assert run.read_config() == {"task": "seg"}
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"- 1", b"", b"\xff\xfe\x00"])
+def test_settings_that_are_no_mapping_are_a_data_error(run: RunFolder, content: bytes) -> None:
+    run.config.write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(str(run.config))) as caught:
+        run.read_config()
+    assert "\n" not in caught.value.message
+
+
+def _write_metrics(run: RunFolder, steps: list[int]) -> list[dict[str, Any]]:
+    records = [{"step": step, "split": "train", "loss": step / 3} for step in steps]
+    run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return records
+
+
+def test_metrics_are_read_line_by_line(run: RunFolder) -> None:
+    assert list(run.read_metrics()) == []
+    records = _write_metrics(run, [10, 20])
+    assert list(run.read_metrics()) == records
+
+
+@pytest.mark.parametrize("torn", ['{"step": 30, "lo', "{", "\0\0\0\0"])
+def test_a_last_line_cut_short_by_a_crash_is_left_out(run: RunFolder, torn: str) -> None:
+    records = _write_metrics(run, [10, 20])
+    with run.metrics.open("a") as file:
+        file.write(torn)
+    assert list(run.read_metrics()) == records
+    run.cut_metrics(1000)
+    assert run.metrics.read_text() == "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"), [(0, []), (19, [10]), (20, [10, 20, 20]), (99, [10, 20, 20, 30])]
+)
+def test_cutting_keeps_the_records_up_to_a_step_as_they_were(
+    run: RunFolder, step: int, kept: list[int]
+) -> None:
+    records = _write_metrics(run, [10, 20, 20, 30])
+    run.cut_metrics(step)
+    assert list(run.read_metrics()) == records[: len(kept)]
+
+
+def test_cutting_where_there_are_no_metrics_leaves_none(run: RunFolder) -> None:
+    run.cut_metrics(5)
+    assert list(run.read_metrics()) == []
+
+
+# -- MODEL on a command line ---------------------------------------------------------------------
+
+
+def test_a_run_stands_for_its_best_checkpoint_else_its_last(run: RunFolder) -> None:
+    with pytest.raises(DataError, match="has no checkpoint yet") as caught:
+        find_model(run.path)
+    assert f"--resume {run.path}" in caught.value.hint
+    _touch(run.last)
+    assert find_model(run.path) == ModelRef("checkpoint", run.last, run)
+    _touch(run.best)
+    assert find_model(run.path) == ModelRef("checkpoint", run.best, run)
+
+
+def test_files_of_a_run_know_their_run(run: RunFolder) -> None:
+    assert find_model(_touch(run.onnx)) == ModelRef("onnx", run.onnx, run)
+    assert find_model(_touch(run.last)) == ModelRef("checkpoint", run.last, run)
+
+
+def test_a_relative_path_finds_its_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    _touch(run.best)
+    monkeypatch.chdir(run.checkpoints)
+    found = find_model(Path("best.ckpt"))
+    assert (found.path, found.run) == (Path("best.ckpt"), run)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("m.onnx", "onnx"), ("m.ckpt", "checkpoint")])
+def test_a_bare_file_has_no_run(tmp_path: Path, name: str, kind: str) -> None:
+    path = _touch(tmp_path / "shelf" / name)
+    found = find_model(path)
+    assert (found.kind, found.path, found.run) == (kind, path, None)
+
+
+def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist") as caught:
+        find_model(tmp_path / "m.onnx")
+    assert ".onnx" in caught.value.hint
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a run folder"):
+        find_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "model", "config.yaml"])
+def test_any_other_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"ends neither in \.ckpt nor in \.onnx"):
+        find_model(_touch(tmp_path / name))
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    write_atomically(path, "naïve\n")
+    write_atomically(path, "second\n")
+    assert path.read_text(encoding="utf-8") == "second\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def _full(*_: Any) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_a_full_disk_leaves_the_old_file_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "results.json"
+    path.write_text("old")
+    monkeypatch.setattr(runs.os, call, _full)
+    with pytest.raises(DlcvError, match=r"cannot write .*results\.json: No space left on device"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_crash_while_writing_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results.json"
+    path.write_text("old")
+
+    def killed(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs.os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+        return lambda *args: (calls.append(name), real(*args))[1]
+
+    monkeypatch.setattr(runs.os, "fsync", noted("fsync"))
+    monkeypatch.setattr(runs.os, "replace", noted("replace"))
+    write_atomically(tmp_path / "a.txt", "text")
+    assert calls == ["fsync", "replace"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_user_error_too(tmp_path: Path) -> None:
+    _touch(tmp_path / "file")
+    with pytest.raises(DlcvError, match="cannot write"):
+        write_atomically(tmp_path / "file" / "a.txt", "text")
+
+
+def test_json_is_indented_and_refuses_what_json_cannot_say(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"miou": 0.5, "best": None})
+    assert path.read_text() == '{\n  "miou": 0.5,\n  "best": null\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"miou": float("nan")})
+    assert json.loads(path.read_text()) == {"miou": 0.5, "best": None}
+
+
+def test_the_digest_is_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert sha256_of(path).startswith("ba7816bf8f01cfea414140de5dae2223")
