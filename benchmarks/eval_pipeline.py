@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from common import main
 
-from dlcvcli.data.batches import batches
+from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.runs import RunFolder
 
@@ -62,7 +62,7 @@ def _end_to_end(options: argparse.Namespace, model: Path) -> float:
 
 def _ready(options: argparse.Namespace) -> list[np.ndarray]:
     data = open_split(options.work / "data", "val")
-    return [batch.images for batch in batches(data, options.batch_size)]
+    return [batch.images for batch in EvalBatches(data, options.batch_size).read()]
 
 
 def _throughput(options: argparse.Namespace, forward: Any) -> float:

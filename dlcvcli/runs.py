@@ -6,10 +6,7 @@ evaluation, export, figures) starts from that folder.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +15,8 @@ from typing import Any, Literal
 
 import yaml
 
-from dlcvcli.errors import DataError, DlcvError, UsageError
+from dlcvcli.errors import DataError, UsageError
+from dlcvcli.files import make_folder, write_atomically
 
 
 @dataclass(frozen=True)
@@ -112,14 +110,10 @@ class RunFolder:
         """Make the folder for a new run.
 
         Raises:
-            UsageError: see `require_free`.
-            DlcvError: it cannot be made.
+            UsageError, DlcvError: see `require_free` and `files.make_folder`.
         """
         self.require_free()
-        try:
-            self.checkpoints.mkdir(parents=True)
-        except OSError as error:
-            raise DlcvError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+        make_folder(self.checkpoints)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -220,30 +214,3 @@ def find_model(path: Path) -> ModelRef:
         f"{path} is not a model: its name ends neither in .ckpt nor in .onnx",
         "give a run folder, a .ckpt or a .onnx file",
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a crash leaves the old one or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write plain types as indented JSON, atomically; NaN is refused as a bug."""
-    write_atomically(path, json.dumps(data, indent=2, allow_nan=False) + "\n")

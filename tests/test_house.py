@@ -23,6 +23,7 @@ FLOORS = (
     ("tasks", "engine"),
     ("models", "runtime", "data"),
     ("config", "runs", "metrics", "losses", "palette"),
+    ("files",),
     ("errors",),
     ("dlcvcli",),  # the version, which everything may ask for
 )

@@ -86,7 +86,7 @@ def write_result(data: dict[str, Any], target: str | None) -> None:
     if target == "-":
         sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
         return
-    from dlcvcli.runs import write_json
+    from dlcvcli.files import write_json
 
     write_json(Path(target), data)
 

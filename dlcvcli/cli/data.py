@@ -23,7 +23,8 @@ IgnoreIndex = Annotated[
     typer.Option(min=0, max=255, help="Id without a label.", show_default="as the class set says"),
 ]
 Binarise = Annotated[
-    bool, typer.Option("--binarise", help="Cut the channels of colour masks at 128 first.")
+    bool,
+    typer.Option("--binarise", help="Cut masks at 128 and read them by colour (lossy, or 0/255)."),
 ]
 JsonTo = Annotated[
     str | None,
@@ -79,6 +80,7 @@ def check(
 ) -> None:
     """Read every file of a set, and list what is wrong with it."""
     from dlcvcli.cli.console import say, stdout, write_result
+    from dlcvcli.data.audit import remarks
 
     found = _audit(folder, classes, layout, ignore_index, binarise)
     problems = [problem for _, result in found for problem in result.problems]
@@ -87,6 +89,9 @@ def check(
         say(problem.message)
     if problems:
         raise DataError(f"{len(problems)} problems in {folder}", problems[0].hint)
+    for data, result in found:
+        for line in remarks(result, data):
+            say(line)
     if json_to != "-":
         total = sum(result.images for _, result in found)
         splits = ", ".join(f"{data.split} {result.images}" for data, result in found)

@@ -21,6 +21,9 @@ EPILOG = (
 
 Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
 
+# The search for the fastest convolution takes seconds for each size of image.
+SEARCHED_SHAPES = 4
+
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Run folder, .ckpt or .onnx.", show_default=False)],
@@ -145,8 +148,9 @@ def ensure_onnx(ref: ModelRef) -> ModelRef:
     from dlcvcli.cli.console import say
     from dlcvcli.cli.export import default_onnx_path
     from dlcvcli.errors import ModelFileError
+    from dlcvcli.files import sha256_of
     from dlcvcli.inference.compare import run_dlcv
-    from dlcvcli.runs import ModelRef, sha256_of
+    from dlcvcli.runs import ModelRef
 
     path = default_onnx_path(ref)
     current = False
@@ -173,8 +177,11 @@ def _evaluate(
     size: str | None,
     masks: Path | None,
 ) -> dict[str, Any]:
-    from dlcvcli.cli.console import counting
+    from dlcvcli.cli.console import counting, say
+    from dlcvcli.data.batches import EvalBatches
+    from dlcvcli.data.layouts import ALL
     from dlcvcli.data.segmentation import open_split
+    from dlcvcli.files import make_folder
     from dlcvcli.inference.evaluate import evaluate
     from dlcvcli.inference.load import load_predictor
 
@@ -188,14 +195,18 @@ def _evaluate(
         size=_size(size, card.size),
         binarise=card.binarise,
     )
+    if found.split == ALL and str(found.root) == card.config["data"]["path"]:
+        say(f"{data} has no splits: the images that the model was trained on are scored too")
     on_gpu = predictor.provider not in {"cpu", "CPUExecutionProvider"}
+    batches = EvalBatches(found, batch_size or (16 if on_gpu else 4))
+    if on_gpu and batches.shapes > SEARCHED_SHAPES:
+        predictor = load_predictor(ref, provider=provider, fixed_shapes=False)
     if masks is not None:
-        masks.mkdir(parents=True, exist_ok=True)
+        make_folder(masks)
     with counting("evaluating") as progress:
         done = evaluate(
             predictor,
-            found,
-            batch_size=batch_size or (16 if on_gpu else 4),
+            batches,
             conventions=conventions,
             threads=4 if on_gpu else 1,
             progress=progress,

@@ -266,7 +266,7 @@ def _prepare(
     run = RunFolder(resume or out or default_run_path(settings.model.name))
     if resume is None:
         run.require_free()
-    data = _check_data(settings)
+    data = _check_data(settings, known=resume is not None)
     settings = resolve_settings(settings, data.train)
 
     from dlcvcli.training.run import RunRequest
@@ -274,7 +274,7 @@ def _prepare(
     return RunRequest(run, settings, data, resume is not None, extend, init)
 
 
-def _check_data(settings: TrainSegSettings) -> TrainingData:
+def _check_data(settings: TrainSegSettings, *, known: bool) -> TrainingData:
     from dlcvcli.cli.console import counting
     from dlcvcli.training.data import check_training_data
 
@@ -283,7 +283,7 @@ def _check_data(settings: TrainSegSettings) -> TrainingData:
         def report(split: str, done: int, total: int) -> None:
             progress(done, total)
 
-        return check_training_data(settings.data, settings.train.seed, report)
+        return check_training_data(settings.data, settings.train.seed, report, known=known)
 
 
 def _train(request: RunRequest) -> None:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dlcvcli.errors import UsageError
+
 
 class Settings(BaseModel):
     """Base of all settings: frozen; an unknown key or an infinite number is an error."""
@@ -85,7 +87,8 @@ class DataSettings(Settings):
         None, description="annotation id without a label; null: as the class set says"
     )
     binarise: bool = Field(
-        False, description="cut the channels of a colour mask at 128 first (masks stored lossily)"
+        False,
+        description="cut a mask's channels at 128 and read it by colour (stored lossily, or 0/255)",
     )
     train_split: str = Field("train", description="split to train on")
     val_split: str = Field("val", description="split to validate on")
@@ -195,6 +198,25 @@ class RunSettings(Settings):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     train: TrainSettings = TrainSettings()
+
+    def images_at_a_time(self, ranks: int) -> int:
+        """Return how many images one rank computes at a time.
+
+        Raises:
+            UsageError: the batch does not split evenly over the ranks and accumulation parts.
+        """
+        batch, parts = self.train.batch_size, self.optim.accumulate
+        if batch % (ranks * parts):
+            pieces = " and ".join(
+                f"{count} {what}"
+                for count, what in ((ranks, "ranks"), (parts, "parts"))
+                if count > 1
+            )
+            raise UsageError(
+                f"batch size {batch} cannot be split evenly over {pieces}",
+                f"choose a multiple of {ranks * parts}; the batch size is global",
+            )
+        return batch // (ranks * parts)
 
 
 class TrainSegSettings(RunSettings):

@@ -95,6 +95,29 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
     return Audit(len(data), fingerprint(digests), pixels, images_with, dict(sizes), tuple(problems))
 
 
+def remarks(found: Audit, data: SegmentationSet) -> list[str]:
+    """Return what is sound and yet worth knowing: absent classes, ignored pixels."""
+    classes = data.classes
+    labelled, ignored = found.pixels[:-1], int(found.pixels[-1])
+    lines = []
+    absent = [name for name, pixels in zip(classes.names, labelled, strict=True) if not pixels]
+    if absent:
+        lines.append(
+            f"{data.split}: {len(absent)} of {len(classes)} classes have no pixel: "
+            f"{', '.join(absent)}"
+        )
+    if ignored:
+        share = ignored / int(found.pixels.sum())
+        lines.append(f"{data.split}: {share:.1%} of the pixels are ignored")
+    if ignored and len(classes) - len(absent) == 1:
+        lines.append(
+            f"{data.split}: what is not ignored is all one class; if id {classes.ignore_index} "
+            "is a class, give both their colours in a class file and read the masks with "
+            "data.binarise=true"
+        )
+    return lines
+
+
 def fingerprint_of(data: SegmentationSet) -> str:
     """Return a split's fingerprint from its bytes alone, without decoding."""
     threads = os.cpu_count() or 1

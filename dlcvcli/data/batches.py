@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,44 +29,49 @@ class Batch:
     digests: tuple[bytes, ...]
 
 
-def batch_indices(
-    data: SegmentationSet, batch_size: int, *, rank: int = 0, world_size: int = 1
-) -> list[list[int]]:
-    """Return the indices of each batch of one rank.
+class EvalBatches:
+    """The batches of one rank's share of a set; they can be walked any number of times.
 
-    Samples are grouped by the size of the image and of its annotation, so that sets of mixed sizes
-    can be batched; ranks share the samples without repeating any.
+    Samples are grouped by the size of their image, so that sets of mixed sizes can be batched;
+    ranks share the samples without repeating any. The headers of the images are read at once.
+
+    Args:
+        data: the set.
+        batch_size: images in a batch; the last one of each size may be smaller.
+        rank, world_size: whose share.
+
+    Attributes:
+        indices: the samples of each batch.
+        shapes: how many sizes of image there are.
     """
-    groups: dict[tuple[int, int], list[int]] = {}
-    mine = range(rank, len(data), world_size)
-    sizes = read_ahead(lambda index: image_size(data.pairs[index].image), mine, threads=2, ahead=64)
-    for index, size in zip(mine, sizes, strict=True):
-        groups.setdefault(size, []).append(index)
-    return [
-        indices[start : start + batch_size]
-        for _, indices in sorted(groups.items())
-        for start in range(0, len(indices), batch_size)
-    ]
 
+    def __init__(
+        self, data: SegmentationSet, batch_size: int, *, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        mine = range(rank, len(data), world_size)
+        groups: dict[tuple[int, int], list[int]] = {}
+        sizes = read_ahead(lambda i: image_size(data.pairs[i].image), mine, threads=2, ahead=64)
+        for index, size in zip(mine, sizes, strict=True):
+            groups.setdefault(size, []).append(index)
+        self.shapes = len(groups)
+        self.indices = [
+            group[start : start + batch_size]
+            for _, group in sorted(groups.items())
+            for start in range(0, len(group), batch_size)
+        ]
 
-def batches(
-    data: SegmentationSet,
-    batch_size: int,
-    *,
-    threads: int = 1,
-    rank: int = 0,
-    world_size: int = 1,
-) -> Iterator[Batch]:
-    """Yield a rank's batches, the next ones being read while one is used.
+    def read(self, threads: int = 1) -> Generator[Batch]:
+        """Yield the batches, the next ones being read while one is used.
 
-    Raises:
-        DataError: a sample cannot be read; see `SegmentationSet.read`.
-    """
-    plan = batch_indices(data, batch_size, rank=rank, world_size=world_size)
-    order = [index for indices in plan for index in indices]
-    samples = read_ahead(data.read, order, threads=threads, ahead=2 * batch_size)
-    for indices in plan:
-        yield _stack([next(samples) for _ in indices])
+        Raises:
+            DataError: a sample cannot be read; see `SegmentationSet.read`.
+        """
+        order = [index for indices in self.indices for index in indices]
+        samples = read_ahead(self.data.read, order, threads=threads, ahead=2 * self.batch_size)
+        for indices in self.indices:
+            yield _stack([next(samples) for _ in indices])
 
 
 def _stack(samples: list[Sample]) -> Batch:

@@ -22,6 +22,7 @@ from dlcvcli.palette import (
 # A palette shorter than this can be a grey ramp by chance.
 _RAMP_LENGTH = 16
 _BINARY_CUT = 128
+_GREY_MODES = frozenset({"L", "1", "I", "I;16", "I;16B", "LA"})
 
 
 def read_mask(path: Path, classes: ClassSet, *, binarise: bool = False) -> Mask:
@@ -34,8 +35,8 @@ def decode_mask(content: bytes, path: Path, classes: ClassSet, *, binarise: bool
 
     Grey images hold ids. Palette images hold ids too, unless their palette is an arbitrary order
     of the class colours; the palette is read as such, never converted to RGB first. Colour images
-    are looked up in the class set's colours. `binarise` cuts each channel of a colour image to 0
-    or 255 at 128 first, for masks that were stored with loss.
+    are looked up in the class set's colours. `binarise` cuts each channel to 0 or 255 at 128 first,
+    for masks that were stored with loss; a grey image is then a colour image in black and white.
 
     Raises:
         DataError: the file cannot be decoded, or holds an id or colour off the table; names the
@@ -44,7 +45,7 @@ def decode_mask(content: bytes, path: Path, classes: ClassSet, *, binarise: bool
     image = open_image(content, path)
     if image.mode == "P":
         mask = _from_palette(image, classes, path)
-    elif image.mode in {"L", "1", "I", "I;16", "I;16B", "LA"}:
+    elif image.mode in _GREY_MODES and not (binarise and image.mode in {"L", "LA"}):
         mask = _from_ids(np.asarray(image.getchannel(0) if image.mode == "LA" else image), path)
     else:
         pixels = np.asarray(image.convert("RGB"))

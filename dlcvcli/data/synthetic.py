@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from dlcvcli.errors import DataError, UsageError
+from dlcvcli.files import make_folder
 from dlcvcli.palette import PRESETS
 
 Floats = NDArray[np.float32]
@@ -78,7 +79,7 @@ def make_landcover(
     colours = np.array(PRESETS["landcover7"].colours, np.uint8)
     done = 0
     for number, (place, count) in enumerate(zip(folders, (train, validation), strict=True)):
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
         for index in range(count):
             rng = np.random.default_rng([seed, number, index])
             image, mask = landcover_tile(rng, size, lead=index % 7)

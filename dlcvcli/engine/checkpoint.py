@@ -15,7 +15,12 @@ import torch
 from dlcvcli.errors import CheckpointError
 
 FORMAT = 1
-_KEYS = frozenset({"format", "task", "optimizer", "step", "best", "config", "data", "versions"})
+_KEYS = frozenset(
+    {
+        *("format", "task", "optimizer", "scaler", "step", "best", "last", "seconds", "totals"),
+        *("config", "data", "versions"),
+    }
+)
 
 Checkpoint = dict[str, Any]
 

@@ -28,13 +28,16 @@ from dlcvcli.engine.checkpoint import (
 from dlcvcli.engine.hooks import Hooks, Plan, Record
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.optim import build_optimizer, rate_factor, set_rate
-from dlcvcli.engine.recorder import Best, Recorder
+from dlcvcli.engine.recorder import Best, Recorder, Totals
+from dlcvcli.engine.soundness import LossWatch, refuse_loss, require_finite_weights
 from dlcvcli.engine.stopping import StopWish
-from dlcvcli.errors import CheckpointError, NonFiniteLoss, UsageError
+from dlcvcli.errors import CheckpointError, UsageError
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Batch, Task
 
-Validate = Callable[[Task], dict[str, Any]]
+Validate = Callable[[Task, Callable[[], bool]], dict[str, Any] | None]
+"""Returns a task's validation metrics, the same on every rank; None where it broke off because the
+second argument, whether to stop, became true on some rank."""
 
 
 class StepSource(Protocol):
@@ -61,9 +64,8 @@ class FitResult:
         signal: the signal's number, 0 without one.
         best: the best validation.
         last: the last validation's record, if any.
-        seconds: wall time in training, over all resumptions.
-        images_per_s, data_wait: of this session, validation and saving left out; `data_wait` is
-            the share of the time in which the loop waited for data.
+        seconds: wall time of the run, over all resumptions.
+        totals: images and time in training, over all resumptions.
     """
 
     step: int
@@ -74,8 +76,7 @@ class FitResult:
     best: Best
     last: Record | None
     seconds: float
-    images_per_s: float
-    data_wait: float
+    totals: Totals
 
 
 def total_steps(settings: RunSettings, steps_per_epoch: int) -> int:
@@ -113,7 +114,7 @@ def fit(
         launcher: this rank.
         run: where metrics and checkpoints go.
         hooks: progress, snapshots and the like; called on rank 0.
-        validate: returns the validation metrics, the same on every rank.
+        validate: see `Validate`.
         monitor: the metric by which `best` is chosen; higher is better.
         data: what the checkpoint keeps of the data, as plain types (classes, fingerprints).
         resume: a checkpoint to go on from.
@@ -121,17 +122,14 @@ def fit(
     Raises:
         NonFiniteLoss: the loss became infinite or not a number; the batch is saved.
         CheckpointError: a checkpoint cannot be written, or does not fit the task.
+        UsageError: the run is longer already than it is asked to be, or its batch does not split.
         DataError: a sample cannot be read.
     """
     loop = _Loop(task, source, settings, launcher, run, hooks, validate, Best(monitor), data or {})
     if resume is not None:
         loop.restore(resume)
     with StopWish(settings.train.max_time) as wish:
-        try:
-            return loop.run_to_end(wish)
-        finally:
-            if launcher.is_main:
-                hooks.on_end(loop.step)
+        return loop.run_to_end(wish)
 
 
 class _Loop:
@@ -164,12 +162,7 @@ class _Loop:
         # On a CPU a look at the loss costs nothing; on a GPU it would stall the queue.
         self.poll_every = 1 if launcher.device.type == "cpu" else train.log_every
         self.parts = settings.optim.accumulate
-        share = plan.batch_size // launcher.world_size
-        if share % self.parts:
-            raise UsageError(
-                f"the batch of {share} per rank cannot be split into {self.parts} equal parts",
-                "choose optim.accumulate so that it divides --batch-size",
-            )
+        settings.images_at_a_time(launcher.world_size)
         self.step = 0
         self.saved_step = -1
         self.last: Record | None = None
@@ -177,7 +170,7 @@ class _Loop:
         self.began = time.perf_counter()
         self.optimizer = build_optimizer(task.parameter_groups(), settings.optim)
         self.wrapped, self.stepper = launcher.setup(task, self.optimizer)
-        self.bad_step = torch.full((), -1, device=launcher.device)
+        self.watch = LossWatch(launcher.device)
         self.recorder = Recorder(run, hooks, launcher)
 
     # -- state ---------------------------------------------------------------------------------
@@ -191,13 +184,24 @@ class _Loop:
             raise CheckpointError(
                 f"the checkpoint of {self.run.path} does not fit the model of its settings"
             ) from error
-        self.launcher.scaler_state = checkpoint.get("scaler", {})
-        self.step = self.saved_step = int(checkpoint["step"])
+        self.launcher.scaler_state = checkpoint["scaler"]
+        self.step = int(checkpoint["step"])
+        if self.step > self.total:
+            raise UsageError(
+                f"{self.run.path} has done {self.step} steps, more than the {self.total} asked for",
+                "extend it to a larger number",
+            )
+        if checkpoint["config"] == self.settings.model_dump(mode="json"):
+            self.saved_step = self.step
         self.best = Best(**checkpoint["best"])
-        self.last = checkpoint.get("last")
-        self.seconds_before = float(checkpoint.get("seconds", 0.0))
+        self.last = checkpoint["last"]
+        self.seconds_before = checkpoint["seconds"]
+        self.recorder.go_on_from(Totals(**checkpoint["totals"]))
         if self.launcher.is_main:
             self.run.cut_metrics(self.step)
+            if self.best.value is not None and self.best.step == self.step:
+                # Whoever was killed between the two may have saved `last` only.
+                link_checkpoint(self.run.last, self.run.best)
 
     def state(self) -> Checkpoint:
         """Return everything that a run needs to go on, as tensors and plain types."""
@@ -209,6 +213,7 @@ class _Loop:
             "best": vars(self.best).copy(),
             "last": self.last,
             "seconds": self._seconds(),
+            "totals": vars(self.recorder.totals).copy(),
             "config": self.settings.model_dump(mode="json"),
             "data": self.data,
             "versions": {
@@ -227,12 +232,16 @@ class _Loop:
         source = self.source.plan
         plan = Plan(self.step, self.total, source.steps_per_epoch, source.batch_size)
         self.recorder.start(plan)
+        if self.saved_step != self.step:
+            # A new run can be resumed from here on, one with a new length keeps it.
+            self._save()
         if self.step == 0:
             self._snapshot()
+        # A signal may have broken off the validation that was due at this step.
+        stopped = self._owes_validation and not self._validate_and_save(wish)
         self.task.train()
         rank, ranks = self.launcher.rank, self.launcher.world_size
         with closing(self.source.steps(self.step, self.total, rank=rank, world_size=ranks)) as data:
-            stopped = False
             while self.step < self.total and not stopped:
                 asked = time.perf_counter()
                 batch = next(data)
@@ -244,19 +253,18 @@ class _Loop:
         self.recorder.close_window()
         if self.saved_step != self.step:
             self._save()
-        signal = wish.signal or 0
-        done = self.step >= self.total
+        done = self.step >= self.total and not self._owes_validation
+        signal = 0 if done else wish.signal or 0
         return FitResult(
             step=self.step,
             total_steps=self.total,
             plan=plan,
             ended="finished" if done else "signal" if signal else "max_time",
-            signal=0 if done else signal,
+            signal=signal,
             best=self.best,
             last=self.last,
             seconds=self._seconds(),
-            images_per_s=self.recorder.images_per_s,
-            data_wait=self.recorder.data_wait,
+            totals=self.recorder.totals,
         )
 
     def _train_step(self, batch: Batch) -> None:
@@ -270,46 +278,42 @@ class _Loop:
         # their number over all ranks and parts.
         normaliser = launcher.sum(self.task.count_terms(batch)) / launcher.world_size
         loss = torch.zeros((), device=launcher.device)
+        reported: dict[str, Tensor] = {}
         for index, part in enumerate(_split(batch, self.parts)):
             with launcher.no_sync(self.wrapped, enabled=index < self.parts - 1):
                 outcome = self.wrapped(part, normaliser)
                 launcher.backward(outcome["loss"])
             loss += outcome["loss"].detach()
-        self._note_loss(loss)
+            for name, value in outcome["log"].items():
+                reported[name] = reported.get(name, 0.0) + value / self.parts
+        self.recorder.add({"loss": loss, **reported})
+        self.watch.note(self.step, loss)
+        if self.poll_every == 1 and launcher.world_size == 1:
+            # Before the optimiser step, so that the weights stay good.
+            self._refuse_bad_loss(int(self.watch.first))
         if optim.clip_norm is not None:
             launcher.clip(self.wrapped, self.stepper, optim.clip_norm)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
         self.task.after_step(self.step, self.total)
 
-    def _note_loss(self, loss: Tensor) -> None:
-        """Add a loss to the running sum, and remember on the device if it is not finite."""
-        self.recorder.add_loss(loss)
-        first = (self.bad_step < 0) & ~torch.isfinite(loss)
-        self.bad_step = torch.where(first, self.step, self.bad_step)
-        if self.poll_every == 1 and self.launcher.world_size == 1:
-            # Before the optimiser step, so that the weights stay good.
-            self._refuse_bad_loss(int(self.bad_step))
-
     def _after_step(self, wish: StopWish) -> bool:
         """Log, validate, save and look, where they are due; return whether to stop."""
         train = self.settings.train
         ended = self.step >= self.total
-        validates = self.step % self.val_every == 0 or ended
         saves = self.step % self.save_every == 0
-        snapshot = self.hooks.wants_snapshot(self.step)
         stopped = False
-        due = self.step % self.poll_every == 0 or ended or validates or saves
+        due = self.step % self.poll_every == 0 or ended or saves or self._owes_validation
         if due or (self.launcher.world_size == 1 and wish.wished):
-            stopped = self._poll(wish) and not ended
+            stopped = self._poll(wish)
         if self.step % train.log_every == 0 or ended or stopped:
             self.recorder.log(self.step, self.optimizer.param_groups[-1]["lr"])
         began = time.perf_counter()
-        improved = self._validate() if validates and self.validate is not None else False
-        if saves or ended or improved:
-            self._save(improved)
-        if snapshot:
-            self._snapshot()
+        if self._owes_validation:
+            stopped = not self._validate_and_save(wish) or stopped
+        if self.saved_step != self.step and (saves or ended):
+            self._save()
+        self._snapshot()
         self.recorder.paused(time.perf_counter() - began)
         return stopped
 
@@ -318,7 +322,7 @@ class _Loop:
         mine = torch.tensor(
             [wish.wished, wish.signal or 0], dtype=torch.int64, device=self.launcher.device
         )
-        state = self.launcher.largest(torch.cat([self.bad_step[None], mine]))
+        state = self.launcher.largest(torch.cat([self.watch.first[None], mine]))
         bad, stop, signal = state.tolist()
         self._refuse_bad_loss(bad)
         wish.signal = signal or None
@@ -327,7 +331,6 @@ class _Loop:
     def _refuse_bad_loss(self, step: int) -> None:
         if step < 0:
             return
-        saved = self.run.path / f"nonfinite-step-{step + 1}.pt"
         launcher = self.launcher
         # The batch of any step can be made again; it need not have been kept.
         batch = next(
@@ -335,37 +338,46 @@ class _Loop:
                 step, step + 1, rank=launcher.rank, world_size=launcher.world_size, workers=0
             )
         )
-        if launcher.is_main:
-            torch.save(batch, saved)
-        raise NonFiniteLoss(
-            f"the loss is not finite at step {step + 1}; the batch is saved as {saved}",
-            "lower --lr, clip with --set optim.clip_norm=1, or train with --precision fp32; "
-            "checkpoints saved before are sound",
-        )
+        file = self.run.path / f"nonfinite-step-{step + 1}.pt" if launcher.is_main else None
+        refuse_loss(step + 1, batch, file)
 
     # -- what is due after a step --------------------------------------------------------------
 
-    def _validate(self) -> bool:
+    @property
+    def _owes_validation(self) -> bool:
+        """Whether a validation is due at this step and not done."""
+        due = self.step > 0 and (self.step % self.val_every == 0 or self.step == self.total)
+        done = self.last is not None and self.last["step"] == self.step
+        return self.validate is not None and due and not done
+
+    def _validate_and_save(self, wish: StopWish) -> bool:
+        """Validate, and save where that is the best yet or due; return False if it broke off."""
         assert self.validate is not None
         if self.launcher.is_main:
             self.hooks.on_validation_start(self.step)
         self.task.eval()
         with torch.inference_mode(), self.launcher.autocast():
-            metrics = self.validate(self.task)
+            metrics = self.validate(self.task, lambda: wish.signal is not None)
         self.task.train()
+        if metrics is None:
+            # Not every rank need have heard the signal.
+            self._poll(wish)
+            return False
         improved = self.best.beaten_by(metrics.get(self.best.metric))
         if improved:
             self.best = Best(self.best.metric, metrics[self.best.metric], self.step)
         self.last = self.recorder.validation(self.step, metrics, is_best=improved)
-        return improved
+        if improved:
+            self._save()
+            if self.launcher.is_main:
+                link_checkpoint(self.run.last, self.run.best)
+        return True
 
-    def _save(self, improved: bool = False) -> None:
+    def _save(self) -> None:
+        require_finite_weights(self.task, self.step)
         if self.launcher.is_main:
             save_checkpoint(self.run.last, self.state())
-            if improved:
-                link_checkpoint(self.run.last, self.run.best)
             keep_numbered(self.run.checkpoints, self.run.last, self.step, self.settings.train.keep)
-            self.hooks.on_save(self.step)
         self.saved_step = self.step
 
     def _snapshot(self) -> None:

@@ -64,12 +64,6 @@ class Hooks:
         """Whether `on_snapshot` shall be called at `step`."""
         return False
 
-    def on_save(self, step: int) -> None:
-        """`last.ckpt` stands at `step`."""
-
-    def on_end(self, step: int) -> None:
-        """Training is over, for whatever reason."""
-
 
 class HookList(Hooks):
     """Several hooks as one."""
@@ -104,11 +98,3 @@ class HookList(Hooks):
 
     def wants_snapshot(self, step: int) -> bool:
         return any(hook.wants_snapshot(step) for hook in self.hooks)
-
-    def on_save(self, step: int) -> None:
-        for hook in self.hooks:
-            hook.on_save(step)
-
-    def on_end(self, step: int) -> None:
-        for hook in self.hooks:
-            hook.on_end(step)

@@ -30,11 +30,36 @@ class Best:
         return value is not None and (self.value is None or value > self.value)
 
 
+@dataclass(frozen=True)
+class Totals:
+    """What was trained so far, over all resumptions; validation and saving left out.
+
+    Attributes:
+        images: seen.
+        seconds: in training.
+        waited: seconds thereof in which the loop waited for data.
+    """
+
+    images: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def images_per_s(self) -> float:
+        """Images per second of training."""
+        return self.images / max(self.seconds, 1e-9)
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the training time spent waiting for data."""
+        return self.waited / max(self.seconds, 1e-9)
+
+
 @dataclass
 class _Window:
-    """Running sums since the last log line; `loss` stays on the device until it is read."""
+    """Running sums since the last log line; `scalars` stay on the device until they are read."""
 
-    loss: Tensor
+    scalars: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
     waited: float = 0.0
     paused: float = 0.0
@@ -59,17 +84,15 @@ class Recorder:
         self.hooks = hooks
         self.launcher = launcher
         self.plan: Plan
-        self._images = 0
-        self._seconds = 0.0
-        self._waited = 0.0
-        self._window = self._new_window()
+        self._before = Totals()
+        self._window = _Window()
 
     def start(self, plan: Plan) -> None:
         """Begin to record."""
         self.plan = plan
         if self.launcher.is_main:
             self.hooks.on_start(plan)
-        self._window = self._new_window()
+        self._window = _Window()
 
     def waited(self, seconds: float) -> None:
         """Note time in which the loop waited for data."""
@@ -79,9 +102,11 @@ class Recorder:
         """Note time that is not training: validation, saving, snapshots."""
         self._window.paused += seconds
 
-    def add_loss(self, loss: Tensor) -> None:
-        """Add a step's loss, a scalar on the device."""
-        self._window.loss += loss
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        """Add a step's loss and what its task reports: scalars on the device."""
+        sums = self._window.scalars
+        for name, value in scalars.items():
+            sums[name] = sums[name] + value if name in sums else value
 
     def step_done(self, step: int) -> None:
         """Note a finished step."""
@@ -94,13 +119,17 @@ class Recorder:
         window, plan = self._window, self.plan
         if not window.steps:
             return
-        loss = self.launcher.sum(window.loss / window.steps).item() / self.launcher.world_size
+        sums = torch.stack([value.double() for value in window.scalars.values()])
+        means = self.launcher.sum(sums / window.steps / self.launcher.world_size).tolist()
         seconds = max(window.seconds, 1e-9)
         record: Record = {
             "step": step,
             "epoch": plan.epoch_of(step),
             "split": "train",
-            "loss": loss if math.isfinite(loss) else None,
+            **{
+                name: mean if math.isfinite(mean) else None
+                for name, mean in zip(window.scalars, means, strict=True)
+            },
             "lr": lr,
             "images_per_s": round(window.steps * plan.batch_size / seconds, 3),
             "data_wait": round(window.waited / seconds, 4),
@@ -121,25 +150,24 @@ class Recorder:
 
     def close_window(self) -> None:
         """Add the running sums to the session's, and begin new ones."""
-        window = self._window
-        if window.steps:
-            self._images += window.steps * self.plan.batch_size
-            self._seconds += window.seconds
-            self._waited += window.waited
-        self._window = self._new_window()
+        self._before = self.totals
+        self._window = _Window()
 
     @property
-    def images_per_s(self) -> float:
-        """Images per second of this session; validation and saving left out."""
-        return self._images / max(self._seconds, 1e-9)
+    def totals(self) -> Totals:
+        """What was trained so far."""
+        before, window = self._before, self._window
+        if not window.steps:
+            return before
+        return Totals(
+            before.images + window.steps * self.plan.batch_size,
+            before.seconds + window.seconds,
+            before.waited + window.waited,
+        )
 
-    @property
-    def data_wait(self) -> float:
-        """Share of the training time in which the loop waited for data."""
-        return self._waited / max(self._seconds, 1e-9)
-
-    def _new_window(self) -> _Window:
-        return _Window(torch.zeros((), device=self.launcher.device))
+    def go_on_from(self, totals: Totals) -> None:
+        """Take over what earlier sessions of the run trained."""
+        self._before = totals
 
     def _write(self, record: Record) -> None:
         if not self.launcher.is_main:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,16 +10,18 @@ from typing import Any
 import torch
 
 from dlcvcli import __version__
+from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.engine.checkpoint import load_checkpoint
-from dlcvcli.errors import CheckFailed, DlcvError, UsageError
+from dlcvcli.errors import CheckFailed, UsageError
 from dlcvcli.exporting.certify import Certificate, check_structure, compare
 from dlcvcli.exporting.graph import DEFAULT_OPSET, trace, without_logits
+from dlcvcli.files import sha256_of, write_atomically, write_json
 from dlcvcli.inference.evaluate import evaluate
 from dlcvcli.inference.onnx_predictor import OnnxPredictor
 from dlcvcli.inference.restore import card_of, load_segmenter
 from dlcvcli.inference.torch_predictor import TorchPredictor
-from dlcvcli.runs import ModelRef, sha256_of, write_json
+from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 from dlcvcli.runtime.session import open_session
 
@@ -87,7 +88,7 @@ def export(
             certificate = replace(certificate, dataset=scored)
     failed = certificate is not None and not certificate.passed
     path = out.with_name(f"{out.stem}.failed.onnx") if failed else out
-    _write(path, content)
+    write_atomically(path, content)
     if certificate is not None:
         write_json(
             certificate_path(path),
@@ -141,8 +142,9 @@ def _score_both(
     """Score PyTorch and the file on one split, both on the CPU."""
     onnx_predictor = OnnxPredictor(open_session(content, "cpu"), card)
     torch_predictor = TorchPredictor(segmenter, card, torch.device("cpu"))
+    batches = EvalBatches(data, 4)
     miou = [
-        evaluate(predictor, data, batch_size=4, conventions=["voc"]).metrics["miou"]
+        evaluate(predictor, batches, conventions=["voc"]).metrics["miou"]
         for predictor in (torch_predictor, onnx_predictor)
     ]
     before, after = (value if value is not None else 0.0 for value in miou)
@@ -153,15 +155,3 @@ def _score_both(
         "onnx_miou": after,
         "passed": before - after <= METRIC_FALL,
     }
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write the file so that a crash leaves the old one or the new one."""
-    partial = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DlcvError(f"cannot write {path}: {error.strerror}") from error

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from dlcvcli.files import make_folder
 from dlcvcli.palette import ClassSet, Mask
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
@@ -44,7 +45,7 @@ def styled() -> Any:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the ending says the format (.png or .pdf)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     figure.savefig(path, dpi=150)
 
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from dlcvcli.data.reading import read_ahead
 from dlcvcli.errors import DlcvError
-from dlcvcli.runs import ModelRef, sha256_of
+from dlcvcli.files import sha256_of
+from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 
 

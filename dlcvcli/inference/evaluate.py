@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlcvcli.data.batches import Batch, batch_indices, batches
+from dlcvcli.data.batches import Batch, EvalBatches
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels
-from dlcvcli.data.segmentation import SegmentationSet, fingerprint
+from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DataError
 from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.metrics import Convention, Counts, SegmentationScore
@@ -37,29 +38,30 @@ class Evaluation:
 
 
 def score(
-    forward: Forward,
-    data: SegmentationSet,
-    batch_size: int,
-    *,
-    threads: int = 1,
-    rank: int = 0,
-    world_size: int = 1,
-) -> Counts:
-    """Return the confusion matrix of a rank's share of a set, without clocks or files.
+    forward: Forward, batches: EvalBatches, *, stop: Callable[[], bool] = lambda: False
+) -> Counts | None:
+    """Return the confusion matrix over some batches, without clocks or files.
 
     This is validation during training; `evaluate` is the same walk with its times taken.
+
+    Args:
+        forward: returns the masks of images, at a size.
+        batches: the images.
+        stop: asked before each batch; None is returned where it says so.
     """
-    total = SegmentationScore(data.classes)
-    for batch in batches(data, batch_size, threads=threads, rank=rank, world_size=world_size):
-        total.update(batch.masks, forward(batch.images, _size_of(batch.masks)))
+    total = SegmentationScore(batches.data.classes)
+    with closing(batches.read()) as source:
+        for batch in source:
+            if stop():
+                return None
+            total.update(batch.masks, forward(batch.images, _size_of(batch.masks)))
     return total.counts
 
 
 def evaluate(
     predictor: Predictor,
-    data: SegmentationSet,
+    batches: EvalBatches,
     *,
-    batch_size: int,
     conventions: list[Convention],
     threads: int = 1,
     progress: Progress | None = None,
@@ -72,8 +74,7 @@ def evaluate(
 
     Args:
         predictor: the model.
-        data: the split.
-        batch_size: images per forward call.
+        batches: the split's images, all of them.
         conventions: metric conventions, the first being the main one.
         threads: that read ahead.
         progress: called with (images done, images in all).
@@ -82,15 +83,16 @@ def evaluate(
     Raises:
         DataError: the set is empty, or a sample cannot be read.
     """
+    data = batches.data
     if not len(data):
         raise DataError(f"split '{data.split}' of {data.root} holds no images")
-    _warm_up(predictor, data, batch_size)
+    _warm_up(predictor, batches)
     clock = StageClock()
     total = SegmentationScore(data.classes)
     digests: list[tuple[str, bytes]] = []
     aside = 0.0
     began = time.perf_counter()
-    source = batches(data, batch_size, threads=threads)
+    source = batches.read(threads)
     while True:
         with clock.stage("read"):
             batch = next(source, None)
@@ -116,7 +118,7 @@ def evaluate(
             "images": len(data),
             "sha256": fingerprint(digests),
         },
-        speed=_speed(clock, wall, len(data), batch_size),
+        speed=_speed(clock, wall, len(data), batches.batch_size),
     )
 
 
@@ -124,14 +126,13 @@ def _size_of(masks: Mask) -> tuple[int, int]:
     return masks.shape[1], masks.shape[2]
 
 
-def _warm_up(predictor: Predictor, data: SegmentationSet, batch_size: int) -> None:
+def _warm_up(predictor: Predictor, batches: EvalBatches) -> None:
     """Run the shapes of the first and the last batch, so that what is done once is not timed.
 
     A set of one size has no other shapes than these two.
     """
-    plan = batch_indices(data, batch_size)
-    for indices in (plan[0], plan[-1]):
-        sample = data.read(indices[0])
+    for indices in (batches.indices[0], batches.indices[-1]):
+        sample = batches.data.read(indices[0])
         images = np.repeat(sample.image[None], len(indices), axis=0)
         predictor(images, (sample.mask.shape[0], sample.mask.shape[1]), StageClock())
 

@@ -12,6 +12,7 @@ from PIL import Image
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, is_image, read_ahead, read_rgb, stretch
 from dlcvcli.errors import DataError, UsageError
+from dlcvcli.files import make_folder
 from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.palette import ClassSet, Mask, encode_colours
 
@@ -91,7 +92,7 @@ def predict(
 
     A file that cannot be read gives a `Prediction` with its error, and the rest goes on.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     names = output_names(images)
     card = predictor.card
 

@@ -11,11 +11,12 @@ from torch import nn
 from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.errors import DeviceError
+from dlcvcli.files import sha256_of
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.inference.restore import card_of, load_segmenter
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
-from dlcvcli.runs import ModelRef, sha256_of
+from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 from dlcvcli.runtime.session import Provider
 

@@ -18,10 +18,11 @@ from dlcvcli.exporting.export import export
 from dlcvcli.figures.curves import curves
 from dlcvcli.figures.masks import Row, side_by_side, snapshot_grid
 from dlcvcli.figures.style import save
+from dlcvcli.files import make_folder, write_atomically, write_json
 from dlcvcli.inference.compare import EvalRequest, compare
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.inference.predictor import StageClock
-from dlcvcli.runs import RunFolder, find_model, write_atomically, write_json
+from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.training.data import check_training_data, resolve_settings
 from dlcvcli.training.run import RunRequest, train
 
@@ -67,17 +68,17 @@ class DemoFolder:
         """Make the folder, replacing what an earlier demo left and nothing else.
 
         Raises:
-            UsageError: the folder holds something that no demo made.
+            UsageError: it is a file, or holds something and was not made by a demo.
         """
-        if self.path.exists():
-            if not (self.path / _MARK).is_file():
-                if not self.path.is_dir() or any(self.path.iterdir()):
-                    raise UsageError(
-                        f"{self.path} exists and no demo made it", "choose another --out"
-                    )
-            else:
-                shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
+        if not (self.path / _MARK).is_file() and any(self.path.iterdir()):
+            raise UsageError(
+                f"{self.path} is not empty and no demo made it", "choose another --out"
+            )
+        for folder in (self.data, self.run.path, self.figures):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.evaluation, self.commands):
+            file.unlink(missing_ok=True)
         (self.path / _MARK).touch()
 
 
@@ -93,7 +94,7 @@ def demo(folder: DemoFolder, *, hooks: Hooks | None = None, say: Say) -> dict[st
         The result of the evaluation, as `dlcv eval --compare` gives it.
     """
     folder.begin()
-    write_atomically(folder.commands, "\n".join(["#!/bin/sh", *commands(folder)]) + "\n")
+    write_atomically(folder.commands, commands())
     say(f"1/4 making {TRAIN_TILES} + {VALIDATION_TILES} tiles of land cover")
     make_landcover(
         folder.data, train=TRAIN_TILES, validation=VALIDATION_TILES, size=(SIDE, SIDE), seed=0
@@ -117,18 +118,20 @@ def demo(folder: DemoFolder, *, hooks: Hooks | None = None, say: Say) -> dict[st
     return result
 
 
-def commands(folder: DemoFolder) -> list[str]:
-    """Return the command lines that repeat the demo, step by step."""
+def commands() -> str:
+    """Return a shell script that does the same again, step by step, into another folder."""
     tiles = f"--train {TRAIN_TILES} --validation {VALIDATION_TILES} --size {SIDE}x{SIDE} --seed 0"
     shown = " ".join(f"--snapshot {name}" for name in SHOWN)
-    return [
-        f"dlcv data make landcover {folder.data} {tiles}",
-        f"dlcv train seg --recipe demo --data {folder.data} {shown} --out {folder.run.path}",
-        f"dlcv export {folder.run.path}",
-        f"dlcv eval {folder.run.path} --data {folder.data} --onnx --compare --json "
-        f"{folder.evaluation}",
-        f"dlcv predict {folder.run.onnx} {folder.data}/validation/0000_sat.jpg --out masks",
-    ]
+    return f"""#!/bin/sh
+# The demo again, step by step: sh commands.sh [FOLDER]
+set -eu
+out="${{1:-dlcv-demo-again}}"
+dlcv data make landcover "$out/data" {tiles}
+dlcv train seg --recipe demo --data "$out/data" {shown} --out "$out/run"
+dlcv export "$out/run"
+dlcv eval "$out/run" --data "$out/data" --onnx --compare --json "$out/eval.json"
+dlcv predict "$out/run/model.onnx" "$out/data/validation/0000_sat.jpg" --out "$out/masks"
+"""
 
 
 def _draw(folder: DemoFolder, data: SegmentationSet) -> None:

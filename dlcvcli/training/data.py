@@ -5,19 +5,20 @@ Needs no torch, so that a wrong path or a bad mask is reported within a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlcvcli.config.schema import DataSettings, TrainSegSettings
-from dlcvcli.data.audit import audit, fingerprint_of, require_sound
+from dlcvcli.config.schema import DEFAULT_EPOCHS, DataSettings, TrainSegSettings, TrainSettings
+from dlcvcli.data.audit import audit, fingerprint_of, remarks, require_sound
 from dlcvcli.data.layouts import find_layout
 from dlcvcli.data.reading import image_size, read_ahead
+from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_splits
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.models.registry import model_entry
-from dlcvcli.palette import ClassSet
+from dlcvcli.palette import PRESETS, ClassSet
 
 Progress = Callable[[str, int, int], None]
 
@@ -33,6 +34,7 @@ class TrainingData:
         classes: their class set.
         layout: what the folder was recognised as, in one line.
         sha256: split -> fingerprint.
+        remarks: what the audit found worth saying, line by line.
     """
 
     train: SegmentationSet
@@ -40,6 +42,7 @@ class TrainingData:
     classes: ClassSet
     layout: str
     sha256: dict[str, str]
+    remarks: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps, as plain types."""
@@ -70,49 +73,54 @@ def open_training_data(
 
 
 def check_training_data(
-    settings: DataSettings, seed: int, progress: Progress | None = None
+    settings: DataSettings, seed: int, progress: Progress | None = None, *, known: bool = False
 ) -> TrainingData:
     """Open both splits, read every file once, and fingerprint them.
 
-    With `settings.audit` off the files' bytes are fingerprinted without decoding them.
+    With `settings.audit` off, and for data `known` from the run that is resumed, the files' bytes
+    are fingerprinted without decoding them.
 
     Raises:
         DataError: a file cannot be used, or there is nothing to train on.
     """
     train, val, layout = open_training_data(settings, seed)
     sha256 = {}
+    lines: list[str] = []
     for part in (train, val):
 
         def report(done: int, total: int, name: str = part.split) -> None:
             if progress is not None:
                 progress(name, done, total)
 
-        if settings.audit:
+        if settings.audit and not known:
             found = audit(part, report)
             require_sound(found, part)
             sha256[part.split] = found.sha256
+            lines += remarks(found, part)
         else:
             sha256[part.split] = fingerprint_of(part)
-    return TrainingData(train, val, train.classes, layout, sha256)
+    return TrainingData(train, val, train.classes, layout, sha256, tuple(lines))
 
 
 def resolve_settings(settings: TrainSegSettings, train: SegmentationSet) -> TrainSegSettings:
     """Replace the defaults that depend on the data or the weights by their values.
 
     The training crop becomes the smaller of the smallest image and 512 in each direction; the
-    backbone's rate 0.1 of the heads' with pre-trained weights, else the same; the data path
-    absolute, so that `--resume` finds it from anywhere.
+    backbone's rate 0.1 of the heads' with pre-trained weights, else the same; validation once an
+    epoch, and a checkpoint with it; paths absolute, so that `--resume` finds them from anywhere.
 
     Raises:
-        UsageError: the batch is too small for the model.
+        UsageError: the batch is too small for the model or too large for the data, or does not
+            split evenly over ranks and accumulation parts.
     """
     entry = model_entry(settings.model.name)
     data, optim, train_part = settings.data, settings.optim, settings.train
+    smallest = settings.images_at_a_time(train_part.devices)
+    plan = BatchPlan(len(train), train_part.batch_size, train_part.seed)
     crop = data.crop or _default_crop(train)
     scale = optim.backbone_lr_scale
     if scale is None:
         scale = 1.0 if settings.model.weights == "none" else 0.1
-    smallest = train_part.batch_size // (train_part.devices * optim.accumulate)
     if smallest < entry.min_train_batch:
         raise UsageError(
             f"{settings.model.name} needs at least {entry.min_train_batch} images at a time per "
@@ -125,10 +133,14 @@ def resolve_settings(settings: TrainSegSettings, train: SegmentationSet) -> Trai
             "data": data.model_copy(
                 update={
                     "crop": crop,
-                    "path": _absolute(data.path),
-                    "classes": _absolute(data.classes),
+                    "path": str(Path(data.path).resolve()),
+                    "classes": _absolute(data.classes, {"auto", *PRESETS}),
                 }
             ),
+            "model": settings.model.model_copy(
+                update={"weights": _absolute(settings.model.weights, {"none", "imagenet"})}
+            ),
+            "train": _lengths(train_part, plan.steps_per_epoch),
             "optim": optim.model_copy(update={"backbone_lr_scale": scale}),
             "snapshot": settings.snapshot.model_copy(
                 update={"images": tuple(_absolute(name) for name in settings.snapshot.images)}
@@ -137,9 +149,22 @@ def resolve_settings(settings: TrainSegSettings, train: SegmentationSet) -> Trai
     )
 
 
-def _absolute(name: str) -> str:
-    """Return a file's or folder's full path; anything else, such as a preset, as it is."""
-    return str(Path(name).resolve()) if name and Path(name).exists() else name
+def _lengths(settings: TrainSettings, steps_per_epoch: int) -> TrainSettings:
+    """Say how long the run is and how often it validates and saves."""
+    val_every = settings.val_every or steps_per_epoch
+    no_length = settings.epochs is None and settings.steps is None
+    return settings.model_copy(
+        update={
+            "epochs": DEFAULT_EPOCHS if no_length else settings.epochs,
+            "val_every": val_every,
+            "save_every": settings.save_every or val_every,
+        }
+    )
+
+
+def _absolute(name: str, words: Collection[str] = ()) -> str:
+    """Return a file's full path; a word with a meaning of its own, or a mere name, as it is."""
+    return str(Path(name).resolve()) if name not in words and Path(name).is_file() else name
 
 
 def _default_crop(data: SegmentationSet) -> tuple[int, int]:

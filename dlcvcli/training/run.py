@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,28 @@ import torch
 from dlcvcli.config.load import differences, to_yaml, validate
 from dlcvcli.config.schema import EXTENDABLE_CHANGES, RESUMABLE_CHANGES, TrainSegSettings
 from dlcvcli.data.augment import SegmentationAugment
+from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.loader import TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.reading import Pixels
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
-from dlcvcli.engine.fit import FitResult, fit
+from dlcvcli.engine.fit import FitResult, Validate, fit
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, launch
-from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, Interrupted
+from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, Interrupted, UsageError
 from dlcvcli.figures.curves import curves
 from dlcvcli.figures.masks import snapshot_grid
 from dlcvcli.figures.style import save
+from dlcvcli.files import write_atomically, write_json
 from dlcvcli.inference.evaluate import evaluate, score
 from dlcvcli.inference.torch_predictor import TorchPredictor
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
-from dlcvcli.runs import ModelRef, RunFolder, write_atomically, write_json
+from dlcvcli.runs import ModelRef, RunFolder
 from dlcvcli.runtime.memory import peak_memory_mb
 from dlcvcli.tasks.base import Task
 from dlcvcli.tasks.segmentation import SegmentationTask
@@ -86,6 +88,10 @@ def train(
     """
     settings, run, data = request.settings, request.run, request.data
     launcher = launch(devices=settings.train.devices, precision=settings.train.precision)
+    # What `auto` chose belongs to the run: on another machine it goes on in the same arithmetic.
+    chosen = settings.train.model_copy(update={"precision": launcher.precision.name})
+    settings = settings.model_copy(update={"train": chosen})
+    request = replace(request, settings=settings)
     checkpoint = _checkpoint_of(request)
     torch.manual_seed(settings.train.seed)
     task = build_task(settings, data, fresh=checkpoint is None)
@@ -97,7 +103,6 @@ def train(
         settings.snapshot,
         size=settings.data.size,
         classes=data.classes,
-        binarise=settings.data.binarise,
     )
     # All that a user can have got wrong is found by now; only then does the folder come to be.
     log = LineLog(run, say)
@@ -121,6 +126,15 @@ def train(
             data=data.as_dict(),
             resume=checkpoint,
         )
+    except ValueError as error:
+        # Torch's words for a BatchNorm over a single 1x1 map.
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UsageError(
+            f"{settings.model.name} cannot train on one image of "
+            f"{settings.data.crop} at a time: its norms have a single value to average",
+            "choose a larger --batch-size or --crop",
+        ) from error
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"{launcher.device_name} has too little memory for batches of "
@@ -132,14 +146,15 @@ def train(
 
 
 def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
-    """Return the checkpoint to go on from; None for a new run, or one killed before its first."""
+    """Return the checkpoint to go on from; None for a new run."""
     run = request.run
     if not request.resume:
         return None
-    if not run.last.exists() and not run.best.exists():
-        require_same_settings(run.read_config(), request.settings, extend=request.extend)
-        run.cut_metrics(0)
-        return None
+    if not run.last.exists():
+        raise CheckpointError(
+            f"run {run.path} has no {run.last.name} to go on from",
+            "delete the folder and begin the run again, or begin another one with --init CKPT",
+        )
     checkpoint = load_checkpoint(run.last)
     require_same_settings(checkpoint["config"], request.settings, extend=request.extend)
     if checkpoint["data"] != request.data.as_dict():
@@ -159,6 +174,7 @@ def _opening(
     report = getattr(task.segmenter.network, "backbone_report", None)
     return [
         request.data.layout,
+        *request.data.remarks,
         f"{request.settings.model.name}: {_parameters(task):,} parameters, "
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
         *([str(report)] if report is not None else []),
@@ -254,14 +270,17 @@ def _parameters(task: Task) -> int:
     return sum(parameter.numel() for parameter in task.parameters())
 
 
-def _validation(
-    settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher
-) -> Callable[[Task], dict[str, Any]]:
+def _validation(settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher) -> Validate:
     """Return the validation of a run: each rank scores its share, and counts are added."""
     share = settings.train.batch_size // launcher.world_size
-    batch_size = settings.train.val_batch_size or max(1, share)
+    batches = EvalBatches(
+        val,
+        settings.train.val_batch_size or max(1, share),
+        rank=launcher.rank,
+        world_size=launcher.world_size,
+    )
 
-    def validation(task: Task) -> dict[str, Any]:
+    def validation(task: Task, stop: Callable[[], bool]) -> dict[str, Any] | None:
         assert isinstance(task, SegmentationTask)
         segmenter = task.segmenter
 
@@ -270,7 +289,10 @@ def _validation(
             mask: Mask = segmenter(batch, size).cpu().numpy()
             return mask
 
-        counts = score(forward, val, batch_size, rank=launcher.rank, world_size=launcher.world_size)
+        counts = score(forward, batches, stop=stop)
+        broken = launcher.largest(torch.tensor(int(counts is None), device=launcher.device))
+        if counts is None or bool(broken):
+            return None
         total = launcher.sum(torch.from_numpy(counts).to(launcher.device)).cpu().numpy()
         metrics = SegmentationScore(val.classes, total.astype(np.int64)).compute()
         metrics.pop("convention")
@@ -288,6 +310,8 @@ def _finish(
     results = _results(settings, task, launcher, result)
     if launcher.is_main and result.ended == "finished":
         log.write("evaluating the best checkpoint in fp32")
+        if not run.best.is_file():
+            log.write(f"{run.best.name} is missing; {run.last.name} is evaluated instead")
         results["metrics"] = _final_metrics(request, launcher)
     if launcher.is_main:
         write_json(run.results, results)
@@ -340,8 +364,8 @@ def _results(
         },
         "last": result.last,
         "wall_s": round(result.seconds, 2),
-        "images_per_s": round(result.images_per_s, 3),
-        "data_wait": round(result.data_wait, 4),
+        "images_per_s": round(result.totals.images_per_s, 3),
+        "data_wait": round(result.totals.data_wait, 4),
         "peak_memory_mb": memory,
         "precision": launcher.precision.name,
         "device": launcher.device_name,
@@ -354,7 +378,8 @@ def _final_metrics(request: RunRequest, launcher: Launcher) -> dict[str, Any]:
     provider = "cuda" if launcher.device.type == "cuda" else "cpu"
     predictor = TorchPredictor.load(ModelRef("checkpoint", path, request.run), provider)  # type: ignore[arg-type]
     batch_size = request.settings.train.val_batch_size or request.settings.train.batch_size
-    found = evaluate(predictor, request.data.val, batch_size=batch_size, conventions=["voc"])
+    batches = EvalBatches(request.data.val, batch_size)
+    found = evaluate(predictor, batches, conventions=["voc"])
     return {
         "checkpoint": path.name,
         "precision": "fp32",

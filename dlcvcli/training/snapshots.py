@@ -14,7 +14,9 @@ from dlcvcli.data.masks import read_mask, write_mask
 from dlcvcli.data.reading import Pixels, read_rgb, stretch
 from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.engine.hooks import Hooks, Plan
-from dlcvcli.palette import ClassSet
+from dlcvcli.errors import UsageError
+from dlcvcli.files import make_folder
+from dlcvcli.palette import ClassSet, Mask
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Task
 from dlcvcli.tasks.segmentation import SegmentationTask
@@ -24,30 +26,45 @@ _EARLY = 0.05
 
 @dataclass(frozen=True)
 class Subject:
-    """An image to look at: its file, and its annotation's where it has one."""
+    """An image to look at.
+
+    Attributes:
+        name: of its folder.
+        image: uint8 [H, W, 3], RGB.
+        truth: its annotation, uint8 [H, W], where it has one.
+    """
 
     name: str
-    image: Path
-    mask: Path | None
+    image: Pixels
+    truth: Mask | None
 
 
 def find_subjects(names: tuple[str, ...], val: SegmentationSet) -> list[Subject]:
-    """Return the images that `--snapshot` names: files, or names in the validation split.
+    """Read the images that `--snapshot` names: files, or names in the validation split.
 
     Raises:
-        UsageError: neither.
+        UsageError: neither, or two of them have one name.
+        DataError: one cannot be read.
     """
-    subjects = []
+    subjects: dict[str, Subject] = {}
+    sources: dict[str, Path] = {}
     for name in names:
         path = Path(name)
         if path.is_file():
             pair = next((p for p in val.pairs if p.image.resolve() == path.resolve()), None)
-            known = Subject(pair.name, pair.image, pair.mask) if pair else None
-            subjects.append(known or Subject(path.stem, path, None))
         else:
             pair = find_image(val.pairs, name)
-            subjects.append(Subject(pair.name, pair.image, pair.mask))
-    return subjects
+        known = path.stem if pair is None else pair.name
+        source = path.resolve() if pair is None else pair.image.resolve()
+        if sources.setdefault(known, source) != source:
+            raise UsageError(
+                f"--snapshot {name}: another image is called {known} too", "rename one of them"
+            )
+        truth = None
+        if pair is not None:
+            truth = read_mask(pair.mask, val.classes, binarise=val.binarise)
+        subjects[known] = Subject(known, read_rgb(source), truth)
+    return list(subjects.values())
 
 
 def snapshot_steps(settings: SnapshotSettings, total: int, steps_per_epoch: int) -> set[int]:
@@ -66,7 +83,6 @@ class SnapshotHook(Hooks):
         settings: when to look.
         size: (height, width) that images are stretched to; None leaves their own.
         classes: the class set.
-        binarise: see `data.masks.decode_mask`.
     """
 
     def __init__(
@@ -77,25 +93,22 @@ class SnapshotHook(Hooks):
         *,
         size: tuple[int, int] | None,
         classes: ClassSet,
-        binarise: bool,
     ) -> None:
         self.run = run
         self.subjects = subjects
         self.settings = settings
         self.size = size
         self.classes = classes
-        self.binarise = binarise
         self.steps: set[int] = set()
 
     def on_start(self, plan: Plan) -> None:
         self.steps = snapshot_steps(self.settings, plan.total_steps, plan.steps_per_epoch)
         for subject in self.subjects:
             folder = self.run.snapshots / subject.name
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(read_rgb(subject.image)).save(folder / "image.png")
-            if subject.mask is not None:
-                mask = read_mask(subject.mask, self.classes, binarise=self.binarise)
-                write_mask(folder / "truth.png", mask, self.classes)
+            make_folder(folder)
+            Image.fromarray(subject.image).save(folder / "image.png")
+            if subject.truth is not None:
+                write_mask(folder / "truth.png", subject.truth, self.classes)
 
     def wants_snapshot(self, step: int) -> bool:
         return bool(self.subjects) and step in self.steps
@@ -103,8 +116,7 @@ class SnapshotHook(Hooks):
     def on_snapshot(self, step: int, task: Task) -> None:
         assert isinstance(task, SegmentationTask)
         for subject in self.subjects:
-            image = read_rgb(subject.image)
-            mask = self._mask(task, image)
+            mask = self._mask(task, subject.image)
             folder = self.run.snapshots / subject.name
             write_mask(folder / f"step-{step:07d}.png", mask, self.classes)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcvcli.data.batches import Batch, batch_indices, batches
+from dlcvcli.data.batches import Batch, EvalBatches
 from dlcvcli.data.segmentation import SegmentationSet, open_split
 from dlcvcli.errors import DataError
 from dlcvcli.metrics import SegmentationScore
@@ -39,7 +39,7 @@ def test_every_sample_comes_once_over_all_ranks_in_batches_of_one_size(
     mixed: SegmentationSet, batch_size: int, world_size: int
 ) -> None:
     plans = [
-        batch_indices(mixed, batch_size, rank=rank, world_size=world_size)
+        EvalBatches(mixed, batch_size, rank=rank, world_size=world_size).indices
         for rank in range(world_size)
     ]
     seen = sorted(index for plan in plans for indices in plan for index in indices)
@@ -51,13 +51,15 @@ def test_every_sample_comes_once_over_all_ranks_in_batches_of_one_size(
 
 
 def test_only_the_last_batch_of_a_size_is_not_full(mixed: SegmentationSet) -> None:
-    assert batch_indices(mixed, 2) == [[7], [1, 4], [8], [0, 2], [5, 6], [3]]
+    batches = EvalBatches(mixed, 2)
+    assert batches.indices == [[7], [1, 4], [8], [0, 2], [5, 6], [3]]
+    assert batches.shapes == 4
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_a_batch_stacks_its_samples(mixed: SegmentationSet, threads: int) -> None:
-    found = list(batches(mixed, 2, threads=threads))
-    plan = batch_indices(mixed, 2)
+    found = list(EvalBatches(mixed, 2).read(threads))
+    plan = EvalBatches(mixed, 2).indices
     assert [len(batch.names) for batch in found] == [len(indices) for indices in plan]
     for batch, indices in zip(found, plan, strict=True):
         height, width = SIZES[indices[0]]
@@ -72,23 +74,24 @@ def test_a_batch_stacks_its_samples(mixed: SegmentationSet, threads: int) -> Non
 
 
 def test_batching_and_ranks_do_not_change_the_scores(mixed: SegmentationSet) -> None:
-    one_by_one = _scores(list(batches(mixed, 1)), mixed)
+    one_by_one = _scores(list(EvalBatches(mixed, 1).read()), mixed)
     assert one_by_one["miou"]
-    assert _scores(list(batches(mixed, 4, threads=2)), mixed) == one_by_one
-    assert _scores(list(batches(mixed, 3))[::-1], mixed) == one_by_one
-    spread = [batch for rank in range(3) for batch in batches(mixed, 2, rank=rank, world_size=3)]
+    assert _scores(list(EvalBatches(mixed, 4).read(2)), mixed) == one_by_one
+    assert _scores(list(EvalBatches(mixed, 3).read())[::-1], mixed) == one_by_one
+    shares = [EvalBatches(mixed, 2, rank=rank, world_size=3) for rank in range(3)]
+    spread = [batch for share in shares for batch in share.read()]
     assert _scores(spread, mixed) == one_by_one
 
 
 def test_a_size_for_the_images_still_groups_by_the_annotations(mixed: SegmentationSet) -> None:
     sized = open_split(mixed.root, "val", size=(16, 16))
-    found = list(batches(sized, 4))
+    found = list(EvalBatches(sized, 4).read())
     assert {batch.images.shape[1:] for batch in found} == {(16, 16, 3)}
     assert {batch.masks.shape[1:] for batch in found} == {*SIZES}
 
 
 def test_more_ranks_than_samples_leave_some_without_any(mixed: SegmentationSet) -> None:
-    assert list(batches(mixed, 2, rank=10, world_size=11)) == []
+    assert list(EvalBatches(mixed, 2, rank=10, world_size=11).read()) == []
 
 
 def test_a_damaged_sample_is_reported_in_one_line(tmp_path: Path) -> None:
@@ -96,4 +99,4 @@ def test_a_damaged_sample_is_reported_in_one_line(tmp_path: Path) -> None:
     data = open_split(folder, "val")
     data.pairs[1].mask.write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"001\.png is not an image"):
-        list(batches(data, 2, threads=2))
+        list(EvalBatches(data, 2).read(2))

@@ -24,8 +24,12 @@ from dlcvcli.errors import CheckpointError
 STATE: dict[str, Any] = {
     "task": {"w": torch.arange(6.0)},
     "optimizer": {},
+    "scaler": {},
     "step": 3,
     "best": {"metric": "miou", "value": 0.5, "step": 2},
+    "last": None,
+    "seconds": 1.5,
+    "totals": {"images": 12, "seconds": 1.0, "waited": 0.0},
     "config": {"task": "seg"},
     "data": {},
     "versions": {},

@@ -72,13 +72,134 @@ def test_killed_in_mid_epoch_and_resumed_gives_the_same_weights_to_the_bit(
     assert equal_states(task.state_dict(), straight)
 
 
-def test_the_optimiser_too_goes_on_to_the_bit(tmp_path: Path, straight: dict[str, Any]) -> None:
-    tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, save_every=5, max_time=1e9))
-    whole = load_checkpoint(RunFolder(tmp_path / "run").last)
-    assert equal_states(whole["task"], straight)
-    moments = whole["optimizer"]["state"]
-    assert moments
-    assert all(torch.isfinite(m["exp_avg"]).all() for m in moments.values())
+def test_the_optimiser_too_goes_on_to_the_bit(tmp_path: Path) -> None:
+    _, _, whole = tiny_fit(tmp_path / "whole", settings=tiny_settings(steps=12))
+    _, _, run = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, max_time=1e-6))
+    tiny_fit(run.path, settings=tiny_settings(steps=12), resume=load_checkpoint(run.last))
+    one, other = (load_checkpoint(folder.last)["optimizer"] for folder in (whole, run))
+    assert one["param_groups"] == other["param_groups"]
+    assert one["state"].keys() == other["state"].keys() != set()
+    for key, state in one["state"].items():
+        assert equal_states(state, other["state"][key])
+        assert {"exp_avg", "exp_avg_sq", "step"} <= state.keys()
+
+
+def test_what_began_can_be_resumed_from_its_first_step_on(
+    tmp_path: Path, straight: dict[str, Any]
+) -> None:
+    class Die(Hooks):
+        def on_step(self, step: int) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12), hooks=Die())
+    checkpoint = load_checkpoint(RunFolder(tmp_path / "run").last)
+    assert checkpoint["step"] == 0
+    # Other weights of the start: those of the checkpoint count.
+    torch.manual_seed(99)
+    task, _, _ = tiny_fit(
+        tmp_path / "run", settings=tiny_settings(steps=12), resume=checkpoint, task=TinyTask()
+    )
+    assert equal_states(task.state_dict(), straight)
+
+
+def test_an_extended_run_keeps_its_new_length_from_the_start(tmp_path: Path) -> None:
+    class Die(Hooks):
+        def on_step(self, step: int) -> None:
+            raise KeyboardInterrupt
+
+    _, _, run = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=4))
+    longer = tiny_settings(steps=8)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(run.path, settings=longer, resume=load_checkpoint(run.last), hooks=Die())
+    kept = load_checkpoint(run.last)
+    assert (kept["step"], kept["config"]["train"]["steps"]) == (4, 8)
+    with pytest.raises(UsageError, match="has done 4 steps, more than the 3 asked for"):
+        tiny_fit(run.path, settings=tiny_settings(steps=3), resume=kept)
+
+
+def test_a_signal_in_a_validation_breaks_it_off_and_it_is_made_up_for(tmp_path: Path) -> None:
+    calls = 0
+
+    def validate(task: Any, stop: Any) -> dict[str, float] | None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return None if stop() else {"miou": calls / 10}
+
+    settings = tiny_settings(steps=6, val_every=2)
+    _, result, run = tiny_fit(tmp_path, settings=settings, validate=validate)
+    assert (result.ended, result.step) == ("signal", 4)
+    checkpoint = load_checkpoint(run.last)
+    assert (checkpoint["step"], checkpoint["last"]["step"]) == (4, 2)
+    _, result, _ = tiny_fit(tmp_path, settings=settings, validate=validate, resume=checkpoint)
+    assert result.ended == "finished"
+    assert [r["step"] for r in run.read_metrics() if r["split"] == "val"] == [2, 4, 6]
+
+
+def test_a_signal_in_the_last_validation_leaves_the_run_unfinished(tmp_path: Path) -> None:
+    def validate(task: Any, stop: Any) -> dict[str, float] | None:
+        if not stop() and first:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return None if stop() else {"miou": 0.5}
+
+    first = True
+    settings = tiny_settings(steps=4)
+    _, result, run = tiny_fit(tmp_path, settings=settings, validate=validate)
+    assert (result.ended, result.signal, result.step) == ("signal", signal.SIGTERM, 4)
+    first = False
+    again = load_checkpoint(run.last)
+    _, result, _ = tiny_fit(tmp_path, settings=settings, validate=validate, resume=again)
+    assert (result.ended, result.best.step) == ("finished", 4)
+    assert run.best.is_file()
+
+
+def test_a_best_that_was_not_linked_in_time_is_linked_on_resume(tmp_path: Path) -> None:
+    settings = tiny_settings(steps=4)
+    tiny_fit(tmp_path, settings=settings, validate=lambda task, stop: {"miou": 0.5})
+    run = RunFolder(tmp_path)
+    run.best.unlink()
+    tiny_fit(tmp_path, settings=settings, resume=load_checkpoint(run.last))
+    assert load_checkpoint(run.best)["step"] == 4
+
+
+def test_weights_that_are_no_numbers_do_not_replace_the_last_good_ones(tmp_path: Path) -> None:
+    class Spoilt(TinyTask):
+        def after_step(self, step: int, total_steps: int) -> None:
+            if step == 5:
+                self.net[0].weight.data[0] = float("inf")
+
+    with pytest.raises(NonFiniteLoss, match="weights after step 6 are not finite") as caught:
+        tiny_fit(tmp_path, settings=tiny_settings(steps=12, save_every=2), task=Spoilt())
+    assert "checkpoints are sound" in caught.value.hint
+    assert load_checkpoint(RunFolder(tmp_path).last)["step"] == 4
+
+
+def test_what_a_task_reports_stands_in_the_records_as_means(tmp_path: Path) -> None:
+    class Talks(TinyTask):
+        def forward(self, batch: Any, normaliser: Any) -> Any:
+            outcome = super().forward(batch, normaliser)
+            outcome["log"] = {"images": torch.tensor(float(len(batch["images"])))}
+            return outcome
+
+    settings = tiny_settings(steps=4, log_every=2)
+    optim = settings.optim.model_copy(update={"accumulate": 2})
+    _, _, run = tiny_fit(
+        tmp_path, settings=settings.model_copy(update={"optim": optim}), task=Talks()
+    )
+    assert [record["images"] for record in run.read_metrics()] == [2.0, 2.0]
+
+
+def test_speeds_are_of_the_whole_run(tmp_path: Path) -> None:
+    _, first, run = tiny_fit(tmp_path, settings=tiny_settings(steps=12, max_time=1e-6))
+    assert first.totals.images == 4
+    _, second, _ = tiny_fit(
+        tmp_path, settings=tiny_settings(steps=12), resume=load_checkpoint(run.last)
+    )
+    assert second.totals.images == 48
+    assert second.totals.seconds > first.totals.seconds
+    assert second.totals.images_per_s == 48 / second.totals.seconds
 
 
 def test_workers_change_no_number(tmp_path: Path, straight: dict[str, Any]) -> None:
@@ -97,7 +218,7 @@ def test_validation_and_snapshots_change_no_number(
             torch.rand(3)
             assert not task.training
 
-    def validate(task: Any) -> dict[str, float]:
+    def validate(task: Any, stop: Any) -> dict[str, float]:
         torch.rand(5)
         task.net(torch.rand(2, 3, 8, 8))
         return {"miou": 0.5, "overall_acc": 0.5}
@@ -132,7 +253,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path) -> None:
 def test_a_batch_that_does_not_split_evenly_is_refused(tmp_path: Path) -> None:
     settings = tiny_settings(steps=2)
     optim = settings.optim.model_copy(update={"accumulate": 3})
-    with pytest.raises(UsageError, match="cannot be split into 3"):
+    with pytest.raises(UsageError, match="cannot be split evenly over 3 parts"):
         tiny_fit(tmp_path, settings=settings.model_copy(update={"optim": optim}))
 
 
@@ -167,7 +288,7 @@ def test_best_is_kept_and_strictly_better(tmp_path: Path) -> None:
     _, result, run = tiny_fit(
         tmp_path,
         settings=tiny_settings(steps=8, val_every=2, keep=2),
-        validate=lambda task: {"miou": next(scores), "overall_acc": 0.0},
+        validate=lambda task, stop: {"miou": next(scores), "overall_acc": 0.0},
     )
     assert (result.best.value, result.best.step) == (0.5, 4)
     assert load_checkpoint(run.best)["step"] == 4

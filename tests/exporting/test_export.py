@@ -11,15 +11,17 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.errors import CheckFailed, UsageError
 from dlcvcli.exporting import export as module
 from dlcvcli.exporting.export import export
+from dlcvcli.files import sha256_of
 from dlcvcli.inference.evaluate import evaluate
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.inference.restore import load_segmenter
-from dlcvcli.runs import ModelRef, RunFolder, find_model, sha256_of
+from dlcvcli.runs import ModelRef, RunFolder, find_model
 
 
 def test_faces_are_the_contract(exported_run: Path) -> None:
@@ -99,7 +101,7 @@ def test_both_backends_score_the_same_through_one_loop(exported_run: Path, landc
     for ref in (find_model(exported_run), find_model(run.onnx)):
         predictor = load_predictor(ref, provider="cpu")
         data = open_split(landcover, "val", classes=predictor.card.classes)
-        found.append(evaluate(predictor, data, batch_size=3, conventions=["voc", "dlcv"]))
+        found.append(evaluate(predictor, EvalBatches(data, 3), conventions=["voc", "dlcv"]))
     torch_result, onnx_result = found
     assert onnx_result.metrics["miou"] == pytest.approx(torch_result.metrics["miou"], abs=1e-4)
     assert onnx_result.data == torch_result.data

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.errors import DataError
 from dlcvcli.inference.compare import mask_agreement
@@ -46,11 +47,11 @@ def test_mixed_sizes_score_exactly_whatever_the_batch(tmp_path: Path) -> None:
         sample = data.read(index)
         expected.update(sample.mask, (sample.image[..., 0] % 11).astype(np.uint8))
     for batch_size in (1, 2, 5):
-        found = evaluate(Guess(), data, batch_size=batch_size, conventions=["voc"])
+        found = evaluate(Guess(), EvalBatches(data, batch_size), conventions=["voc"])
         assert np.array_equal(found.counts, expected.counts)
         assert found.data["images"] == 6
     ranks = [
-        score(lambda i, s: Guess()(i, s, StageClock()), data, 2, rank=r, world_size=3)
+        score(lambda i, s: Guess()(i, s, StageClock()), EvalBatches(data, 2, rank=r, world_size=3))
         for r in range(3)
     ]
     assert np.array_equal(sum(ranks), expected.counts)
@@ -61,8 +62,7 @@ def test_times_and_shares_belong_to_the_walk(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     found = evaluate(
         Guess(),
-        data,
-        batch_size=2,
+        EvalBatches(data, 2),
         conventions=["voc"],
         progress=lambda done, total: seen.append((done, total)),
     )
@@ -79,7 +79,7 @@ def test_predicted_masks_can_be_kept_and_compared(tmp_path: Path) -> None:
     data = open_split(write_camvid(tmp_path / "set", MIXED), "val")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        evaluate(Guess(), data, batch_size=2, conventions=["voc"], masks_to=tmp_path / name)
+        evaluate(Guess(), EvalBatches(data, 2), conventions=["voc"], masks_to=tmp_path / name)
     assert mask_agreement(tmp_path / "a", tmp_path / "b") == 1.0
     path = tmp_path / "b" / "003.png"
     with Image.open(path) as image:
@@ -98,7 +98,7 @@ def test_a_damaged_image_ends_the_evaluation_with_its_name(tmp_path: Path) -> No
     path = folder / "val" / "002.png"
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"002\.png"):
-        evaluate(Guess(), open_split(folder, "val"), batch_size=1, conventions=["voc"])
+        evaluate(Guess(), EvalBatches(open_split(folder, "val"), 1), conventions=["voc"])
 
 
 def test_no_more_than_a_few_batches_are_held(
@@ -120,5 +120,19 @@ def test_no_more_than_a_few_batches_are_held(
     def scored(done: int, total: int) -> None:
         state["scored"] = done
 
-    evaluate(Guess(), data, batch_size=2, conventions=["voc"], threads=2, progress=scored)
+    evaluate(Guess(), EvalBatches(data, 2), conventions=["voc"], threads=2, progress=scored)
     assert state["most"] <= 12
+
+
+def test_a_score_breaks_off_where_it_is_told_to(tmp_path: Path) -> None:
+    batches = EvalBatches(open_split(write_camvid(tmp_path, MIXED), "val"), 1)
+    asked = iter([False, False, True])
+    calls = 0
+
+    def forward(images: Any, size: tuple[int, int]) -> Any:
+        nonlocal calls
+        calls += 1
+        return Guess()(images, size, StageClock())
+
+    assert score(forward, batches, stop=lambda: next(asked)) is None
+    assert calls == 2

@@ -2,32 +2,89 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from dlcvcli.cli.app import app
+from dlcvcli.config.load import load_recipe
 from dlcvcli.errors import UsageError
-from dlcvcli.studies.demo import DemoFolder, commands
+from dlcvcli.studies.demo import SIDE, DemoFolder, commands
 
 
-def test_a_folder_of_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
+def test_a_folder_of_an_earlier_demo_is_begun_anew(tmp_path: Path) -> None:
     folder = DemoFolder(tmp_path / "demo")
     folder.begin()
-    (folder.path / "old.txt").write_text("x")
+    folder.run.create()
+    folder.commands.write_text("old")
+    notes = folder.path / "notes.txt"
+    notes.write_text("mine")
     folder.begin()
-    assert not (folder.path / "old.txt").exists()
+    assert not folder.run.path.exists()
+    assert not folder.commands.exists()
+    assert notes.read_text() == "mine"
 
 
 def test_any_other_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("x")
     with pytest.raises(UsageError, match="no demo made it"):
         DemoFolder(tmp_path).begin()
-    with pytest.raises(UsageError, match="no demo made it"):
+    with pytest.raises(UsageError, match="is a file"):
         DemoFolder(tmp_path / "thesis.txt").begin()
     assert (tmp_path / "thesis.txt").read_text() == "x"
 
 
-def test_the_commands_are_those_of_the_command_line(tmp_path: Path) -> None:
-    lines = commands(DemoFolder(tmp_path))
-    assert [line.split()[1] for line in lines] == ["data", "train", "export", "eval", "predict"]
-    assert all(line.startswith("dlcv ") for line in lines)
+def _parse(arguments: list[str]) -> list[str]:
+    """Parse a command line as `dlcv` does, without running it; return the names of its commands."""
+    command: Any = typer.main.get_command(app)
+    context, names = None, ["dlcv"]
+    while hasattr(command, "resolve_command"):
+        context = command.make_context(names[-1], [*arguments], parent=context)
+        name, command, arguments = command.resolve_command(context, arguments)
+        names.append(name)
+    command.make_context(names[-1], arguments, parent=context)
+    return names[1:]
+
+
+def test_the_commands_go_through_the_shell_and_are_understood(tmp_path: Path) -> None:
+    # A `dlcv` that notes what it is called with stands for the real one.
+    tool = tmp_path / "bin" / "dlcv"
+    tool.parent.mkdir()
+    tool.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    tool.chmod(0o755)
+    script = tmp_path / "commands.sh"
+    script.write_text(commands())
+    folder = tmp_path / "a folder"
+    environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", str(script), str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [_parse(line) for line in lines] == [
+        ["data", "make"], ["train", "seg"], ["export"], ["eval"], ["predict"],
+    ]  # fmt: skip
+    assert all(any(word.startswith(str(folder)) for word in line) for line in lines)
+    assert f"{SIDE}x{SIDE}" in lines[0]
+    assert lines[1][lines[1].index("--recipe") + 1] == "demo"
+    assert load_recipe("demo")
+
+
+def test_the_commands_end_at_the_first_that_fails(tmp_path: Path) -> None:
+    tool = tmp_path / "dlcv"
+    tool.write_text("#!/bin/sh\necho called\nexit 3\n")
+    tool.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-c", commands()], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (3, "called\n")

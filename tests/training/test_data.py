@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dlcvcli.config.load import resolve
 from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.masks import write_mask
 from dlcvcli.errors import DataError, UsageError
+from dlcvcli.palette import PRESETS
 from dlcvcli.training.data import check_training_data, resolve_settings
 from tests.conftest import write_camvid
 
@@ -21,10 +24,10 @@ def settings_for(folder: Path, **flags: Any) -> TrainSegSettings:
 
 def test_the_crop_is_the_smallest_side_and_at_most_512(tmp_path: Path) -> None:
     folder = write_camvid(tmp_path, {"train": [(40, 90), (60, 50)], "val": [(20, 20)]})
-    settings = settings_for(folder)
+    settings = settings_for(folder, train__batch_size=2)
     data = check_training_data(settings.data, 0)
     assert resolve_settings(settings, data.train).data.crop == (40, 50)
-    stretched = settings_for(folder, data__size="600x300")
+    stretched = settings_for(folder, data__size="600x300", train__batch_size=2)
     data = check_training_data(stretched.data, 0)
     assert resolve_settings(stretched, data.train).data.crop == (512, 300)
 
@@ -62,3 +65,60 @@ def test_no_folder_named_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no data folder") as caught:
         check_training_data(settings_for(Path()).data.model_copy(update={"path": ""}), 0)
     assert "--data" in caught.value.hint
+
+
+def test_lengths_are_said_outright(landcover: Path) -> None:
+    settings = settings_for(landcover, train__batch_size=4)
+    train = check_training_data(settings.data, 0).train
+    resolved = resolve_settings(settings, train).train
+    steps = len(train) // 4
+    assert (resolved.epochs, resolved.steps) == (50, None)
+    assert resolved.val_every == resolved.save_every == steps
+    given = settings_for(landcover, train__batch_size=4, train__steps=7, train__val_every=3)
+    resolved = resolve_settings(given, train).train
+    assert (resolved.epochs, resolved.steps) == (None, 7)
+    assert (resolved.val_every, resolved.save_every) == (3, 3)
+
+
+def test_files_become_absolute_and_words_stay_words(
+    landcover: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Folders that are called like a word with a meaning must not be taken for it.
+    monkeypatch.chdir(tmp_path)
+    for name in ("auto", "landcover7", "imagenet", "none", "0001"):
+        (tmp_path / name).mkdir()
+    for name in ("w.pth", "photo.jpg"):
+        (tmp_path / name).touch()
+    settings = settings_for(landcover, train__batch_size=4, snapshot__images=["0001", "photo.jpg"])
+    train = check_training_data(settings.data, 0).train
+    resolved = resolve_settings(settings, train)
+    assert (resolved.data.classes, resolved.model.weights) == ("auto", "none")
+    assert resolved.snapshot.images == ("0001", str(tmp_path / "photo.jpg"))
+    own = settings_for(landcover, train__batch_size=4, model__weights="w.pth")
+    assert resolve_settings(own, train).model.weights == str(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(4, 3), (6, 4)])
+def test_a_batch_that_does_not_split_is_refused(landcover: Path, batch: int, parts: int) -> None:
+    settings = settings_for(landcover, train__batch_size=batch, optim__accumulate=parts)
+    train = check_training_data(settings.data, 0).train
+    with pytest.raises(UsageError, match=f"cannot be split evenly over {parts} parts") as caught:
+        resolve_settings(settings, train)
+    assert f"multiple of {parts}" in caught.value.hint
+
+
+def test_absent_classes_and_ignored_pixels_are_told(tmp_path: Path) -> None:
+    folder = write_camvid(tmp_path, {"train": [(16, 16)] * 3, "val": [(16, 16)]})
+    path = folder / "valannot" / "000.png"
+    write_mask(path, np.full((16, 16), 11, np.uint8), PRESETS["camvid11"])
+    mask = np.full((16, 16), 11, np.uint8)
+    mask[:4] = 3
+    write_mask(path, mask, PRESETS["camvid11"])
+    data = check_training_data(settings_for(folder).data, 0)
+    train_line, absent, ignored, single = data.remarks
+    assert "train: " in train_line
+    assert "of the pixels are ignored" in train_line
+    assert absent.startswith("val: 10 of 11 classes have no pixel: sky, building, pole, pavement")
+    assert ignored == "val: 75.0% of the pixels are ignored"
+    assert "data.binarise=true" in single
+    assert check_training_data(settings_for(folder).data, 0, known=True).remarks == ()

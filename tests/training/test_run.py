@@ -15,6 +15,7 @@ from PIL import Image
 
 from dlcvcli.config.load import resolve
 from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.hooks import Hooks
@@ -66,7 +67,7 @@ def test_the_final_fp32_score_is_what_eval_gives(trained_run: Path, landcover: P
     results = json.loads(RunFolder(trained_run).results.read_text())
     predictor = load_predictor(find_model(trained_run), provider="cpu")
     data = open_split(landcover, "val", classes=predictor.card.classes)
-    found = evaluate(predictor, data, batch_size=3, conventions=["voc"])
+    found = evaluate(predictor, EvalBatches(data, 3), conventions=["voc"])
     assert found.metrics["miou"] == results["metrics"]["miou"]
     assert found.metrics["iou_per_class"] == results["metrics"]["iou_per_class"]
 
@@ -97,8 +98,8 @@ def test_stopped_and_resumed_is_the_same_as_straight(tmp_path: Path, landcover: 
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(
-    tmp_path: Path, landcover: Path
+def test_a_run_killed_in_its_first_step_keeps_what_it_began_with(
+    tmp_path: Path, trained_run: Path, landcover: Path
 ) -> None:
     class Die(Hooks):
         def on_step(self, step: int) -> None:
@@ -106,9 +107,51 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(
 
     request = request_for(tmp_path / "run", landcover, train__steps=2)
     with pytest.raises(KeyboardInterrupt):
-        train(request, hooks=Die())
-    assert not request.run.last.exists()
+        train(replace(request, init=RunFolder(trained_run).best), hooks=Die())
+    kept = load_checkpoint(request.run.last)
+    assert kept["step"] == 0
+    # The weights of --init, which a resumed run does not name again.
+    best = load_checkpoint(RunFolder(trained_run).best)["task"]
+    assert all(torch.equal(best[name], kept["task"][name]) for name in best)
     assert train(replace(request, resume=True))["finished"] is True
+    request.run.last.unlink()
+    with pytest.raises(CheckpointError, match=r"no last\.ckpt"):
+        train(replace(request, resume=True))
+
+
+def test_a_run_that_is_over_can_be_resumed_and_keeps_its_speed(
+    tmp_path: Path, landcover: Path
+) -> None:
+    request = request_for(tmp_path / "run", landcover)
+    first = train(request)
+    again = train(replace(request, resume=True))
+    assert first["images_per_s"] > 0
+    for key in ("images_per_s", "data_wait", "best", "last", "metrics"):
+        assert again[key] == first[key]
+    shorter = request_for(tmp_path / "run", landcover, train__steps=3)
+    with pytest.raises(UsageError, match="has done 4 steps, more than the 3"):
+        train(replace(shorter, resume=True, extend=True))
+
+
+def test_a_lost_best_is_made_again_or_said_to_be_missing(tmp_path: Path, landcover: Path) -> None:
+    request = request_for(tmp_path / "run", landcover, train__val_every=2)
+    first = train(request)
+    step = first["best"]["step"]
+    request.run.best.unlink()
+    lines: list[str] = []
+    again = train(replace(request, resume=True), say=lines.append)
+    if step == 4:
+        assert request.run.best.is_file()
+        assert again["metrics"] == first["metrics"]
+    else:
+        assert any("best.ckpt is missing" in line for line in lines)
+
+
+def test_the_settings_that_are_kept_leave_nothing_open(trained_run: Path) -> None:
+    config = yaml.safe_load(RunFolder(trained_run).config.read_text())
+    assert config["train"]["precision"] in {"fp32", "bf16", "fp16"}
+    assert config["train"]["save_every"] == config["train"]["val_every"] == 3
+    assert (config["train"]["steps"], config["train"]["epochs"]) == (6, None)
 
 
 def test_resuming_with_other_settings_lists_them(tmp_path: Path, landcover: Path) -> None:

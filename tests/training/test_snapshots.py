@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dlcvcli.config.schema import SnapshotSettings
@@ -25,10 +26,25 @@ def test_epochs_as_the_studies_name_them() -> None:
 def test_images_are_named_by_file_or_by_their_name_in_the_split(landcover: Path) -> None:
     val = open_split(landcover, "val")
     file = landcover / "validation" / "0002_sat.jpg"
-    by_name, by_file, by_stem = find_subjects(("0002", str(file), "0002_sat"), val)
-    assert by_name == by_file == by_stem
-    assert by_name.mask is not None
+    by_name, by_file, by_stem = (
+        find_subjects((name,), val)[0] for name in ("0002", str(file), "0002_sat")
+    )
+    assert by_name.name == by_file.name == by_stem.name == "0002"
+    assert by_name.truth is not None
+    assert np.array_equal(by_name.truth, val.read(2).mask)
+    assert np.array_equal(by_file.image, val.read(2).image)
     outside = landcover / "train" / "0000_sat.jpg"
-    assert find_subjects((str(outside),), val)[0].mask is None
+    assert find_subjects((str(outside),), val)[0].truth is None
     with pytest.raises(UsageError, match="no image '9999'"):
         find_subjects(("9999",), val)
+
+
+def test_one_image_named_twice_is_one_and_two_of_one_name_are_refused(
+    landcover: Path, tmp_path: Path
+) -> None:
+    val = open_split(landcover, "val")
+    assert len(find_subjects(("0001", "0001_sat", "0002"), val)) == 2
+    other = tmp_path / "0001.jpg"
+    other.write_bytes((landcover / "train" / "0000_sat.jpg").read_bytes())
+    with pytest.raises(UsageError, match="another image is called 0001"):
+        find_subjects(("0001", str(other)), val)

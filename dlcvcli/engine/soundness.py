@@ -1,0 +1,66 @@
+"""Losses and weights that are no numbers: found where it costs nothing, and never saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dlcvcli.errors import NonFiniteLoss
+from dlcvcli.tasks.base import Batch, Task
+
+_HINT = (
+    "lower --lr, clip with --set optim.clip_norm=1, or train with --precision fp32; "
+    "the run's checkpoints are sound"
+)
+
+
+class LossWatch:
+    """Remembers on the device the first step whose loss is not finite, so that no step waits.
+
+    Args:
+        device: of the losses.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._first = torch.full((), -1, device=device)
+
+    def note(self, step: int, loss: Tensor) -> None:
+        """Look at a step's loss, a scalar."""
+        is_first = (self._first < 0) & ~torch.isfinite(loss)
+        self._first = torch.where(is_first, step, self._first)
+
+    @property
+    def first(self) -> Tensor:
+        """The first bad step, int64, -1 for none; on the device, reading it waits."""
+        return self._first
+
+
+def refuse_loss(step: int, batch: Batch, file: Path | None) -> None:
+    """Stop at a loss that is not finite.
+
+    Args:
+        step: the step's number, from 1.
+        batch: what it was computed of.
+        file: where to save the batch; None on all ranks but one.
+
+    Raises:
+        NonFiniteLoss: always.
+    """
+    saved = ""
+    if file is not None:
+        torch.save(batch, file)
+        saved = f"; the batch is saved as {file}"
+    raise NonFiniteLoss(f"the loss is not finite at step {step}{saved}", _HINT)
+
+
+def require_finite_weights(task: Task, step: int) -> None:
+    """Keep the last good checkpoint from being replaced by one that nothing can come of.
+
+    Raises:
+        NonFiniteLoss: a weight or running statistic is infinite or not a number.
+    """
+    values = [value for value in task.state_dict().values() if value.is_floating_point()]
+    if values and not bool(torch.stack([torch.isfinite(value).all() for value in values]).all()):
+        raise NonFiniteLoss(f"the weights after step {step} are not finite; not saved", _HINT)

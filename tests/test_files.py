@@ -1,0 +1,108 @@
+"""Files and folders, written so that no crash can spoil them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from dlcvcli import files
+from dlcvcli.errors import DlcvError, UsageError
+from dlcvcli.files import make_folder, sha256_of, write_atomically, write_json
+
+
+def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    write_atomically(path, "naïve\n")
+    write_atomically(path, "second\n")
+    assert path.read_text(encoding="utf-8") == "second\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def _full(*_: Any) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_a_full_disk_leaves_the_old_file_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "results.json"
+    path.write_text("old")
+    monkeypatch.setattr(files.os, call, _full)
+    with pytest.raises(DlcvError, match=r"cannot write .*results\.json: No space left on device"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_crash_while_writing_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results.json"
+    path.write_text("old")
+
+    def killed(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+        return lambda *args: (calls.append(name), real(*args))[1]
+
+    monkeypatch.setattr(files.os, "fsync", noted("fsync"))
+    monkeypatch.setattr(files.os, "replace", noted("replace"))
+    write_atomically(tmp_path / "a.txt", "text")
+    assert calls == ["fsync", "replace"]
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a.bin", b"\r\n\x00")
+    assert (tmp_path / "a.bin").read_bytes() == b"\r\n\x00"
+
+
+def test_a_folder_is_made_once_and_never_over_a_file(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below" / "it"):
+        with pytest.raises(UsageError, match="file is a file, not a folder"):
+            make_folder(path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_user_error_too(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DlcvError, match="cannot write"):
+        write_atomically(tmp_path / "file" / "a.txt", "text")
+
+
+def test_json_is_indented_and_refuses_what_json_cannot_say(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"miou": 0.5, "best": None})
+    assert path.read_text() == '{\n  "miou": 0.5,\n  "best": null\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"miou": float("nan")})
+    assert json.loads(path.read_text()) == {"miou": 0.5, "best": None}
+
+
+def test_the_digest_is_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert sha256_of(path).startswith("ba7816bf8f01cfea414140de5dae2223")
