@@ -76,6 +76,14 @@ class CheckFailed(DlcvError):
     status = ExitStatus.CHECK_FAILED
 
 
+class AlreadySaid(DlcvError):
+    """A `dlcv` of ours failed and has said why; carries its exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"dlcv ended with exit status {status}")
+        self.status = status
+
+
 class Interrupted(DlcvError):
     """A signal ended the work in good order."""
 

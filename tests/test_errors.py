@@ -7,12 +7,22 @@ import pickle
 import pytest
 
 from dlcvcli import errors
-from dlcvcli.errors import ConfigError, DataError, DlcvError, ExitStatus, Interrupted, nearest
+from dlcvcli.errors import (
+    AlreadySaid,
+    ConfigError,
+    DataError,
+    DlcvError,
+    ExitStatus,
+    Interrupted,
+    nearest,
+)
 
+# The two whose status is another's: a signal's, a process's.
+_OWN_STATUS = {AlreadySaid, Interrupted}
 KINDS = [
     kind
     for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, DlcvError) and kind is not Interrupted
+    if isinstance(kind, type) and issubclass(kind, DlcvError) and kind not in _OWN_STATUS
 ]
 
 
@@ -49,6 +59,7 @@ def test_a_hint_may_be_left_out() -> None:
 def test_an_interruption_ends_with_128_plus_the_signal() -> None:
     assert Interrupted(15, "stopped").status == 143
     assert Interrupted(2, "stopped").status == 130
+    assert AlreadySaid(3).status == 3
 
 
 def test_a_bad_setting_is_a_kind_of_usage_error_and_bad_data_is_not() -> None:

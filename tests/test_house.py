@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "engine"),
     ("models", "runtime", "data"),
     ("config", "runs", "metrics", "losses", "palette"),
-    ("files",),
+    ("files", "machine"),
     ("errors",),
     ("dlcvcli",),  # the version, which everything may ask for
 )
@@ -36,7 +36,7 @@ WITHOUT_TORCH = (
     *("dlcvcli.data.layouts", "dlcvcli.data.masks", "dlcvcli.data.reading"),
     *("dlcvcli.data.segmentation", "dlcvcli.data.batches", "dlcvcli.data.audit"),
     *("dlcvcli.data.synthetic", "dlcvcli.data.sampler", "dlcvcli.data.normalise"),
-    *("dlcvcli.models.registry", "dlcvcli.training.data"),
+    *("dlcvcli.models.registry", "dlcvcli.training.data", "dlcvcli.training.resume"),
     *("dlcvcli.inference.predictor", "dlcvcli.inference.evaluate"),
     *("dlcvcli.inference.predict", "dlcvcli.inference.compare"),
 )

@@ -9,29 +9,34 @@ import errno
 import os
 import sys
 
+# What a path or a disk can do to us; any other OSError is a bug and keeps its trace.
 _MACHINE_ERRORS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+        *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EIO),
+    }
 )
 
 
 def main() -> None:
     """Run `dlcv`: a user's error is one line and a hint on stderr, and the right exit status."""
     from dlcvcli.cli.app import app
-    from dlcvcli.errors import DlcvError
+    from dlcvcli.errors import AlreadySaid, DlcvError
 
     try:
         app()
+    except AlreadySaid as error:
+        sys.exit(error.status)
     except DlcvError as error:
         if os.environ.get("DLCV_DEBUG"):
             raise
         _complain(error.message, error.hint)
         sys.exit(int(error.status))
     except BrokenPipeError:
-        # The reader of stdout has gone, as `| head` does.
+        # The reader of stdout has gone, as `| head` does; the same status as click's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
+        sys.exit(1)
     except OSError as error:
-        # A full disk or a missing right is the machine's, not a bug; anything else keeps its trace.
         if error.errno not in _MACHINE_ERRORS or os.environ.get("DLCV_DEBUG"):
             raise
         _complain(f"{error.strerror}: {error.filename or 'while writing'}", "")

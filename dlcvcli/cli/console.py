@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+_WIDE = 160
+
 Progress = Callable[[int, int], None]
 
 
 @cache
 def stdout() -> Console:
-    """Return the console that carries results."""
+    """Return the console that carries results; in a file or pipe no line of a table is broken."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 @cache

@@ -138,9 +138,9 @@ def _compare(ref: ModelRef, data: Path, flags: tuple[str, ...]) -> dict[str, Any
 
 def _card_of(path: Path) -> Any:
     from dlcvcli.runtime.metadata import ModelCard
-    from dlcvcli.runtime.session import open_session
+    from dlcvcli.runtime.session import read_metadata
 
-    return ModelCard.from_metadata(open_session(path, "cpu").metadata, path)
+    return ModelCard.from_metadata(read_metadata(path), path)
 
 
 def ensure_onnx(ref: ModelRef) -> ModelRef:

@@ -23,7 +23,7 @@ def export(
     precision: Annotated[
         Literal["fp32"], typer.Option(help="Number format of the weights.")
     ] = "fp32",
-    opset: Annotated[int, typer.Option(help="ONNX operator set.")] = 18,
+    opset: Annotated[int, typer.Option(min=18, help="ONNX operator set.")] = 18,
     verify_data: Annotated[
         Path | None,
         typer.Option(help="Score PyTorch and the file on this set too.", show_default=False),
@@ -42,8 +42,6 @@ def export(
     ref = find_model(model)
     if ref.kind == "onnx":
         raise UsageError(f"{model} is an ONNX file already", "give a run folder or a .ckpt")
-    if opset < 18:
-        raise UsageError(f"--opset {opset} is not possible: the exporter writes opset 18 or newer")
     if verify_data is not None and not verify:
         raise UsageError("--verify-data and --no-verify contradict each other")
     target = out or default_onnx_path(ref)
@@ -107,6 +105,10 @@ def _print(done: Exported) -> None:
                 f"PyTorch {fraction(scored['torch_miou'], 6)}, "
                 f"ONNX Runtime {fraction(scored['onnx_miou'], 6)}",
             )
+            worst = ", ".join(
+                f"{found['image']} {found['share']:.2%}" for found in scored["differ_most"][:3]
+            )
+            table.add_row("differ most", worst or "no pixel of any image differs")
         from dlcvcli.exporting.export import certificate_path
 
         table.add_row("certificate", f"passed; {certificate_path(done.path)}")

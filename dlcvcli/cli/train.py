@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlcvcli.errors import DataError, UsageError
+from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
     from dlcvcli.config.schema import TrainSegSettings
@@ -90,7 +91,7 @@ def seg(
     ] = None,
     init: Annotated[
         Path | None,
-        _option("--init", panel=MODEL, text="Begin a new run from a checkpoint's weights."),
+        _option("--init", panel=MODEL, text="Begin a new run with the weights of a .ckpt or run."),
     ] = None,
     epochs: Annotated[
         int | None, _option("--epochs", panel=OPTIM, text="Length.", default="50")
@@ -259,19 +260,32 @@ def _prepare(
     from dlcvcli.inference.load import require_torch
     from dlcvcli.runs import RunFolder, default_run_path
     from dlcvcli.training.data import resolve_settings
+    from dlcvcli.training.resume import require_same_settings
 
     require_torch("training")
-    if init is not None and not init.is_file():
-        raise DataError(f"checkpoint {init} does not exist")
+    if init is not None:
+        init = _checkpoint_at(init)
     run = RunFolder(resume or out or default_run_path(settings.model.name))
     if resume is None:
         run.require_free()
     data = _check_data(settings, known=resume is not None)
     settings = resolve_settings(settings, data.train)
+    if resume is not None:
+        require_same_settings(run.read_config(), settings, extend=extend)
 
     from dlcvcli.training.run import RunRequest
 
     return RunRequest(run, settings, data, resume is not None, extend, init)
+
+
+def _checkpoint_at(init: Path) -> Path:
+    """Return the checkpoint that --init names: a file, or the best of a run."""
+    from dlcvcli.runs import find_model
+
+    ref = find_model(init)
+    if ref.kind != "checkpoint":
+        raise UsageError(f"--init {init} is no checkpoint", "give a run folder or a .ckpt")
+    return ref.path
 
 
 def _check_data(settings: TrainSegSettings, *, known: bool) -> TrainingData:
@@ -298,6 +312,10 @@ def _train(request: RunRequest) -> None:
     else:
         results = train(request, say=say)
     stdout().print(_summary(results, request))
+    if results["finished"]:
+        data = shlex.quote(request.settings.data.path)
+        command = f"dlcv eval {shlex.quote(str(request.run.path))} --data {data} --onnx --compare"
+        stdout().print(f"next: {command}", markup=False, soft_wrap=True)
 
 
 def _summary(results: dict[str, Any], request: RunRequest) -> Any:
@@ -319,5 +337,4 @@ def _summary(results: dict[str, Any], request: RunRequest) -> Any:
     table.add_row("time", f"{results['wall_s']:.0f} s, {results['images_per_s']:.1f} images/s")
     table.add_row("waiting for data", f"{results['data_wait']:.1%}")
     table.add_row("figures", str(request.run.figures))
-    table.add_row("next", f"dlcv eval {path} --data {request.settings.data.path} --onnx --compare")
     return table

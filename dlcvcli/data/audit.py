@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcvcli.data.reading import read_ahead
+from dlcvcli.data.reading import Progress, read_ahead
 from dlcvcli.data.segmentation import SegmentationSet, fingerprint
 from dlcvcli.errors import DataError
-
-Progress = Callable[[int, int], None]
+from dlcvcli.machine import usable_cores
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
         counts = np.bincount(sample.mask.ravel(), minlength=256)
         return sample.name, sample.digest, sample.mask.shape, counts
 
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     found = read_ahead(look, range(len(data)), threads=threads, ahead=4 * threads)
     for done, seen in enumerate(found, 1):
         if isinstance(seen, DataError):
@@ -120,7 +117,7 @@ def remarks(found: Audit, data: SegmentationSet) -> list[str]:
 
 def fingerprint_of(data: SegmentationSet) -> str:
     """Return a split's fingerprint from its bytes alone, without decoding."""
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     digests = read_ahead(data.digest, range(len(data)), threads=threads, ahead=4 * threads)
     return fingerprint(
         (pair.name, digest) for pair, digest in zip(data.pairs, digests, strict=True)

@@ -24,6 +24,9 @@ B = TypeVar("B")
 
 Pixels = NDArray[np.uint8]
 
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 
 _ORIENTATION = 0x0112

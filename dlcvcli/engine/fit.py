@@ -31,7 +31,7 @@ from dlcvcli.engine.optim import build_optimizer, rate_factor, set_rate
 from dlcvcli.engine.recorder import Best, Recorder, Totals
 from dlcvcli.engine.soundness import LossWatch, refuse_loss, require_finite_weights
 from dlcvcli.engine.stopping import StopWish
-from dlcvcli.errors import CheckpointError, UsageError
+from dlcvcli.errors import CheckpointError
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Batch, Task
 
@@ -122,7 +122,7 @@ def fit(
     Raises:
         NonFiniteLoss: the loss became infinite or not a number; the batch is saved.
         CheckpointError: a checkpoint cannot be written, or does not fit the task.
-        UsageError: the run is longer already than it is asked to be, or its batch does not split.
+        UsageError: the batch does not split evenly over ranks and accumulation parts.
         DataError: a sample cannot be read.
     """
     loop = _Loop(task, source, settings, launcher, run, hooks, validate, Best(monitor), data or {})
@@ -186,11 +186,6 @@ class _Loop:
             ) from error
         self.launcher.scaler_state = checkpoint["scaler"]
         self.step = int(checkpoint["step"])
-        if self.step > self.total:
-            raise UsageError(
-                f"{self.run.path} has done {self.step} steps, more than the {self.total} asked for",
-                "extend it to a larger number",
-            )
         if checkpoint["config"] == self.settings.model_dump(mode="json"):
             self.saved_step = self.step
         self.best = Best(**checkpoint["best"])

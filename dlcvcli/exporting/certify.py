@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ class Case:
     Attributes:
         images: [N, H, W] of the input.
         size: (height, width) of the mask.
-        logits_error: largest absolute difference / largest absolute logit of PyTorch.
+        logits_error: largest absolute difference / largest absolute logit of PyTorch; infinite
+            where a logit is not finite.
         agreement: share of pixels with the same class.
         differing: number of pixels that differ.
         widest_gap: among those, the largest gap between PyTorch's two best logits, as a share of
@@ -107,14 +109,27 @@ class Certificate:
                 for name, reason in self.structure.items()
             },
             "parity": {
-                "max_logits_error": max(case.logits_error for case in self.cases),
+                "max_logits_error": _finite(max(case.logits_error for case in self.cases)),
                 "min_agreement": min(case.agreement for case in self.cases),
                 "differing_pixels": sum(case.differing for case in self.cases),
-                "cases": [{**asdict(case), "passed": case.passed} for case in self.cases],
+                "cases": [
+                    {
+                        **asdict(case),
+                        "logits_error": _finite(case.logits_error),
+                        "widest_gap": _finite(case.widest_gap),
+                        "passed": case.passed,
+                    }
+                    for case in self.cases
+                ],
             },
             "dataset": self.dataset,
             "failures": self.failures,
         }
+
+
+def _finite(value: float) -> float | None:
+    """Return what JSON can say."""
+    return value if math.isfinite(value) else None
 
 
 def check_structure(model: Any) -> dict[str, str | None]:
@@ -200,14 +215,17 @@ def compare_case(
     mask: NDArray[np.uint8],
 ) -> Case:
     """Compare logits [N, C, h, w] of two backends, and a mask [N, h, w] with the reference's."""
-    largest = float(np.abs(reference).max())
-    error = float(np.abs(reference - logits).max()) / max(largest, 1e-30)
+    error = math.inf
+    if np.isfinite(reference).all() and np.isfinite(logits).all():
+        largest = float(np.abs(reference).max())
+        error = float(np.abs(reference - logits).max()) / max(largest, 1e-30)
     differs = reference.argmax(axis=1) != mask
     gap = 0.0
     if differs.any() and reference.shape[1] > 1:
         top = np.partition(reference, -2, axis=1)[:, -2:]
         spread = float(reference.max() - reference.min())
         gap = float((top[:, 1] - top[:, 0])[differs].max()) / max(spread, 1e-30)
+        gap = gap if math.isfinite(gap) else math.inf
     return Case(shape, size, error, float(1 - differs.mean()), int(differs.sum()), gap)
 
 

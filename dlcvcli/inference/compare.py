@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from dlcvcli.data.reading import read_ahead
-from dlcvcli.errors import DlcvError
+from dlcvcli.errors import AlreadySaid
 from dlcvcli.files import sha256_of
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
@@ -45,14 +45,12 @@ def run_dlcv(arguments: list[str]) -> None:
     """Run `dlcv` in a process of its own; its progress and errors go to this one's stderr.
 
     Raises:
-        DlcvError: it failed; carries its exit status.
+        AlreadySaid: it failed; carries its exit status.
     """
     command = [sys.executable, "-m", "dlcvcli", *arguments]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
-        error = DlcvError(f"dlcv {' '.join(arguments[:2])} failed (see above)")
-        error.status = done.returncode if done.returncode > 0 else 128 - done.returncode
-        raise error
+        raise AlreadySaid(done.returncode if done.returncode > 0 else 128 - done.returncode)
 
 
 def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any
         end-to-end images/s of ONNX Runtime over those of PyTorch, eager, float32, NCHW.
 
     Raises:
-        DlcvError: one of the two failed.
+        AlreadySaid: one of the two failed.
     """
     with TemporaryDirectory(prefix="dlcv-compare-") as folder:
         results, masks = {}, {}

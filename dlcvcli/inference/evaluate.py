@@ -13,15 +13,14 @@ import numpy as np
 
 from dlcvcli.data.batches import Batch, EvalBatches
 from dlcvcli.data.masks import write_mask
-from dlcvcli.data.reading import Pixels
+from dlcvcli.data.reading import Pixels, Progress
 from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DataError
 from dlcvcli.inference.predictor import Predictor, StageClock
+from dlcvcli.machine import peak_memory_mb
 from dlcvcli.metrics import Convention, Counts, SegmentationScore
 from dlcvcli.palette import ClassSet, Mask
-from dlcvcli.runtime.memory import peak_memory_mb
 
-Progress = Callable[[int, int], None]
 Forward = Callable[[Pixels, tuple[int, int]], Mask]
 
 STAGES = ("read", "copy", "run", "score")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +10,11 @@ import numpy as np
 from PIL import Image
 
 from dlcvcli.data.masks import write_mask
-from dlcvcli.data.reading import Pixels, is_image, read_ahead, read_rgb, stretch
+from dlcvcli.data.reading import Pixels, Progress, is_image, read_ahead, read_rgb, stretch
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import make_folder
 from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.palette import ClassSet, Mask, encode_colours
-
-Progress = Callable[[int, int], None]
 
 OVERLAY_STRENGTH = 0.5
 
@@ -91,9 +89,13 @@ def predict(
     """Write `NAME.png` (class ids in the class colours) and `NAME_overlay.jpg` for each image.
 
     A file that cannot be read gives a `Prediction` with its error, and the rest goes on.
+
+    Raises:
+        UsageError: a result would take the place of an image, or two images cannot be told apart.
     """
+    results = {image: out / f"{name}.png" for image, name in output_names(images).items()}
+    _keep_images(images, results)
     make_folder(out)
-    names = output_names(images)
     card = predictor.card
 
     def read(path: Path) -> tuple[Path, Pixels | DataError]:
@@ -111,15 +113,29 @@ def predict(
             own = pixels.shape[0], pixels.shape[1]
             sized = pixels if card.size is None else stretch(pixels, card.size)
             mask = predictor(sized[None], own, StageClock())[0]
-            mask_path = out / f"{names[path]}.png"
+            mask_path = results[path]
             write_mask(mask_path, mask, card.classes)
-            overlay_path = out / f"{names[path]}_overlay.jpg" if overlay else None
+            overlay_path = _overlay_of(mask_path) if overlay else None
             if overlay_path is not None:
                 blend = blend_mask(pixels, mask, card.classes)
                 Image.fromarray(blend).save(overlay_path, quality=92)
             yield Prediction(path, mask_path, overlay_path, class_shares(mask, card.classes))
         if progress is not None:
             progress(done, len(images))
+
+
+def _overlay_of(mask: Path) -> Path:
+    return mask.with_name(f"{mask.stem}_overlay.jpg")
+
+
+def _keep_images(images: list[Path], results: dict[Path, Path]) -> None:
+    sources = {image.resolve() for image in images}
+    for mask in results.values():
+        for path in (mask, _overlay_of(mask)):
+            if path.resolve() in sources:
+                raise UsageError(
+                    f"the result {path} would take the place of an image", "choose another --out"
+                )
 
 
 def class_shares(mask: Mask, classes: ClassSet) -> dict[str, float]:

@@ -88,6 +88,18 @@ def open_session(
     return _create(model, provider, "asked for", fixed_shapes)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the `metadata_props` of an ONNX file, without the work of making it ready to run.
+
+    Raises:
+        ModelFileError: the file is missing, damaged or no ONNX model.
+    """
+    options = _options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = _open(path, options, [_PROVIDERS["cpu"]])
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
 def gpu_obstacle() -> str | None:
     """Return why CUDA cannot work on this machine, None where nothing stands in the way."""
     if _PROVIDERS["cuda"] not in ort.get_available_providers():

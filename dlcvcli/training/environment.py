@@ -10,6 +10,7 @@ from typing import Any
 
 from dlcvcli import __version__
 from dlcvcli.engine.launch import Launcher
+from dlcvcli.machine import usable_cores
 from dlcvcli.training.data import TrainingData
 
 _PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "onnxruntime-gpu")
@@ -27,7 +28,7 @@ def describe_environment(launcher: Launcher, data: TrainingData) -> dict[str, An
         "dlcv": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
         "device": launcher.device_name,
         "ranks": launcher.world_size,

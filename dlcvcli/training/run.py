@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from dlcvcli.config.load import differences, to_yaml, validate
-from dlcvcli.config.schema import EXTENDABLE_CHANGES, RESUMABLE_CHANGES, TrainSegSettings
+from dlcvcli.config.load import to_yaml
+from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.loader import TrainingBatches, TrainingImages
@@ -21,7 +20,7 @@ from dlcvcli.data.reading import Pixels
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
-from dlcvcli.engine.fit import FitResult, Validate, fit
+from dlcvcli.engine.fit import FitResult, Validate, fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, launch
 from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, Interrupted, UsageError
@@ -31,17 +30,18 @@ from dlcvcli.figures.style import save
 from dlcvcli.files import write_atomically, write_json
 from dlcvcli.inference.evaluate import evaluate, score
 from dlcvcli.inference.torch_predictor import TorchPredictor
+from dlcvcli.machine import peak_memory_mb, usable_cores
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder
-from dlcvcli.runtime.memory import peak_memory_mb
 from dlcvcli.tasks.base import Task
 from dlcvcli.tasks.segmentation import SegmentationTask
 from dlcvcli.training.data import TrainingData
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.log import LineLog
+from dlcvcli.training.resume import require_same_settings
 from dlcvcli.training.snapshots import SnapshotHook, find_subjects
 
 Say = Callable[[str], None]
@@ -164,6 +164,13 @@ def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
             f"its {what} differs",
             "restore the files, or begin a new run with --init CKPT",
         )
+    plan = BatchPlan(len(request.data.train), request.settings.train.batch_size, 0)
+    total = total_steps(request.settings, plan.steps_per_epoch)
+    if checkpoint["step"] > total:
+        raise UsageError(
+            f"{run.path} has done {checkpoint['step']} steps, more than the {total} asked for",
+            "extend it to a larger number",
+        )
     return checkpoint
 
 
@@ -216,38 +223,10 @@ def training_batches(
 
 def default_workers(on_gpu: bool, launcher: Launcher) -> int:
     """Return the loader processes per rank: one beside a CPU that trains, several beside a GPU."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     if not on_gpu:
         return 1 if cores > 1 else 0
     return max(1, min(8, cores // max(1, launcher.world_size) - 1))
-
-
-def require_same_settings(
-    stored: dict[str, Any], settings: TrainSegSettings, *, extend: bool
-) -> None:
-    """Refuse to resume with settings that would change the numbers.
-
-    Args:
-        stored: the settings that the run was begun with, as plain types.
-        settings: those it is resumed with.
-        extend: whether its length may change.
-
-    Raises:
-        ConfigError: lists the keys that differ, with both values.
-    """
-    before = validate(TrainSegSettings, stored)
-    allowed = RESUMABLE_CHANGES | (EXTENDABLE_CHANGES if extend else frozenset())
-    changed = {k: v for k, v in differences(before, settings).items() if k not in allowed}
-    if not changed:
-        return
-    listed = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changed.items())
-    only_length = changed.keys() <= EXTENDABLE_CHANGES
-    raise ConfigError(
-        f"the run was begun with other settings ({listed})",
-        "add --extend to change its length"
-        if only_length
-        else "resume without these changes, or begin a new run with --init CKPT",
-    )
 
 
 def _take_weights(task: SegmentationTask, path: Path) -> str:

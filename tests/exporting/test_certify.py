@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import pytest
@@ -82,3 +84,15 @@ def test_nodes_in_training_mode_and_wrong_faces_are_found() -> None:
     assert found["onnx_checker"] is None
     assert found["no_training_nodes"] == "Dropout"
     assert found["inputs_and_outputs"] is not None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("side", ["torch", "onnx"])
+def test_logits_that_are_no_numbers_fail_and_can_be_written(bad: float, side: str) -> None:
+    one, other = logits([[1.0, 2.0], [3.0, 0.0]]), logits([[1.0, 2.0], [3.0, 0.0]])
+    (one if side == "torch" else other)[0, 0, 0, 0] = bad
+    case = compare_case((1, 1, 2), (1, 2), one, other, np.array([[[0, 1]]], np.uint8))
+    assert not case.passed
+    said = Certificate({}, (case,)).as_dict()
+    assert said["parity"]["max_logits_error"] is None
+    json.dumps(said, allow_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from dlcvcli.data.batches import EvalBatches
+from dlcvcli.data.reading import Pixels
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.errors import CheckFailed, UsageError
@@ -20,7 +22,10 @@ from dlcvcli.exporting.export import export
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.evaluate import evaluate
 from dlcvcli.inference.load import load_predictor
+from dlcvcli.inference.onnx_predictor import OnnxPredictor
+from dlcvcli.inference.predictor import StageClock
 from dlcvcli.inference.restore import load_segmenter
+from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder, find_model
 
 
@@ -137,3 +142,33 @@ def test_a_file_that_misses_the_tolerance_is_kept_under_a_name_that_says_so(
 def test_an_onnx_file_cannot_be_exported_again(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already"):
         export(ModelRef("onnx", tmp_path / "x.onnx", None), tmp_path / "y.onnx")
+
+
+@pytest.mark.parametrize("opset", [17, 99])
+def test_an_opset_that_cannot_be_written_is_refused(
+    tmp_path: Path, trained_run: Path, opset: int
+) -> None:
+    with pytest.raises(UsageError, match=f"--opset {opset}: the exporter writes opset 18 to"):
+        export(find_model(trained_run), tmp_path / "x.onnx", opset=opset)
+
+
+def test_the_images_that_differ_most_are_named(
+    tmp_path: Path, trained_run: Path, landcover: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Skewed(OnnxPredictor):
+        def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
+            masks = super().__call__(images, size, clock).copy()
+            # Another class in the first row of the first image of each batch of 4.
+            masks[0, 0] = (masks[0, 0] + 1) % 7
+            return masks
+
+    monkeypatch.setattr(module, "OnnxPredictor", Skewed)
+    data = open_split(landcover, "val")
+    with contextlib.suppress(CheckFailed):
+        export(find_model(trained_run), tmp_path / "model.onnx", verify_data=data)
+    (path,) = tmp_path.glob("*certificate.json")
+    scored = json.loads(path.read_text())["dataset"]
+    assert scored["images"] == len(data)
+    firsts = [pair.name for pair in data.pairs[::4]]
+    assert [found["image"] for found in scored["differ_most"]] == firsts
+    assert {found["share"] for found in scored["differ_most"]} == {1 / 64}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.errors import DataError
+from dlcvcli.errors import DataError, UsageError
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.inference.predict import blend_mask, class_shares, find_images, output_names, predict
 from dlcvcli.palette import PRESETS
@@ -81,3 +81,21 @@ def test_shares_and_blend() -> None:
     assert class_shares(mask, classes) == {"water": 0.75, "urban": 0.25}
     image = np.zeros((2, 2, 3), np.uint8)
     assert blend_mask(image, mask, classes)[0, 0].tolist() == [0, 0, 128]
+
+
+@pytest.mark.parametrize("name", ["a.png", "b_overlay.jpg"])
+def test_an_image_is_never_replaced_by_a_result(
+    exported_run: Path, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "photos"
+    images = [photo(folder / name), photo(folder / "b.png")]
+    before = [path.read_bytes() for path in images]
+    predictor = load_predictor(find_model(RunFolder(exported_run).onnx), provider="cpu")
+    # By another way to the same folder, too.
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder, tmp_path / "link"):
+        with pytest.raises(UsageError, match="take the place of an image") as caught:
+            list(predict(predictor, images, out))
+        assert "--out" in caught.value.hint
+    assert [path.read_bytes() for path in images] == before
+    assert sorted(folder.iterdir()) == sorted(images)

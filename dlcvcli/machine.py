@@ -1,9 +1,17 @@
-"""How much memory this process has held at most."""
+"""What this process may use of the machine, and has used."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on; a job's share, not the machine's number."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def peak_memory_mb() -> int:
