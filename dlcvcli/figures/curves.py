@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,8 +29,8 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
         SERIES * (len(runs) // len(SERIES) + 1), runs.items(), strict=False
     ):
         records = list(run.read_metrics())
-        train = [(r["epoch"], r["loss"]) for r in records if r["split"] == "train" and r["loss"]]
-        val = [(r["epoch"], r[metric]) for r in records if r["split"] == "val" and r.get(metric)]
+        train = _points(records, "train", "loss")
+        val = _points(records, "val", metric)
         found = found or bool(train or val)
         if train:
             x, y = np.array(train).T
@@ -57,6 +58,12 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
     if len(runs) > 1:
         right.legend(frameon=False)
     return figure
+
+
+def _points(records: list[dict[str, Any]], split: str, key: str) -> list[tuple[float, float]]:
+    """Return (epoch, value) of the records that have a value."""
+    mine = [record for record in records if record["split"] == split]
+    return [(record["epoch"], record[key]) for record in mine if record.get(key) is not None]
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

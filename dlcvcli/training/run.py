@@ -40,6 +40,7 @@ from dlcvcli.tasks.base import Task
 from dlcvcli.tasks.segmentation import SegmentationTask
 from dlcvcli.training.data import TrainingData
 from dlcvcli.training.environment import describe_environment
+from dlcvcli.training.events import EventHook
 from dlcvcli.training.log import LineLog
 from dlcvcli.training.resume import require_same_settings
 from dlcvcli.training.snapshots import SnapshotHook, find_subjects
@@ -106,6 +107,8 @@ def train(
     )
     # All that a user can have got wrong is found by now; only then does the folder come to be.
     log = LineLog(run, say)
+    listeners = [log, snapshots, *([EventHook(run)] if EventHook.is_possible() else [])]
+    listeners += [hooks] if hooks is not None else []
     if launcher.is_main:
         if not request.resume:
             run.create()
@@ -121,7 +124,7 @@ def train(
             settings,
             launcher=launcher,
             run=run,
-            hooks=HookList(log, snapshots, *([hooks] if hooks else [])),
+            hooks=HookList(*listeners),
             validate=_validation(settings, data.val, launcher),
             data=data.as_dict(),
             resume=checkpoint,

@@ -40,6 +40,11 @@ def test_a_long_curve_is_smoothed_over_the_raw_one(tmp_path: Path) -> None:
     assert len(figure.axes[0].lines) == 2
 
 
+def test_a_score_of_zero_is_a_score(tmp_path: Path) -> None:
+    figure = curves({"a": run_with(tmp_path / "a", [0.0, 0.25])})
+    assert figure.axes[1].lines[0].get_ydata().tolist() == [0.0, 0.25]
+
+
 def test_runs_without_records_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no records"):
         curves({"a": RunFolder(tmp_path)})
