@@ -14,54 +14,32 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import main
+from made import data_of, dlcv, prepare, run_of, work_arguments
 
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
-from dlcvcli.runs import RunFolder
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--work", type=Path, required=True, help="folder for the set and the model")
-    parser.add_argument("--model", default="deeplabv3plus_resnet50")
-    parser.add_argument("--images", type=int, default=24)
-    parser.add_argument("--side", type=int, default=256)
+    work_arguments(parser, model="deeplabv3plus_resnet50", images=24, side=256)
     parser.add_argument("--batch-size", type=int, default=4)
-
-
-def _dlcv(*arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "dlcvcli", *map(str, arguments)], check=True)
-
-
-def _prepare(options: argparse.Namespace) -> None:
-    data, run = options.work / "data", RunFolder(options.work / "run")
-    if not data.exists():
-        side = f"{options.side}x{options.side}"
-        tiles = ("--train", 8, "--validation", options.images, "--size", side)
-        _dlcv("data", "make", "landcover", data, *tiles)
-    if not run.last.exists():
-        train = ("--model", options.model, "--steps", 1, "--batch-size", 2)
-        _dlcv("train", "seg", "--data", data, *train, "--out", run.path)
-    if not run.onnx.exists():
-        _dlcv("export", run.path)
 
 
 def _end_to_end(options: argparse.Namespace, model: Path) -> float:
     report = options.work / "report.json"
     flags = ("--provider", "cpu", "--batch-size", options.batch_size, "--json", report)
-    _dlcv("eval", model, "--data", options.work / "data", *flags)
+    dlcv("eval", model, "--data", data_of(options), *flags)
     return float(json.loads(report.read_text())["speed"]["images_per_s"])
 
 
 def _ready(options: argparse.Namespace) -> list[np.ndarray]:
-    data = open_split(options.work / "data", "val")
+    data = open_split(data_of(options), "val")
     return [batch.images for batch in EvalBatches(data, options.batch_size).read()]
 
 
@@ -76,21 +54,19 @@ def _throughput(options: argparse.Namespace, forward: Any) -> float:
 
 def dlcv_onnx(options: argparse.Namespace) -> float:
     """End to end under ONNX Runtime."""
-    return _end_to_end(options, RunFolder(options.work / "run").onnx)
+    return _end_to_end(options, run_of(options).onnx)
 
 
 def dlcv_torch(options: argparse.Namespace) -> float:
     """End to end under PyTorch."""
-    return _end_to_end(options, options.work / "run")
+    return _end_to_end(options, run_of(options).best)
 
 
 def bare_session(options: argparse.Namespace) -> float:
     """ONNX Runtime on ready batches."""
     import onnxruntime as ort
 
-    session = ort.InferenceSession(
-        str(RunFolder(options.work / "run").onnx), providers=["CPUExecutionProvider"]
-    )
+    session = ort.InferenceSession(str(run_of(options).onnx), providers=["CPUExecutionProvider"])
     size = np.array([options.side, options.side])
     return _throughput(options, lambda images: session.run(None, {"images": images, "size": size}))
 
@@ -101,7 +77,7 @@ def _torch(options: argparse.Namespace, *, channels_last: bool, bf16: bool) -> f
     from dlcvcli.engine.checkpoint import load_checkpoint
     from dlcvcli.inference.restore import load_segmenter
 
-    segmenter = load_segmenter(load_checkpoint(RunFolder(options.work / "run").last))
+    segmenter = load_segmenter(load_checkpoint(run_of(options).best))
     if channels_last:
         segmenter.to(memory_format=torch.channels_last)
     else:
@@ -143,5 +119,5 @@ if __name__ == "__main__":
             "torch bf16 channels-last": torch_bf16,
         },
         _arguments,
-        _prepare,
+        prepare,
     )

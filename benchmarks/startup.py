@@ -1,26 +1,28 @@
 """How long until dlcv answers?
 
-    python benchmarks/startup.py [--model model.onnx --image photo.jpg]
+    python benchmarks/startup.py --work FOLDER
 
-measures seconds of a whole process: `dlcv --help`, a bare interpreter beside it, and, where a model
-is given, `dlcv predict MODEL IMAGE` from start to mask.
+measures seconds of a whole process, each the median of some starts:
+- dlcv --help
+- dlcv predict: `dlcv predict model.onnx IMAGE`, from start to mask and overlay on the disk
+- python -c pass: a bare interpreter, the floor of both
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 from common import main
+from made import data_of, prepare, run_of, work_arguments
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--image", type=Path)
+    work_arguments(parser, model="lraspp_mobilenet_v3_large", images=1, side=256)
     parser.add_argument("--repeats", type=int, default=5)
 
 
@@ -32,7 +34,7 @@ def _time(options: argparse.Namespace, *arguments: object) -> float:
             [sys.executable, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL
         )
         times.append(time.perf_counter() - began)
-    return sorted(times)[len(times) // 2]
+    return statistics.median(times)
 
 
 def help_page(options: argparse.Namespace) -> float:
@@ -46,19 +48,18 @@ def bare(options: argparse.Namespace) -> float:
 
 
 def predict(options: argparse.Namespace) -> float:
-    """`dlcv predict` of one image, mask and overlay written."""
-    if options.model is None or options.image is None:
-        return float("nan")
-    with tempfile.TemporaryDirectory() as folder:
-        return _time(
-            options, "-m", "dlcvcli", "predict", options.model, options.image, "--out", folder
-        )
+    """`dlcv predict` of one image under ONNX Runtime."""
+    image = data_of(options) / "validation" / "0000_sat.jpg"
+    with tempfile.TemporaryDirectory() as out:
+        flags = (run_of(options).onnx, image, "--out", out)
+        return _time(options, "-m", "dlcvcli", "predict", *flags)
 
 
 if __name__ == "__main__":
     main(
         "Start-up, seconds of the whole process",
         "s",
-        {"dlcv --help": help_page, "python -c pass": bare, "dlcv predict": predict},
+        {"dlcv --help": help_page, "dlcv predict": predict, "python -c pass": bare},
         _arguments,
+        prepare,
     )

@@ -258,7 +258,7 @@ def result_table(result: dict[str, Any]) -> Any:
         f"{result['model']} on {data['images']} images ({data['split']}), "
         f"{result['backend']}, {result['provider']}, {result['precision']}"
     )
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("")
     table.add_column(result["backend"], justify="right")
     if both:
@@ -300,4 +300,4 @@ def result_table(result: dict[str, Any]) -> Any:
             f"{both['argmax_agreement']:.6f} of all pixels agree; ONNX Runtime is "
             f"{both['speedup']:.2f} times as fast as PyTorch"
         )
-    return Group(table, *notes)
+    return Group(title, table, *notes)

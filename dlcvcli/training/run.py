@@ -24,24 +24,21 @@ from dlcvcli.engine.fit import FitResult, Validate, fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, launch
 from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, Interrupted, UsageError
-from dlcvcli.figures.curves import curves
-from dlcvcli.figures.masks import snapshot_grid
-from dlcvcli.figures.style import save
 from dlcvcli.files import write_atomically, write_json
-from dlcvcli.inference.evaluate import evaluate, score
-from dlcvcli.inference.torch_predictor import TorchPredictor
-from dlcvcli.machine import peak_memory_mb, usable_cores
+from dlcvcli.inference.evaluate import score
+from dlcvcli.machine import usable_cores
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
-from dlcvcli.runs import ModelRef, RunFolder
+from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Task
 from dlcvcli.tasks.segmentation import SegmentationTask
 from dlcvcli.training.data import TrainingData
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
 from dlcvcli.training.log import LineLog
+from dlcvcli.training.results import count_parameters, describe_result, draw, score_best
 from dlcvcli.training.resume import require_same_settings
 from dlcvcli.training.snapshots import SnapshotHook, find_subjects
 
@@ -185,7 +182,7 @@ def _opening(
     return [
         request.data.layout,
         *request.data.remarks,
-        f"{request.settings.model.name}: {_parameters(task):,} parameters, "
+        f"{request.settings.model.name}: {count_parameters(task):,} parameters, "
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
         *([str(report)] if report is not None else []),
         *([taken] if taken is not None else []),
@@ -248,10 +245,6 @@ def _take_weights(task: SegmentationTask, path: Path) -> str:
     return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
 
 
-def _parameters(task: Task) -> int:
-    return sum(parameter.numel() for parameter in task.parameters())
-
-
 def _validation(settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher) -> Validate:
     """Return the validation of a run: each rank scores its share, and counts are added."""
     share = settings.train.batch_size // launcher.world_size
@@ -289,15 +282,15 @@ def _finish(
     """Write the results; a finished run is evaluated once more, in fp32, with its best weights."""
     run, settings = request.run, request.settings
     resume_command = f"dlcv train {settings.task} --resume {run.path}"
-    results = _results(settings, task, launcher, result)
+    results = describe_result(settings, task, launcher, result)
     if launcher.is_main and result.ended == "finished":
         log.write("evaluating the best checkpoint in fp32")
         if not run.best.is_file():
             log.write(f"{run.best.name} is missing; {run.last.name} is evaluated instead")
-        results["metrics"] = _final_metrics(request, launcher)
+        results["metrics"] = score_best(run, settings, request.data.val, launcher)
     if launcher.is_main:
         write_json(run.results, results)
-        _draw(request, result)
+        draw(run, request.data.classes, result.plan.steps_per_epoch)
     launcher.barrier()
     if result.ended == "signal":
         raise Interrupted(
@@ -312,59 +305,3 @@ def _finish(
             f"go on with: {resume_command}"
         )
     return results
-
-
-def _draw(request: RunRequest, result: FitResult) -> None:
-    """Draw what the run folder holds: its curves, and its snapshots where it kept any."""
-    run = request.run
-    if any(run.read_metrics()):
-        save(curves({run.path.name: run}), run.figures / "curves.png")
-    if any(run.snapshots.glob("*/step-*.png")):
-        figure = snapshot_grid(run, request.data.classes, result.plan.steps_per_epoch)
-        save(figure, run.figures / "snapshots.png")
-
-
-def _results(
-    settings: TrainSegSettings, task: SegmentationTask, launcher: Launcher, result: FitResult
-) -> dict[str, Any]:
-    best = result.best
-    on_gpu = launcher.device.type == "cuda"
-    memory = torch.cuda.max_memory_allocated() >> 20 if on_gpu else peak_memory_mb()
-    return {
-        "task": settings.task,
-        "model": settings.model.name,
-        "parameters": _parameters(task),
-        "finished": result.ended == "finished",
-        "step": result.step,
-        "total_steps": result.total_steps,
-        "best": None
-        if best.value is None
-        else {
-            best.metric: best.value,
-            "step": best.step,
-            "epoch": result.plan.epoch_of(best.step),
-        },
-        "last": result.last,
-        "wall_s": round(result.seconds, 2),
-        "images_per_s": round(result.totals.images_per_s, 3),
-        "data_wait": round(result.totals.data_wait, 4),
-        "peak_memory_mb": memory,
-        "precision": launcher.precision.name,
-        "device": launcher.device_name,
-        "ranks": launcher.world_size,
-    }
-
-
-def _final_metrics(request: RunRequest, launcher: Launcher) -> dict[str, Any]:
-    path = request.run.best if request.run.best.is_file() else request.run.last
-    provider = "cuda" if launcher.device.type == "cuda" else "cpu"
-    predictor = TorchPredictor.load(ModelRef("checkpoint", path, request.run), provider)  # type: ignore[arg-type]
-    batch_size = request.settings.train.val_batch_size or request.settings.train.batch_size
-    batches = EvalBatches(request.data.val, batch_size)
-    found = evaluate(predictor, batches, conventions=["voc"])
-    return {
-        "checkpoint": path.name,
-        "precision": "fp32",
-        "split": request.data.val.split,
-        **{k: v for k, v in found.metrics.items() if k != "by_convention"},
-    }
