@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 
+def this_rank() -> int:
+    """Return which rank of a run this process is, before anything of torch is loaded; 0 alone."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
+
+
 def usable_cores() -> int:
     """Return how many cores this process may run on; a job's share, not the machine's number."""
     if hasattr(os, "sched_getaffinity"):

@@ -21,7 +21,11 @@ _MACHINE_ERRORS = frozenset(
 def main() -> None:
     """Run `dlcv`: a user's error is one line and a hint on stderr, and the right exit status."""
     from dlcvcli.cli.app import app
-    from dlcvcli.errors import AlreadySaid, DlcvError
+    from dlcvcli.errors import AlreadySaid, DlcvError, Interrupted, NonFiniteLoss, RankLost
+    from dlcvcli.machine import this_rank
+
+    # What all ranks meet at the same step.
+    said_by_rank_0 = (Interrupted, NonFiniteLoss, RankLost)
 
     try:
         app()
@@ -30,7 +34,8 @@ def main() -> None:
     except DlcvError as error:
         if os.environ.get("DLCV_DEBUG"):
             raise
-        _complain(error.message, error.hint)
+        if not (this_rank() and isinstance(error, said_by_rank_0)):
+            complain(error.message, error.hint)
         sys.exit(int(error.status))
     except BrokenPipeError:
         # The reader of stdout has gone, as `| head` does; the same status as click's.
@@ -39,13 +44,16 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS or os.environ.get("DLCV_DEBUG"):
             raise
-        _complain(f"{error.strerror}: {error.filename or 'while writing'}", "")
+        complain(f"{error.strerror}: {error.filename or 'while writing'}", "")
         sys.exit(1)
 
 
-def _complain(message: str, hint: str) -> None:
-    if os.environ.get("RANK", "0") != "0":
-        return
-    sys.stderr.write(f"error: {message}\n")
-    if hint:
+def complain(message: str, hint: str) -> None:
+    """Write an error and its hint to stderr; a rank other than 0 says which it is."""
+    from dlcvcli.machine import this_rank
+
+    rank = this_rank()
+    own = f"rank {rank}: " if rank else ""
+    sys.stderr.write(f"{own}error: {message}\n")
+    if hint and not rank:
         sys.stderr.write(f"hint: {hint}\n")

@@ -12,6 +12,7 @@ from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
     from dlcvcli.config.schema import TrainSegSettings
+    from dlcvcli.errors import RankLost
     from dlcvcli.training.data import TrainingData
     from dlcvcli.training.run import RunRequest
 
@@ -290,8 +291,12 @@ def _checkpoint_at(init: Path) -> Path:
 
 def _check_data(settings: TrainSegSettings, *, known: bool) -> TrainingData:
     from dlcvcli.cli.console import counting
+    from dlcvcli.machine import this_rank
     from dlcvcli.training.data import check_training_data
 
+    if this_rank():
+        # Rank 0 has read them all and speaks of them.
+        return check_training_data(settings.data, settings.train.seed, known=True)
     with counting("checking the data") as progress:
 
         def report(split: str, done: int, total: int) -> None:
@@ -302,20 +307,36 @@ def _check_data(settings: TrainSegSettings, *, known: bool) -> TrainingData:
 
 def _train(request: RunRequest) -> None:
     from dlcvcli.cli.console import on_terminal, say, stdout
+    from dlcvcli.machine import this_rank
     from dlcvcli.training.run import train
 
+    if this_rank():
+        train(request, lost=_give_up)
+        return
     if on_terminal():
         from dlcvcli.cli.live import LiveView
 
         with LiveView() as view:
-            results = train(request, hooks=view, say=view.print)
+            results = train(request, hooks=view, say=view.print, lost=_give_up)
     else:
-        results = train(request, say=say)
+        results = train(request, say=say, lost=_give_up)
     stdout().print(_summary(results, request))
     if results["finished"]:
         data = shlex.quote(request.settings.data.path)
         command = f"dlcv eval {shlex.quote(str(request.run.path))} --data {data} --onnx --compare"
         stdout().print(f"next: {command}", markup=False, soft_wrap=True)
+
+
+def _give_up(error: RankLost) -> None:
+    """End this rank from another thread: its own may hang in an exchange with one that is gone."""
+    import os
+
+    from dlcvcli.cli import complain
+    from dlcvcli.machine import this_rank
+
+    if not this_rank():
+        complain(error.message, error.hint)
+    os._exit(int(error.status))
 
 
 def _summary(results: dict[str, Any], request: RunRequest) -> Any:

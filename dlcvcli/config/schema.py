@@ -159,6 +159,9 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     devices: Annotated[int, Field(ge=1)] = Field(1, description="ranks on this machine")
+    sync_batchnorm: bool = Field(
+        False, description="BatchNorm statistics over the ranks' batches together; needs GPUs"
+    )
     workers: Annotated[int, Field(ge=0)] | None = Field(
         None, description="loader processes per rank; null: by the cores"
     )

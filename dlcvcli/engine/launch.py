@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
+from dlcvcli.engine.peers import Peers
 from dlcvcli.engine.precision import Asked, Precision, choose_precision
 from dlcvcli.errors import DeviceError, UsageError
 from dlcvcli.tasks.base import Batch, Outcome, Task
@@ -26,9 +28,18 @@ _FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"
 class Launcher:
     """One rank of a run: its device, its place among the ranks, and what they do together."""
 
-    def __init__(self, fabric: Fabric, precision: Precision) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        precision: Precision,
+        *,
+        peers: Peers | None = None,
+        sync_batchnorm: bool = False,
+    ) -> None:
         self._fabric = fabric
         self.precision = precision
+        self.peers = peers or Peers()
+        self._sync_batchnorm = sync_batchnorm
         self.rank = fabric.global_rank
         self.world_size = fabric.world_size
         self.device = fabric.device
@@ -52,6 +63,9 @@ class Launcher:
 
         Network weights are laid out channels-last, in which convolutions train faster.
         """
+        if self._sync_batchnorm and self.world_size > 1:
+            # It takes over the parameters themselves, so the optimiser still has them.
+            nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
         task.to(memory_format=torch.channels_last)
         wrapped, stepper = self._fabric.setup(task, optimizer)
         return wrapped, stepper
@@ -115,14 +129,21 @@ def _torchrun_shape() -> tuple[int, int] | None:
     return local, world // local
 
 
-def launch(*, devices: int = 1, precision: Asked = "auto") -> Launcher:
+def launch(
+    *, devices: int = 1, precision: Asked = "auto", sync_batchnorm: bool = False
+) -> Launcher:
     """Start this rank, and the others of this machine where there are several.
 
     Under torchrun the ranks exist already, and `devices` must agree with them or be 1.
 
+    Args:
+        devices: ranks on this machine, one to a GPU, or processes on a CPU.
+        precision: of the training; see `choose_precision`.
+        sync_batchnorm: compute the statistics of BatchNorm over the ranks together.
+
     Raises:
         DeviceError: more GPUs are asked for than there are, or the ranks did not find each other.
-        UsageError: `devices` contradicts torchrun.
+        UsageError: `devices` contradicts torchrun, or `sync_batchnorm` without a GPU.
     """
     # Fabric's own notices ("Using default ...") are not the user's business.
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
@@ -141,6 +162,11 @@ def launch(*, devices: int = 1, precision: Asked = "auto") -> Launcher:
         raise DeviceError(
             f"--devices {devices}, and this machine has {torch.cuda.device_count()} GPU(s)"
         )
+    if sync_batchnorm and accelerator != "cuda":
+        raise UsageError(
+            "train.sync_batchnorm needs GPUs: PyTorch has no such norm for a CPU",
+            "leave it out; statistics are then those of each rank's share",
+        )
     chosen = choose_precision(precision, accelerator)
     ranks = devices * nodes
     fabric = Fabric(
@@ -154,7 +180,24 @@ def launch(*, devices: int = 1, precision: Asked = "auto") -> Launcher:
     if fabric.world_size != ranks:
         # Fabric would otherwise make several runs of one rank without a word.
         raise DeviceError(f"{ranks} ranks were asked for and {fabric.world_size} found each other")
-    return Launcher(fabric, chosen)
+    peers = _peers(fabric) if shape is None else None
+    return Launcher(fabric, chosen, peers=peers, sync_batchnorm=sync_batchnorm)
+
+
+def _peers(fabric: Fabric) -> Peers:
+    """Take the ranks that Fabric started on this machine into our own care.
+
+    Its observer would kill all of them 5 seconds after the first has ended, in the middle of
+    whatever rank 0 writes, and without a word.
+    """
+    if fabric.world_size == 1:
+        return Peers()
+    if fabric.global_rank != 0:
+        return Peers(parent=os.getppid())
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            thread._child_processes = []  # type: ignore[attr-defined]
+    return Peers(children=fabric.strategy.launcher.procs)  # type: ignore[union-attr]
 
 
 def unwrap(wrapped: Any) -> nn.Module:

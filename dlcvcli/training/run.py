@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,14 @@ from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.fit import FitResult, Validate, fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, launch
-from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, Interrupted, UsageError
+from dlcvcli.errors import (
+    CheckpointError,
+    ConfigError,
+    DeviceError,
+    Interrupted,
+    RankLost,
+    UsageError,
+)
 from dlcvcli.files import write_atomically, write_json
 from dlcvcli.inference.evaluate import score
 from dlcvcli.machine import usable_cores
@@ -43,6 +51,7 @@ from dlcvcli.training.resume import require_same_settings
 from dlcvcli.training.snapshots import SnapshotHook, find_subjects
 
 Say = Callable[[str], None]
+Lost = Callable[[RankLost], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,11 @@ class RunRequest:
 
 
 def train(
-    request: RunRequest, *, hooks: Hooks | None = None, say: Say = lambda line: None
+    request: RunRequest,
+    *,
+    hooks: Hooks | None = None,
+    say: Say = lambda line: None,
+    lost: Lost = lambda error: os._exit(1),
 ) -> dict[str, Any]:
     """Train to the end, or until told to stop, and write `results.json`.
 
@@ -75,6 +88,8 @@ def train(
         request: what to train, and where.
         hooks: the caller's own, e.g. a progress bar; called on rank 0.
         say: given each line of the log.
+        lost: called on a thread of its own when another rank died and this one may hang; has to
+            end the process.
 
     Returns:
         What `results.json` holds.
@@ -83,9 +98,33 @@ def train(
         Interrupted: a signal ended the run in good order; it can be resumed.
         ConfigError: a resumed run's settings differ in what decides its numbers.
         CheckpointError, DataError, NonFiniteLoss: see `engine.fit.fit`.
+        RankLost: another rank ended before its time.
     """
+    settings = request.settings.train
+    launcher = launch(
+        devices=settings.devices,
+        precision=settings.precision,
+        sync_batchnorm=settings.sync_batchnorm,
+    )
+    with launcher.peers.watched(lambda what: lost(RankLost(what))):
+        try:
+            return _train(request, launcher, hooks, say)
+        except RuntimeError as error:
+            # An exchange with a rank that is gone fails in the words of its transport.
+            fallen = launcher.peers.fallen(wait=3)
+            if fallen is None:
+                raise
+            launcher.peers.stop()
+            raise RankLost(fallen) from error
+
+
+def _train(
+    request: RunRequest, launcher: Launcher, hooks: Hooks | None, say: Say
+) -> dict[str, Any]:
+    """Train on this rank; see `train`."""
+    # The default folder's name holds the time, which each rank reads for itself.
+    request = replace(request, run=RunFolder(Path(launcher.tell(str(request.run.path)))))
     settings, run, data = request.settings, request.run, request.data
-    launcher = launch(devices=settings.train.devices, precision=settings.train.precision)
     # What `auto` chose belongs to the run: on another machine it goes on in the same arithmetic.
     chosen = settings.train.model_copy(update={"precision": launcher.precision.name})
     settings = settings.model_copy(update={"train": chosen})
@@ -122,7 +161,7 @@ def train(
             launcher=launcher,
             run=run,
             hooks=HookList(*listeners),
-            validate=_validation(settings, data.val, launcher),
+            validate=validation_of(settings, data.val, launcher),
             data=data.as_dict(),
             resume=checkpoint,
         )
@@ -245,7 +284,7 @@ def _take_weights(task: SegmentationTask, path: Path) -> str:
     return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
 
 
-def _validation(settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher) -> Validate:
+def validation_of(settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher) -> Validate:
     """Return the validation of a run: each rank scores its share, and counts are added."""
     share = settings.train.batch_size // launcher.world_size
     batches = EvalBatches(

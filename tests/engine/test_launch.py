@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from dlcvcli.engine.launch import _torchrun_shape, launch
+from dlcvcli.engine.launch import Launcher, _torchrun_shape, launch
+from dlcvcli.engine.precision import Precision
 from dlcvcli.errors import DeviceError, UsageError
+from tests.engine.tiny import TinyTask
 
 TORCHRUN = {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6", "RANK": "0", "LOCAL_RANK": "0"}
 
@@ -27,6 +31,28 @@ def test_one_rank_needs_no_exchange() -> None:
     assert launcher.sum(value) is value
     assert launcher.largest(value) is value
     assert launcher.tell("runs/x") == "runs/x"
+
+
+def test_norms_over_the_ranks_need_gpus() -> None:
+    with pytest.raises(UsageError, match="sync_batchnorm needs GPUs"):
+        launch(sync_batchnorm=True)
+
+
+def test_norms_over_the_ranks_keep_parameters_and_names() -> None:
+    task = TinyTask()
+    before = dict(task.named_parameters())
+    fabric = SimpleNamespace(
+        global_rank=0,
+        world_size=2,
+        device=torch.device("cpu"),
+        setup=lambda task, optimizer: (task, optimizer),
+    )
+    launcher = Launcher(fabric, Precision("fp32", ""), sync_batchnorm=True)  # type: ignore[arg-type]
+    launcher.setup(task, torch.optim.SGD(task.parameters()))
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in task.modules())
+    after = dict(task.named_parameters())
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
 
 
 def test_more_gpus_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,59 @@
+"""Several ranks on one machine: one voice, one folder, and one clear line when a rank is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.runs import RunFolder
+from tests.cli.command import ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def rank_1_of(pid: int) -> int:
+    """Return the process that has rank 1 in its environment, among the children of another."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for child in children:
+        if b"LOCAL_RANK=1" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError("no rank 1")
+
+
+def test_two_ranks_speak_as_one_and_a_lost_rank_ends_the_run(
+    landcover: Path, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dlcvcli", "train", "seg", "--data", str(landcover), "--devices",
+         "2", "--model", "lraspp_mobilenet_v3_large", "--batch-size", "4", "--steps", "500",
+         "--out", str(run.path), "--set", "train.log_every=1", "--set", "train.val_every=2",
+         "--workers", "0"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("step 5"):
+            break
+    os.kill(rank_1_of(process.pid), signal.SIGKILL)
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 1
+    errors = [line for line in rest.splitlines() if line.startswith("error: ")]
+    assert errors == ["error: rank 1 was killed by SIGKILL; the others were stopped"]
+    assert "--resume" in rest
+    assert out == ""
+    begun = [line for line in said if line.startswith("training: ")]
+    assert len(begun) == 1
+    assert sum(line.startswith("step 3/") for line in said) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    # What was saved before is there.
+    assert run.last.is_file()
+    assert any(record["split"] == "val" for record in run.read_metrics())

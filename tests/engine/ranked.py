@@ -1,0 +1,79 @@
+"""What `test_ranks.py` runs on each of its ranks: python -m tests.engine.ranked FOLDER.
+
+The environment says which rank this is, as torchrun would. Rank 0 leaves the results in FOLDER.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlcvcli.config.load import resolve
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.segmentation import open_split
+from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.models.registry import build_network
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.tasks.segmentation import SegmentationTask
+from dlcvcli.training.run import validation_of
+from tests.engine.tiny import TinyTask, tiny_fit, tiny_settings
+from tests.model_contract import randomise_heads
+
+STEPS = 10
+
+
+def exact_task() -> TinyTask:
+    """A task whose gradient is that of the whole batch: no dropout, no statistics of a batch."""
+    torch.manual_seed(0)
+    return TinyTask(dropout=0.0, batch_norm=False)
+
+
+def train(folder: Path, launcher: Launcher, *, parts: int, steps: int = STEPS) -> dict[str, Tensor]:
+    """Train some steps with a log line at each; return the weights."""
+    settings = tiny_settings(steps=steps, log_every=1, save_every=5)
+    settings = settings.model_copy(
+        update={"optim": settings.optim.model_copy(update={"accumulate": parts, "clip_norm": 1.0})}
+    )
+    task, _, _ = tiny_fit(folder, settings=settings, task=exact_task(), launcher=launcher)
+    return task.state_dict()
+
+
+def validate(data: Path, launcher: Launcher) -> dict[str, Any]:
+    """Score a network with random weights, each rank its share of images of several sizes."""
+    settings = resolve(TrainSegSettings, flags={"train.batch_size": 4, "train.val_batch_size": 2})
+    val = open_split(data, "val")
+    torch.manual_seed(0)
+    network = build_network("lraspp_mobilenet_v3_large", num_classes=len(val.classes))
+    randomise_heads(network)
+    task = SegmentationTask(Segmenter(network, 16), val.classes).eval()
+    with torch.inference_mode():
+        found = validation_of(settings, val, launcher)(task, lambda: False)
+    assert found is not None
+    return found
+
+
+def main(folder: Path) -> None:
+    """Do all of it once."""
+    torch.set_num_threads(1)
+    launcher = launch(precision="fp32")
+    weights = {
+        f"{parts} parts": train(folder / f"parts-{parts}", launcher, parts=parts)
+        for parts in (1, 2)
+    }
+    scores = validate(folder / "data", launcher)
+    # What one rank knows, such as a signal, all are told.
+    told = launcher.largest(torch.tensor([launcher.rank]))
+    if launcher.is_main:
+        torch.save(weights, folder / "weights.pt")
+        found = {"scores": scores, "ranks": launcher.world_size, "told": int(told)}
+        (folder / "found.json").write_text(json.dumps(found))
+    launcher.barrier()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
