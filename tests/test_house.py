@@ -18,7 +18,7 @@ FLOORS = (
     ("__main__",),
     ("cli",),
     ("studies",),
-    ("training", "exporting"),
+    ("training", "exporting", "doctor"),
     ("inference", "sam", "figures"),
     ("tasks", "engine"),
     ("models", "runtime", "data"),

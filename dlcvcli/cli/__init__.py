@@ -21,6 +21,7 @@ _MACHINE_ERRORS = frozenset(
 def main() -> None:
     """Run `dlcv`: a user's error is one line and a hint on stderr, and the right exit status."""
     from dlcvcli.cli.app import app
+    from dlcvcli.cli.console import complain
     from dlcvcli.errors import AlreadySaid, DlcvError, Interrupted, NonFiniteLoss, RankLost
     from dlcvcli.machine import this_rank
 
@@ -46,14 +47,3 @@ def main() -> None:
             raise
         complain(f"{error.strerror}: {error.filename or 'while writing'}", "")
         sys.exit(1)
-
-
-def complain(message: str, hint: str) -> None:
-    """Write an error and its hint to stderr; a rank other than 0 says which it is."""
-    from dlcvcli.machine import this_rank
-
-    rank = this_rank()
-    own = f"rank {rank}: " if rank else ""
-    sys.stderr.write(f"{own}error: {message}\n")
-    if hint and not rank:
-        sys.stderr.write(f"hint: {hint}\n")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dlcvcli import __version__
-from dlcvcli.cli import data, demo, evaluate, export, models, predict, train
+from dlcvcli.cli import data, demo, doctor, evaluate, export, models, predict, train
 
 app = typer.Typer(
     name="dlcv",
@@ -43,3 +43,4 @@ app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("predict", epilog=predict.EPILOG)(predict.predict)
 app.add_typer(data.app, name="data")
 app.command("models")(models.models)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

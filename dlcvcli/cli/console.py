@@ -44,6 +44,17 @@ def say(line: str) -> None:
     stderr().print(line, markup=False, soft_wrap=True)
 
 
+def complain(message: str, hint: str) -> None:
+    """Write an error and its hint to stderr; a rank other than 0 says which it is."""
+    from dlcvcli.machine import this_rank
+
+    rank = this_rank()
+    own = f"rank {rank}: " if rank else ""
+    sys.stderr.write(f"{own}error: {message}\n")
+    if hint and not rank:
+        sys.stderr.write(f"hint: {hint}\n")
+
+
 @contextmanager
 def counting(what: str) -> Iterator[Progress]:
     """Show how far a count has come: a bar on a terminal, elsewhere a line now and then."""

@@ -331,7 +331,7 @@ def _give_up(error: RankLost) -> None:
     """End this rank from another thread: its own may hang in an exchange with one that is gone."""
     import os
 
-    from dlcvcli.cli import complain
+    from dlcvcli.cli.console import complain
     from dlcvcli.machine import this_rank
 
     if not this_rank():

@@ -13,6 +13,7 @@ import io
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -56,7 +57,11 @@ class Session:
 
 
 def open_session(
-    model: Path | bytes, provider: Provider = "auto", *, fixed_shapes: bool = True
+    model: Path | bytes,
+    provider: Provider = "auto",
+    *,
+    fixed_shapes: bool = True,
+    count_nodes: bool = False,
 ) -> Session:
     """Open an ONNX model under an execution provider.
 
@@ -65,27 +70,29 @@ def open_session(
         provider: `auto` takes CUDA where it works, else the CPU, and says why.
         fixed_shapes: whether inputs keep one shape, so that CUDA may search for the fastest
             convolution once.
+        count_nodes: count nodes per provider on the CPU too; elsewhere they always are.
 
     Raises:
         ModelFileError: the file is missing, damaged or no ONNX model.
         DeviceError: the provider asked for is not in force; names the reason.
     """
+    create = partial(_create, model, fixed_shapes=fixed_shapes, count_nodes=count_nodes)
     if provider == "cpu":
-        return _create(model, "cpu", "asked for", fixed_shapes)
+        return create("cpu", "asked for")
     missing = gpu_obstacle()
     if provider == "auto":
         if missing is None:
             try:
-                return _create(model, "cuda", "a GPU is at hand", fixed_shapes)
+                return create("cuda", "a GPU is at hand")
             except DeviceError as error:
                 missing = error.message
-        return _create(model, "cpu", f"no CUDA: {missing}", fixed_shapes)
+        return create("cpu", f"no CUDA: {missing}")
     if missing is not None:
         raise DeviceError(
             f"--provider {provider} cannot be used: {missing}",
             "use --provider cpu, or auto to take what there is",
         )
-    return _create(model, provider, "asked for", fixed_shapes)
+    return create(provider, "asked for")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -110,6 +117,11 @@ def gpu_obstacle() -> str | None:
                 "uninstall both, then install onnxruntime-gpu"
             )
         return "the installed onnxruntime is built for the CPU only"
+    return driver_obstacle()
+
+
+def driver_obstacle() -> str | None:
+    """Return why no NVIDIA GPU can be used by any program, None where a driver is installed."""
     driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         ctypes.CDLL(driver)
@@ -136,12 +148,16 @@ def _options() -> Any:
     return options
 
 
-def _create(model: Path | bytes, provider: str, reason: str, fixed_shapes: bool) -> Session:
+def _create(
+    model: Path | bytes, provider: str, reason: str, *, fixed_shapes: bool, count_nodes: bool
+) -> Session:
     name = _PROVIDERS[provider]
     options = _options()
     requested: list[Any] = [name]
-    if provider != "cpu":
+    counts = count_nodes or provider != "cpu"
+    if counts:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if provider != "cpu":
         search = "EXHAUSTIVE" if fixed_shapes else "HEURISTIC"
         cuda = {"cudnn_conv_algo_search": search, "use_tf32": "0"}
         requested = [(_PROVIDERS["cuda"], cuda), _PROVIDERS["cpu"]]
@@ -157,9 +173,7 @@ def _create(model: Path | bytes, provider: str, reason: str, fixed_shapes: bool)
             f"{name} was asked for and {in_force} is in force: {_load_error(name)}",
             "use --provider cpu, or mend the installation (CUDA 13 and cuDNN 9 are needed)",
         )
-    nodes: Counter[str] = Counter()
-    if provider != "cpu":
-        nodes = _nodes_per_provider(session, name)
+    nodes = _nodes_per_provider(session, name) if counts else Counter()
     return Session(session, in_force, reason, dict(nodes))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def train(
     *,
     hooks: Hooks | None = None,
     say: Say = lambda line: None,
-    lost: Lost = lambda error: os._exit(1),
+    lost: Lost | None = None,
 ) -> dict[str, Any]:
     """Train to the end, or until told to stop, and write `results.json`.
 
@@ -89,7 +89,7 @@ def train(
         hooks: the caller's own, e.g. a progress bar; called on rank 0.
         say: given each line of the log.
         lost: called on a thread of its own when another rank died and this one may hang; has to
-            end the process.
+            end the process. Without it, a rank that is lost is noticed when an exchange fails.
 
     Returns:
         What `results.json` holds.
@@ -106,7 +106,8 @@ def train(
         precision=settings.precision,
         sync_batchnorm=settings.sync_batchnorm,
     )
-    with launcher.peers.watched(lambda what: lost(RankLost(what))):
+    watched = nullcontext() if lost is None else launcher.peers.watched(_say_to(lost))
+    with watched:
         try:
             return _train(request, launcher, hooks, say)
         except RuntimeError as error:
@@ -116,6 +117,10 @@ def train(
                 raise
             launcher.peers.stop()
             raise RankLost(fallen) from error
+
+
+def _say_to(lost: Lost) -> Callable[[str], None]:
+    return lambda what: lost(RankLost(what))
 
 
 def _train(

@@ -1,0 +1,65 @@
+"""`dlcv doctor`: what this machine and this installation can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dlcvcli.errors import CheckFailed, ExitStatus
+
+if TYPE_CHECKING:
+    from dlcvcli.doctor.examine import Examination
+
+EPILOG = "dlcv doctor\n\ndlcv doctor street.onnx --json -"
+
+MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
+
+
+def doctor(
+    model: Annotated[
+        Path | None, typer.Argument(help="An .onnx file to look at, too.", show_default=False)
+    ] = None,
+    json_to: Annotated[
+        str | None,
+        typer.Option(
+            "--json", help="Write the result to FILE, or - for stdout.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Look at the machine and the installation; say what does not work and how to mend it."""
+    from dlcvcli.cli.console import stdout, write_result
+    from dlcvcli.doctor.examine import examine
+
+    examination = examine(model)
+    write_result(examination.as_dict(), json_to)
+    if json_to != "-":
+        stdout().print(_table(examination))
+    bad = [finding for finding in examination.findings if finding.status == "bad"]
+    if bad:
+        error = CheckFailed(
+            f"{len(bad)} of {len(examination.findings)} findings are bad; the first: "
+            f"{bad[0].area}, {bad[0].name}: {bad[0].value}",
+            bad[0].mend,
+        )
+        error.status = ExitStatus.FAILED
+        raise error
+
+
+def _table(examination: Examination) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for column in ("area", "name", "mark"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("value", overflow="fold")
+    area = ""
+    for finding in examination.findings:
+        shown = "" if finding.area == area else f"[bold]{finding.area}[/bold]"
+        area = finding.area
+        table.add_row(shown, escape(finding.name), MARKS[finding.status], escape(finding.value))
+        if finding.mend:
+            table.add_row("", "", "mend", f"[bold]{escape(finding.mend)}[/bold]")
+    return table

@@ -1,0 +1,35 @@
+"""What a library asks its loader for, read from its own table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import onnxruntime as ort
+import pytest
+
+from dlcvcli.doctor.libraries import missing, needed_by
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="ELF files are Linux's")
+
+
+@linux
+def test_the_names_are_those_of_the_dynamic_table() -> None:
+    (library,) = (Path(ort.__file__).parent / "capi").glob("libonnxruntime.so.*")
+    names = needed_by(library)
+    assert "libc.so.6" in names
+    assert all(".so" in name for name in names)
+    assert missing(names) == []
+
+
+@linux
+def test_what_is_not_there_is_missing() -> None:
+    assert missing(["libc.so.6", "libnothing_of_the_kind.so.7"]) == ["libnothing_of_the_kind.so.7"]
+
+
+@pytest.mark.parametrize("content", [b"", b"MZ" * 50, b"\x7fELF\x01\x01" + b"\0" * 80])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "lib.so"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="no 64-bit ELF library"):
+        needed_by(path)

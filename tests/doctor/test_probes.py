@@ -1,0 +1,82 @@
+"""Probes answer, and what breaks in them is an answer too."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from dlcvcli.doctor import probes
+from dlcvcli.doctor.probes import ONE_NODE, ask
+from dlcvcli.runs import RunFolder
+
+
+def test_the_one_node_is_what_the_onnx_package_makes_of_it() -> None:
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])], "g", value[:1], value[1:]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    assert onnx.load_from_string(ONE_NODE) == model
+
+
+def test_onnx_runtime_runs_a_node_on_the_cpu() -> None:
+    found = ask("onnxruntime")
+    assert found["sessions"]["cpu"] == "ok"
+    assert "CPUExecutionProvider" in found["built_for"]
+    assert isinstance(found["missing_libraries"], list)
+
+
+def test_torch_says_what_it_would_train_in() -> None:
+    found = ask("torch")
+    assert found["precision"] in {"fp32", "bf16", "fp16"}
+    assert found["torchvision"]
+    assert found["cuda_available"] is bool(found["gpus"])
+
+
+def test_a_model_is_counted_node_by_node(exported_run: Path, tmp_path: Path) -> None:
+    path = RunFolder(exported_run).onnx
+    found = ask("model", str(path))
+    assert (found["model"], found["task"], found["classes"]) == (
+        "lraspp_mobilenet_v3_large", "seg", 7,
+    )  # fmt: skip
+    # Not the file's number: ONNX Runtime joins and splits some before it places them.
+    assert found["nodes"][found["provider"]] > len(onnx.load(path).graph.node) / 2
+    text = tmp_path / "text.onnx"
+    text.write_text("hello")
+    assert "not an ONNX model" in ask("model", str(text))["error"]
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("raise SystemExit(4)", "exit status 4"),
+        ("import sys; sys.exit('no good')", "no good"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "it died of signal 11"),
+    ],
+)
+def test_a_probe_that_dies_is_an_error_in_words(
+    monkeypatch: pytest.MonkeyPatch, script: str, says: str
+) -> None:
+    real = subprocess.run
+
+    def instead(command: list[str], **options: Any) -> Any:
+        return real([sys.executable, "-c", script], **options)
+
+    monkeypatch.setattr(probes.subprocess, "run", instead)
+    assert ask("torch") == {"error": says}
+    assert signal.SIGSEGV == 11
+
+
+def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(command: list[str], **options: Any) -> Any:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(probes.subprocess, "run", hangs)
+    assert "no answer within" in ask("onnxruntime")["error"]
