@@ -69,12 +69,6 @@ class MissingExtra(DlcvError):
 class RankLost(DlcvError):
     """Another rank of the run ended before its time."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what}; the others were stopped",
-            "everything up to the last checkpoint is there: go on with --resume",
-        )
-
 
 class NonFiniteLoss(DlcvError):
     """Training met a loss that is infinite or not a number."""

@@ -116,11 +116,18 @@ def train(
             if fallen is None:
                 raise
             launcher.peers.stop()
-            raise RankLost(fallen) from error
+            raise _rank_lost(fallen) from error
 
 
 def _say_to(lost: Lost) -> Callable[[str], None]:
-    return lambda what: lost(RankLost(what))
+    return lambda what: lost(_rank_lost(what))
+
+
+def _rank_lost(what: str) -> RankLost:
+    return RankLost(
+        f"{what}; the others were stopped",
+        "everything up to the last checkpoint is there: go on with --resume",
+    )
 
 
 def _train(
