@@ -101,10 +101,11 @@ class RunFolder:
                 f"{self.path} already holds a run",
                 f"choose another --out, or go on with --resume {self.path}",
             )
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(
-                f"{self.path} is a file, not a folder for a run", "choose another --out"
-            )
+        for part in (self.path, *self.path.parents):
+            if part.exists() and not part.is_dir():
+                raise UsageError(
+                    f"{part} is a file, not a folder for a run", "choose another --out"
+                )
 
     def create(self) -> None:
         """Make the folder for a new run.

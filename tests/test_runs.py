@@ -76,6 +76,8 @@ def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, left: str) -> None
 def test_a_file_in_place_of_the_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a file"):
         RunFolder(_touch(tmp_path / "run")).require_free()
+    with pytest.raises(UsageError, match="run is a file"):
+        RunFolder(tmp_path / "run" / "below" / "it").require_free()
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _WIDE = 160
 
@@ -102,6 +103,17 @@ def write_result(data: dict[str, Any], target: str | None) -> None:
     from dlcvcli.files import write_json
 
     write_json(Path(target), data)
+
+
+def facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    """Return a table of names and values; text is shown as it is, brackets too."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), show_header=False, title_justify="left")
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    return table
 
 
 def fraction(value: float | None, digits: int = 4) -> str:

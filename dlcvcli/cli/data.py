@@ -148,12 +148,13 @@ def _as_dict(found: list[tuple[SegmentationSet, Audit]]) -> dict[str, Any]:
 
 def _stats_table(data: SegmentationSet, result: Audit) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     known = result.as_dict(data.classes.names)
     sizes = ", ".join(f"{size} ({count})" for size, count in list(known["sizes"].items())[:4])
     more = f" and {len(known['sizes']) - 4} more" if len(known["sizes"]) > 4 else ""
     table = Table(
-        title=f"{data.split}: {result.images} images, {sizes}{more}", title_justify="left"
+        title=Text(f"{data.split}: {result.images} images, {sizes}{more}"), title_justify="left"
     )
     for column in ("class", "pixels", "share", "images"):
         table.add_column(column, justify="left" if column == "class" else "right")
@@ -162,6 +163,6 @@ def _stats_table(data: SegmentationSet, result: Audit) -> Any:
     for name, entry in known["classes"].items():
         bar = "█" * round(30 * entry["share"] / largest)
         share = f"{entry['share']:.2%}" if entry["pixels"] else "absent"
-        table.add_row(name, f"{entry['pixels']:,}", share, str(entry["images"]), bar)
+        table.add_row(Text(name), f"{entry['pixels']:,}", share, str(entry["images"]), bar)
     table.add_row("(ignored)", f"{known['ignored_pixels']:,}", "", "", "")
     return table

@@ -249,6 +249,7 @@ def result_table(result: dict[str, Any]) -> Any:
     """Return an evaluation as a table for people, PyTorch beside ONNX Runtime where both ran."""
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     from dlcvcli.cli.console import fraction
 
@@ -265,7 +266,8 @@ def result_table(result: dict[str, Any]) -> Any:
         table.add_column("torch", justify="right")
 
     def row(name: str, own: str, other: str = "") -> None:
-        table.add_row(name, own, *([other] if both else []))
+        # Names of classes may hold brackets, which are no markup here.
+        table.add_row(Text(name), own, *([other] if both else []))
 
     def score_row(name: str, key: str) -> None:
         row(name, fraction(metrics[key]), fraction(both["torch"][key]) if both else "")
@@ -300,4 +302,4 @@ def result_table(result: dict[str, Any]) -> Any:
             f"{both['argmax_agreement']:.6f} of all pixels agree; ONNX Runtime is "
             f"{both['speedup']:.2f} times as fast as PyTorch"
         )
-    return Group(title, table, *notes)
+    return Group(Text(title), table, *notes)

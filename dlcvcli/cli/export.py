@@ -85,31 +85,31 @@ def _open_data(ref: Any, folder: Path, split: str) -> Any:
 
 
 def _print(done: Exported) -> None:
-    from rich.table import Table
+    from dlcvcli.cli.console import facts, fraction, stdout
+    from dlcvcli.exporting.export import certificate_path
 
-    from dlcvcli.cli.console import fraction, stdout
-
-    table = Table(title=str(done.path), show_header=False, title_justify="left")
-    table.add_row("model", f"{done.card.model}, {len(done.card.classes)} classes")
-    table.add_row("size", f"{done.path.stat().st_size / 2**20:.1f} MiB")
+    rows = [
+        ("model", f"{done.card.model}, {len(done.card.classes)} classes"),
+        ("size", f"{done.path.stat().st_size / 2**20:.1f} MiB"),
+    ]
     if done.certificate is None:
-        table.add_row("certificate", "none: not compared with PyTorch")
+        rows.append(("certificate", "none: not compared with PyTorch"))
     else:
         parity = done.certificate.as_dict()["parity"]
-        table.add_row("largest logit error", f"{parity['max_logits_error']:.1e} of the largest")
-        table.add_row("pixels that agree", f"{parity['min_agreement']:.6f} at least")
-        if done.certificate.dataset is not None:
-            scored = done.certificate.dataset
-            table.add_row(
-                f"mIoU on {scored['images']} images",
-                f"PyTorch {fraction(scored['torch_miou'], 6)}, "
-                f"ONNX Runtime {fraction(scored['onnx_miou'], 6)}",
-            )
-            worst = ", ".join(
-                f"{found['image']} {found['share']:.2%}" for found in scored["differ_most"][:3]
-            )
-            table.add_row("differ most", worst or "no pixel of any image differs")
-        from dlcvcli.exporting.export import certificate_path
-
-        table.add_row("certificate", f"passed; {certificate_path(done.path)}")
-    stdout().print(table)
+        rows += [
+            ("largest logit error", f"{parity['max_logits_error']:.1e} of the largest"),
+            ("pixels that agree", f"{parity['min_agreement']:.6f} at least"),
+        ]
+        scored = done.certificate.dataset
+        if scored is not None:
+            both = (fraction(scored[f"{backend}_miou"], 6) for backend in ("torch", "onnx"))
+            worst = [f"{found['image']} {found['share']:.2%}" for found in scored["differ_most"]]
+            rows += [
+                (
+                    f"mIoU on {scored['images']} images",
+                    "PyTorch {}, ONNX Runtime {}".format(*both),
+                ),
+                ("differ most", ", ".join(worst[:3]) or "no pixel of any image differs"),
+            ]
+        rows.append(("certificate", f"passed; {certificate_path(done.path)}"))
+    stdout().print(facts(str(done.path), rows))

@@ -33,24 +33,25 @@ def models(
 def _describe(entry: ModelEntry) -> None:
     from importlib.util import find_spec
 
-    from rich.table import Table
+    from dlcvcli.cli.console import facts, stdout
 
-    from dlcvcli.cli.console import stdout
-
-    table = Table(title=entry.name, show_header=False, title_justify="left")
-    table.add_row("task", entry.task)
-    table.add_row("what it is", entry.summary)
-    table.add_row("source", entry.source)
-    table.add_row("input", f"any size; padded to a multiple of {entry.stride} inside")
-    table.add_row("--weights imagenet", entry.weights[0] if entry.weights else "none exist")
+    rows = [
+        ("task", entry.task),
+        ("what it is", entry.summary),
+        ("source", entry.source),
+        ("input", f"any size; padded to a multiple of {entry.stride} inside"),
+        ("--weights imagenet", entry.weights[0] if entry.weights else "none exist"),
+    ]
     if entry.min_train_batch > 1:
-        table.add_row("training batch", f"at least {entry.min_train_batch}")
+        rows.append(("training batch", f"at least {entry.min_train_batch}"))
     if find_spec("torch") is not None:
         backbone, head, options = _measure(entry)
-        table.add_row("parameters", f"{backbone + head:,} (backbone {backbone:,}, head {head:,})")
+        count = f"{backbone + head:,} (backbone {backbone:,}, head {head:,})"
+        rows.append(("parameters", count))
         if options:
-            table.add_row("options", "\n".join(f"--set model.options.{item}" for item in options))
-    stdout().print(table)
+            lines = "\n".join(f"--set model.options.{item}" for item in options)
+            rows.append(("options", lines))
+    stdout().print(facts(entry.name, rows))
 
 
 def _measure(entry: ModelEntry) -> tuple[int, int, list[str]]:

@@ -340,22 +340,19 @@ def _give_up(error: RankLost) -> None:
 
 
 def _summary(results: dict[str, Any], request: RunRequest) -> Any:
-    from rich.table import Table
+    from dlcvcli.cli.console import facts, fraction
 
-    from dlcvcli.cli.console import fraction
-
-    path = request.run.path
-    table = Table(title=f"{results['model']} in {path}", show_header=False, title_justify="left")
+    rows = []
     best = results["best"]
     if best is not None:
-        table.add_row(
-            "best validation mIoU",
-            f"{fraction(best['miou'])} at step {best['step']}, epoch {best['epoch']:g}",
-        )
+        score = f"{fraction(best['miou'])} at step {best['step']}, epoch {best['epoch']:g}"
+        rows.append(("best validation mIoU", score))
     if "metrics" in results:
-        table.add_row("the same in fp32", fraction(results["metrics"]["miou"]))
-    table.add_row("steps", f"{results['step']} of {results['total_steps']}")
-    table.add_row("time", f"{results['wall_s']:.0f} s, {results['images_per_s']:.1f} images/s")
-    table.add_row("waiting for data", f"{results['data_wait']:.1%}")
-    table.add_row("figures", str(request.run.figures))
-    return table
+        rows.append(("the same in fp32", fraction(results["metrics"]["miou"])))
+    rows += [
+        ("steps", f"{results['step']} of {results['total_steps']}"),
+        ("time", f"{results['wall_s']:.0f} s, {results['images_per_s']:.1f} images/s"),
+        ("waiting for data", f"{results['data_wait']:.1%}"),
+        ("figures", str(request.run.figures)),
+    ]
+    return facts(f"{results['model']} in {request.run.path}", rows)

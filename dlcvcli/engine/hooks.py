@@ -57,7 +57,7 @@ class Hooks:
     def on_snapshot(self, step: int, task: Task) -> None:
         """The task stands at `step`, in evaluation mode, for a look at what it predicts.
 
-        Called at step 0 and after each step for which `wants_snapshot` is true.
+        Called where `wants_snapshot` is true: before the first step (0) and after any.
         """
 
     def wants_snapshot(self, step: int) -> bool:

@@ -50,8 +50,12 @@ def refuse_loss(step: int, batch: Batch, file: Path | None) -> None:
     """
     saved = ""
     if file is not None:
-        torch.save(batch, file)
-        saved = f"; the batch is saved as {file}"
+        try:
+            torch.save(batch, file)
+            saved = f"; the batch is saved as {file}"
+        except (OSError, RuntimeError):
+            # A full disk, say: the loss is the news.
+            saved = f"; the batch could not be saved as {file}"
     raise NonFiniteLoss(f"the loss is not finite at step {step}{saved}", _HINT)
 
 

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.reading import Pixels
 from dlcvcli.data.segmentation import open_split
-from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.errors import CheckFailed, UsageError
 from dlcvcli.exporting import export as module
 from dlcvcli.exporting.export import export
@@ -24,22 +22,8 @@ from dlcvcli.inference.evaluate import evaluate
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.inference.onnx_predictor import OnnxPredictor
 from dlcvcli.inference.predictor import StageClock
-from dlcvcli.inference.restore import load_segmenter
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder, find_model
-
-
-def test_faces_are_the_contract(exported_run: Path) -> None:
-    session = ort.InferenceSession(
-        str(RunFolder(exported_run).onnx), providers=["CPUExecutionProvider"]
-    )
-    inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
-    outputs = {value.name: (value.type, value.shape) for value in session.get_outputs()}
-    assert inputs == {
-        "images": ("tensor(uint8)", ["batch", "height", "width", 3]),
-        "size": ("tensor(int64)", [2]),
-    }
-    assert outputs == {"mask": ("tensor(uint8)", ["batch", "mask_height", "mask_width"])}
 
 
 def test_the_file_says_what_it_is(exported_run: Path) -> None:
@@ -58,16 +42,6 @@ def test_the_file_says_what_it_is(exported_run: Path) -> None:
     assert expected | {"versions"} <= said.keys()
 
 
-def test_no_path_of_the_exporting_machine_is_in_the_file(exported_run: Path) -> None:
-    model = onnx.load(RunFolder(exported_run).onnx)
-    said = {entry.key for entry in model.metadata_props}
-    del model.metadata_props[:]
-    assert "config" in said
-    text = model.SerializeToString()
-    assert b"site-packages" not in text
-    assert b"segmenter.py" not in text
-
-
 def test_the_certificate_has_its_figures(exported_run: Path) -> None:
     run = RunFolder(exported_run)
     certificate = json.loads(run.certificate.read_text())
@@ -80,24 +54,6 @@ def test_the_certificate_has_its_figures(exported_run: Path) -> None:
     assert any(case["images"][1] % 2 for case in cases)
     assert any(case["images"][1] != case["images"][2] for case in cases)
     assert all(check["passed"] for check in certificate["structure"].values())
-
-
-@pytest.mark.parametrize(
-    ("shape", "size"),
-    [((1, 64, 64), (64, 64)), ((3, 97, 131), (33, 250)), ((1, 2, 300), (2, 2))],
-)
-def test_any_size_gives_pytorchs_mask(
-    exported_run: Path, shape: tuple[int, int, int], size: tuple[int, int]
-) -> None:
-    run = RunFolder(exported_run)
-    segmenter = load_segmenter(load_checkpoint(run.best))
-    images = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    session = ort.InferenceSession(str(run.onnx), providers=["CPUExecutionProvider"])
-    (mask,) = session.run(None, {"images": images, "size": np.array(size)})
-    with torch.inference_mode():
-        expected = segmenter(torch.from_numpy(images), size).numpy()
-    assert mask.dtype == np.uint8
-    assert (mask == expected).mean() >= 0.9999
 
 
 def test_both_backends_score_the_same_through_one_loop(exported_run: Path, landcover: Path) -> None:

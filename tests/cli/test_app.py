@@ -1,0 +1,167 @@
+"""The command itself: its help, its flags, and how it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+from dlcvcli import __version__
+from dlcvcli.cli import app as module
+from dlcvcli.cli import main
+from dlcvcli.errors import (
+    AlreadySaid,
+    CheckFailed,
+    DataError,
+    DlcvError,
+    Interrupted,
+    NonFiniteLoss,
+    RankLost,
+    UsageError,
+)
+from tests.cli.command import ROOT, dlcv
+
+EndWith = Callable[[BaseException], tuple[object, str]]
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from dlcvcli.cli import main\n"
+        "sys.argv = ['dlcv', '--help']\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'onnxruntime', 'pydantic', 'PIL'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "HEAVY []" in done.stdout
+    for command in ("demo", "train", "export", "eval", "predict", "data", "models"):
+        assert command in done.stdout
+    assert dlcv("--version").stdout.strip() == f"dlcv {__version__}"
+
+
+def test_every_flag_of_the_contract_is_there() -> None:
+    flags = {
+        ("train", "seg"): "data model classes epochs steps batch-size size crop loss optimizer lr "
+        "backbone-lr-scale schedule weights snapshot max-time seed precision devices workers out "
+        "recipe config set resume extend init print-config",
+        ("export",): "out precision opset verify-data no-verify",
+        ("eval",): "data split onnx provider compare metric batch-size size min-miou json",
+        ("predict",): "out onnx provider",
+        ("demo",): "out",
+        ("data", "make"): "train validation size seed",
+    }
+    for command, names in flags.items():
+        page = dlcv(*command, "--help").stdout
+        for name in names.split():
+            assert f"--{name}" in page, (command, name)
+
+
+def test_a_mistyped_command_is_exit_2() -> None:
+    assert dlcv("tran").returncode == 2
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dlcvcli", "eval", "none", "--data", "none"],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+        env={**os.environ, "DLCV_DEBUG": "1"},
+    )  # fmt: skip
+    assert "Traceback" in done.stderr
+    assert "DataError" in done.stderr
+
+
+@pytest.fixture
+def end_with(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> EndWith:
+    """Run `main` over a command that raises; returns its exit status and what stderr got."""
+    monkeypatch.delenv("DLCV_DEBUG", raising=False)
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(error: BaseException) -> tuple[object, str]:
+        def command() -> NoReturn:
+            raise error
+
+        monkeypatch.setattr(module, "app", command)
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        return end.value.code, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (DataError("what"), 1),
+        (UsageError("what"), 2),
+        (CheckFailed("what"), 3),
+        (Interrupted(15, "what"), 143),
+    ],
+)
+def test_each_kind_of_error_has_its_status(
+    end_with: EndWith, error: Exception, status: int
+) -> None:
+    assert end_with(error) == (status, "error: what\n")
+
+
+def test_a_hint_is_a_line_of_its_own(end_with: EndWith) -> None:
+    assert end_with(DataError("what", "how"))[1] == "error: what\nhint: how\n"
+
+
+def test_what_a_child_said_is_not_said_again(end_with: EndWith) -> None:
+    assert end_with(AlreadySaid(3)) == (3, "")
+
+
+def test_what_one_of_several_ranks_meets_is_said_with_its_number_and_without_the_hint(
+    end_with: EndWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    assert end_with(DataError("what", "how")) == (1, "error: what\nhint: how\n")
+    monkeypatch.setenv("RANK", "2")
+    assert end_with(DataError("what", "how")) == (1, "rank 2: error: what\n")
+    monkeypatch.delenv("RANK")
+    # As of the processes that a run starts itself.
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert end_with(UsageError("what", "how")) == (2, "rank 1: error: what\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Interrupted(15, "what"), 143), (NonFiniteLoss("what"), 1), (RankLost("rank 2 is gone"), 1)],
+)
+def test_what_all_ranks_meet_is_said_by_the_first(
+    end_with: EndWith, monkeypatch: pytest.MonkeyPatch, error: DlcvError, status: int
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert end_with(error) == (status, "")
+    monkeypatch.setenv("RANK", "0")
+    code, said = end_with(error)
+    assert code == status
+    assert said.startswith(f"error: {error.message}\n")
+
+
+def test_what_a_disk_does_is_one_line(end_with: EndWith) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "runs/log.txt")
+    assert end_with(full) == (1, "error: No space left on device: runs/log.txt\n")
+    nameless = OSError(errno.EIO, "Input/output error")
+    assert end_with(nameless) == (1, "error: Input/output error: while writing\n")
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug() -> NoReturn:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(module, "app", bug)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        main()

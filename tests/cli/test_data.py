@@ -1,0 +1,53 @@
+"""`dlcv data` as users meet it: sets made, checked and counted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.cli.command import dlcv, refused
+
+
+def test_data_make_check_and_stats(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    make = ("data", "make", "landcover", folder, "--train", 3, "--validation", 2, "--size", "64x80")
+    assert dlcv(*make).returncode == 0
+    refused(2, *make, says="not empty")
+    done = dlcv("data", "check", folder)
+    assert "5 images are sound (train 3, val 2)" in done.stdout
+    stats = json.loads(dlcv("data", "stats", folder, "--json", "-").stdout)
+    train = stats["splits"]["train"]
+    assert train["sizes"] == {"64x80": 3}
+    pixels = sum(entry["pixels"] for entry in train["classes"].values())
+    assert pixels + train["ignored_pixels"] == 3 * 64 * 80
+    assert "forest" in dlcv("data", "stats", folder).stdout
+
+
+def test_off_table_colours_are_counted_and_named(tmp_path: Path, landcover: Path) -> None:
+    folder = shutil.copytree(landcover, tmp_path / "set")
+    path = folder / "train" / "0003_mask.png"
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[:2, :3] = (12, 34, 56)
+    Image.fromarray(pixels).save(path)
+    said = refused(1, "data", "check", folder, says="1 problems")
+    assert "0003_mask.png" in said
+    assert "(12, 34, 56)" in said
+    assert "6 of 4,096 pixels" in said
+    assert dlcv("data", "check", folder, "--binarise").returncode == 0
+
+
+def test_a_file_where_the_set_should_be_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "below"):
+        refused(2, "data", "make", "landcover", out, says="file")
+
+
+def test_a_size_that_is_none_is_exit_2(tmp_path: Path) -> None:
+    make = ("data", "make", "landcover", tmp_path / "made", "--size")
+    refused(2, *make, "64by64", says="'64by64' is not HxW")
+    assert not (tmp_path / "made").exists()

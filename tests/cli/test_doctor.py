@@ -1,0 +1,35 @@
+"""`dlcv doctor` as users meet it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dlcvcli.runs import RunFolder
+from tests.cli.command import dlcv
+
+
+def test_it_looks_at_everything_and_at_a_model(exported_run: Path) -> None:
+    done = dlcv("doctor", RunFolder(exported_run).onnx, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["ok"] is True
+    areas = [finding["area"] for finding in found["findings"]]
+    assert list(dict.fromkeys(areas)) == ["machine", "gpu", "training", "onnx", "model"]
+    session = next(f for f in found["findings"] if f["name"] == "session on cpu")
+    assert (session["status"], session["value"]) == ("ok", "one node runs")
+
+
+def test_what_does_not_work_is_exit_1_with_the_table(tmp_path: Path) -> None:
+    model = tmp_path / "no.onnx"
+    done = dlcv("doctor", model)
+    assert done.returncode == 1
+    assert "session on cpu" in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "1 of " in line
+    assert f"{model} does not exist" in line
+
+
+def test_the_result_needs_a_place_to_go(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot write" in dlcv("doctor", "--json", tmp_path / "file" / "x.json").stderr

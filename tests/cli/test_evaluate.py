@@ -1,0 +1,136 @@
+"""`dlcv eval` as users meet it: both backends, the thresholds, and models of all kinds."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.runs import RunFolder
+from tests.cli.command import Code, dlcv, dlcv_without_torch, refused
+
+
+def test_a_model_that_cannot_be_used_is_exit_1(
+    tmp_path: Path, landcover: Path, exported_run: Path
+) -> None:
+    evaluate = ("--data", landcover, "--provider", "cpu")
+    refused(1, "eval", tmp_path / "none.onnx", *evaluate, says="does not exist")
+    text = tmp_path / "text.onnx"
+    text.write_text("hello")
+    refused(1, "eval", text, *evaluate, says="not an ONNX model")
+    refused(1, "eval", landcover, *evaluate, says="not a run folder")
+    import onnx
+
+    foreign = onnx.load(RunFolder(exported_run).onnx)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    refused(1, "eval", tmp_path / "foreign.onnx", *evaluate, says="not one that dlcv exported")
+    cut = tmp_path / "cut.ckpt"
+    cut.write_bytes(RunFolder(exported_run).best.read_bytes()[:1000])
+    refused(1, "eval", cut, *evaluate, says="cannot be read")
+    ran = tmp_path / "ran"
+    code = tmp_path / "code.ckpt"
+    code.write_bytes(pickle.dumps(Code(ran)))
+    refused(1, "eval", code, *evaluate, says="more than tensors and plain types")
+    assert not ran.exists()
+    onnx_file = RunFolder(exported_run).onnx
+    # What goes wrong in a process of ours is said once.
+    refused(1, "eval", cut, *evaluate, "--compare", says="cannot be read")
+    refused(1, "eval", onnx_file, "--data", tmp_path / "nowhere", says="does not exist")
+    refused(2, "eval", onnx_file, *evaluate, "--metric", "vok", says="vok")
+
+
+@pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_exit_1(exported_run: Path, landcover: Path) -> None:
+    for model in (RunFolder(exported_run).onnx, exported_run):
+        said = refused(1, "eval", model, "--data", landcover, "--provider", "cuda", says="cuda")
+        assert "--provider cpu" in said
+
+
+def test_compare_needs_the_run_beside_the_file(
+    tmp_path: Path, exported_run: Path, landcover: Path
+) -> None:
+    lonely = tmp_path / "model.onnx"
+    lonely.write_bytes(RunFolder(exported_run).onnx.read_bytes())
+    refused(2, "eval", lonely, "--data", landcover, "--compare", says="--compare needs")
+
+
+def test_eval_of_an_onnx_file_writes_the_contract_without_torch(
+    exported_run: Path, landcover: Path
+) -> None:
+    # torch is made impossible to import: the ONNX road must not miss it.
+    done = dlcv_without_torch(
+        "eval", RunFolder(exported_run).onnx, "--data", landcover, "--json", "-",
+        "--metric", "voc", "--metric", "dlcv", "--provider", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["task"] == "seg"
+    assert (result["backend"], result["provider"]) == ("onnx", "CPUExecutionProvider")
+    assert result["provider_reason"] == "asked for"
+    assert result["data"].keys() == {"path", "split", "images", "sha256"}
+    assert result["data"]["images"] == 4
+    metrics = result["metrics"]
+    expected = {"miou", "overall_acc", "mean_acc", "freqw_acc", "iou_per_class", "classes_present"}
+    assert expected | {"classes_scored", "by_convention"} <= metrics.keys()
+    assert metrics["by_convention"].keys() == {"voc", "dlcv"}
+    assert 0 <= metrics["miou"] <= 1
+    assert metrics["iou_per_class"]["unknown"] is None
+    speed = {"images_per_s", "peak_memory_mb", "latency_ms", "wall_s", "share"}
+    assert speed <= result["speed"].keys()
+
+
+def test_what_needs_torch_says_so_where_there_is_none(exported_run: Path, landcover: Path) -> None:
+    evaluate = ("eval", exported_run, "--data", landcover, "--provider", "cpu")
+    done = dlcv_without_torch(*evaluate)
+    assert done.returncode == 1
+    assert "error: running a PyTorch checkpoint needs torch" in done.stderr
+    done = dlcv_without_torch(*evaluate, "--compare")
+    assert done.returncode == 1
+    assert "error: --compare needs torch" in done.stderr
+    # With its ONNX file at hand a run can be scored without.
+    assert dlcv_without_torch(*evaluate, "--onnx").returncode == 0
+
+
+def test_compare_sets_both_backends_side_by_side(
+    exported_run: Path, landcover: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "eval.json"
+    done = dlcv(
+        "eval", exported_run, "--data", landcover, "--onnx", "--compare", "--provider", "cpu",
+        "--json", report,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(report.read_text())
+    compare = result["compare"]
+    assert result["backend"] == "onnx"
+    assert compare["torch"]["miou"] == pytest.approx(result["metrics"]["miou"], abs=1e-4)
+    scalars = {k for k, v in result["metrics"].items() if not isinstance(v, dict)}
+    assert scalars <= compare["torch"].keys()
+    assert compare["argmax_agreement"] >= 0.9999
+    assert compare["speedup"] == pytest.approx(
+        result["speed"]["images_per_s"] / compare["torch"]["images_per_s"]
+    )
+    assert "of all pixels agree" in done.stdout
+
+
+def test_a_score_below_the_threshold_is_exit_3(exported_run: Path, landcover: Path) -> None:
+    evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
+    done = dlcv(*evaluate, "--min-miou", "0.99", "--json", "-")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["metrics"]["miou"] < 0.99
+    assert "below --min-miou" in done.stderr
+    assert dlcv(*evaluate, "--min-miou", "0").returncode == 0
+
+
+def test_results_that_cannot_be_written_are_one_line(
+    exported_run: Path, landcover: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
+    refused(2, *evaluate, "--masks", file, says="file is a file")
+    assert "cannot write" in dlcv(*evaluate, "--json", file / "eval.json").stderr

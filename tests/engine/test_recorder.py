@@ -1,0 +1,244 @@
+"""Records have the numbers of their window, totals those of the run, by a clock that is set."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dlcvcli.engine import recorder as module
+from dlcvcli.engine.hooks import Hooks, Plan
+from dlcvcli.engine.recorder import Best, Recorder, Totals
+from dlcvcli.errors import DlcvError
+from dlcvcli.runs import RunFolder
+
+PLAN = Plan(start_step=0, total_steps=100, steps_per_epoch=8, batch_size=4)
+
+
+class Rank:
+    """One rank, whose fellows have a loss one larger than its own."""
+
+    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
+        self.is_main = rank == 0
+        self.world_size = world_size
+
+    def sum(self, value: Tensor) -> Tensor:
+        others = self.world_size - 1
+        return value + others * (value + 1 / self.world_size)
+
+
+class Told(Hooks):
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def on_start(self, plan: Plan) -> None:
+        self.calls.append(("start", plan))
+
+    def on_step(self, step: int) -> None:
+        self.calls.append(("step", step))
+
+    def on_log(self, record: Any) -> None:
+        self.calls.append(("log", record))
+
+    def on_validation(self, record: Any, is_best: bool) -> None:
+        self.calls.append(("validation", record, is_best))
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The recorder's clock."""
+    clock = Clock()
+    window = module._Window
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(module, "_Window", lambda: window(began=clock.now))
+    return clock
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def recorder_at(folder: Path, hooks: Hooks, rank: Rank | None = None) -> Recorder:
+    """Return a recorder that has begun, with the plan of 100 steps."""
+    recorder = Recorder(RunFolder(folder), hooks, rank or Rank())  # type: ignore[arg-type]
+    recorder.start(PLAN)
+    return recorder
+
+
+def do_steps(recorder: Recorder, clock: Clock, losses: list[float], *, each: float = 1.0) -> None:
+    """Do a step for each loss, from the first, each taking some seconds."""
+    for step, loss in enumerate(losses, 1):
+        clock.now += each
+        recorder.add({"loss": torch.tensor(loss)})
+        recorder.step_done(step)
+
+
+def test_a_record_has_the_numbers_of_its_window(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told)
+    do_steps(recorder, clock, [1.0, 2.0, 3.0, 6.0], each=2.0)
+    recorder.waited(1.5)
+    recorder.waited(0.5)
+    recorder.log(4, 0.01)
+    (record,) = RunFolder(tmp_path).read_metrics()
+    assert record == {
+        "step": 4,
+        "epoch": 0.5,
+        "split": "train",
+        "loss": 3.0,
+        "lr": 0.01,
+        "images_per_s": 2.0,
+        "data_wait": 0.25,
+        "eta_s": 192.0,
+    }
+    assert told.calls[-1] == ("log", record)
+    assert told.calls[:2] == [("start", PLAN), ("step", 1)]
+
+
+def test_a_pause_is_no_training(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told)
+    do_steps(recorder, clock, [1.0, 1.0])
+    clock.now += 50
+    recorder.paused(50.0)
+    recorder.log(2, 0.01)
+    record = told.calls[-1][1]
+    assert (record["images_per_s"], record["eta_s"]) == (4.0, 98.0)
+    assert recorder.totals == Totals(images=8, seconds=2.0, waited=0.0)
+
+
+def test_each_window_begins_anew(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told)
+    do_steps(recorder, clock, [8.0, 8.0], each=4.0)
+    recorder.waited(4.0)
+    recorder.paused(1.0)
+    recorder.log(2, 0.01)
+    do_steps(recorder, clock, [1.0, 2.0, 3.0])
+    recorder.log(5, 0.02)
+    first, second = RunFolder(tmp_path).read_metrics()
+    assert (first["loss"], first["data_wait"]) == (8.0, round(4 / 7, 4))
+    assert (second["loss"], second["data_wait"], second["lr"]) == (2.0, 0.0, 0.02)
+    assert second["images_per_s"] == 4.0
+
+
+def test_what_a_task_reports_is_a_mean_too(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told)
+    for step, (loss, norm) in enumerate([(1.0, 10.0), (3.0, 30.0)], 1):
+        clock.now += 1
+        recorder.add({"loss": torch.tensor(loss), "norm": torch.tensor(norm)})
+        recorder.step_done(step)
+    recorder.log(2, 0.01)
+    assert (told.calls[-1][1]["loss"], told.calls[-1][1]["norm"]) == (2.0, 20.0)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_mean_that_is_no_number_is_null_and_the_rest_stays(
+    tmp_path: Path, clock: Clock, told: Told, bad: float
+) -> None:
+    recorder = recorder_at(tmp_path, told)
+    clock.now += 1
+    recorder.add({"loss": torch.tensor(bad), "norm": torch.tensor(2.0)})
+    recorder.step_done(1)
+    recorder.log(1, 0.01)
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert '"loss": null, "norm": 2.0' in text
+    assert json.loads(text)["images_per_s"] == 4.0
+
+
+def test_a_window_without_steps_is_not_written(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told)
+    clock.now += 5
+    recorder.log(0, 0.01)
+    assert not (tmp_path / "metrics.jsonl").exists()
+    assert told.calls == [("start", PLAN)]
+    assert recorder.totals == Totals()
+
+
+def test_totals_are_of_all_sessions_of_the_run(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = Recorder(RunFolder(tmp_path), told, Rank())  # type: ignore[arg-type]
+    recorder.go_on_from(Totals(images=100, seconds=10.0, waited=1.0))
+    recorder.start(PLAN)
+    assert recorder.totals == Totals(100, 10.0, 1.0)
+    do_steps(recorder, clock, [1.0, 1.0], each=3.0)
+    recorder.waited(2.0)
+    # While a window is open, and after it.
+    assert recorder.totals == Totals(108, 16.0, 3.0)
+    recorder.log(2, 0.01)
+    assert recorder.totals == Totals(108, 16.0, 3.0)
+    do_steps(recorder, clock, [1.0], each=4.0)
+    recorder.close_window()
+    assert recorder.totals == Totals(112, 20.0, 3.0)
+    assert (recorder.totals.images_per_s, recorder.totals.data_wait) == (5.6, 0.15)
+
+
+def test_a_run_that_did_nothing_has_no_speed_and_no_error() -> None:
+    assert (Totals().images_per_s, Totals().data_wait) == (0.0, 0.0)
+
+
+def test_a_validation_is_a_record_of_its_own(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told)
+    record = recorder.validation(8, {"miou": 0.5, "overall_acc": None}, is_best=True)
+    assert record == {
+        "step": 8, "epoch": 1, "split": "val", "miou": 0.5, "overall_acc": None
+    }  # fmt: skip
+    assert list(RunFolder(tmp_path).read_metrics()) == [record]
+    assert told.calls[-1] == ("validation", record, True)
+    recorder.validation(16, {"miou": 0.4}, is_best=False)
+    assert told.calls[-1][2] is False
+    assert [found["step"] for found in RunFolder(tmp_path).read_metrics()] == [8, 16]
+
+
+def test_the_means_are_over_all_ranks(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told, Rank(0, world_size=4))
+    do_steps(recorder, clock, [1.0, 2.0])
+    recorder.log(2, 0.01)
+    # 1.5 here and 2.5 on the three others.
+    assert told.calls[-1][1]["loss"] == pytest.approx(2.25)
+
+
+def test_another_rank_neither_writes_nor_speaks(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told, Rank(1, world_size=2))
+    do_steps(recorder, clock, [1.0, 2.0])
+    recorder.log(2, 0.01)
+    record = recorder.validation(2, {"miou": 0.5}, is_best=True)
+    assert record["miou"] == 0.5
+    assert recorder.totals.images == 8
+    assert told.calls == []
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_is_one_clear_error(tmp_path: Path, clock: Clock, told: Told) -> None:
+    recorder = recorder_at(tmp_path, told)
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    do_steps(recorder, clock, [1.0])
+    with pytest.raises(DlcvError) as caught:
+        recorder.log(1, 0.01)
+    file = tmp_path / "metrics.jsonl"
+    assert caught.value.message == f"cannot write {file}: No space left on device"
+    assert "last good checkpoint stays" in caught.value.hint
+    assert "--resume" in caught.value.hint
+    # What was not written is not told.
+    assert told.calls[-1] == ("step", 1)
+
+
+def test_the_best_is_beaten_by_what_is_larger_and_by_nothing_else() -> None:
+    none_yet = Best("miou")
+    assert none_yet.beaten_by(0.0)
+    assert not none_yet.beaten_by(None)
+    best = Best("miou", 0.5, 4)
+    assert best.beaten_by(0.51)
+    assert not best.beaten_by(0.5)
+    assert not best.beaten_by(0.49)
+    assert not best.beaten_by(None)

@@ -1,0 +1,85 @@
+"""A loss or weight that is no number is found, said with its step, and never saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlcvcli.engine.soundness import LossWatch, refuse_loss, require_finite_weights
+from dlcvcli.errors import NonFiniteLoss
+from dlcvcli.tasks.base import Batch
+from tests.engine.tiny import TinyTask
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_the_first_bad_step_is_remembered(bad: float) -> None:
+    watch = LossWatch(CPU)
+    assert int(watch.first) == -1
+    for step, loss in enumerate([0.5, 1e30, bad, 0.5, float("nan")]):
+        watch.note(step, torch.tensor(loss))
+    assert int(watch.first) == 2
+    assert watch.first.dtype == torch.int64
+
+
+def test_a_bad_step_0_is_one_too() -> None:
+    watch = LossWatch(CPU)
+    watch.note(0, torch.tensor(float("nan")))
+    watch.note(1, torch.tensor(float("nan")))
+    assert int(watch.first) == 0
+
+
+def test_sound_losses_leave_nothing_to_say() -> None:
+    watch = LossWatch(CPU)
+    for step in range(5):
+        watch.note(step, torch.tensor(1.0 / (step + 1)))
+    assert int(watch.first) == -1
+
+
+def test_the_batch_of_a_bad_loss_is_saved_and_named(tmp_path: Path) -> None:
+    batch: Batch = {"images": torch.arange(12).view(1, 2, 2, 3), "masks": torch.ones(1, 2, 2)}
+    file = tmp_path / "nonfinite-step-7.pt"
+    with pytest.raises(NonFiniteLoss) as caught:
+        refuse_loss(7, batch, file)
+    assert caught.value.message == (
+        f"the loss is not finite at step 7; the batch is saved as {file}"
+    )
+    for way in ("--lr", "optim.clip_norm=1", "--precision fp32", "checkpoints are sound"):
+        assert way in caught.value.hint
+    saved = torch.load(file, weights_only=True)
+    assert saved.keys() == batch.keys()
+    assert all(torch.equal(saved[key], batch[key]) for key in batch)
+
+
+def test_a_rank_that_does_not_write_only_stops(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLoss) as caught:
+        refuse_loss(7, {}, None)
+    assert caught.value.message == "the loss is not finite at step 7"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["net.0.weight", "net.4.bias", "net.1.running_var"])
+def test_one_bad_value_in_a_weight_or_a_statistic_is_enough(name: str, bad: float) -> None:
+    task = TinyTask()
+    require_finite_weights(task, 3)
+    task.state_dict()[name].view(-1)[-1] = bad
+    with pytest.raises(NonFiniteLoss) as caught:
+        require_finite_weights(task, 3)
+    assert caught.value.message == "the weights after step 3 are not finite; not saved"
+    assert "checkpoints are sound" in caught.value.hint
+
+
+def test_large_weights_are_weights() -> None:
+    task = TinyTask()
+    task.state_dict()["net.0.weight"].fill_(3e38)
+    require_finite_weights(task, 3)
+
+
+def test_a_batch_that_cannot_be_saved_does_not_hide_the_loss(tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "batch.pt"
+    with pytest.raises(NonFiniteLoss, match="not finite at step 7; the batch could not be saved"):
+        refuse_loss(7, {"images": torch.zeros(1)}, file)

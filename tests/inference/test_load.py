@@ -1,0 +1,73 @@
+"""What MODEL names becomes a predictor; torch is asked for only where it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.errors import CheckpointError, MissingExtra, ModelFileError, UsageError
+from dlcvcli.inference import load as module
+from dlcvcli.inference.load import load_predictor, require_torch
+from dlcvcli.runs import ModelRef, RunFolder, find_model
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no package be found."""
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+
+
+def test_a_file_runs_under_its_own_runtime(exported_run: Path) -> None:
+    run = RunFolder(exported_run)
+    checkpoint = load_predictor(find_model(exported_run), provider="cpu")
+    assert (checkpoint.backend, checkpoint.provider, checkpoint.precision) == (
+        "torch", "cpu", "fp32"
+    )  # fmt: skip
+    onnx = load_predictor(find_model(run.onnx), provider="cpu")
+    assert (onnx.backend, onnx.provider, onnx.precision) == ("onnx", "CPUExecutionProvider", "fp32")
+    assert onnx.card.checkpoint_sha256 == checkpoint.card.checkpoint_sha256 != ""
+    assert onnx.card.classes == checkpoint.card.classes
+
+
+def test_tensorrt_is_refused_for_a_checkpoint_before_it_is_read(tmp_path: Path) -> None:
+    ref = ModelRef("checkpoint", tmp_path / "none.ckpt", None)
+    with pytest.raises(UsageError) as caught:
+        load_predictor(ref, provider="tensorrt")
+    assert caught.value.message == (
+        "--provider tensorrt runs ONNX files; the model is a PyTorch checkpoint"
+    )
+    assert caught.value.hint == "add --onnx"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"none\.onnx does not exist"):
+        load_predictor(ModelRef("onnx", tmp_path / "none.onnx", None), provider="cpu")
+    with pytest.raises(CheckpointError, match=r"none\.ckpt does not exist"):
+        load_predictor(ModelRef("checkpoint", tmp_path / "none.ckpt", None), provider="cpu")
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_a_checkpoint_without_torch_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(MissingExtra) as caught:
+        load_predictor(ModelRef("checkpoint", tmp_path / "none.ckpt", None), provider="cpu")
+    assert caught.value.message == (
+        "running a PyTorch checkpoint needs torch, which is not installed"
+    )
+    assert caught.value.hint == "pip install 'dlcv[train]'"
+    assert caught.value.status == 1
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_an_onnx_file_needs_no_torch(exported_run: Path) -> None:
+    ref = find_model(RunFolder(exported_run).onnx)
+    assert load_predictor(ref, provider="cpu").backend == "onnx"
+
+
+def test_torch_that_is_installed_is_not_complained_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_torch("training")
+    asked: list[str] = []
+    monkeypatch.setattr(module, "find_spec", asked.append)
+    with pytest.raises(MissingExtra, match="training needs torch, which is not installed"):
+        require_torch("training")
+    assert asked == ["torch"]

@@ -1,0 +1,123 @@
+"""An exported segmenter under ONNX Runtime: its masks, its notes, its road to a GPU and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from dlcvcli.errors import ModelFileError
+from dlcvcli.inference.onnx_predictor import OnnxPredictor
+from dlcvcli.inference.predictor import StageClock
+from dlcvcli.palette import PRESETS
+from dlcvcli.runs import RunFolder
+from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.session import Session
+
+CARD = ModelCard("seg", "made", PRESETS["landcover7"], 16)
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3)).astype(np.uint8)
+
+
+class OnDevice:
+    """An ONNX Runtime session on a GPU, which gives out the red channel of each image."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.inputs: dict[str, Any] = {}
+
+    def io_binding(self) -> OnDevice:
+        self.calls.append("bind")
+        return self
+
+    def bind_cpu_input(self, name: str, value: Any) -> None:
+        self.inputs[name] = value
+
+    def bind_output(self, name: str, device: str) -> None:
+        self.calls.append(f"{name} on {device}")
+
+    def run_with_iobinding(self, binding: OnDevice) -> None:
+        assert binding is self
+        self.calls.append("run")
+
+    def synchronize_outputs(self) -> None:
+        self.calls.append("wait")
+
+    def copy_outputs_to_cpu(self) -> list[Any]:
+        self.calls.append("copy")
+        height, width = self.inputs["size"]
+        return [self.inputs["images"][:, :height, :width, 0]]
+
+
+def edited(source: Path, target: Path, card: ModelCard) -> Path:
+    """Write a model with another card."""
+    model = onnx.load(source)
+    del model.metadata_props[:]
+    for key, value in card.to_metadata().items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.save(model, target)
+    return target
+
+
+def test_masks_have_the_size_asked_for_and_the_classes_of_the_card(exported_run: Path) -> None:
+    predictor = OnnxPredictor.load(RunFolder(exported_run).onnx, "cpu")
+    assert predictor.card.model == "lraspp_mobilenet_v3_large"
+    masks = predictor(IMAGES, (7, 31), StageClock())
+    assert (masks.shape, masks.dtype) == ((2, 7, 31), np.uint8)
+    assert masks.max() < len(predictor.card.classes)
+    alone = predictor(IMAGES[1:], (7, 31), StageClock())
+    assert (alone[0] == masks[1]).mean() > 0.99
+
+
+def test_on_a_cpu_there_is_nothing_to_copy(exported_run: Path) -> None:
+    predictor = OnnxPredictor.load(RunFolder(exported_run).onnx, "cpu")
+    assert predictor.provider == "CPUExecutionProvider"
+    assert predictor.notes == {"provider_reason": "asked for"}
+    clock = StageClock()
+    predictor(IMAGES, (12, 20), clock)
+    predictor(IMAGES, (12, 20), clock)
+    assert clock.seconds.keys() == {"run"}
+    assert len(clock.laps["run"]) == 2
+
+
+def test_a_file_of_another_task_is_refused(exported_run: Path, tmp_path: Path) -> None:
+    path = edited(
+        RunFolder(exported_run).onnx, tmp_path / "few.onnx", replace(CARD, task="fewshot")
+    )
+    with pytest.raises(ModelFileError) as caught:
+        OnnxPredictor.load(path, "cpu")
+    assert caught.value.message == f"{path} holds task 'fewshot'; a segmenter is needed"
+
+
+def test_a_file_without_a_card_is_refused(exported_run: Path, tmp_path: Path) -> None:
+    model = onnx.load(RunFolder(exported_run).onnx)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    with pytest.raises(ModelFileError, match=r"bare\.onnx is an ONNX model, but not one that dlcv"):
+        OnnxPredictor.load(tmp_path / "bare.onnx", "cpu")
+
+
+def test_on_a_gpu_images_go_up_and_masks_come_down_as_bytes() -> None:
+    device = OnDevice()
+    nodes = {"CUDAExecutionProvider": 90, "CPUExecutionProvider": 4}
+    session = Session(device, "CUDAExecutionProvider", "a GPU is at hand", nodes)
+    predictor = OnnxPredictor(session, CARD)
+    assert predictor.notes == {
+        "provider_reason": "a GPU is at hand",
+        "nodes_per_provider": nodes,
+    }
+    clock = StageClock()
+    masks = predictor(IMAGES, (5, 6), clock)
+    assert np.array_equal(masks, IMAGES[:, :5, :6, 0])
+    assert device.inputs["images"] is IMAGES
+    assert device.inputs["size"].tolist() == [5, 6]
+    assert device.inputs["size"].dtype == np.int64
+    # Waiting belongs to the run, and the mask alone is fetched.
+    assert device.calls == ["bind", "mask on cuda", "run", "wait", "copy"]
+    assert clock.seconds.keys() == {"copy", "run"}
+    assert len(clock.laps["run"]) == 1
+    assert "copy" not in clock.laps
