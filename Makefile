@@ -7,6 +7,8 @@ DEMO_OUT ?= dlcv-demo
 PIP_ARGS ?=
 # More for pytest, as in: make test PYTEST_ARGS='-k metrics'
 PYTEST_ARGS ?=
+# Tests of one file share what they made, so a file stays in one process; each may take 2 GiB.
+PROCESSES   ?= auto --maxprocesses 4
 # The interpreter that .venv is made with; the newest one that fits unless given.
 PYTHON   ?=
 UPGRADE  ?=
@@ -27,10 +29,10 @@ demo: $(STAMP) ## made data -> train -> export -> certify -> evaluate -> figures
 	PYTHONUNBUFFERED=1 $(BIN)/dlcv demo --out $(DEMO_OUT)
 
 test: $(STAMP) ## the tests that need no GPU and not long
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 test-all: $(STAMP) ## the slow tests as well
-	$(BIN)/python -m pytest -m 'not gpu' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -m 'not gpu' $(PYTEST_ARGS)
 
 test-gpu: $(STAMP) ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
