@@ -19,8 +19,8 @@ def demo(
 
     require_torch("the demo")
     from dlcvcli.cli.evaluate import result_table
-    from dlcvcli.studies.demo import DemoFolder
     from dlcvcli.studies.demo import demo as run_demo
+    from dlcvcli.studies.demo_folder import DemoFolder
 
     folder = DemoFolder(out)
     if on_terminal():
@@ -31,5 +31,9 @@ def demo(
     else:
         result = run_demo(folder, say=say)
     stdout().print(result_table(result))
-    stdout().print(f"figures: {folder.figures}", markup=False, soft_wrap=True)
-    stdout().print(f"the same step by step: {folder.commands}", markup=False, soft_wrap=True)
+    for what, path in (
+        ("all of it as a page", folder.page),
+        ("figures", folder.figures),
+        ("the same step by step", folder.commands),
+    ):
+        stdout().print(f"{what}: {path}", markup=False, soft_wrap=True)

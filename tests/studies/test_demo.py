@@ -1,4 +1,4 @@
-"""The demo replaces what a demo left, and nothing else; `make demo` runs all of it."""
+"""The demo's commands are those of the command line; `make demo` runs all of it."""
 
 from __future__ import annotations
 
@@ -9,35 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import typer
 
 from dlcvcli.cli.app import app
 from dlcvcli.config.load import load_recipe
-from dlcvcli.errors import UsageError
-from dlcvcli.studies.demo import SIDE, DemoFolder, commands
-
-
-def test_a_folder_of_an_earlier_demo_is_begun_anew(tmp_path: Path) -> None:
-    folder = DemoFolder(tmp_path / "demo")
-    folder.begin()
-    folder.run.create()
-    folder.commands.write_text("old")
-    notes = folder.path / "notes.txt"
-    notes.write_text("mine")
-    folder.begin()
-    assert not folder.run.path.exists()
-    assert not folder.commands.exists()
-    assert notes.read_text() == "mine"
-
-
-def test_any_other_folder_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("x")
-    with pytest.raises(UsageError, match="no demo made it"):
-        DemoFolder(tmp_path).begin()
-    with pytest.raises(UsageError, match="is a file"):
-        DemoFolder(tmp_path / "thesis.txt").begin()
-    assert (tmp_path / "thesis.txt").read_text() == "x"
+from dlcvcli.studies.demo import SIDE, commands, script
 
 
 def _parse(arguments: list[str]) -> list[str]:
@@ -58,12 +34,12 @@ def test_the_commands_go_through_the_shell_and_are_understood(tmp_path: Path) ->
     tool.parent.mkdir()
     tool.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     tool.chmod(0o755)
-    script = tmp_path / "commands.sh"
-    script.write_text(commands())
+    file = tmp_path / "commands.sh"
+    file.write_text(script())
     folder = tmp_path / "a folder"
     environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["sh", str(script), str(folder)],
+        ["sh", str(file), str(folder)],
         env=environment,
         capture_output=True,
         text=True,
@@ -77,6 +53,9 @@ def test_the_commands_go_through_the_shell_and_are_understood(tmp_path: Path) ->
     assert f"{SIDE}x{SIDE}" in lines[0]
     assert lines[1][lines[1].index("--recipe") + 1] == "demo"
     assert load_recipe("demo")
+    # The page shows the same lines, with the folder's usual name.
+    shown = [line.split()[1:] for line in commands(str(folder).replace(" ", ""))]
+    assert shown == [[word.replace(" ", "") for word in line] for line in lines]
 
 
 def test_the_commands_end_at_the_first_that_fails(tmp_path: Path) -> None:
@@ -85,6 +64,6 @@ def test_the_commands_end_at_the_first_that_fails(tmp_path: Path) -> None:
     tool.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["sh", "-c", commands()], env=environment, capture_output=True, text=True, check=False
+        ["sh", "-c", script()], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (3, "called\n")

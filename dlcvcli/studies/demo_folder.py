@@ -1,0 +1,72 @@
+"""Where the demo puts what it makes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlcvcli.errors import UsageError
+from dlcvcli.files import make_folder
+from dlcvcli.runs import RunFolder
+
+_MARK = ".dlcv-demo"
+
+
+@dataclass(frozen=True)
+class DemoFolder:
+    """The files of one demo; nothing is made by naming them."""
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        """The made set."""
+        return self.path / "data"
+
+    @property
+    def run(self) -> RunFolder:
+        """The training run."""
+        return RunFolder(self.path / "run")
+
+    @property
+    def figures(self) -> Path:
+        """The figures."""
+        return self.path / "figures"
+
+    @property
+    def evaluation(self) -> Path:
+        """The JSON of `dlcv eval --onnx --compare`."""
+        return self.path / "eval.json"
+
+    @property
+    def masks(self) -> Path:
+        """The masks of `dlcv predict`."""
+        return self.path / "masks"
+
+    @property
+    def page(self) -> Path:
+        """All of it as one page."""
+        return self.path / "index.html"
+
+    @property
+    def commands(self) -> Path:
+        """The commands that do the same again."""
+        return self.path / "commands.sh"
+
+    def begin(self) -> None:
+        """Make the folder, replacing what an earlier demo left and nothing else.
+
+        Raises:
+            UsageError: it is a file, or holds something and was not made by a demo.
+        """
+        make_folder(self.path)
+        if not (self.path / _MARK).is_file() and any(self.path.iterdir()):
+            raise UsageError(
+                f"{self.path} is not empty and no demo made it", "choose another --out"
+            )
+        for folder in (self.data, self.run.path, self.figures, self.masks):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.evaluation, self.commands, self.page):
+            file.unlink(missing_ok=True)
+        (self.path / _MARK).touch()

@@ -1,0 +1,26 @@
+"""`dlcv demo` as users meet it: what it will not begin over; `make demo` runs all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.command import dlcv_without_torch, refused
+
+
+def test_a_folder_of_the_users_is_left_alone(tmp_path: Path) -> None:
+    notes = tmp_path / "mine" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    said = refused(2, "demo", "--out", notes.parent, says="is not empty and no demo made it")
+    assert "hint: choose another --out" in said
+    assert list(tmp_path.rglob("*")) == [notes.parent, notes]
+
+
+def test_without_torch_it_says_what_to_install_and_makes_nothing(tmp_path: Path) -> None:
+    done = dlcv_without_torch("demo", "--out", tmp_path / "demo")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: the demo needs torch, which is not installed",
+        "hint: pip install 'dlcv[train]'",
+    ]
+    assert not (tmp_path / "demo").exists()

@@ -1,0 +1,101 @@
+"""The demo's page says what its files say, and needs no other file."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlcvcli.data.segmentation import open_split
+from dlcvcli.inference.compare import EvalRequest, compare
+from dlcvcli.runs import RunFolder
+from dlcvcli.studies.demo_folder import DemoFolder
+from dlcvcli.studies.demo_report import Step, draw, write_demo_page
+
+
+class Reader(HTMLParser):
+    """Gathers the text, the links and the pictures, and checks that tags are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.sources: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "img":
+            assert found["alt"]
+            self.sources.append(found["src"] or "")
+        elif tag == "a":
+            self.links.append(found["href"] or "")
+        if tag not in {"meta", "img", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def told(
+    tmp_path_factory: pytest.TempPathFactory, exported_run: Path, landcover: Path
+) -> tuple[DemoFolder, dict[str, Any]]:
+    """A demo's folder whose run is the small one of these tests, and its evaluation."""
+    folder = DemoFolder(tmp_path_factory.mktemp("demo") / "demo")
+    folder.begin()
+    shutil.copytree(exported_run, folder.run.path)
+    shutil.copytree(landcover, folder.data)
+    flags = ("--provider", "cpu")
+    result = compare(folder.run.best, folder.run.onnx, EvalRequest(folder.data, flags))
+    data = open_split(folder.data, "val")
+    draw(folder, data, ("0001",))
+    folder.commands.touch()
+    folder.evaluation.touch()
+    steps = [
+        Step("make tiles", "dlcv data make landcover d", 1.2),
+        Step("train", "dlcv train", 61.0),
+    ]
+    write_demo_page(folder, data.classes, steps, result)
+    return folder, result
+
+
+def test_the_page_holds_its_pictures_and_its_links_lead_somewhere(
+    told: tuple[DemoFolder, dict[str, Any]],
+) -> None:
+    folder, _ = told
+    page = folder.page.read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert len(reader.sources) == 3
+    assert all(source.startswith("data:image/png;base64,") for source in reader.sources)
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    for link in reader.links:
+        assert (folder.path / link).exists(), link
+    assert "prefers-color-scheme: dark" in page
+    assert 'name="viewport"' in page
+
+
+def test_the_numbers_are_those_of_the_files(told: tuple[DemoFolder, dict[str, Any]]) -> None:
+    folder, result = told
+    reader = Reader()
+    reader.feed(folder.page.read_text(encoding="utf-8"))
+    text = " ".join(" ".join(reader.text).split())
+    assert f"{result['metrics']['miou']:.4f} mIoU on {result['data']['images']} images" in text
+    assert f"{result['compare']['argmax_agreement']:.6f} of all pixels agree" in text
+    for name, value in result["metrics"]["iou_per_class"].items():
+        assert f"{name} " + ("–" if value is None else "") in text
+    results = json.loads(RunFolder(folder.run.path).results.read_text())
+    assert f"{results['parameters']:,} parameters" in text
+    assert "Passed." in text
+    assert "make tiles (1 s)" in text
+    assert "train (61 s)" in text
