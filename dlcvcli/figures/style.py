@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,13 @@ def class_legend(figure: Figure, classes: ClassSet, masks: list[Mask]) -> None:
         if i < len(classes)
     ]
     if handles:
+        most = max(1, int(figure.get_figwidth() / _LEGEND_ENTRY))
+        rows = math.ceil(len(handles) / most)
         figure.legend(
             handles=handles,
             loc="outside lower center",
-            ncols=max(1, min(len(handles), int(figure.get_figwidth() / _LEGEND_ENTRY))),
+            # Rows of even length: two of three, not five and one.
+            ncols=math.ceil(len(handles) / rows),
             frameon=False,
             handlelength=1.2,
             handleheight=1.2,

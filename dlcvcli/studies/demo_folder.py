@@ -31,8 +31,8 @@ class DemoFolder:
 
     @property
     def figures(self) -> Path:
-        """The figures."""
-        return self.path / "figures"
+        """The figures: those of the run, and the backends side by side."""
+        return self.run.figures
 
     @property
     def evaluation(self) -> Path:
@@ -65,7 +65,7 @@ class DemoFolder:
             raise UsageError(
                 f"{self.path} is not empty and no demo made it", "choose another --out"
             )
-        for folder in (self.data, self.run.path, self.figures, self.masks):
+        for folder in (self.data, self.run.path, self.masks):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.evaluation, self.commands, self.page):
             file.unlink(missing_ok=True)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.figures.curves import curves
-from dlcvcli.figures.masks import Row, side_by_side, snapshot_grid
+from dlcvcli.figures.masks import Row, side_by_side
 from dlcvcli.figures.style import save
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.inference.predictor import StageClock
@@ -38,10 +37,7 @@ class Step:
 
 
 def draw(folder: DemoFolder, data: SegmentationSet, shown: tuple[str, ...]) -> None:
-    """Draw the curves, the snapshots, and both backends beside the truth."""
-    classes = data.classes
-    save(curves({"demo": folder.run}), folder.figures / "curves.png")
-    save(snapshot_grid(folder.run, classes), folder.figures / "snapshots.png")
+    """Draw both backends beside the truth; the run has drawn its own figures."""
     backends = {
         "PyTorch": load_predictor(find_model(folder.run.path), provider="cpu"),
         "ONNX Runtime": load_predictor(find_model(folder.run.onnx), provider="cpu"),
@@ -56,7 +52,7 @@ def draw(folder: DemoFolder, data: SegmentationSet, shown: tuple[str, ...]) -> N
                 for title, predictor in backends.items()
             }
             rows.append(Row(pair.name, sample.image, {"truth": sample.mask, **masks}))
-    save(side_by_side(rows, classes), folder.figures / "side-by-side.png")
+    save(side_by_side(rows, data.classes), folder.figures / "side-by-side.png")
 
 
 def write_demo_page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,6 @@ def test_the_legend_lies_inside_the_figure(tmp_path: Path) -> None:
         box = figure.legends[0].get_window_extent()
         assert box.x0 >= 0
         assert box.x1 <= figure.bbox.x1
+        # No row with a lone entry below full ones.
+        columns, entries = figure.legends[0]._ncols, len(classes)
+        assert entries % columns == 0 or columns - entries % columns < math.ceil(entries / columns)
