@@ -1,7 +1,8 @@
-"""What this process may use of the machine, and has used."""
+"""What this process may use of the machine, and has used; what its ranks are."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -12,11 +13,29 @@ def this_rank() -> int:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
+def torchrun_shape() -> tuple[int, int] | None:
+    """Return (ranks on this machine, machines) under torchrun, None elsewhere."""
+    if not {"LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK", "LOCAL_RANK"} <= os.environ.keys():
+        return None
+    local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    return local, world // local
+
+
 def usable_cores() -> int:
     """Return how many cores this process may run on; a job's share, not the machine's number."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def driver_obstacle() -> str | None:
+    """Return why no NVIDIA GPU can be used by any program, None where a driver is installed."""
+    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return f"no NVIDIA driver ({driver} is not found)"
+    return None
 
 
 def peak_memory_mb() -> int:

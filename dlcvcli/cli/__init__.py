@@ -22,11 +22,18 @@ def main() -> None:
     """Run `dlcv`: a user's error is one line and a hint on stderr, and the right exit status."""
     from dlcvcli.cli.app import app
     from dlcvcli.cli.console import complain
-    from dlcvcli.errors import AlreadySaid, DlcvError, Interrupted, NonFiniteLoss, RankLost
+    from dlcvcli.errors import (
+        AlreadySaid,
+        DlcvError,
+        Interrupted,
+        NonFiniteLoss,
+        RankLost,
+        UsageError,
+    )
     from dlcvcli.machine import this_rank
 
-    # What all ranks meet at the same step.
-    said_by_rank_0 = (Interrupted, NonFiniteLoss, RankLost)
+    # What all ranks meet together; they are started with the same flags.
+    said_by_rank_0 = (Interrupted, NonFiniteLoss, RankLost, UsageError)
 
     try:
         app()

@@ -160,6 +160,14 @@ def seg(
     devices: Annotated[
         int | None, _option("--devices", panel=RUN, text="Ranks on this machine.", default="1")
     ] = None,
+    sync_batchnorm: Annotated[
+        bool,
+        _option(
+            "--sync-batchnorm",
+            panel=RUN,
+            text="Compute BatchNorm over the batches of all ranks together; needs GPUs.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         _option("--workers", panel=RUN, text="Loader processes.", default="by the cores"),
@@ -195,6 +203,7 @@ def seg(
         "train.seed": seed,
         "train.precision": precision,
         "train.devices": devices,
+        "train.sync_batchnorm": sync_batchnorm or None,
         "train.workers": workers,
         "optim.lr": lr,
         "optim.backbone_lr_scale": backbone_lr_scale,
@@ -234,6 +243,7 @@ def _resolve(
 ) -> TrainSegSettings:
     from dlcvcli.config.load import resolve
     from dlcvcli.config.schema import TrainSegSettings
+    from dlcvcli.machine import torchrun_shape
     from dlcvcli.models.registry import model_entry
     from dlcvcli.runs import RunFolder
 
@@ -242,6 +252,9 @@ def _resolve(
         base = RunFolder.open(resume).read_config()
         # A limit of the session that was resumed, not of the run.
         base.get("train", {}).pop("max_time", None)
+        if torchrun_shape() is not None:
+            # It says how many ranks there are now.
+            base.get("train", {}).pop("devices", None)
     settings = resolve(
         TrainSegSettings, base=base, recipe=recipe, file=config, flags=flags, sets=sets
     )

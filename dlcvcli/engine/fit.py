@@ -170,7 +170,7 @@ class _Loop:
         self.began = time.perf_counter()
         self.optimizer = build_optimizer(task.parameter_groups(), settings.optim)
         self.wrapped, self.stepper = launcher.setup(task, self.optimizer)
-        self.watch = LossWatch(launcher.device)
+        self.watch = LossWatch(launcher.device, self.total)
         self.recorder = Recorder(run, hooks, launcher)
 
     # -- state ---------------------------------------------------------------------------------
@@ -317,23 +317,19 @@ class _Loop:
         mine = torch.tensor(
             [wish.wished, wish.signal or 0], dtype=torch.int64, device=self.launcher.device
         )
-        state = self.launcher.largest(torch.cat([self.watch.first[None], mine]))
+        # Of bad steps the first counts: those of other ranks follow from it through the gradients.
+        state = self.launcher.largest(torch.cat([-self.watch.first[None], mine]))
         bad, stop, signal = state.tolist()
-        self._refuse_bad_loss(bad)
+        self._refuse_bad_loss(-bad)
         wish.signal = signal or None
         return bool(stop)
 
     def _refuse_bad_loss(self, step: int) -> None:
-        if step < 0:
+        if step >= self.total:
             return
-        launcher = self.launcher
-        # The batch of any step can be made again; it need not have been kept.
-        batch = next(
-            self.source.steps(
-                step, step + 1, rank=launcher.rank, world_size=launcher.world_size, workers=0
-            )
-        )
-        file = self.run.path / f"nonfinite-step-{step + 1}.pt" if launcher.is_main else None
+        # The batch of any step can be made again, with the images of all ranks.
+        batch = next(self.source.steps(step, step + 1, rank=0, world_size=1, workers=0))
+        file = self.run.path / f"nonfinite-step-{step + 1}.pt" if self.launcher.is_main else None
         refuse_loss(step + 1, batch, file)
 
     # -- what is due after a step --------------------------------------------------------------
@@ -351,6 +347,7 @@ class _Loop:
         if self.launcher.is_main:
             self.hooks.on_validation_start(self.step)
         self.task.eval()
+        self.launcher.share_buffers(self.task)
         with torch.inference_mode(), self.launcher.autocast():
             metrics = self.validate(self.task, lambda: wish.signal is not None)
         self.task.train()

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+import subprocess
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import Tensor, nn
 
 from dlcvcli.engine.peers import Peers
 from dlcvcli.engine.precision import Asked, Precision, choose_precision
 from dlcvcli.errors import DeviceError, UsageError
+from dlcvcli.machine import torchrun_shape
 from dlcvcli.tasks.base import Batch, Outcome, Task
 
 T = TypeVar("T")
@@ -33,15 +37,15 @@ class Launcher:
         fabric: Fabric,
         precision: Precision,
         *,
-        peers: Peers | None = None,
+        ranks_here: int = 1,
         sync_batchnorm: bool = False,
     ) -> None:
         self._fabric = fabric
         self.precision = precision
-        self.peers = peers or Peers()
         self._sync_batchnorm = sync_batchnorm
         self.rank = fabric.global_rank
         self.world_size = fabric.world_size
+        self.ranks_here = ranks_here
         self.device = fabric.device
 
     @property
@@ -102,6 +106,16 @@ class Launcher:
             return value
         return torch.as_tensor(self._fabric.all_reduce(value, reduce_op="max"))
 
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every rank rank 0's buffers: statistics of BatchNorm, which differ between ranks.
+
+        DDP does so before each forward call that trains; what is scored in between has to be the
+        network that rank 0 saves.
+        """
+        if self.world_size > 1:
+            for buffer in module.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
     def tell(self, value: T) -> T:
         """Return rank 0's value on every rank."""
         return value if self.world_size == 1 else self._fabric.broadcast(value)
@@ -121,18 +135,50 @@ class Launcher:
             self._fabric.strategy.precision.load_state_dict(state)
 
 
-def _torchrun_shape() -> tuple[int, int] | None:
-    """Return (ranks on this machine, machines) under torchrun, None elsewhere."""
-    if not {"LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK", "LOCAL_RANK"} <= os.environ.keys():
-        return None
-    local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-    return local, world // local
+@dataclass(frozen=True)
+class Launch:
+    """The ranks of a run, before they start.
+
+    Attributes:
+        peers: the other ranks of this machine; to be watched from before `start`.
+    """
+
+    fabric: Fabric
+    precision: Precision
+    peers: Peers
+    ranks: int
+    ranks_here: int
+    sync_batchnorm: bool
+
+    def start(self) -> Launcher:
+        """Start this rank, and the others of this machine where it is the one to do so.
+
+        Raises:
+            DeviceError: the ranks did not find each other.
+        """
+        self.fabric.launch()
+        if self.fabric.world_size != self.ranks:
+            # Fabric would otherwise make several runs of one rank without a word.
+            raise DeviceError(
+                f"{self.ranks} ranks were asked for and {self.fabric.world_size} found each other"
+            )
+        return Launcher(
+            self.fabric,
+            self.precision,
+            ranks_here=self.ranks_here,
+            sync_batchnorm=self.sync_batchnorm,
+        )
 
 
 def launch(
     *, devices: int = 1, precision: Asked = "auto", sync_batchnorm: bool = False
 ) -> Launcher:
-    """Start this rank, and the others of this machine where there are several.
+    """Prepare the ranks and start; see `prepare`."""
+    return prepare(devices=devices, precision=precision, sync_batchnorm=sync_batchnorm).start()
+
+
+def prepare(*, devices: int, precision: Asked, sync_batchnorm: bool) -> Launch:
+    """Find out which ranks there are to be, and start none.
 
     Under torchrun the ranks exist already, and `devices` must agree with them or be 1.
 
@@ -142,15 +188,16 @@ def launch(
         sync_batchnorm: compute the statistics of BatchNorm over the ranks together.
 
     Raises:
-        DeviceError: more GPUs are asked for than there are, or the ranks did not find each other.
-        UsageError: `devices` contradicts torchrun, or `sync_batchnorm` without a GPU.
+        DeviceError: more GPUs are asked for than there are.
+        UsageError: `devices` contradicts torchrun, srun made copies instead of ranks, or
+            `sync_batchnorm` without a GPU.
     """
     # Fabric's own notices ("Using default ...") are not the user's business.
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning_fabric")
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     nodes = 1
-    shape = _torchrun_shape()
+    shape = torchrun_shape()
     if shape is not None:
         if devices not in {1, shape[0]}:
             raise UsageError(
@@ -158,46 +205,78 @@ def launch(
                 "leave --devices out: torchrun says how many",
             )
         devices, nodes = shape
+    else:
+        _refuse_copies()
     if accelerator == "cuda" and devices > torch.cuda.device_count():
         raise DeviceError(
             f"--devices {devices}, and this machine has {torch.cuda.device_count()} GPU(s)"
         )
     if sync_batchnorm and accelerator != "cuda":
         raise UsageError(
-            "train.sync_batchnorm needs GPUs: PyTorch has no such norm for a CPU",
+            "--sync-batchnorm needs GPUs: PyTorch has no such norm for a CPU",
             "leave it out; statistics are then those of each rank's share",
         )
     chosen = choose_precision(precision, accelerator)
     ranks = devices * nodes
+    several = ranks > 1 or shape is not None
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
-        strategy=DDPStrategy() if ranks > 1 or shape is not None else "auto",
+        strategy=_Ranks() if several else "auto",
         precision=_FABRIC_PRECISION[chosen.name],  # type: ignore[arg-type]
+        # Inside a SLURM job Fabric would take the job's shape for that of the run.
+        plugins=[] if shape is not None else [LightningEnvironment()],
     )
-    fabric.launch()
-    if fabric.world_size != ranks:
-        # Fabric would otherwise make several runs of one rank without a word.
-        raise DeviceError(f"{ranks} ranks were asked for and {fabric.world_size} found each other")
-    peers = _peers(fabric) if shape is None else None
-    return Launcher(fabric, chosen, peers=peers, sync_batchnorm=sync_batchnorm)
+    return Launch(
+        fabric,
+        chosen,
+        _peers(fabric) if several and shape is None else Peers(),
+        ranks=ranks,
+        ranks_here=devices,
+        sync_batchnorm=sync_batchnorm,
+    )
+
+
+def _refuse_copies() -> None:
+    copies = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if copies > 1:
+        raise UsageError(
+            f"srun started {copies} copies of dlcv, and each would train for itself",
+            "let srun start one torchrun per machine (docs/many-gpus.md), or one dlcv: --ntasks=1",
+        )
+
+
+class _Ranks(DDPStrategy):
+    """DDP whose ranks on this machine are in our own care; see `peers`."""
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = _RankStarter(self.cluster_environment, self.num_processes, self.num_nodes)
+
+
+class _RankStarter(_SubprocessScriptLauncher):
+    """Starts the other ranks as Fabric does, and takes them from its observer.
+
+    That one kills all ranks 5 seconds after the first has ended, in the middle of whatever rank 0
+    writes, and without a word.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def _call_children_scripts(self) -> None:
+        super()._call_children_scripts()
+        self.children += self.procs
+        self.procs = []
 
 
 def _peers(fabric: Fabric) -> Peers:
-    """Take the ranks that Fabric started on this machine into our own care.
-
-    Its observer would kill all of them 5 seconds after the first has ended, in the middle of
-    whatever rank 0 writes, and without a word.
-    """
-    if fabric.world_size == 1:
-        return Peers()
-    if fabric.global_rank != 0:
+    starter = fabric.strategy.launcher
+    if "LOCAL_RANK" in os.environ or not isinstance(starter, _RankStarter):
         return Peers(parent=os.getppid())
-    for thread in threading.enumerate():
-        if thread.name == "child-process-observer":
-            thread._child_processes = []  # type: ignore[attr-defined]
-    return Peers(children=fabric.strategy.launcher.procs)  # type: ignore[union-attr]
+    return Peers(children=starter.children)
 
 
 def unwrap(wrapped: Any) -> nn.Module:

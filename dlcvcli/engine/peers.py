@@ -19,21 +19,21 @@ class Peers:
     """The processes that this rank's fate hangs on.
 
     Args:
-        children: the ranks that this process started, rank 1 first.
-        parent: process id of the rank that started this one; None on rank 0 and under torchrun,
-            which looks after its ranks itself.
+        children: the ranks that this process starts, rank 1 first; may still be growing.
+        parent: process id of the rank that started this one.
+
+    Without either there are none to look after: a run of one rank, and torchrun, which looks after
+    its ranks itself.
     """
 
     def __init__(
-        self, children: Sequence[subprocess.Popen[bytes]] = (), parent: int | None = None
+        self,
+        children: Sequence[subprocess.Popen[bytes]] | None = None,
+        parent: int | None = None,
     ) -> None:
-        self.children = children
+        self.alone = children is None and parent is None
+        self.children = () if children is None else children
         self.parent = parent
-
-    @property
-    def alone(self) -> bool:
-        """Whether there are none."""
-        return not self.children and self.parent is None
 
     def fallen(self, wait: float = 0.0) -> str | None:
         """Return which rank has ended before its time, and how; None where all are well.

@@ -21,19 +21,20 @@ class LossWatch:
 
     Args:
         device: of the losses.
+        never: a number above that of any step; `first` until a loss is bad.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._first = torch.full((), -1, device=device)
+    def __init__(self, device: torch.device, never: int) -> None:
+        self._first = torch.full((), never, device=device)
 
     def note(self, step: int, loss: Tensor) -> None:
         """Look at a step's loss, a scalar."""
-        is_first = (self._first < 0) & ~torch.isfinite(loss)
-        self._first = torch.where(is_first, step, self._first)
+        seen = torch.where(torch.isfinite(loss), self._first, step)
+        self._first = torch.minimum(self._first, seen)
 
     @property
     def first(self) -> Tensor:
-        """The first bad step, int64, -1 for none; on the device, reading it waits."""
+        """The first bad step, int64; on the device, reading it waits."""
         return self._first
 
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import onnxruntime as ort
 
 from dlcvcli.errors import DeviceError, ModelFileError
+from dlcvcli.machine import driver_obstacle
 
 Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
 
@@ -118,16 +119,6 @@ def gpu_obstacle() -> str | None:
             )
         return "the installed onnxruntime is built for the CPU only"
     return driver_obstacle()
-
-
-def driver_obstacle() -> str | None:
-    """Return why no NVIDIA GPU can be used by any program, None where a driver is installed."""
-    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        ctypes.CDLL(driver)
-    except OSError:
-        return f"no NVIDIA driver ({driver} is not found)"
-    return None
 
 
 def _installed_wheels() -> set[str]:

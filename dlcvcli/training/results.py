@@ -59,6 +59,12 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def images_at_once(settings: TrainSegSettings, launcher: Launcher) -> int:
+    """Return how many images a rank validates at once: no more than it trains with."""
+    share = settings.train.batch_size // launcher.world_size
+    return settings.train.val_batch_size or max(1, share)
+
+
 def score_best(
     run: RunFolder, settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher
 ) -> dict[str, Any]:
@@ -67,7 +73,7 @@ def score_best(
     predictor = TorchPredictor.load(
         ModelRef("checkpoint", path, run), "cuda" if launcher.device.type == "cuda" else "cpu"
     )
-    batches = EvalBatches(val, settings.train.val_batch_size or settings.train.batch_size)
+    batches = EvalBatches(val, images_at_once(settings, launcher))
     found = evaluate(predictor, batches, conventions=["voc"])
     return {
         "checkpoint": path.name,

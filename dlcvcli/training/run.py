@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.fit import FitResult, Validate, fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
-from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.engine.launch import Launcher, prepare
 from dlcvcli.errors import (
     CheckpointError,
     ConfigError,
@@ -46,7 +46,13 @@ from dlcvcli.training.data import TrainingData
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
 from dlcvcli.training.log import LineLog
-from dlcvcli.training.results import count_parameters, describe_result, draw, score_best
+from dlcvcli.training.results import (
+    count_parameters,
+    describe_result,
+    draw,
+    images_at_once,
+    score_best,
+)
 from dlcvcli.training.resume import require_same_settings
 from dlcvcli.training.snapshots import SnapshotHook, find_subjects
 
@@ -101,21 +107,21 @@ def train(
         RankLost: another rank ended before its time.
     """
     settings = request.settings.train
-    launcher = launch(
+    ranks = prepare(
         devices=settings.devices,
         precision=settings.precision,
         sync_batchnorm=settings.sync_batchnorm,
     )
-    watched = nullcontext() if lost is None else launcher.peers.watched(_say_to(lost))
+    watched = nullcontext() if lost is None else ranks.peers.watched(_say_to(lost))
     with watched:
         try:
-            return _train(request, launcher, hooks, say)
+            return _train(request, ranks.start(), hooks, say)
         except RuntimeError as error:
             # An exchange with a rank that is gone fails in the words of its transport.
-            fallen = launcher.peers.fallen(wait=3)
+            fallen = ranks.peers.fallen(wait=3)
             if fallen is None:
                 raise
-            launcher.peers.stop()
+            ranks.peers.stop()
             raise _rank_lost(fallen) from error
 
 
@@ -126,7 +132,7 @@ def _say_to(lost: Lost) -> Callable[[str], None]:
 def _rank_lost(what: str) -> RankLost:
     return RankLost(
         f"{what}; the others were stopped",
-        "everything up to the last checkpoint is there: go on with --resume",
+        "what was saved before is there: go on with --resume, or begin again",
     )
 
 
@@ -134,6 +140,7 @@ def _train(
     request: RunRequest, launcher: Launcher, hooks: Hooks | None, say: Say
 ) -> dict[str, Any]:
     """Train on this rank; see `train`."""
+    request.settings.images_at_a_time(launcher.world_size)
     # The default folder's name holds the time, which each rank reads for itself.
     request = replace(request, run=RunFolder(Path(launcher.tell(str(request.run.path)))))
     settings, run, data = request.settings, request.run, request.data
@@ -165,7 +172,7 @@ def _train(
         for line in _opening(request, task, launcher, taken):
             log.write(line)
     launcher.barrier()
-    try:
+    with _explained(settings, launcher):
         result = fit(
             task,
             batches,
@@ -177,6 +184,14 @@ def _train(
             data=data.as_dict(),
             resume=checkpoint,
         )
+        return _finish(request, task, launcher, result, log)
+
+
+@contextmanager
+def _explained(settings: TrainSegSettings, launcher: Launcher) -> Iterator[None]:
+    """Say in our own words what PyTorch says of batches too small or too large."""
+    try:
+        yield
     except ValueError as error:
         # Torch's words for a BatchNorm over a single 1x1 map.
         if "more than 1 value per channel" not in str(error):
@@ -190,10 +205,9 @@ def _train(
         raise DeviceError(
             f"{launcher.device_name} has too little memory for batches of "
             f"{settings.train.batch_size} at {settings.data.crop}",
-            "choose a smaller --batch-size or --crop, or compute the batch in parts with "
-            "--set optim.accumulate=2",
+            "choose a smaller --batch-size or --crop, compute the batch in parts with --set "
+            "optim.accumulate=2, or validate fewer at a time with --set train.val_batch_size=1",
         ) from error
-    return _finish(request, task, launcher, result, log)
 
 
 def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
@@ -277,7 +291,7 @@ def default_workers(on_gpu: bool, launcher: Launcher) -> int:
     cores = usable_cores()
     if not on_gpu:
         return 1 if cores > 1 else 0
-    return max(1, min(8, cores // max(1, launcher.world_size) - 1))
+    return max(1, min(8, cores // launcher.ranks_here - 1))
 
 
 def _take_weights(task: SegmentationTask, path: Path) -> str:
@@ -298,10 +312,9 @@ def _take_weights(task: SegmentationTask, path: Path) -> str:
 
 def validation_of(settings: TrainSegSettings, val: SegmentationSet, launcher: Launcher) -> Validate:
     """Return the validation of a run: each rank scores its share, and counts are added."""
-    share = settings.train.batch_size // launcher.world_size
     batches = EvalBatches(
         val,
-        settings.train.val_batch_size or max(1, share),
+        images_at_once(settings, launcher),
         rank=launcher.rank,
         world_size=launcher.world_size,
     )
@@ -342,8 +355,9 @@ def _finish(
     if launcher.is_main:
         write_json(run.results, results)
         draw(run, request.data.classes, result.plan.steps_per_epoch)
-    launcher.barrier()
     if result.ended == "signal":
+        # A rank that ends with a signal's status would be taken for lost while rank 0 still draws.
+        launcher.barrier()
         raise Interrupted(
             result.signal,
             f"stopped by a signal after step {result.step} of {result.total_steps}; "

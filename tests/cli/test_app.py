@@ -51,8 +51,8 @@ def test_help_and_version_import_nothing_heavy() -> None:
 def test_every_flag_of_the_contract_is_there() -> None:
     flags = {
         ("train", "seg"): "data model classes epochs steps batch-size size crop loss optimizer lr "
-        "backbone-lr-scale schedule weights snapshot max-time seed precision devices workers out "
-        "recipe config set resume extend init print-config",
+        "backbone-lr-scale schedule weights snapshot max-time seed precision devices "
+        "sync-batchnorm workers out recipe config set resume extend init print-config",
         ("export",): "out precision opset verify-data no-verify",
         ("eval",): "data split onnx provider compare metric batch-size size min-miou json",
         ("predict",): "out onnx provider",
@@ -133,12 +133,17 @@ def test_what_one_of_several_ranks_meets_is_said_with_its_number_and_without_the
     monkeypatch.delenv("RANK")
     # As of the processes that a run starts itself.
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert end_with(UsageError("what", "how")) == (2, "rank 1: error: what\n")
+    assert end_with(DataError("what", "how")) == (1, "rank 1: error: what\n")
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Interrupted(15, "what"), 143), (NonFiniteLoss("what"), 1), (RankLost("rank 2 is gone"), 1)],
+    [
+        (Interrupted(15, "what"), 143),
+        (NonFiniteLoss("what"), 1),
+        (RankLost("rank 2 is gone"), 1),
+        (UsageError("what"), 2),
+    ],
 )
 def test_what_all_ranks_meet_is_said_by_the_first(
     end_with: EndWith, monkeypatch: pytest.MonkeyPatch, error: DlcvError, status: int

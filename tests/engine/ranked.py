@@ -17,8 +17,10 @@ from dlcvcli.config.load import resolve
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.errors import NonFiniteLoss
 from dlcvcli.models.registry import build_network
 from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.tasks.base import Batch, Outcome
 from dlcvcli.tasks.segmentation import SegmentationTask
 from dlcvcli.training.run import validation_of
 from tests.engine.tiny import TinyTask, tiny_fit, tiny_settings
@@ -57,6 +59,51 @@ def validate(data: Path, launcher: Launcher) -> dict[str, Any]:
     return found
 
 
+def score_of(task: TinyTask, rank: int, ranks: int) -> float:
+    """Return a number that hangs on each weight and statistic, from this rank's share of images."""
+    images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    return float(task.net(images[rank::ranks]).double().square().sum())
+
+
+def train_with_batch_norm(folder: Path, launcher: Launcher) -> None:
+    """Train a network whose statistics differ between ranks, validated at each step."""
+
+    def validate(task: Any, stop: Any) -> dict[str, Any]:
+        mine = score_of(task, launcher.rank, launcher.world_size)
+        return {"miou": float(launcher.sum(torch.tensor(mine, dtype=torch.float64)))}
+
+    settings = tiny_settings(steps=3, val_every=3, save_every=3)
+    torch.manual_seed(0)
+    tiny_fit(folder, settings=settings, task=TinyTask(), launcher=launcher, validate=validate)
+
+
+def meet_bad_loss(folder: Path, launcher: Launcher) -> str:
+    """Train where the last rank alone meets a loss that is not finite; return what is said."""
+
+    class Bad(TinyTask):
+        def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
+            outcome = super().forward(batch, normaliser)
+            self.seen = getattr(self, "seen", 0) + 1
+            if self.seen == 3 and launcher.rank == launcher.world_size - 1:
+                outcome["loss"] = outcome["loss"] * torch.inf
+            return outcome
+
+    class SlowToRead(str):
+        """The CPU, looked at as rarely as a GPU."""
+
+        type = "cuda"
+
+    device, launcher.device = launcher.device, SlowToRead("cpu")  # type: ignore[assignment]
+    settings = tiny_settings(steps=9, log_every=4)
+    try:
+        tiny_fit(folder, settings=settings, task=Bad(batch_norm=False), launcher=launcher)
+    except NonFiniteLoss as error:
+        return error.message
+    finally:
+        launcher.device = device
+    return "nothing"
+
+
 def main(folder: Path) -> None:
     """Do all of it once."""
     torch.set_num_threads(1)
@@ -66,11 +113,13 @@ def main(folder: Path) -> None:
         for parts in (1, 2)
     }
     scores = validate(folder / "data", launcher)
+    train_with_batch_norm(folder / "batch-norm", launcher)
+    bad = meet_bad_loss(folder / "bad", launcher)
     # What one rank knows, such as a signal, all are told.
     told = launcher.largest(torch.tensor([launcher.rank]))
     if launcher.is_main:
         torch.save(weights, folder / "weights.pt")
-        found = {"scores": scores, "ranks": launcher.world_size, "told": int(told)}
+        found = {"scores": scores, "ranks": launcher.world_size, "told": int(told), "bad": bad}
         (folder / "found.json").write_text(json.dumps(found))
     launcher.barrier()
 

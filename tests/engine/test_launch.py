@@ -7,21 +7,37 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dlcvcli.engine.launch import Launcher, _torchrun_shape, launch
+from dlcvcli.engine.launch import Launcher, launch
 from dlcvcli.engine.precision import Precision
 from dlcvcli.errors import DeviceError, UsageError
+from dlcvcli.machine import torchrun_shape
 from tests.engine.tiny import TinyTask
 
 TORCHRUN = {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6", "RANK": "0", "LOCAL_RANK": "0"}
 
 
 def test_torchrun_says_how_many_ranks_and_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _torchrun_shape() is None
+    assert torchrun_shape() is None
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
-    assert _torchrun_shape() == (2, 3)
+    assert torchrun_shape() == (2, 3)
     with pytest.raises(UsageError, match="--devices 4 under torchrun with 2 ranks"):
         launch(devices=4)
+
+
+def test_copies_that_srun_started_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    with pytest.raises(UsageError, match="srun started 4 copies"):
+        launch()
+
+
+def test_inside_a_batch_job_the_jobs_shape_is_not_the_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train.sh")
+    assert launch(precision="fp32").world_size == 1
 
 
 def test_one_rank_needs_no_exchange() -> None:
@@ -34,7 +50,7 @@ def test_one_rank_needs_no_exchange() -> None:
 
 
 def test_norms_over_the_ranks_need_gpus() -> None:
-    with pytest.raises(UsageError, match="sync_batchnorm needs GPUs"):
+    with pytest.raises(UsageError, match="sync-batchnorm needs GPUs"):
         launch(sync_batchnorm=True)
 
 

@@ -17,8 +17,8 @@ from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.launch import launch
 from dlcvcli.runs import RunFolder
 from tests.conftest import write_camvid
-from tests.engine.ranked import STEPS, exact_task, train, validate
-from tests.engine.tiny import tiny_fit, tiny_settings
+from tests.engine.ranked import STEPS, exact_task, score_of, train, validate
+from tests.engine.tiny import TinyTask, tiny_fit, tiny_settings
 
 ROOT = Path(__file__).parents[2]
 SIZES = [(24, 32), (32, 24), (24, 32), (40, 40), (24, 32), (32, 24), (24, 32)]
@@ -72,6 +72,26 @@ def test_ranks_share_a_validation_and_count_each_pixel_once(two_ranks: Path) -> 
     found: dict[str, Any] = json.loads((two_ranks / "found.json").read_text())
     assert found["ranks"] == 2
     assert found["scores"] == validate(two_ranks / "data", launch(precision="fp32"))
+
+
+def test_ranks_validate_the_network_that_is_saved(two_ranks: Path) -> None:
+    # Its statistics of BatchNorm are rank 0's; those of the other come from other images.
+    run = RunFolder(two_ranks / "batch-norm")
+    task = TinyTask()
+    task.load_state_dict(load_checkpoint(run.last)["task"])
+    task.eval()
+    with torch.inference_mode():
+        expected = score_of(task, 0, 1)
+    (record,) = [record for record in run.read_metrics() if record["split"] == "val"]
+    assert record["miou"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_first_bad_loss_of_any_rank_is_named_and_its_whole_batch_kept(two_ranks: Path) -> None:
+    # The step after it is bad on both ranks: the gradients carry it over.
+    said = json.loads((two_ranks / "found.json").read_text())["bad"]
+    assert "not finite at step 3;" in said
+    batch = torch.load(two_ranks / "bad" / "nonfinite-step-3.pt", weights_only=True)
+    assert len(batch["images"]) == 4
 
 
 def test_what_one_rank_knows_all_are_told(two_ranks: Path) -> None:

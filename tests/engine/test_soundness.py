@@ -17,8 +17,8 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_the_first_bad_step_is_remembered(bad: float) -> None:
-    watch = LossWatch(CPU)
-    assert int(watch.first) == -1
+    watch = LossWatch(CPU, 100)
+    assert int(watch.first) == 100
     for step, loss in enumerate([0.5, 1e30, bad, 0.5, float("nan")]):
         watch.note(step, torch.tensor(loss))
     assert int(watch.first) == 2
@@ -26,17 +26,17 @@ def test_the_first_bad_step_is_remembered(bad: float) -> None:
 
 
 def test_a_bad_step_0_is_one_too() -> None:
-    watch = LossWatch(CPU)
+    watch = LossWatch(CPU, 100)
     watch.note(0, torch.tensor(float("nan")))
     watch.note(1, torch.tensor(float("nan")))
     assert int(watch.first) == 0
 
 
 def test_sound_losses_leave_nothing_to_say() -> None:
-    watch = LossWatch(CPU)
+    watch = LossWatch(CPU, 100)
     for step in range(5):
         watch.note(step, torch.tensor(1.0 / (step + 1)))
-    assert int(watch.first) == -1
+    assert int(watch.first) == 100
 
 
 def test_the_batch_of_a_bad_loss_is_saved_and_named(tmp_path: Path) -> None:
