@@ -19,7 +19,10 @@ MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[re
 
 def doctor(
     model: Annotated[
-        Path | None, typer.Argument(help="An .onnx file to look at, too.", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="An .onnx file, or a run with one, to look at, too.", show_default=False
+        ),
     ] = None,
     json_to: Annotated[
         str | None,

@@ -15,13 +15,18 @@ from typing import Any, Literal
 
 from dlcvcli import __version__
 from dlcvcli.doctor.probes import ask
-from dlcvcli.machine import usable_cores
+from dlcvcli.machine import driver_obstacle, usable_cores
+from dlcvcli.runs import RunFolder
 
 Status = Literal["ok", "note", "bad"]
 
-TRAIN = "pip install 'dlcv[train]'"
-RUNTIME = "pip install 'onnxruntime-gpu[cuda,cudnn]>=1.28'"
+TRAIN = "pip install '.[train]'  # in dlcv's source folder"
+TORCH = "pip install --force-reinstall 'torch>=2.11' 'torchvision>=0.26'"
+# As in pyproject.toml: the systems for which the wheel with CUDA exists.
+_CUDA_WHEEL = (sys.platform, platform.machine()) in {("linux", "x86_64"), ("win32", "AMD64")}
+RUNTIME = f"pip install 'onnxruntime{'-gpu[cuda,cudnn]' if _CUDA_WHEEL else ''}>=1.28'"
 ONE_RUNTIME = "pip uninstall -y onnxruntime onnxruntime-gpu && " + RUNTIME
+DRIVER = "bring the NVIDIA driver up to date (CUDA 13 needs 580 or newer)"
 LITTLE_DISK, LITTLE_MEMORY = 10 << 10, 4 << 10
 
 _PACKAGES = (
@@ -68,17 +73,29 @@ class Examination:
 
 
 def examine(model: Path | None = None) -> Examination:
-    """Look at everything that dlcv needs, and at a model file where one is given."""
-    driver = _driver()
-    gpus = _gpus() if driver is None else []
-    torch, runtime = _installed("torch"), ask("onnxruntime")
-    found = [*_machine(), *_gpu_findings(driver, gpus)]
-    about_torch = ask("torch") if torch else {}
-    found += _training(torch, about_torch, bool(gpus))
-    found += _onnx(runtime, about_torch, bool(gpus))
+    """Look at everything that dlcv needs, and at a model where one is given.
+
+    Args:
+        model: an `.onnx` file, or a run folder that holds one.
+    """
+    driver = driver_obstacle()
+    listed = _gpus() if driver is None else []
+    version, runtime = _installed("torch"), ask("onnxruntime")
+    torch = ask("torch") if version else {}
+    found = [*_machine(), *_gpu_findings(driver, listed)]
+    # A container may have the driver without nvidia-smi; hidden GPUs are nobody's fault.
+    has_gpu = driver is None and not _hidden() and bool(listed or torch.get("gpus"))
+    found += _training(version, torch, has_gpu)
+    found += _onnx(runtime, torch, has_gpu)
     if model is not None:
-        found += _model(ask("model", str(model)), model)
+        file = RunFolder(model).onnx if model.is_dir() else model
+        found += _model(ask("model", str(file)), file)
     return Examination(tuple(found))
+
+
+def _hidden() -> bool:
+    """Return whether the environment hides every GPU."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in {"", "-1"}
 
 
 def _installed(package: str) -> str | None:
@@ -135,13 +152,6 @@ def _memory_mb() -> tuple[int, int]:
     return total, free
 
 
-def _driver() -> str | None:
-    """Return why there is no driver, None where there is one."""
-    from dlcvcli.runtime.session import driver_obstacle
-
-    return driver_obstacle()
-
-
 def _gpus() -> list[str]:
     query = "--query-gpu=name,driver_version,memory.total"
     try:
@@ -165,6 +175,14 @@ def _gpu_findings(driver: str | None, gpus: list[str]) -> Iterator[Finding]:
         yield Finding(
             "gpu", "driver", "found, but nvidia-smi lists no GPU", "note", "run nvidia-smi"
         )
+    if _hidden():
+        yield Finding(
+            "gpu",
+            "CUDA_VISIBLE_DEVICES",
+            "hides every GPU; everything runs on the CPU",
+            "note",
+            "unset CUDA_VISIBLE_DEVICES",
+        )
     for index, line in enumerate(gpus):
         yield Finding("gpu", f"GPU {index}", line)
 
@@ -175,33 +193,35 @@ def _training(version: str | None, found: dict[str, Any], has_gpu: bool) -> Iter
         return
     if "error" in found:
         wrong = f"torch {version} does not work: {found['error']}"
-        yield Finding("training", "torch", wrong, "bad", f"{TRAIN} --force-reinstall")
+        yield Finding("training", "torch", wrong, "bad", TORCH)
         return
-    cuda = f"CUDA {found['cuda']}, cuDNN {found['cudnn']}" if found["cuda"] else "no CUDA"
-    yield Finding("training", "torch", f"{found['torch']}, torchvision {found['torchvision']}")
+    cuda = "no CUDA"
+    if found["cuda"]:
+        cuda = f"CUDA {found['cuda']}, cuDNN {_cudnn(found['cudnn'])}"
+    about = f"{found['torch']} with {cuda}, torchvision {found['torchvision']}"
+    yield Finding("training", "torch", about)
     if found["cuda_available"]:
         bad = not found.get("computes")
-        yield Finding(
-            "training",
-            "on the GPU",
-            f"{cuda}; {'does not compute' if bad else 'computes'}",
-            "bad" if bad else "ok",
-            "bring the NVIDIA driver up to date" if bad else "",
-        )
+        says = "does not compute" if bad else "computes"
+        yield Finding("training", "on the GPU", says, "bad" if bad else "ok", DRIVER if bad else "")
     elif has_gpu:
         yield Finding(
             "training",
             "on the GPU",
             f"torch does not see it ({cuda})",
             "bad",
-            "bring the NVIDIA driver up to date (CUDA 13 needs 580 or newer)"
-            if found["cuda"]
-            else f"{TRAIN} --force-reinstall",
+            DRIVER if found["cuda"] else TORCH,
         )
     yield Finding("training", "precision", f"{found['precision']}: {found['precision_reason']}")
     for package in ("lightning-fabric", "onnx", "onnxscript", "matplotlib"):
         if _installed(package) is None:
             yield Finding("training", package, "not installed", "bad", TRAIN)
+
+
+def _cudnn(number: int) -> str:
+    """Return cuDNN's version as it is written, from the number that it gives itself."""
+    major, rest = divmod(number, 10_000 if number >= 90_000 else 1_000)
+    return f"{major}.{rest // 100}.{rest % 100}"
 
 
 def _onnx(found: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> Iterator[Finding]:
@@ -221,10 +241,14 @@ def _onnx(found: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> Iterat
         wrong = f"does not work: {found['error']}"
         yield Finding("onnx", "onnxruntime", wrong, "bad", ONE_RUNTIME)
         return
-    built = f", built for CUDA {found['cuda']}" if found["cuda"] else ", built for the CPU only"
+    built = ", built for the CPU only"
+    if found["cuda"]:
+        cudnn = f" and cuDNN {found['cudnn']}" if found["cudnn"] else ""
+        built = f", built for CUDA {found['cuda']}{cudnn}"
     yield Finding("onnx", "onnxruntime", f"{wheels[0]} {found['version']}{built}")
     yield from _libraries(found, torch, has_gpu)
-    for provider, result in found["sessions"].items():
+    sessions = {provider: ask("session", provider) for provider in found["providers"]}
+    for provider, result in sessions.items():
         yield _session(provider, result, has_gpu)
 
 
@@ -245,6 +269,8 @@ def _libraries(found: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> I
             "bad" if has_gpu else "note",
             "pip install 'torch>=2.11' 'onnxruntime-gpu[cuda,cudnn]>=1.28'",
         )
+    if found["missing_libraries"] is None:
+        return
     # The driver's own library comes with the driver, not with a package.
     absent = [name for name in found["missing_libraries"] if not name.startswith("libcuda.")]
     if absent:
@@ -259,20 +285,26 @@ def _libraries(found: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> I
         yield Finding("onnx", "libraries", "all that CUDA needs are there")
 
 
-def _session(provider: str, result: str, has_gpu: bool) -> Finding:
+def _session(provider: str, found: dict[str, Any], has_gpu: bool) -> Finding:
     name = f"session on {provider}"
-    if result == "ok":
+    if "error" not in found:
         return Finding("onnx", name, "one node runs")
-    if provider == "cpu" or (provider == "cuda" and has_gpu):
-        return Finding("onnx", name, result, "bad", ONE_RUNTIME)
-    return Finding("onnx", name, result, "note")
+    if provider == "cpu":
+        return Finding("onnx", name, found["error"], "bad", ONE_RUNTIME)
+    if provider == "cuda" and has_gpu:
+        return Finding("onnx", name, found["error"], "bad", f"{RUNTIME}; if it is there, {DRIVER}")
+    return Finding("onnx", name, found["error"], "note")
 
 
 def _model(found: dict[str, Any], path: Path) -> Iterator[Finding]:
     if "error" in found:
         yield Finding("model", str(path), found["error"], "bad", found.get("mend", ""))
         return
-    about = f"{found['model']} ({found['task']}, {found['classes']} classes)"
-    yield Finding("model", path.name, f"{about}, {os.path.getsize(path) / 2**20:.1f} MiB")
+    size = f"{os.path.getsize(path) / 2**20:.1f} MiB"
+    if "foreign" in found:
+        yield Finding("model", path.name, f"{size}; {found['foreign']}", "note", found["mend"])
+    else:
+        about = f"{found['model']} ({found['task']}, {found['classes']} classes)"
+        yield Finding("model", path.name, f"{about}, {size}")
     nodes = ", ".join(f"{provider} {count}" for provider, count in found["nodes"].items())
     yield Finding("model", "nodes", f"{nodes} ({found['provider_reason']})")

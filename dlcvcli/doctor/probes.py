@@ -7,9 +7,11 @@ share the libraries of the one that was loaded first. So `ask("torch")` runs thi
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -75,67 +77,81 @@ def probe_torch() -> dict[str, Any]:
 
 
 def probe_onnxruntime() -> dict[str, Any]:
-    """Return what ONNX Runtime finds; one node is run under each provider it was built for."""
+    """Return what ONNX Runtime was built for, and which of CUDA's libraries are missing.
+
+    `missing_libraries` is None where that cannot be told: without CUDA, and on Windows.
+    """
     import onnxruntime as ort
 
     from dlcvcli.doctor.libraries import missing, needed_by
 
     built = ort.get_available_providers()
+    names = (("cpu", "CPU"), ("cuda", "CUDA"), ("tensorrt", "Tensorrt"))
     found: dict[str, Any] = {
         "version": ort.__version__,
         "cuda": getattr(ort, "cuda_version", "") or None,
-        "built_for": built,
-        "sessions": {},
-        "missing_libraries": [],
+        "cudnn": _cudnn_major(),
+        "providers": [own for own, name in names if f"{name}ExecutionProvider" in built],
+        "missing_libraries": None,
     }
     library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
     if library.is_file():
         ort.preload_dlls()
         own = "libonnxruntime_providers_shared.so"
-        # cuDNN is loaded by name at run time, so the table of the library does not have it.
-        names = [name for name in (*needed_by(library), "libcudnn.so.9") if name != own]
-        found["missing_libraries"] = missing(names)
-    for provider, name in (("cpu", "CPU"), ("cuda", "CUDA"), ("tensorrt", "Tensorrt")):
-        if f"{name}ExecutionProvider" in built:
-            found["sessions"][provider] = _one_node(provider)
+        needed = [name for name in needed_by(library) if name != own]
+        if found["cudnn"]:
+            # It is loaded by name at run time, so the table of the library does not have it.
+            needed.append(f"libcudnn.so.{found['cudnn']}")
+        found["missing_libraries"] = missing(needed)
     return found
 
 
-def _one_node(provider: Any) -> str:
-    """Run one node; return `ok` or why not."""
+def _cudnn_major() -> str | None:
+    """Return the cuDNN that the wheel of ONNX Runtime asks for; it tells it nowhere else."""
+    try:
+        asked = metadata.requires("onnxruntime-gpu") or []
+    except metadata.PackageNotFoundError:
+        return None
+    found = (re.match(r"nvidia-cudnn-cu\d+\D+(\d+)", requirement) for requirement in asked)
+    return next((match[1] for match in found if match), None)
+
+
+def probe_session(provider: Any) -> dict[str, Any]:
+    """Run one node under a provider; each in a process of its own, as one may bring it down."""
     import numpy as np
 
-    from dlcvcli.errors import DlcvError
     from dlcvcli.runtime.session import open_session
 
-    try:
-        session = open_session(ONE_NODE, provider).session
-    except DlcvError as error:
-        return error.message
+    session = open_session(ONE_NODE, provider).session
     (result,) = session.run(None, {"x": np.array([1.0, 2.5], np.float32)})
-    return "ok" if result.tolist() == [2.0, 5.0] else f"wrong result {result.tolist()}"
+    if result.tolist() != [2.0, 5.0]:
+        return {"error": f"wrong result {result.tolist()}"}
+    return {"ok": True}
 
 
 def probe_model(path: str) -> dict[str, Any]:
     """Return what an ONNX file is, and how its nodes are spread over the providers."""
+    from dlcvcli.errors import ModelFileError
     from dlcvcli.runtime.metadata import ModelCard
     from dlcvcli.runtime.session import open_session
 
     session = open_session(Path(path), count_nodes=True)
-    card = ModelCard.from_metadata(session.metadata, path)
-    return {
-        "model": card.model,
-        "task": card.task,
-        "classes": len(card.classes),
+    found: dict[str, Any] = {
         "provider": session.provider,
         "provider_reason": session.reason,
         "nodes": session.nodes,
     }
+    try:
+        card = ModelCard.from_metadata(session.metadata, path)
+    except ModelFileError as error:
+        return {**found, "foreign": error.message, "mend": error.hint}
+    return {**found, "model": card.model, "task": card.task, "classes": len(card.classes)}
 
 
 _PROBES: dict[str, Callable[..., dict[str, Any]]] = {
     "torch": probe_torch,
     "onnxruntime": probe_onnxruntime,
+    "session": probe_session,
     "model": probe_model,
 }
 

@@ -47,5 +47,5 @@ def require_torch(what: str) -> None:
     if find_spec("torch") is None:
         raise MissingExtra(
             f"{what} needs torch, which is not installed",
-            "pip install 'dlcv[train]'",
+            "in dlcv's source folder: pip install '.[train]'",
         )

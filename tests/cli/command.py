@@ -22,9 +22,11 @@ _WITHOUT_TORCH = (
 )
 
 
-def dlcv(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def dlcv(
+    *arguments: object, stdin: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `dlcv` as a user does, on one thread."""
-    return _run("-m", "dlcvcli", *map(str, arguments), stdin=stdin)
+    return _run("-m", "dlcvcli", *map(str, arguments), stdin=stdin, env=env)
 
 
 def dlcv_without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -32,8 +34,11 @@ def dlcv_without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     return _run("-c", _WITHOUT_TORCH, *map(str, arguments))
 
 
-def _run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def _run(
+    *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+    environment |= env or {}
     environment.pop("DLCV_DEBUG", None)
     return subprocess.run(
         [sys.executable, *arguments],

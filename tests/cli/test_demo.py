@@ -21,6 +21,6 @@ def test_without_torch_it_says_what_to_install_and_makes_nothing(tmp_path: Path)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "error: the demo needs torch, which is not installed",
-        "hint: pip install 'dlcv[train]'",
+        "hint: in dlcv's source folder: pip install '.[train]'",
     ]
     assert not (tmp_path / "demo").exists()

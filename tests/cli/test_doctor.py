@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dlcvcli.runs import RunFolder
 from tests.cli.command import dlcv
 
 
 def test_it_looks_at_everything_and_at_a_model(exported_run: Path) -> None:
-    done = dlcv("doctor", RunFolder(exported_run).onnx, "--json", "-")
+    done = dlcv("doctor", exported_run, "--json", "-")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["ok"] is True
@@ -18,6 +17,19 @@ def test_it_looks_at_everything_and_at_a_model(exported_run: Path) -> None:
     assert list(dict.fromkeys(areas)) == ["machine", "gpu", "training", "onnx", "model"]
     session = next(f for f in found["findings"] if f["name"] == "session on cpu")
     assert (session["status"], session["value"]) == ("ok", "one node runs")
+
+
+def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path) -> None:
+    # As on a machine where it is broken: whoever imports it dies.
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('libfoo.so.1 is not found')")
+    done = dlcv("doctor", "--json", "-", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    found = json.loads(done.stdout)
+    (runtime,) = [f for f in found["findings"] if f["name"] == "onnxruntime"]
+    assert runtime["status"] == "bad"
+    assert "libfoo.so.1 is not found" in runtime["value"]
+    assert "pip install 'onnxruntime" in runtime["mend"]
 
 
 def test_what_does_not_work_is_exit_1_with_the_table(tmp_path: Path) -> None:

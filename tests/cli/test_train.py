@@ -87,7 +87,7 @@ def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "error: training needs torch, which is not installed",
-        "hint: pip install 'dlcv[train]'",
+        "hint: in dlcv's source folder: pip install '.[train]'",
     ]
     assert not (tmp_path / "run").exists()
 

@@ -16,8 +16,8 @@ TORCH: dict[str, Any] = {
     "cuda_available": False, "gpus": [], "precision": "fp32", "precision_reason": "no bf16",
 }  # fmt: skip
 RUNTIME: dict[str, Any] = {
-    "version": "1.31.1", "cuda": "13.0", "built_for": [], "missing_libraries": [],
-    "sessions": {"cpu": "ok", "cuda": "no driver"},
+    "version": "1.31.1", "cuda": "13.0", "cudnn": "9.1", "providers": ["cpu", "cuda", "tensorrt"],
+    "missing_libraries": [],
 }  # fmt: skip
 EVERYTHING = {
     "torch": "2.15.0", "lightning-fabric": "2.6", "onnx": "1.2", "onnxscript": "0.7",
@@ -31,7 +31,10 @@ def look(
     torch: dict[str, Any] | None = None,
     runtime: dict[str, Any] | None = None,
     installed: dict[str, str] | None = None,
+    sessions: dict[str, dict[str, str]] | None = None,
     gpu: bool = False,
+    listed: list[str] | None = None,
+    hidden: bool = False,
     model: dict[str, Any] | None = None,
 ) -> Examination:
     """Examine a machine that answers as told."""
@@ -44,11 +47,20 @@ def look(
         "onnxruntime": answer(RUNTIME, runtime),
         "model": model or {},
     }
+    cuda = {} if gpu else {"error": "no driver"}
+    told = {"cpu": {}, "cuda": cuda, "tensorrt": {"error": "libnvinfer is missing"}}
+    told |= sessions or {}
+
+    def ask(what: str, *arguments: str) -> dict[str, Any]:
+        return told[arguments[0]] if what == "session" else answers[what]
+
     packages = EVERYTHING if installed is None else installed
-    monkeypatch.setattr(module, "ask", lambda what, *arguments: answers[what])
+    monkeypatch.setattr(module, "ask", ask)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "" if hidden else "0")
     monkeypatch.setattr(module, "_installed", packages.get)
-    monkeypatch.setattr(module, "_driver", lambda: None if gpu else "no NVIDIA driver")
-    monkeypatch.setattr(module, "_gpus", lambda: ["NVIDIA H200, 580.1, 143771 MiB"])
+    monkeypatch.setattr(module, "driver_obstacle", lambda: None if gpu else "no NVIDIA driver")
+    gpus = ["NVIDIA H200, 580.1, 143771 MiB"] if listed is None else listed
+    monkeypatch.setattr(module, "_gpus", lambda: gpus)
     return examine(None if model is None else Path(__file__))
 
 
@@ -73,7 +85,6 @@ def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch,
         gpu=True,
         torch={"cuda_available": True, "computes": True},
-        runtime={"sessions": {"cpu": "ok", "cuda": "ok", "tensorrt": "libnvinfer is missing"}},
     )
     assert found.ok
     assert "H200" in named(found, "gpu", "GPU 0").value
@@ -87,16 +98,19 @@ def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ({"torch": {"error": "undefined symbol"}}, "training", "torch", "symbol", "force"),
         ({"gpu": True, "torch": {"cuda": "13.2"}}, "training", "on the GPU", "does not see", "580"),
-        ({"gpu": True, "torch": {"cuda": None}}, "training", "on the GPU", "no CUDA", "[train]"),
+        ({"gpu": True, "torch": {"cuda": None}}, "training", "on the GPU", "no CUDA", "'torch>="),
         (
             {"gpu": True, "torch": {"cuda_available": True, "computes": False}},
             "training", "on the GPU", "does not compute", "driver",
         ),
         ({"runtime": {"error": "it died of signal 11"}}, "onnx", "onnxruntime", "11", "uninstall"),
-        ({"runtime": {"sessions": {"cpu": "boom"}}}, "onnx", "session on cpu", "boom", "uninstall"),
         (
-            {"gpu": True, "runtime": {"sessions": {"cpu": "ok", "cuda": "boom"}}},
-            "onnx", "session on cuda", "boom", "uninstall",
+            {"sessions": {"cpu": {"error": "boom"}}},
+            "onnx", "session on cpu", "boom", "uninstall",
+        ),
+        (
+            {"gpu": True, "sessions": {"cuda": {"error": "it died of signal 11"}}},
+            "onnx", "session on cuda", "signal 11", "580",
         ),
         (
             {"gpu": True, "runtime": {"missing_libraries": ["libcurand.so.10", "libcuda.so.1"]}},
@@ -111,7 +125,7 @@ def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> No
         ({"installed": {"torch": "2.15"}}, "onnx", "onnxruntime", "not installed", "runtime-gpu"),
         (
             {"installed": {k: v for k, v in EVERYTHING.items() if k != "onnxscript"}},
-            "training", "onnxscript", "not installed", "dlcv[train]",
+            "training", "onnxscript", "not installed", "'.[train]'",
         ),
         ({"model": {"error": "x is not an ONNX model"}}, "model", __file__, "not an ONNX", ""),
     ],
@@ -129,6 +143,33 @@ def test_what_keeps_it_from_working_is_bad_and_has_a_mend(
     assert (found.status, examination.ok) == ("bad", False)
     assert says in found.value
     assert mend in found.mend
+
+
+def test_hidden_gpus_are_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = {"cuda": {"error": "no GPU"}}
+    assert not look(monkeypatch, gpu=True, sessions=sessions).ok
+    found = look(monkeypatch, gpu=True, sessions=sessions, hidden=True)
+    assert found.ok
+    assert named(found, "gpu", "CUDA_VISIBLE_DEVICES").mend == "unset CUDA_VISIBLE_DEVICES"
+
+
+def test_a_gpu_that_torch_sees_is_one_without_nvidia_smi(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [{"name": "NVIDIA H200", "memory_mb": 143771}]
+    torch = {"cuda_available": True, "computes": True, "gpus": gpus}
+    sessions = {"cuda": {"error": "libcurand.so.10 is not found"}}
+    examination = look(monkeypatch, gpu=True, listed=[], torch=torch, sessions=sessions)
+    assert named(examination, "onnx", "session on cuda").status == "bad"
+
+
+def test_versions_of_cuda_and_cudnn_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = look(monkeypatch)
+    assert "CUDA 13.2, cuDNN 9.26.0" in named(found, "training", "torch").value
+    assert "CUDA 13.0 and cuDNN 9.1" in named(found, "onnx", "onnxruntime").value
+
+
+def test_what_was_not_looked_at_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = look(monkeypatch, runtime={"missing_libraries": None})
+    assert "libraries" not in {finding.name for finding in found.findings}
 
 
 def test_without_a_gpu_what_only_cuda_needs_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +197,17 @@ def test_little_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.ok
     assert named(found, "machine", "memory").status == "note"
     assert "batch-size" in named(found, "machine", "memory").mend
+
+
+def test_a_model_of_others_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = {
+        "foreign": "x is an ONNX model, but not one that dlcv exported", "mend": "export the run",
+        "provider": "CPUExecutionProvider", "provider_reason": "no CUDA", "nodes": {"CPU": 3},
+    }  # fmt: skip
+    found = look(monkeypatch, model=about)
+    assert found.ok
+    assert named(found, "model", Path(__file__).name).status == "note"
+    assert named(found, "model", "nodes").value == "CPU 3 (no CUDA)"
 
 
 def test_a_models_nodes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

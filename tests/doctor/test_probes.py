@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -28,9 +29,14 @@ def test_the_one_node_is_what_the_onnx_package_makes_of_it() -> None:
 
 def test_onnx_runtime_runs_a_node_on_the_cpu() -> None:
     found = ask("onnxruntime")
-    assert found["sessions"]["cpu"] == "ok"
-    assert "CPUExecutionProvider" in found["built_for"]
-    assert isinstance(found["missing_libraries"], list)
+    assert found["providers"][0] == "cpu"
+    assert found["cuda"] is None or isinstance(found["missing_libraries"], list)
+    assert ask("session", "cpu") == {"ok": True}
+
+
+@pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="this machine has a GPU")
+def test_a_session_that_cannot_be_is_an_answer() -> None:
+    assert "--provider cuda cannot be used" in ask("session", "cuda")["error"]
 
 
 def test_torch_says_what_it_would_train_in() -> None:
@@ -48,6 +54,11 @@ def test_a_model_is_counted_node_by_node(exported_run: Path, tmp_path: Path) -> 
     )  # fmt: skip
     # Not the file's number: ONNX Runtime joins and splits some before it places them.
     assert found["nodes"][found["provider"]] > len(onnx.load(path).graph.node) / 2
+    foreign = tmp_path / "foreign.onnx"
+    foreign.write_bytes(ONE_NODE)
+    found = ask("model", str(foreign))
+    assert "not one that dlcv exported" in found["foreign"]
+    assert sum(found["nodes"].values()) == 1
     text = tmp_path / "text.onnx"
     text.write_text("hello")
     assert "not an ONNX model" in ask("model", str(text))["error"]

@@ -54,7 +54,7 @@ def test_a_checkpoint_without_torch_says_what_to_install(tmp_path: Path) -> None
     assert caught.value.message == (
         "running a PyTorch checkpoint needs torch, which is not installed"
     )
-    assert caught.value.hint == "pip install 'dlcv[train]'"
+    assert caught.value.hint == "in dlcv's source folder: pip install '.[train]'"
     assert caught.value.status == 1
 
 
