@@ -17,12 +17,13 @@ ENV PYTHONUNBUFFERED=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 # Results in a mounted folder belong to this user: give `--user "$(id -u):$(id -g)"` for your own.
-RUN useradd --create-home --uid 1000 dlcv && install -d -o dlcv -g dlcv /data
+RUN useradd --create-home --uid 1000 dlcv && install -d -o dlcv -g dlcv /data \
+    && chmod 1777 /home/dlcv
 WORKDIR /opt/dlcv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY dlcvcli dlcvcli
 RUN pip install -c constraints.txt .
-# For --user with an id that has no home.
+# For --user with an id that has no home: this one is everybody's, for weights that are fetched.
 ENV HOME=/home/dlcv MPLCONFIGDIR=/tmp/matplotlib
 USER dlcv
 WORKDIR /data

@@ -17,7 +17,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-gpu lint types format check pins clean distclean
+.PHONY: help install demo test test-gpu lint types format check pins clean distclean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1|\2/' \
@@ -30,9 +30,6 @@ demo: $(STAMP) ## made data -> train -> export -> certify -> evaluate -> figures
 
 test: $(STAMP) ## the tests that need no GPU and not long
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
-
-test-all: $(STAMP) ## the slow tests as well
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -m 'not gpu' $(PYTEST_ARGS)
 
 test-gpu: $(STAMP) ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
@@ -55,7 +52,7 @@ check: lint types test ## all that a change has to pass
 pins: $(STAMP) ## renew constraints.txt (UPGRADE=--upgrade: to the newest versions)
 	$(BIN)/python -m pip install --quiet uv
 	grep -v '^#' constraints.txt > .pins
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra dev --quiet $(UPGRADE) \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra dev --extra bench --quiet $(UPGRADE) \
 		--universal --python-version 3.11 --fork-strategy fewest \
 		--no-emit-index-url --no-annotate --no-header -o .pins
 	sed '/^[^#]/,$$d' constraints.txt > .pins.new

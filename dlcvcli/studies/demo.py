@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,7 +43,8 @@ def demo(folder: DemoFolder, *, hooks: Hooks | None = None, say: Say) -> dict[st
     """
     folder.begin()
     write_atomically(folder.commands, script())
-    steps = [Step(title, command) for title, command in zip(_TITLES, commands(), strict=True)]
+    shown_commands = commands(shlex.quote(str(folder.path)))
+    steps = [Step(title, command) for title, command in zip(_TITLES, shown_commands, strict=True)]
 
     def begin(number: int) -> AbstractContextManager[None]:
         say(f"{number}/{len(steps)} {steps[number - 1].title}")
@@ -85,7 +87,7 @@ _TITLES = (
 )
 
 
-def commands(out: str = "dlcv-demo") -> tuple[str, ...]:
+def commands(out: str) -> tuple[str, ...]:
     """Return the command line of each step, with results in the folder `out`."""
     tiles = f"--train {TRAIN_TILES} --validation {VALIDATION_TILES} --size {SIDE}x{SIDE} --seed 0"
     shown = " ".join(f"--snapshot {name}" for name in SHOWN)
