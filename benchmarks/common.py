@@ -11,17 +11,24 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 Contender = Callable[[argparse.Namespace], float]
 
-_PACKAGES = ("torch", "torchvision", "onnxruntime-gpu", "onnxruntime", "numpy", "lightning-fabric")
+_PACKAGES = (
+    "dlcv", "torch", "torchvision", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow",
+    "lightning-fabric", "torchmetrics",
+)  # fmt: skip
+# Where things lie says nothing of what was measured.
+_NOT_OPTIONS = ("work", "json", "only", "contender")
 
 
 def machine() -> dict[str, Any]:
@@ -29,11 +36,11 @@ def machine() -> dict[str, Any]:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-        flags = info.read_text()
-        extra = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
-        name += f" ({', '.join(extra)})"
+        text = info.read_text()
+        names = [line for line in text.splitlines() if line.startswith("model name")]
+        name = names[0].partition(":")[2].strip() if names else name
+        flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in text]
+        name += f" ({', '.join(flags)})"
     versions = {}
     for package in _PACKAGES:
         try:
@@ -42,10 +49,28 @@ def machine() -> dict[str, Any]:
             continue
     return {
         "processor": name,
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "gpu": _gpu(),
+        "system": platform.system(),
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def _gpu() -> str | None:
+    if shutil.which("nvidia-smi") is None:
+        return None
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()[0] if done.returncode == 0 and done.stdout else None
+
+
+def installed(package: str, contenders: dict[str, Contender]) -> dict[str, Contender]:
+    """Return the contenders that need a package, or none and a word about it where it is not."""
+    if find_spec(package) is not None:
+        return contenders
+    print(f"without {', '.join(contenders)}: {package} is not installed", file=sys.stderr)
+    return {}
 
 
 def main(
@@ -54,6 +79,7 @@ def main(
     contenders: dict[str, Contender],
     arguments: Callable[[argparse.ArgumentParser], None],
     prepare: Callable[[argparse.Namespace], None] = lambda options: None,
+    rounds: int = 3,
 ) -> None:
     """Run every contender in interleaved rounds, and print a table and one JSON object.
 
@@ -63,9 +89,10 @@ def main(
         contenders: name -> function; the first is the one that the others are compared with.
         arguments: adds the script's own arguments.
         prepare: called once before the first round.
+        rounds: how many, unless the user says otherwise.
     """
     parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--json", type=Path, help="write the result to this file")
     parser.add_argument("--only", nargs="*", choices=list(contenders), help="these contenders")
     parser.add_argument("--contender", choices=list(contenders), help=argparse.SUPPRESS)
@@ -84,7 +111,12 @@ def main(
     result = {
         "title": title,
         "unit": unit,
-        "options": {k: str(v) for k, v in vars(options).items() if v is not None},
+        "command": f"python benchmarks/{Path(sys.argv[0]).name}",
+        "options": {
+            name: value if isinstance(value, int) else str(value)
+            for name, value in vars(options).items()
+            if value is not None and name not in _NOT_OPTIONS
+        },
         "machine": machine(),
         "figures": {
             name: {
@@ -96,8 +128,9 @@ def main(
             for name, values in figures.items()
         },
     }
-    _table(result)
+    print("\n".join(table(result)))
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
@@ -108,12 +141,21 @@ def _child(name: str) -> float:
     return float(lines[-1].split()[1])
 
 
-def _table(result: dict[str, Any]) -> None:
+def table(result: dict[str, Any]) -> list[str]:
+    """Return a result as a Markdown table.
+
+    Contenders are compared with the first round by round, as what slows a machine lasts longer than
+    a round; the last column is the median of these ratios.
+    """
     figures = result["figures"]
-    first = next(iter(figures.values()))["median"]
-    print(f"\n{result['title']}\n")
-    print(f"| contender | {result['unit']}, median | lowest to highest | / the first |")
-    print("|---|---|---|---|")
+    first, first_entry = next(iter(figures.items()))
+    lines = [
+        f"| {result['title']} | {result['unit']}, median | lowest to highest | of {first} |",
+        "|---|---|---|---|",
+    ]
     for name, entry in figures.items():
         spread = f"{entry['lowest']:.4g} to {entry['highest']:.4g}"
-        print(f"| {name} | {entry['median']:.4g} | {spread} | {entry['median'] / first:.2f} |")
+        pairs = zip(entry["rounds"], first_entry["rounds"], strict=True)
+        share = statistics.median(own / its for own, its in pairs)
+        lines.append(f"| {name} | {entry['median']:.4g} | {spread} | {share:.2f} |")
+    return lines

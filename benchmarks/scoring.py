@@ -1,6 +1,12 @@
 """How long does scoring one 512 x 512 image take?
 
-python benchmarks/scoring.py
+    python benchmarks/scoring.py
+
+measures ms of adding a predicted mask to the confusion matrix of 21 classes, on one thread:
+- dlcv: `dlcvcli.metrics.confusion_matrix`
+- numpy bincount: of a masked int64 code, as in most training scripts
+- torchvision reference: the same on tensors (pytorch/vision, references/segmentation/utils.py)
+- torchmetrics: `MulticlassConfusionMatrix.update`, where it is installed
 """
 
 from __future__ import annotations
@@ -10,38 +16,39 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from common import main
+from common import installed, main
 
 from dlcvcli.metrics import confusion_matrix
 
-CLASSES, SIDE, REPEATS = 21, 512, 200
+CLASSES, SIDE, REPEATS, IGNORED = 21, 512, 200, 255
 
 
 def _masks() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, CLASSES, (SIDE, SIDE)).astype(np.uint8)
-    truth[rng.random((SIDE, SIDE)) < 0.05] = 255
+    truth[rng.random((SIDE, SIDE)) < 0.05] = IGNORED
     return truth, rng.integers(0, CLASSES, (SIDE, SIDE)).astype(np.uint8)
 
 
-def _time(function: Callable[[np.ndarray, np.ndarray], object]) -> float:
-    truth, guess = _masks()
-    function(truth, guess)
+def _time(function: Callable[[], object]) -> float:
+    function()
     began = time.perf_counter()
     for _ in range(REPEATS):
-        function(truth, guess)
+        function()
     return (time.perf_counter() - began) / REPEATS * 1e3
 
 
 def ours(options: argparse.Namespace) -> float:
     """`dlcvcli.metrics.confusion_matrix`."""
-    return _time(lambda truth, guess: confusion_matrix(truth, guess, CLASSES))
+    truth, guess = _masks()
+    return _time(lambda: confusion_matrix(truth, guess, CLASSES))
 
 
-def textbook(options: argparse.Namespace) -> float:
-    """`bincount` of a masked int64 code, as in most training scripts."""
+def with_numpy(options: argparse.Namespace) -> float:
+    """`numpy.bincount`."""
+    truth, guess = _masks()
 
-    def count(truth: np.ndarray, guess: np.ndarray) -> object:
+    def count() -> object:
         valid = truth < CLASSES
         code = CLASSES * truth[valid].astype(int) + guess[valid]
         return np.bincount(code, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
@@ -49,10 +56,42 @@ def textbook(options: argparse.Namespace) -> float:
     return _time(count)
 
 
+def with_torch(options: argparse.Namespace) -> float:
+    """`torch.bincount` on the int64 tensors that a training script has at hand."""
+    import torch
+
+    torch.set_num_threads(1)
+    truth, guess = (torch.from_numpy(mask).long().flatten() for mask in _masks())
+
+    def count() -> object:
+        valid = truth < CLASSES
+        code = CLASSES * truth[valid] + guess[valid]
+        return torch.bincount(code, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+
+    return _time(count)
+
+
+def with_torchmetrics(options: argparse.Namespace) -> float:
+    """torchmetrics, checks of its arguments off, as its documentation advises for speed."""
+    import torch
+    from torchmetrics.classification import MulticlassConfusionMatrix
+
+    torch.set_num_threads(1)
+    metric = MulticlassConfusionMatrix(CLASSES, ignore_index=IGNORED, validate_args=False)
+    truth, guess = (torch.from_numpy(mask).long() for mask in _masks())
+    return _time(lambda: metric.update(guess, truth))
+
+
 if __name__ == "__main__":
     main(
-        "Scoring, ms per 512 x 512 image",
+        "scoring a 512 x 512 image",
         "ms",
-        {"dlcv": ours, "textbook bincount": textbook},
+        {
+            "dlcv": ours,
+            "numpy bincount": with_numpy,
+            "torchvision reference": with_torch,
+            **installed("torchmetrics", {"torchmetrics": with_torchmetrics}),
+        },
         lambda parser: None,
+        rounds=5,
     )

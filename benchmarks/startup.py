@@ -57,7 +57,7 @@ def predict(options: argparse.Namespace) -> float:
 
 if __name__ == "__main__":
     main(
-        "Start-up, seconds of the whole process",
+        "start to end of a process",
         "s",
         {"dlcv --help": help_page, "dlcv predict": predict, "python -c pass": bare},
         _arguments,

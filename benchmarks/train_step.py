@@ -1,11 +1,14 @@
 """What does the engine cost per step, beside a hand-written PyTorch loop on the same batch?
 
-    python benchmarks/train_step.py
+    python benchmarks/train_step.py [--precision bf16]
 
-measures images/s of the same model, crop, batch, optimiser and layout
+measures images/s of the same model, crop, batch and optimiser
 - dlcv engine: `fit` with its logging, from a data source that hands out one ready batch
-- plain loop: forward, cross-entropy, backward, step, and nothing else
-- dlcv with data: `dlcv train seg` on made tiles, reading and augmenting included
+- plain loop: forward, cross-entropy, backward, step, and nothing else, at the same precision and
+  layout (channels-last)
+- plain loop, nchw fp32: the same as most scripts have it
+- dlcv train: the command on made tiles, reading and augmenting included; its wait for data is
+  printed beside
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
 
 
 def _batch(options: argparse.Namespace) -> dict[str, Tensor]:
@@ -87,8 +92,10 @@ def engine(options: argparse.Namespace) -> float:
     flags = {
         "train.steps": options.steps + 1,
         "train.batch_size": options.batch_size,
-        "train.precision": "fp32",
+        "train.precision": options.precision,
         "train.save_every": 10**6,
+        # A log line falls among the steps that are timed.
+        "train.log_every": 2,
     }
     settings = resolve(TrainSegSettings, flags=flags)
     source = OneBatch(_batch(options), BatchPlan(options.batch_size, options.batch_size, 0))
@@ -99,27 +106,35 @@ def engine(options: argparse.Namespace) -> float:
             SegmentationTask(_segmenter(options), CLASSES),
             source,
             settings,
-            launcher=launch(precision="fp32"),
+            launcher=launch(precision=options.precision),
             run=run,
             hooks=clock,
         )
     return options.steps * options.batch_size / (clock.times[-1] - clock.times[0])
 
 
-def plain(options: argparse.Namespace) -> float:
+def plain(options: argparse.Namespace, *, reference: bool = False) -> float:
     """Images per second of the shortest loop that trains the same model."""
-    segmenter = _segmenter(options).to(memory_format=torch.channels_last)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    layout = torch.contiguous_format if reference else torch.channels_last
+    bf16 = options.precision == "bf16" and not reference
+    segmenter = _segmenter(options).to(device, memory_format=layout)
+    if reference:
+        segmenter.network.register_forward_pre_hook(lambda module, args: (args[0].contiguous(),))
     segmenter.train()
     optimizer = torch.optim.AdamW(segmenter.parameters(), lr=1e-3, fused=True)
     loss_of = nn.CrossEntropyLoss(ignore_index=CLASSES.ignore_index)
-    batch = _batch(options)
+    batch = {name: value.to(device) for name, value in _batch(options).items()}
     began = 0.0
     for step in range(options.steps + 1):
-        out = segmenter.network_outputs(batch["images"])["out"]
-        loss = loss_of(out, batch["masks"].long())
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            out = segmenter.network_outputs(batch["images"])["out"]
+        loss = loss_of(out.float(), batch["masks"].long())
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        if step in (0, options.steps) and device == "cuda":
+            torch.cuda.synchronize()
         if step == 0:
             began = time.perf_counter()
     return options.steps * options.batch_size / (time.perf_counter() - began)
@@ -135,7 +150,7 @@ def with_data(options: argparse.Namespace) -> float:
         for arguments in (
             ("data", "make", "landcover", data, *made),
             ("train", "seg", "--data", data, "--model", options.model, *train, "--precision",
-             "fp32", "--out", run, "--set", "train.log_every=1"),
+             options.precision, "--out", run, "--set", "train.log_every=1"),
         ):  # fmt: skip
             subprocess.run([sys.executable, "-m", "dlcvcli", *map(str, arguments)], check=True)
         records = [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
@@ -150,8 +165,13 @@ def with_data(options: argparse.Namespace) -> float:
 
 if __name__ == "__main__":
     main(
-        "Training step, images/s",
+        "training step",
         "images/s",
-        {"dlcv engine": engine, "plain loop": plain, "dlcv with data": with_data},
+        {
+            "dlcv engine": engine,
+            "plain loop": plain,
+            "plain loop, nchw fp32": partial(plain, reference=True),
+            "dlcv train": with_data,
+        },
         _arguments,
     )

@@ -1,0 +1,53 @@
+"""Write the tables of README.md from the results beside it.
+
+    python benchmarks/tables.py
+
+Each benchmark's `--json results/NAME.json` is one table, so no figure is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from common import table
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- tables: written by tables.py -->", "<!-- end of tables -->"
+
+
+def _section(name: str, result: dict[str, Any]) -> list[str]:
+    options = [f"{key} {value}" for key, value in result["options"].items()]
+    return [f"### {name}", "", f"`{result['command']}`: {', '.join(options)}.", "", *table(result)]
+
+
+def _machines(results: dict[str, dict[str, Any]]) -> list[str]:
+    """Return a line for each machine that something was measured on."""
+    machines = {json.dumps(result["machine"], sort_keys=True) for result in results.values()}
+    lines = []
+    for machine in map(json.loads, sorted(machines)):
+        versions = ", ".join(f"{package} {v}" for package, v in machine["versions"].items())
+        lines.append(
+            f"{machine['processor']}, {machine['cores']} cores, GPU: {machine['gpu'] or 'none'}; "
+            f"{machine['system']}, Python {machine['python']}; {versions}."
+        )
+    return lines
+
+
+def main() -> None:
+    """Replace what lies between the two marks."""
+    files = sorted((HERE / "results").glob("*.json"))
+    results = {file.stem: json.loads(file.read_text()) for file in files}
+    lines = ["\n\n".join(_machines(results))]
+    for name, result in results.items():
+        lines += ["", *_section(name, result)]
+    readme = HERE / "README.md"
+    body = "\n".join((BEGIN, "", *lines, "", END))
+    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    readme.write_text(pattern.sub(lambda match: body, readme.read_text()))
+
+
+if __name__ == "__main__":
+    main()
