@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple
 
+import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import mobilenet_v2, mobilenet_v3_large, resnet50
+from torchvision.models import mobilenet_v2, mobilenet_v3_large, resnet50, resnet101
 
 from dlcvcli.errors import UsageError
 
@@ -18,9 +19,13 @@ VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 51
 
 
 class Features(NamedTuple):
-    """Two maps of one image batch, float: ``low`` is fine and shallow, ``high`` coarse and deep."""
+    """Three maps of one image batch, float: ``low`` is fine and shallow, ``high`` coarse and deep.
+
+    ``middle`` comes one stage before ``high``, where an auxiliary head looks.
+    """
 
     low: Tensor
+    middle: Tensor
     high: Tensor
 
 
@@ -32,6 +37,7 @@ class Backbone(nn.Module):
         output_stride: input pixels per cell of ``high``.
         low_stride: input pixels per cell of ``low``.
         low_channels: channels of ``low``.
+        middle_channels: channels of ``middle``.
         high_channels: channels of ``high``.
     """
 
@@ -39,19 +45,47 @@ class Backbone(nn.Module):
     output_stride: int
     low_stride: int
     low_channels: int
+    middle_channels: int
     high_channels: int
 
     def forward(self, x: Tensor) -> Features:
-        """Compute both maps."""
+        """Compute the maps."""
         raise NotImplementedError
 
 
-class ResNet50(Backbone):
-    """ResNet-50 without its classifier (He et al. 2016, arXiv:1512.03385).
+class ResNet(Backbone):
+    """A ResNet without its classifier (He et al. 2016, arXiv:1512.03385).
 
-    ``low`` is the output of layer1, ``[N, 256, H/4, W/4]``; ``high`` that of layer4,
-    ``[N, 2048, H/S, W/S]`` (sizes rounded up), S the output stride: the strides that would go
-    beyond it become dilations.
+    ``low`` is the output of layer1, ``[N, 256, H/4, W/4]``; ``middle`` that of layer3, 1024
+    channels, and ``high`` that of layer4, 2048 channels, both ``[H/S, W/S]`` (sizes rounded up), S
+    the output stride: the strides that would go beyond it become dilations.
+
+    Args:
+        net: torchvision's, of bottlenecks, with the dilations of the output stride.
+        output_stride: 8 or 16.
+    """
+
+    def __init__(self, net: torchvision.models.ResNet, *, output_stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
+        self.layer1, self.layer2 = net.layer1, net.layer2
+        self.layer3, self.layer4 = net.layer3, net.layer4
+        self.output_stride = output_stride
+        self.low_stride = 4
+        self.low_channels = 256
+        self.middle_channels = 1024
+        self.high_channels = 2048
+
+    def forward(self, x: Tensor) -> Features:
+        """Compute the outputs of layer1, layer3 and layer4."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        low = self.layer1(x)
+        middle = self.layer3(self.layer2(low))
+        return Features(low, middle, self.layer4(middle))
+
+
+class ResNet50(ResNet):
+    """ResNet-50; see `ResNet`.
 
     Args:
         output_stride: 8 or 16.
@@ -63,33 +97,31 @@ class ResNet50(Backbone):
     torchvision_weights = "ResNet50_Weights.IMAGENET1K_V2"
 
     def __init__(self, *, output_stride: int = 16) -> None:
-        super().__init__()
-        _check_output_stride(output_stride)
-        net = resnet50(weights=None, replace_stride_with_dilation=[False, output_stride == 8, True])
-        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
-        self.layer1, self.layer2 = net.layer1, net.layer2
-        self.layer3, self.layer4 = net.layer3, net.layer4
-        self.output_stride = output_stride
-        self.low_stride = 4
-        self.low_channels = 256
-        self.high_channels = 2048
+        net = resnet50(weights=None, replace_stride_with_dilation=_dilated_stages(output_stride))
+        super().__init__(net, output_stride=output_stride)
 
-    def forward(self, x: Tensor) -> Features:
-        """Compute the outputs of layer1 and layer4."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        low = self.layer1(x)
-        return Features(low, self.layer4(self.layer3(self.layer2(low))))
+
+class ResNet101(ResNet):
+    """ResNet-101; arguments and errors are those of `ResNet50`."""
+
+    torchvision_weights = "ResNet101_Weights.IMAGENET1K_V2"
+
+    def __init__(self, *, output_stride: int = 16) -> None:
+        net = resnet101(weights=None, replace_stride_with_dilation=_dilated_stages(output_stride))
+        super().__init__(net, output_stride=output_stride)
 
 
 class _MobileNet(Backbone):
-    """A MobileNet's ``features``, with one tap on the way.
+    """A MobileNet's ``features``, with two taps on the way.
 
     The BatchNorms get PyTorch's own momentum (0.1). Torchvision gives MobileNetV3's 0.01, with
     which a short run ends before the running statistics have left their starting values: after 60
     steps on made squares, a loss of 0.5 in training was 1.4 in evaluation, and with 0.1 it was 0.5.
     """
 
-    def __init__(self, features: nn.Sequential, *, output_stride: int, low_index: int) -> None:
+    def __init__(
+        self, features: nn.Sequential, *, output_stride: int, low_index: int, middle_index: int
+    ) -> None:
         super().__init__()
         _check_output_stride(output_stride)
         limit_stride(features, output_stride)
@@ -99,21 +131,25 @@ class _MobileNet(Backbone):
         self.features = features
         self.output_stride = output_stride
         self._low_index = low_index
+        self._middle_index = middle_index
 
     def forward(self, x: Tensor) -> Features:
-        """Compute the tapped map and the last one."""
-        low = x
+        """Compute the tapped maps and the last one."""
+        low = middle = x
         for index, block in enumerate(self.features):
             x = block(x)
             if index == self._low_index:
                 low = x
-        return Features(low, x)
+            if index == self._middle_index:
+                middle = x
+        return Features(low, middle, x)
 
 
 class MobileNetV2(_MobileNet):
     """MobileNetV2 up to its last bottleneck (Sandler et al. 2018, arXiv:1801.04381).
 
-    ``low`` is ``[N, 24, H/4, W/4]``, ``high`` ``[N, 320, H/S, W/S]`` (sizes rounded up). The 1x1
+    ``low`` is ``[N, 24, H/4, W/4]``, ``middle`` ``[N, 96, H/S, W/S]``, ``high``
+    ``[N, 320, H/S, W/S]`` (sizes rounded up). The 1x1
     layer to 1280 channels belongs to the classifier and is left out, as in section 6.3.
 
     Args:
@@ -127,17 +163,18 @@ class MobileNetV2(_MobileNet):
 
     def __init__(self, *, output_stride: int = 16) -> None:
         features = mobilenet_v2(weights=None).features[:-1]
-        super().__init__(features, output_stride=output_stride, low_index=3)
+        super().__init__(features, output_stride=output_stride, low_index=3, middle_index=13)
         self.low_stride = 4
         self.low_channels = 24
+        self.middle_channels = 96
         self.high_channels = 320
 
 
 class MobileNetV3Large(_MobileNet):
     """MobileNetV3-Large with its last 1x1 layer (Howard et al. 2019, arXiv:1905.02244).
 
-    ``low`` is ``[N, 24, H/4, W/4]`` or ``[N, 40, H/8, W/8]``, ``high`` ``[N, 960, H/S, W/S]``
-    (sizes rounded up).
+    ``low`` is ``[N, 24, H/4, W/4]`` or ``[N, 40, H/8, W/8]``, ``middle`` ``[N, 112, H/S, W/S]``,
+    ``high`` ``[N, 960, H/S, W/S]`` (sizes rounded up).
 
     Args:
         output_stride: 8 or 16; the strides beyond it become dilations.
@@ -152,9 +189,12 @@ class MobileNetV3Large(_MobileNet):
     def __init__(self, *, output_stride: int = 16, low_stride: int = 4) -> None:
         low_index, low_channels = {4: (3, 24), 8: (6, 40)}[low_stride]
         features = mobilenet_v3_large(weights=None).features
-        super().__init__(features, output_stride=output_stride, low_index=low_index)
+        super().__init__(
+            features, output_stride=output_stride, low_index=low_index, middle_index=12
+        )
         self.low_stride = low_stride
         self.low_channels = low_channels
+        self.middle_channels = 112
         self.high_channels = 960
 
 
@@ -242,6 +282,12 @@ def limit_stride(features: nn.Module, output_stride: int) -> None:
             stride *= own_stride
         padding = own_dilation * (conv.kernel_size[0] // 2)
         conv.dilation, conv.padding = (own_dilation, own_dilation), (padding, padding)
+
+
+def _dilated_stages(output_stride: int) -> list[bool]:
+    """Return which of a ResNet's last three stages are dilated instead of strided."""
+    _check_output_stride(output_stride)
+    return [False, output_stride == 8, True]
 
 
 def _check_output_stride(output_stride: int) -> None:

@@ -1,13 +1,19 @@
-"""DeepLabV3+: atrous spatial pyramid pooling and a light decoder on a dilated backbone."""
+"""DeepLabV3 and V3+: atrous spatial pyramid pooling on a dilated backbone; V3+ adds a decoder."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from dlcvcli.models.backbones import Backbone, MobileNetV2, MobileNetV3Large, ResNet50
+from dlcvcli.models.backbones import (
+    Backbone,
+    MobileNetV2,
+    MobileNetV3Large,
+    ResNet50,
+    ResNet101,
+)
 from dlcvcli.models.layers import conv3x3, conv_bn_relu, init_head, resize_like
-from dlcvcli.models.weights import LoadReport, load_backbone
+from dlcvcli.models.network import SegmentationNetwork
 
 # Chen et al. 2017, arXiv:1706.05587, section 3.3: the rates double where the output stride halves.
 ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
@@ -86,7 +92,67 @@ class Decoder(nn.Module):
         return logits
 
 
-class DeepLabV3Plus(nn.Module):
+class DeepLabV3(SegmentationNetwork):
+    """DeepLabV3 (Chen et al. 2017, arXiv:1706.05587), with the head that torchvision gives it.
+
+    The ASPP, a 3x3 convolution and a 1x1 classifier at the backbone's output stride; the logits are
+    resized to the image. The 3x3 convolution is torchvision's; the paper classifies the ASPP's map.
+
+    Args:
+        backbone: gives a deep map at output stride 8 or 16.
+        num_classes: channels of the logits.
+        auxiliary: whether an FCN head classifies the map of the stage before, too, in training.
+        dropout: probability of dropping a value of the ASPP's output in training.
+    """
+
+    def __init__(
+        self, backbone: Backbone, num_classes: int, *, auxiliary: bool, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.auxiliary = (
+            auxiliary_head(backbone.middle_channels, num_classes) if auxiliary else None
+        )
+        self.aspp = ASPP(
+            backbone.high_channels, ASPP_RATES[backbone.output_stride], dropout=dropout
+        )
+        self.classifier = nn.Sequential(conv3x3(256, 256), nn.Conv2d(256, num_classes, 1))
+        init_head(self.aspp)
+        init_head(self.classifier)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Classify every pixel.
+
+        Args:
+            x: normalised images, float ``[N, 3, H, W]``, any H, W.
+
+        Returns:
+            ``{"out": logits}``, float ``[N, num_classes, H, W]``; in training, with an auxiliary
+            head, its logits as ``aux`` too.
+        """
+        _, middle, high = self.backbone(x)
+        logits = {"out": resize_like(self.classifier(self.aspp(high)), x)}
+        if self.auxiliary is not None and self.training:
+            logits["aux"] = resize_like(self.auxiliary(middle), x)
+        return logits
+
+
+def auxiliary_head(in_channels: int, num_classes: int) -> nn.Sequential:
+    """Make a head that classifies a map on the way: a 3x3 convolution, dropout, a classifier.
+
+    ``[N, in_channels, h, w]`` to ``[N, num_classes, h, w]``, as in torchvision's segmenters (Zhao
+    et al. 2017, arXiv:1612.01105, section 3.3, has one to train very deep backbones).
+    """
+    head = nn.Sequential(
+        conv3x3(in_channels, in_channels // 4),
+        nn.Dropout(0.1),
+        nn.Conv2d(in_channels // 4, num_classes, 1),
+    )
+    init_head(head)
+    return head
+
+
+class DeepLabV3Plus(SegmentationNetwork):
     """DeepLabV3+ on any backbone (Chen et al. 2018, arXiv:1802.02611).
 
     Args:
@@ -94,12 +160,7 @@ class DeepLabV3Plus(nn.Module):
         num_classes: channels of the logits.
         separable: whether the head's 3x3 convolutions are depthwise separable.
         dropout: probability of dropping a value of the ASPP's output in training.
-
-    Attributes:
-        backbone_report: what was loaded into the backbone, None where nothing was.
     """
-
-    backbone_report: LoadReport | None = None
 
     def __init__(
         self,
@@ -130,7 +191,7 @@ class DeepLabV3Plus(nn.Module):
         Returns:
             ``{"out": logits}``, float ``[N, num_classes, H, W]``.
         """
-        low, high = self.backbone(x)
+        low, _, high = self.backbone(x)
         return {"out": resize_like(self.decoder(low, self.aspp(high)), x)}
 
 
@@ -154,6 +215,21 @@ def deeplabv3plus_resnet50(
         CheckpointError: the weights cannot be had, read or fitted.
     """
     backbone = ResNet50(output_stride=output_stride)
+    return _assemble(backbone, num_classes, weights_backbone, separable=False, dropout=dropout)
+
+
+def deeplabv3plus_resnet101(
+    *,
+    num_classes: int,
+    weights_backbone: str | None = None,
+    output_stride: int = 16,
+    dropout: float = 0.1,
+) -> DeepLabV3Plus:
+    """Build DeepLabV3+ on ResNet-101.
+
+    Arguments and errors are those of `deeplabv3plus_resnet50`.
+    """
+    backbone = ResNet101(output_stride=output_stride)
     return _assemble(backbone, num_classes, weights_backbone, separable=False, dropout=dropout)
 
 
@@ -187,6 +263,47 @@ def deeplabv3plus_mobilenet_v3_large(
     return _assemble(backbone, num_classes, weights_backbone, separable=True, dropout=dropout)
 
 
+def deeplabv3_resnet50(
+    *,
+    num_classes: int,
+    weights_backbone: str | None = None,
+    output_stride: int = 16,
+    auxiliary: bool = False,
+    dropout: float = 0.1,
+) -> DeepLabV3:
+    """Build DeepLabV3 on ResNet-50.
+
+    Args:
+        num_classes: channels of the logits.
+        weights_backbone: None, ``imagenet`` or a path (see `load_backbone`).
+        output_stride: 16, or 8: a finer map, and much more work.
+        auxiliary: whether an FCN head on layer3 is trained along; its share of the loss is a
+            setting, `loss.auxiliary`.
+        dropout: probability of dropping a value of the ASPP's output in training.
+
+    Raises:
+        UsageError: another output stride.
+        CheckpointError: the weights cannot be had, read or fitted.
+    """
+    backbone = ResNet50(output_stride=output_stride)
+    network = DeepLabV3(backbone, num_classes, auxiliary=auxiliary, dropout=dropout)
+    return network.fill_backbone(weights_backbone)
+
+
+def deeplabv3_resnet101(
+    *,
+    num_classes: int,
+    weights_backbone: str | None = None,
+    output_stride: int = 16,
+    auxiliary: bool = False,
+    dropout: float = 0.1,
+) -> DeepLabV3:
+    """Build DeepLabV3 on ResNet-101; arguments and errors are those of `deeplabv3_resnet50`."""
+    backbone = ResNet101(output_stride=output_stride)
+    network = DeepLabV3(backbone, num_classes, auxiliary=auxiliary, dropout=dropout)
+    return network.fill_backbone(weights_backbone)
+
+
 def _assemble(
     backbone: Backbone,
     num_classes: int,
@@ -196,8 +313,4 @@ def _assemble(
     dropout: float,
 ) -> DeepLabV3Plus:
     network = DeepLabV3Plus(backbone, num_classes, separable=separable, dropout=dropout)
-    if weights is not None:
-        network.backbone_report = load_backbone(
-            backbone, weights, torchvision_name=backbone.torchvision_weights
-        )
-    return network
+    return network.fill_backbone(weights)

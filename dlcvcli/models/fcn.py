@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlcvcli.models.backbones import VGG16, VGGFeatures
-from dlcvcli.models.weights import LoadReport, load_backbone
+from dlcvcli.models.network import SegmentationNetwork
 
 
 def bilinear_kernel(size: int) -> Tensor:
@@ -65,7 +65,7 @@ class BilinearUpsample(nn.Module):
         )
 
 
-class FCN(nn.Module):
+class FCN(SegmentationNetwork):
     """Base of the FCNs on VGG-16: everything but how scores are fused and enlarged.
 
     Images are padded with zeros, at the right and below, to a multiple of 32; the logits are
@@ -73,16 +73,11 @@ class FCN(nn.Module):
 
     Args:
         num_classes: channels of the logits.
-
-    Attributes:
-        backbone_report: what was loaded into the backbone, None where nothing was.
     """
-
-    backbone_report: LoadReport | None = None
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.backbone = VGG16()
+        self.backbone: VGG16 = VGG16()
         self.score = zero_score(4096, num_classes)
 
     def fuse(self, features: VGGFeatures) -> Tensor:
@@ -126,6 +121,56 @@ class FCN32s(FCN):
         return logits
 
 
+class FCN16s(FCN):
+    """FCN-16s: the deepest scores, doubled, meet those of pool4 (Long et al. 2015, section 4.2).
+
+    Every score layer starts at zero, so at first the deeper one alone decides what is learned.
+
+    Args:
+        num_classes: channels of the logits.
+        learn_upsampling: whether training changes the bilinear kernels; the paper learns those
+            between and keeps the last fixed.
+    """
+
+    def __init__(self, num_classes: int, *, learn_upsampling: bool = False) -> None:
+        super().__init__(num_classes)
+        self.score_pool4 = zero_score(512, num_classes)
+        self.upscore2 = BilinearUpsample(num_classes, 2, learnt=learn_upsampling)
+        self.upscore = BilinearUpsample(num_classes, 16, learnt=learn_upsampling)
+
+    def fuse(self, features: VGGFeatures) -> Tensor:
+        """Add the scores of pool4 at stride 16, and enlarge the sum 16 times."""
+        scores = self.upscore2(self.score(features.fc7)) + self.score_pool4(features.pool4)
+        logits: Tensor = self.upscore(scores)
+        return logits
+
+
+class FCN8s(FCN):
+    """FCN-8s: as FCN-16s, and the scores of pool3 as well (Long et al. 2015, section 4.2).
+
+    All streams are trained at once. The paper trains one after the other, or at once with pool4
+    scaled by 0.01 and pool3 by 0.0001, since its features, of images with values up to 255, are
+    large; of normalised images they are not.
+
+    Arguments are those of `FCN16s`.
+    """
+
+    def __init__(self, num_classes: int, *, learn_upsampling: bool = False) -> None:
+        super().__init__(num_classes)
+        self.score_pool4 = zero_score(512, num_classes)
+        self.score_pool3 = zero_score(256, num_classes)
+        self.upscore2 = BilinearUpsample(num_classes, 2, learnt=learn_upsampling)
+        self.upscore4 = BilinearUpsample(num_classes, 2, learnt=learn_upsampling)
+        self.upscore = BilinearUpsample(num_classes, 8, learnt=learn_upsampling)
+
+    def fuse(self, features: VGGFeatures) -> Tensor:
+        """Add the scores of pool4 and of pool3, each at its stride, and enlarge the sum 8 times."""
+        scores = self.upscore2(self.score(features.fc7)) + self.score_pool4(features.pool4)
+        scores = self.upscore4(scores) + self.score_pool3(features.pool3)
+        logits: Tensor = self.upscore(scores)
+        return logits
+
+
 def fcn32s_vgg16(
     *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
 ) -> FCN32s:
@@ -135,19 +180,26 @@ def fcn32s_vgg16(
         num_classes: channels of the logits.
         weights_backbone: None, ``imagenet`` or a path (see `load_backbone`); fc6 and fc7 are taken
             from the classifier's first two linear layers.
-        learn_upsampling: whether training changes the bilinear kernel.
+        learn_upsampling: whether training changes the bilinear kernels.
 
     Raises:
         CheckpointError: the weights cannot be had, read or fitted.
     """
-    network = FCN32s(num_classes, learn_upsampling=learn_upsampling)
-    if weights_backbone is not None:
-        network.backbone_report = load_backbone(
-            network.backbone,
-            weights_backbone,
-            torchvision_name=network.backbone.torchvision_weights,
-        )
-    return network
+    return FCN32s(num_classes, learn_upsampling=learn_upsampling).fill_backbone(weights_backbone)
+
+
+def fcn16s_vgg16(
+    *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
+) -> FCN16s:
+    """Build FCN-16s on VGG-16; arguments and errors are those of `fcn32s_vgg16`."""
+    return FCN16s(num_classes, learn_upsampling=learn_upsampling).fill_backbone(weights_backbone)
+
+
+def fcn8s_vgg16(
+    *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
+) -> FCN8s:
+    """Build FCN-8s on VGG-16; arguments and errors are those of `fcn32s_vgg16`."""
+    return FCN8s(num_classes, learn_upsampling=learn_upsampling).fill_backbone(weights_backbone)
 
 
 def zero_score(channels: int, num_classes: int) -> nn.Conv2d:

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from dlcvcli.models.backbones import Backbone, MobileNetV3Large
 from dlcvcli.models.layers import conv_bn_relu, init_head, resize_like
-from dlcvcli.models.weights import LoadReport, load_backbone
+from dlcvcli.models.network import SegmentationNetwork
 
 
-class LRASPP(nn.Module):
+class LRASPP(SegmentationNetwork):
     """Lite reduced ASPP (Howard et al. 2019, arXiv:1905.02244, section 6.4).
 
     The deep map, narrowed to 128 channels, is gated by its own mean over the image, resized to the
@@ -20,12 +20,7 @@ class LRASPP(nn.Module):
         backbone: gives a shallow map at stride 8 and a deep one at stride 16.
         num_classes: channels of the logits.
         channels: channels of the narrowed map.
-
-    Attributes:
-        backbone_report: what was loaded into the backbone, None where nothing was.
     """
-
-    backbone_report: LoadReport | None = None
 
     def __init__(self, backbone: Backbone, num_classes: int, *, channels: int = 128) -> None:
         super().__init__()
@@ -50,7 +45,7 @@ class LRASPP(nn.Module):
         Returns:
             ``{"out": logits}``, float ``[N, num_classes, H, W]``.
         """
-        low, high = self.backbone(x)
+        low, _, high = self.backbone(x)
         gated = self.narrow(high) * self.gate(high)
         # A 1x1 classifier and a bilinear resize commute; this order resizes the fewer channels.
         logits = resize_like(self.classify_high(gated), low) + self.classify_low(low)
@@ -69,8 +64,4 @@ def lraspp_mobilenet_v3_large(*, num_classes: int, weights_backbone: str | None 
     """
     backbone = MobileNetV3Large(output_stride=16, low_stride=8)
     network = LRASPP(backbone, num_classes)
-    if weights_backbone is not None:
-        network.backbone_report = load_backbone(
-            backbone, weights_backbone, torchvision_name=backbone.torchvision_weights
-        )
-    return network
+    return network.fill_backbone(weights_backbone)

@@ -44,6 +44,7 @@ class ModelEntry:
 
 
 _DEEPLAB = "Chen et al. 2018, arXiv:1802.02611"
+_DEEPLABV3 = "Chen et al. 2017, arXiv:1706.05587"
 _LRASPP = "Howard et al. 2019, arXiv:1905.02244"
 _FCN = "Long, Shelhamer and Darrell 2015, arXiv:1411.4038"
 
@@ -57,6 +58,16 @@ _ENTRIES = (
         summary="DeepLabV3+ on ResNet-50: the accurate one",
         source=_DEEPLAB,
         weights=("ResNet50_Weights.IMAGENET1K_V2", "ResNet50_Weights.IMAGENET1K_V1"),
+    ),
+    ModelEntry(
+        name="deeplabv3plus_resnet101",
+        task="seg",
+        builder="dlcvcli.models.deeplab:deeplabv3plus_resnet101",
+        stride=16,
+        min_train_batch=2,
+        summary="DeepLabV3+ on ResNet-101: deeper, twice the work in the backbone",
+        source=_DEEPLAB,
+        weights=("ResNet101_Weights.IMAGENET1K_V2", "ResNet101_Weights.IMAGENET1K_V1"),
     ),
     ModelEntry(
         name="deeplabv3plus_mobilenet_v2",
@@ -82,12 +93,52 @@ _ENTRIES = (
         ),
     ),
     ModelEntry(
+        name="deeplabv3_resnet50",
+        task="seg",
+        builder="dlcvcli.models.deeplab:deeplabv3_resnet50",
+        stride=16,
+        min_train_batch=2,
+        summary="DeepLabV3 on ResNet-50: no decoder; an auxiliary head on request",
+        source=_DEEPLABV3,
+        weights=("ResNet50_Weights.IMAGENET1K_V2", "ResNet50_Weights.IMAGENET1K_V1"),
+    ),
+    ModelEntry(
+        name="deeplabv3_resnet101",
+        task="seg",
+        builder="dlcvcli.models.deeplab:deeplabv3_resnet101",
+        stride=16,
+        min_train_batch=2,
+        summary="DeepLabV3 on ResNet-101",
+        source=_DEEPLABV3,
+        weights=("ResNet101_Weights.IMAGENET1K_V2", "ResNet101_Weights.IMAGENET1K_V1"),
+    ),
+    ModelEntry(
         name="fcn32s_vgg16",
         task="seg",
         builder="dlcvcli.models.fcn:fcn32s_vgg16",
         stride=32,
         min_train_batch=1,
         summary="FCN-32s on VGG-16: the first of its kind, coarse and heavy; a baseline",
+        source=_FCN,
+        weights=("VGG16_Weights.IMAGENET1K_V1",),
+    ),
+    ModelEntry(
+        name="fcn16s_vgg16",
+        task="seg",
+        builder="dlcvcli.models.fcn:fcn16s_vgg16",
+        stride=32,
+        min_train_batch=1,
+        summary="FCN-16s on VGG-16: the scores of pool4 sharpen it",
+        source=_FCN,
+        weights=("VGG16_Weights.IMAGENET1K_V1",),
+    ),
+    ModelEntry(
+        name="fcn8s_vgg16",
+        task="seg",
+        builder="dlcvcli.models.fcn:fcn8s_vgg16",
+        stride=32,
+        min_train_batch=1,
+        summary="FCN-8s on VGG-16: those of pool3 as well",
         source=_FCN,
         weights=("VGG16_Weights.IMAGENET1K_V1",),
     ),

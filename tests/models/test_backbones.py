@@ -20,7 +20,9 @@ def test_maps_have_the_stated_channels_and_strides(
 ) -> None:
     backbone: Backbone = kind(output_stride=output_stride).eval()
     with torch.no_grad():
-        low, high = backbone(images(1, 96, 64))
+        low, middle, high = backbone(images(1, 96, 64))
+    deep = (96 // output_stride, 64 // output_stride)
+    assert middle.shape == (1, backbone.middle_channels, *deep)
     assert low.shape == (1, backbone.low_channels, 24, 16)
     assert high.shape == (1, backbone.high_channels, 96 // output_stride, 64 // output_stride)
 

@@ -1,4 +1,4 @@
-"""DeepLabV3+: the contract, the rates of its ASPP and the widths of its decoder."""
+"""DeepLabV3 and V3+: the contract, the rates of its ASPP and the widths of its decoder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ from tests.model_contract import SegmentationContract, images
 
 class TestResNet50(SegmentationContract):
     model_name = "deeplabv3plus_resnet50"
+
+
+class TestResNet101(SegmentationContract):
+    model_name = "deeplabv3plus_resnet101"
+
+
+class TestV3ResNet50(SegmentationContract):
+    model_name = "deeplabv3_resnet50"
+
+
+class TestV3ResNet101(SegmentationContract):
+    model_name = "deeplabv3_resnet101"
 
 
 class TestMobileNetV2(SegmentationContract):
@@ -60,6 +72,22 @@ def test_aspp_joins_five_branches_of_256_channels(separable: bool) -> None:
     assert project[0].in_channels == 5 * 256
     with torch.no_grad():
         assert aspp(torch.randn(1, 16, 5, 9)).shape == (1, 256, 5, 9)
+
+
+def test_the_auxiliary_head_is_there_in_training_only() -> None:
+    network = build_network("deeplabv3_resnet50", num_classes=3, auxiliary=True)
+    x = images(2, 64, 48)
+    with torch.no_grad():
+        outputs = network(x)
+        assert {name: tuple(logits.shape) for name, logits in outputs.items()} == {
+            "out": (2, 3, 64, 48), "aux": (2, 3, 64, 48),
+        }  # fmt: skip
+        assert network.eval()(x).keys() == {"out"}
+    plain = build_network("deeplabv3_resnet50", num_classes=3)
+    with torch.no_grad():
+        assert plain(x).keys() == {"out"}
+    own = {name.split(".")[0] for name in network.state_dict().keys() - plain.state_dict().keys()}
+    assert own == {"auxiliary"}
 
 
 def test_aspp_sees_the_whole_map() -> None:

@@ -1,6 +1,8 @@
-"""FCN-32s: the contract, and the bilinear kernel by hand."""
+"""FCNs: the contract, and the bilinear kernel by hand."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
@@ -9,11 +11,28 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from dlcvcli.models.fcn import BilinearUpsample, FCN32s, bilinear_kernel, zero_score
+from dlcvcli.models.backbones import VGGFeatures
+from dlcvcli.models.fcn import (
+    FCN,
+    BilinearUpsample,
+    FCN8s,
+    FCN16s,
+    FCN32s,
+    bilinear_kernel,
+    zero_score,
+)
 from tests.model_contract import CLASSES, SegmentationContract, images
 
 
-class TestVGG16(SegmentationContract):
+class TestFCN16s(SegmentationContract):
+    model_name = "fcn16s_vgg16"
+
+
+class TestFCN8s(SegmentationContract):
+    model_name = "fcn8s_vgg16"
+
+
+class TestFCN32s(SegmentationContract):
     model_name = "fcn32s_vgg16"
 
     def test_the_learnt_weights_of_the_score_layer_only(self, network: nn.Module) -> None:
@@ -26,6 +45,40 @@ class TestVGG16(SegmentationContract):
         with torch.no_grad():
             by_hand = network(F.pad(x, (0, 14, 0, 24)))["out"][:, :, :40, :50]
             assert torch.equal(network(x)["out"], by_hand)
+
+
+@pytest.mark.parametrize(("kind", "skips"), [(FCN16s, 1), (FCN8s, 2)])
+def test_skips_add_scores_at_their_own_stride(kind: type[FCN], skips: int) -> None:
+    with torch.device("meta"):
+        network = kind(3)
+    named = dict(network.named_modules())
+    scores = [name for name in named if name.startswith("score_")]
+    assert scores == ["score_pool4", "score_pool3"][:skips]
+    strides = [part.stride for part in network.modules() if isinstance(part, BilinearUpsample)]
+    # Doubled for each skip, then to the image: 2 x 16, and 2 x 2 x 8.
+    assert strides == [2] * skips + [32 >> skips]
+    assert math.prod(strides) == 32
+
+
+def test_an_fcn8s_whose_skips_know_nothing_is_the_deep_scores_enlarged() -> None:
+    torch.manual_seed(0)
+    features = VGGFeatures(
+        torch.randn(1, 256, 8, 8), torch.randn(1, 512, 4, 4), torch.randn(1, 4096, 2, 2)
+    )
+    fused = FCN8s.__new__(FCN8s)
+    torch.nn.Module.__init__(fused)
+    fused.score = nn.Conv2d(4096, 3, 1)
+    fused.score_pool4, fused.score_pool3 = zero_score(512, 3), zero_score(256, 3)
+    fused.upscore2, fused.upscore4 = BilinearUpsample(3, 2), BilinearUpsample(3, 2)
+    fused.upscore = BilinearUpsample(3, 8)
+    with torch.no_grad():
+        scores = fused.score(features.fc7)
+        expected = fused.upscore(fused.upscore4(fused.upscore2(scores)))
+        assert torch.equal(fused.fuse(features), expected)
+        fused.score_pool3.weight.normal_()
+        changed = fused.fuse(features) - expected
+        by_itself = fused.upscore(fused.score_pool3(features.pool3))
+    torch.testing.assert_close(changed, by_itself)
 
 
 def test_score_starts_at_zero() -> None:

@@ -12,6 +12,11 @@ from dlcvcli.models.registry import MODELS, build_network, model_entry, model_na
 
 NAMES = (
     "deeplabv3plus_resnet50",
+    "deeplabv3plus_resnet101",
+    "deeplabv3_resnet50",
+    "deeplabv3_resnet101",
+    "fcn16s_vgg16",
+    "fcn8s_vgg16",
     "deeplabv3plus_mobilenet_v2",
     "deeplabv3plus_mobilenet_v3_large",
     "fcn32s_vgg16",
