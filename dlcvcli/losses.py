@@ -1,25 +1,323 @@
-"""Training losses, in float32 whatever the training precision, honouring the ignore id."""
+"""Losses of segmentation, in float32 whatever the training precision, honouring the ignore id.
+
+A loss is a weighted sum of parts, and a part is a mean: a sum over terms (labelled pixels, or
+images) divided by their number. Sums and numbers are kept apart, because a global batch is spread
+over ranks and accumulation parts with unequal numbers of terms, and only sums can be divided by
+their common number.
+"""
 
 from __future__ import annotations
 
-from torch import Tensor
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+# Below it, the slope of a power under one has no bound.
+_SMALLEST_ERROR = 1e-6
 
-def cross_entropy_sum(logits: Tensor, target: Tensor, ignore_index: int) -> Tensor:
-    """Return the cross-entropy summed over the valid pixels.
 
-    The sum, not the mean: a global batch is spread over ranks and accumulation parts with unequal
-    numbers of valid pixels, and only sums can be divided by their common number.
+class LossPart(nn.Module, ABC):
+    """One mean of a loss.
 
     Args:
-        logits: [N, C, H, W], any float dtype.
-        target: uint8 or int64 [N, H, W], class ids or `ignore_index`.
         ignore_index: id of the pixels to leave out.
-
-    Returns:
-        float32 scalar; 0 where no pixel is valid.
     """
-    return F.cross_entropy(
-        logits.float(), target.long(), ignore_index=ignore_index, reduction="sum"
+
+    def __init__(self, ignore_index: int) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    @abstractmethod
+    def sum(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the sum over the terms: a scalar, 0 where there are none.
+
+        Args:
+            logits: float32 ``[N, C, H, W]``.
+            target: int64 ``[N, H, W]``, class ids or `ignore_index`.
+        """
+
+    @abstractmethod
+    def count(self, target: Tensor) -> Tensor:
+        """Return the number of terms (their weights' sum, where they are weighted): a scalar.
+
+        Args:
+            target: int64 ``[N, H, W]``.
+        """
+
+    def valid(self, target: Tensor) -> Tensor:
+        """Return which pixels are labelled, bool ``[N, H, W]``."""
+        return target != self.ignore_index
+
+
+class PixelLoss(LossPart):
+    """Base of the parts that are means over labelled pixels, each weighted by its class.
+
+    Args:
+        ignore_index: id of the pixels to leave out.
+        class_weights: one for each class; None for ones. As with `torch.nn.CrossEntropyLoss`, the
+            sum is divided by the sum of the weights.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, ignore_index: int, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__(ignore_index)
+        given = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        # A setting of the run, not a weight of the network.
+        self.register_buffer("weights", given, persistent=False)
+
+    @abstractmethod
+    def cost(self, cross_entropy: Tensor) -> Tensor:
+        """Turn the cross-entropy -ln p of each pixel's own class into its cost."""
+
+    def sum(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the weighted sum of the pixels' costs."""
+        costs = self.cost(
+            F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
+        )
+        if self.weights is not None:
+            costs = costs * self._weight_of(target)
+        return costs.where(self.valid(target), 0).sum()
+
+    def count(self, target: Tensor) -> Tensor:
+        """Return the sum of the labelled pixels' weights, float64."""
+        valid = self.valid(target)
+        if self.weights is None:
+            return valid.sum(dtype=torch.float64)
+        return self._weight_of(target).where(valid, 0).sum(dtype=torch.float64)
+
+    def _weight_of(self, target: Tensor) -> Tensor:
+        assert self.weights is not None
+        # Ignored pixels look up some weight, and are masked.
+        return self.weights[target.clamp(max=len(self.weights) - 1)]
+
+
+class CrossEntropy(PixelLoss):
+    """-ln p, p the softmax probability of a pixel's own class."""
+
+    def cost(self, cross_entropy: Tensor) -> Tensor:
+        """Return it as it is."""
+        return cross_entropy
+
+
+class Focal(PixelLoss):
+    """-(1 - p)^gamma ln p (Lin et al. 2017, arXiv:1708.02002, eq. 5, with softmax).
+
+    Args:
+        ignore_index, class_weights: as for `PixelLoss`; the weights are the paper's alpha.
+        gamma: how far pixels that are already right are discounted, at least 1; the paper takes 2.
+    """
+
+    def __init__(
+        self,
+        ignore_index: int,
+        class_weights: Sequence[float] | None = None,
+        *,
+        gamma: float = 2.0,
+    ) -> None:
+        super().__init__(ignore_index, class_weights)
+        self.gamma = gamma
+
+    def cost(self, cross_entropy: Tensor) -> Tensor:
+        """Discount it."""
+        # 1 - p without the loss of digits near p = 1.
+        return (-torch.expm1(-cross_entropy)) ** self.gamma * cross_entropy
+
+
+class ExponentialCrossEntropy(PixelLoss):
+    """(-ln p)^gamma (Wong et al. 2018, arXiv:1809.00076, eq. 3).
+
+    With gamma below 1 small errors count for more than in the cross-entropy, and large ones for
+    less. The paper weights classes by the inverse root of their frequency (`inverse_root`).
+
+    Args:
+        ignore_index, class_weights: as for `PixelLoss`.
+        gamma: the exponent; the paper takes 0.3.
+    """
+
+    def __init__(
+        self,
+        ignore_index: int,
+        class_weights: Sequence[float] | None = None,
+        *,
+        gamma: float = 0.3,
+    ) -> None:
+        super().__init__(ignore_index, class_weights)
+        self.gamma = gamma
+
+    def cost(self, cross_entropy: Tensor) -> Tensor:
+        """Raise it to the power."""
+        return cross_entropy.clamp(min=_SMALLEST_ERROR) ** self.gamma
+
+
+class BinaryCrossEntropy(LossPart):
+    """Cross-entropy of each class against the rest, by a sigmoid; the mean over pixel and class."""
+
+    def sum(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the sum over labelled pixels of the mean over classes."""
+        truth = one_hot(target, logits.shape[1])
+        costs = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=1)
+        return costs.where(self.valid(target), 0).sum()
+
+    def count(self, target: Tensor) -> Tensor:
+        """Return the number of labelled pixels, float64."""
+        return self.valid(target).sum(dtype=torch.float64)
+
+
+class OverlapLoss(LossPart):
+    """Base of the parts that are means over images: of a cost per class that occurs in the image.
+
+    A class that is absent from an image has no overlap to speak of, and costs nothing there.
+    """
+
+    def count(self, target: Tensor) -> Tensor:
+        """Return the number of images with a labelled pixel, float64."""
+        return self.valid(target).flatten(1).any(dim=1).sum(dtype=torch.float64)
+
+
+class Dice(OverlapLoss):
+    """1 - 2 |P and G| / (|P| + |G|) by softmax probabilities (Milletari et al. 2016, eq. 2).
+
+    The sizes are plain sums, not sums of squares as there. Source: arXiv:1606.04797.
+    """
+
+    def sum(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the sum over images of the mean over their classes."""
+        valid = self.valid(target)[:, None]
+        guess = logits.softmax(dim=1).where(valid, 0).flatten(2)
+        truth = one_hot(target, logits.shape[1]).where(valid, 0).flatten(2)
+        size = truth.sum(dim=2)
+        present = size > 0
+        overlap = 2 * (guess * truth).sum(dim=2)
+        # Where a class is absent the divisor may be zero, too.
+        costs = 1 - overlap / (guess.sum(dim=2) + size).where(present, 1)
+        means = costs.where(present, 0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+        return means.sum()
+
+
+class Lovasz(OverlapLoss):
+    """Lovász extension of 1 - IoU, by softmax (Berman et al. 2018, arXiv:1705.08790, eq. 12)."""
+
+    def sum(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the sum over images of the mean over their classes."""
+        total = logits.sum() * 0
+        for guess, truth, valid in zip(
+            logits.softmax(dim=1), target, self.valid(target), strict=True
+        ):
+            guess, truth = guess[:, valid], truth[valid]
+            classes = truth.unique()
+            if len(classes):
+                inside = truth[None] == classes[:, None]
+                total = total + _lovasz(guess[classes], inside).mean()
+        return total
+
+
+def _lovasz(guess: Tensor, inside: Tensor) -> Tensor:
+    """Return the extension for each class, float ``[K]``.
+
+    Args:
+        guess: probabilities ``[K, P]``.
+        inside: which pixels are of the class, bool ``[K, P]``, at least one in each row.
+    """
+    errors, order = (inside.to(guess.dtype) - guess).abs().sort(dim=1, descending=True)
+    hits = inside.gather(1, order).to(guess.dtype)
+    size = hits.sum(dim=1, keepdim=True)
+    # 1 - IoU if the first, the first two, ... errors were whole: its steps are their weights.
+    jaccard = 1 - (size - hits.cumsum(dim=1)) / (size + (1 - hits).cumsum(dim=1))
+    steps = jaccard.diff(dim=1, prepend=torch.zeros_like(size))
+    return (errors * steps).sum(dim=1)
+
+
+def one_hot(target: Tensor, classes: int) -> Tensor:
+    """Return ids ``[N, H, W]`` as float32 ``[N, classes, H, W]``; ids off the range are none."""
+    ids = torch.arange(classes, device=target.device)[None, :, None, None]
+    return (target[:, None] == ids).float()
+
+
+class SegmentationLoss(nn.Module):
+    """A weighted sum of parts.
+
+    Args:
+        parts: (weight, part) each.
+    """
+
+    def __init__(self, parts: Sequence[tuple[float, LossPart]]) -> None:
+        super().__init__()
+        self.shares = tuple(weight for weight, _ in parts)
+        self.parts = nn.ModuleList(part for _, part in parts)
+
+    def _each(self) -> Iterator[LossPart]:
+        for part in self.parts:
+            assert isinstance(part, LossPart)
+            yield part
+
+    def count(self, target: Tensor) -> Tensor:
+        """Return the number of terms of each part, float64 ``[parts]``.
+
+        Args:
+            target: uint8 or int64 ``[N, H, W]``.
+        """
+        return torch.stack([part.count(target.long()) for part in self._each()])
+
+    def forward(self, logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+        """Return the loss, a float32 scalar.
+
+        Args:
+            logits: any float ``[N, C, H, W]``.
+            target: uint8 or int64 ``[N, H, W]``, class ids or the ignore id.
+            counts: ``[parts]``, the numbers of terms that the sums are divided by.
+        """
+        logits, target = logits.float(), target.long()
+        loss = logits.new_zeros(())
+        # Half-precision autocast would take the sums of a batch to their limits.
+        with torch.autocast(logits.device.type, enabled=False):
+            for share, part, count in zip(self.shares, self._each(), counts, strict=True):
+                # A batch without a term has loss 0, not 0 / 0.
+                divisor = torch.where(count > 0, count, 1).to(logits.dtype)
+                loss = loss + share * part.sum(logits, target) / divisor
+        return loss
+
+
+def build_loss(
+    name: str,
+    *,
+    ignore_index: int,
+    class_weights: Sequence[float] | None = None,
+    gamma: float | None = None,
+) -> SegmentationLoss:
+    """Build a loss by name.
+
+    Args:
+        name: a key of `LOSSES`.
+        ignore_index: id of the pixels to leave out.
+        class_weights: one for each class, None for ones; of the parts that are means over pixels
+            by class.
+        gamma: of the focal and the exponential part; None for the papers' values.
+    """
+    return SegmentationLoss(
+        [(1.0, _part(kind, ignore_index, class_weights, gamma)) for kind in LOSSES[name]]
     )
+
+
+def _part(
+    kind: type[LossPart], ignore_index: int, weights: Sequence[float] | None, gamma: float | None
+) -> LossPart:
+    if issubclass(kind, Focal | ExponentialCrossEntropy) and gamma is not None:
+        return kind(ignore_index, weights, gamma=gamma)
+    if issubclass(kind, PixelLoss):
+        return kind(ignore_index, weights)
+    return kind(ignore_index)
+
+
+LOSSES: dict[str, tuple[type[LossPart], ...]] = {
+    "cross_entropy": (CrossEntropy,),
+    "focal": (Focal,),
+    "dice": (Dice,),
+    "cross_entropy+dice": (CrossEntropy, Dice),
+    "bce+focal+dice": (BinaryCrossEntropy, Focal, Dice),
+    "exponential_cross_entropy": (ExponentialCrossEntropy,),
+    "lovasz": (Lovasz,),
+}

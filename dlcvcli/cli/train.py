@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dlcvcli.config.names import LossName
 from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def seg(
         _option("--schedule", panel=OPTIM, text="How the rate falls.", default="poly"),
     ] = None,
     loss: Annotated[
-        Literal["cross_entropy"] | None,
+        LossName | None,
         _option("--loss", panel=OPTIM, text="What is minimised.", default="cross_entropy"),
     ] = None,
     out: Annotated[
@@ -283,7 +284,7 @@ def _prepare(
     if resume is None:
         run.require_free()
     data = _check_data(settings, known=resume is not None)
-    settings = resolve_settings(settings, data.train)
+    settings = resolve_settings(settings, data.train, data.counted)
     if resume is not None:
         require_same_settings(run.read_config(), settings, extend=extend)
 

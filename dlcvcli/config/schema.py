@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dlcvcli.config.names import Balance, LossName
 from dlcvcli.errors import UsageError
 
 
@@ -79,7 +80,7 @@ class DataSettings(Settings):
     """Which folder, how it is read, and what is done to an image before the network."""
 
     path: str = Field("", description="the data folder")
-    layout: Literal["auto", "sat_mask", "images_masks", "camvid"] = Field(
+    layout: Literal["auto", "sat_mask", "images_masks", "camvid", "voc"] = Field(
         "auto", description="how the folder is laid out"
     )
     classes: str = Field("auto", description="class preset or YAML file; auto: as the layout says")
@@ -113,22 +114,36 @@ class ModelSettings(Settings):
     )
 
 
+ClassWeights = Literal["none"] | Balance | tuple[Annotated[float, Field(ge=0)], ...]
+
+
 class LossSettings(Settings):
     """What is minimised."""
 
-    name: Literal["cross_entropy"] = "cross_entropy"
+    name: LossName = "cross_entropy"
+    class_weights: ClassWeights = Field(
+        "none",
+        description="of losses that weight classes: none, median_frequency, inverse_log, "
+        "inverse_root, or a number for each class",
+    )
+    gamma: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="of focal and exponential_cross_entropy; null: 2 and 0.3, as published"
+    )
+    auxiliary: Annotated[float, Field(ge=0)] = Field(
+        0.4, description="share of an auxiliary head's loss, where the model has one"
+    )
 
 
 class OptimSettings(Settings):
     """How it is minimised."""
 
-    name: Literal["sgd", "adamw"] = "adamw"
+    name: Literal["sgd", "adam", "adamw"] = "adamw"
     lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak rate of the heads")
     backbone_lr_scale: Annotated[float, Field(ge=0)] | None = Field(
         None, description="rate of the backbone / rate of the heads; null: 0.1 with weights, else 1"
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
-        1e-2, description="not applied to biases and norms"
+        1e-2, description="not applied to biases and norms; of adam, part of the gradient"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(

@@ -24,6 +24,7 @@ class Audit:
         sha256: fingerprint of the split.
         pixels: int64 [C + 1], annotated pixels per class; the last entry counts ignored ones.
         images_with: int64 [C], images in which a class occurs.
+        pixels_beside: int64 [C], labelled pixels, of whatever class, in those images.
         sizes: (height, width) -> number of images.
         problems: one error per unreadable or contradictory sample; empty where all is well.
     """
@@ -32,6 +33,7 @@ class Audit:
     sha256: str
     pixels: NDArray[np.int64]
     images_with: NDArray[np.int64]
+    pixels_beside: NDArray[np.int64]
     sizes: dict[tuple[int, int], int]
     problems: tuple[DataError, ...]
 
@@ -63,6 +65,7 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
     count = len(data.classes)
     pixels = np.zeros(count + 1, dtype=np.int64)
     images_with = np.zeros(count, dtype=np.int64)
+    pixels_beside = np.zeros(count, dtype=np.int64)
     sizes: Counter[tuple[int, int]] = Counter()
     digests: list[tuple[str, bytes]] = []
     problems: list[DataError] = []
@@ -87,9 +90,18 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
             pixels[:-1] += counts[:count]
             pixels[-1] += counts[data.classes.ignore_index]
             images_with += counts[:count] > 0
+            pixels_beside += (counts[:count] > 0) * counts[:count].sum()
         if progress is not None:
             progress(done, len(data))
-    return Audit(len(data), fingerprint(digests), pixels, images_with, dict(sizes), tuple(problems))
+    return Audit(
+        len(data),
+        fingerprint(digests),
+        pixels,
+        images_with,
+        pixels_beside,
+        dict(sizes),
+        tuple(problems),
+    )
 
 
 def remarks(found: Audit, data: SegmentationSet) -> list[str]:

@@ -61,7 +61,7 @@ def demo(folder: DemoFolder, *, hooks: Hooks | None = None, say: Say) -> dict[st
             flags={"data.path": str(folder.data), "snapshot.images": list(SHOWN)},
         )
         data = check_training_data(settings.data, settings.train.seed)
-        settings = resolve_settings(settings, data.train)
+        settings = resolve_settings(settings, data.train, data.counted)
         train(RunRequest(folder.run, settings, data), hooks=hooks, say=say)
     with begin(3):
         export(find_model(folder.run.path), folder.run.onnx, say=say)

@@ -47,15 +47,15 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
-        """Return the loss of (a part of) a batch, a sum of terms divided by `normaliser`."""
+        """Return the loss of (a part of) a batch: sums of terms divided by their `normaliser`."""
 
     @abstractmethod
     def count_terms(self, batch: Batch) -> Tensor:
-        """Return how many terms the loss of a batch sums: a scalar on the batch's device.
+        """Return how many terms the loss of a batch sums, on the batch's device.
 
-        The engine adds the counts of all ranks and accumulation parts of a global batch, and hands
-        the total to `forward` as its normaliser, so that the gradient is the one of the whole
-        batch, however it is split.
+        A scalar, or a vector for a loss of several sums. The engine adds the counts of all ranks
+        and accumulation parts of a global batch, and hands the total to `forward` as its
+        normaliser, so that the gradient is the one of the whole batch, however it is split.
         """
 
     @abstractmethod

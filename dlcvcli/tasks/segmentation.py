@@ -1,11 +1,10 @@
-"""Semantic segmentation: cross-entropy over the labelled pixels of the whole global batch."""
+"""Semantic segmentation: a loss over the labelled pixels of the whole global batch."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from dlcvcli.losses import cross_entropy_sum
+from dlcvcli.losses import SegmentationLoss, build_loss
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import ClassSet
 from dlcvcli.tasks.base import Batch, Outcome, ParameterGroup, Task, split_by_decay
@@ -17,28 +16,43 @@ class SegmentationTask(Task):
     Args:
         segmenter: network with its pre- and post-processing.
         classes: the class set of the masks.
+        loss: what is minimised; cross-entropy unless given.
         backbone_lr_scale: rate of the backbone / rate of the heads.
+        auxiliary: share of the loss of the network's auxiliary head, where it has one.
     """
 
     def __init__(
-        self, segmenter: Segmenter, classes: ClassSet, backbone_lr_scale: float = 1.0
+        self,
+        segmenter: Segmenter,
+        classes: ClassSet,
+        loss: SegmentationLoss | None = None,
+        *,
+        backbone_lr_scale: float = 1.0,
+        auxiliary: float = 0.4,
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
         self.classes = classes
+        self.loss = loss or build_loss("cross_entropy", ignore_index=classes.ignore_index)
         self.backbone_lr_scale = backbone_lr_scale
+        self.auxiliary = auxiliary
 
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
-        """Return the mean cross-entropy over `normaliser` labelled pixels."""
-        logits = self.segmenter.network_outputs(batch["images"])["out"]
-        total = cross_entropy_sum(logits, batch["masks"], self.classes.ignore_index)
-        # A batch without a labelled pixel has loss 0, not 0 / 0.
-        loss = total / normaliser.clamp(min=1).to(total.dtype)
-        return {"loss": loss, "log": {}}
+        """Return the loss, each of its parts a mean over its number of terms in `normaliser`."""
+        outputs = self.segmenter.network_outputs(batch["images"])
+        loss = self.loss(outputs["out"], batch["masks"], normaliser)
+        if "aux" not in outputs:
+            return {"loss": loss, "log": {}}
+        auxiliary = self.loss(outputs["aux"], batch["masks"], normaliser)
+        return {
+            "loss": loss + self.auxiliary * auxiliary,
+            "log": {"auxiliary_loss": auxiliary.detach()},
+        }
 
     def count_terms(self, batch: Batch) -> Tensor:
-        """Return the number of labelled pixels, float64."""
-        return (batch["masks"] != self.classes.ignore_index).sum(dtype=torch.float64)
+        """Return the number of terms of each part of the loss, float64 ``[parts]``."""
+        counts: Tensor = self.loss.count(batch["masks"])
+        return counts
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return backbone and head, each with and without weight decay."""

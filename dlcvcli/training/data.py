@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlcvcli.config.schema import DEFAULT_EPOCHS, DataSettings, TrainSegSettings, TrainSettings
-from dlcvcli.data.audit import audit, fingerprint_of, remarks, require_sound
+from dlcvcli.config.names import UNWEIGHTED_LOSSES
+from dlcvcli.config.schema import (
+    DEFAULT_EPOCHS,
+    DataSettings,
+    LossSettings,
+    TrainSegSettings,
+    TrainSettings,
+)
+from dlcvcli.data.audit import Audit, audit, fingerprint_of, remarks, require_sound
+from dlcvcli.data.balance import BALANCES
 from dlcvcli.data.layouts import find_layout
 from dlcvcli.data.reading import image_size, read_ahead
 from dlcvcli.data.sampler import BatchPlan
@@ -35,6 +43,7 @@ class TrainingData:
         layout: what the folder was recognised as, in one line.
         sha256: split -> fingerprint.
         remarks: what the audit found worth saying, line by line.
+        counted: the audit of the training split, where there was one.
     """
 
     train: SegmentationSet
@@ -43,6 +52,7 @@ class TrainingData:
     layout: str
     sha256: dict[str, str]
     remarks: tuple[str, ...] = ()
+    counted: Audit | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps, as plain types."""
@@ -86,6 +96,7 @@ def check_training_data(
     train, val, layout = open_training_data(settings, seed)
     sha256 = {}
     lines: list[str] = []
+    counted = None
     for part in (train, val):
 
         def report(done: int, total: int, name: str = part.split) -> None:
@@ -97,21 +108,31 @@ def check_training_data(
             require_sound(found, part)
             sha256[part.split] = found.sha256
             lines += remarks(found, part)
+            counted = found if part is train else counted
         else:
             sha256[part.split] = fingerprint_of(part)
-    return TrainingData(train, val, train.classes, layout, sha256, tuple(lines))
+    return TrainingData(train, val, train.classes, layout, sha256, tuple(lines), counted)
 
 
-def resolve_settings(settings: TrainSegSettings, train: SegmentationSet) -> TrainSegSettings:
+def resolve_settings(
+    settings: TrainSegSettings, train: SegmentationSet, counted: Audit | None = None
+) -> TrainSegSettings:
     """Replace the defaults that depend on the data or the weights by their values.
 
     The training crop becomes the smaller of the smallest image and 512 in each direction; the
     backbone's rate 0.1 of the heads' with pre-trained weights, else the same; validation once an
-    epoch, and a checkpoint with it; paths absolute, so that `--resume` finds them from anywhere.
+    epoch, and a checkpoint with it; class weights numbers; paths absolute, so that `--resume` finds
+    them from anywhere.
+
+    Args:
+        settings: as the user gave them.
+        train: the training split.
+        counted: its audit; made where class weights need it and it is not given.
 
     Raises:
         UsageError: the batch is too small for the model or too large for the data, or does not
-            split evenly over ranks and accumulation parts.
+            split evenly over ranks and accumulation parts; class weights are not one for each
+            class, or the loss has none.
     """
     entry = model_entry(settings.model.name)
     data, optim, train_part = settings.data, settings.optim, settings.train
@@ -141,12 +162,36 @@ def resolve_settings(settings: TrainSegSettings, train: SegmentationSet) -> Trai
                 update={"weights": _absolute(settings.model.weights, {"none", "imagenet"})}
             ),
             "train": _lengths(train_part, plan.steps_per_epoch),
+            "loss": _weighted(settings.loss, train, counted),
             "optim": optim.model_copy(update={"backbone_lr_scale": scale}),
             "snapshot": settings.snapshot.model_copy(
                 update={"images": tuple(_absolute(name) for name in settings.snapshot.images)}
             ),
         }
     )
+
+
+def _weighted(
+    settings: LossSettings, train: SegmentationSet, counted: Audit | None
+) -> LossSettings:
+    """Turn a rule for class weights into numbers."""
+    weights = settings.class_weights
+    if weights == "none":
+        return settings
+    if settings.name in UNWEIGHTED_LOSSES:
+        raise UsageError(
+            f"loss.class_weights: the loss {settings.name} weights no classes",
+            "leave them out, or choose another --loss",
+        )
+    if isinstance(weights, str):
+        weights = BALANCES[weights](counted or audit(train))
+    if len(weights) != len(train.classes):
+        raise UsageError(
+            f"loss.class_weights has {len(weights)} numbers, and '{train.classes.name}' has "
+            f"{len(train.classes)} classes",
+            f"give one for each, in this order: {', '.join(train.classes.names)}",
+        )
+    return settings.model_copy(update={"class_weights": weights})
 
 
 def _lengths(settings: TrainSettings, steps_per_epoch: int) -> TrainSettings:

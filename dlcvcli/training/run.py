@@ -34,6 +34,7 @@ from dlcvcli.errors import (
 )
 from dlcvcli.files import write_atomically, write_json
 from dlcvcli.inference.evaluate import score
+from dlcvcli.losses import build_loss
 from dlcvcli.machine import usable_cores
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.registry import build_network, model_entry
@@ -263,8 +264,21 @@ def build_task(settings: TrainSegSettings, data: TrainingData, *, fresh: bool) -
         **settings.model.options,
     )
     segmenter = Segmenter(network, model_entry(settings.model.name).stride)
-    scale = settings.optim.backbone_lr_scale
-    return SegmentationTask(segmenter, data.classes, 1.0 if scale is None else scale)
+    scale, chosen = settings.optim.backbone_lr_scale, settings.loss
+    assert chosen.class_weights == "none" or not isinstance(chosen.class_weights, str)
+    loss = build_loss(
+        chosen.name,
+        ignore_index=data.classes.ignore_index,
+        class_weights=None if chosen.class_weights == "none" else chosen.class_weights,
+        gamma=chosen.gamma,
+    )
+    return SegmentationTask(
+        segmenter,
+        data.classes,
+        loss,
+        backbone_lr_scale=1.0 if scale is None else scale,
+        auxiliary=chosen.auxiliary,
+    )
 
 
 def training_batches(

@@ -34,6 +34,9 @@ def test_counts_equal_counting_by_hand(folder: Path) -> None:
     assert found.images_with.tolist() == [
         sum(index in mask for mask in masks) for index in range(11)
     ]
+    assert found.pixels_beside.tolist() == [
+        sum(int((mask != 11).sum()) for mask in masks if index in mask) for index in range(11)
+    ]
     assert found.sizes == {(10, 14): 2, (9, 14): 1, (7, 7): 1}
     assert (found.images, found.problems) == (4, ())
     require_sound(found, data)
@@ -45,6 +48,8 @@ def test_a_class_in_one_image_alone_is_seen(folder: Path) -> None:
         Image.fromarray(mask).save(folder / "trainannot" / f"{index:03d}.png")
     found = audit(open_split(folder, "train"))
     assert found.images_with.tolist() == [3, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    # Each image holds one class alone.
+    assert found.pixels_beside.tolist() == found.pixels[:-1].tolist()
     assert found.pixels[3] == 140
 
 

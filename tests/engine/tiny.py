@@ -17,7 +17,7 @@ from dlcvcli.data.sampler import BatchPlan, Draw
 from dlcvcli.engine.fit import FitResult, fit
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher, launch
-from dlcvcli.losses import cross_entropy_sum
+from dlcvcli.losses import CrossEntropy
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Batch, Outcome, ParameterGroup, Task, split_by_decay
 
@@ -54,7 +54,7 @@ class TinyTask(Task):
 
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
         logits = self.net(batch["images"].permute(0, 3, 1, 2).float() / 255)
-        total = cross_entropy_sum(logits, batch["masks"], IGNORE)
+        total = CrossEntropy(IGNORE).sum(logits.float(), batch["masks"].long())
         return {"loss": total / normaliser.clamp(min=1).to(total.dtype), "log": {}}
 
     def count_terms(self, batch: Batch) -> Tensor:

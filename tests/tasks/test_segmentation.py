@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dlcvcli.losses import LOSSES, build_loss
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
 from dlcvcli.tasks.segmentation import SegmentationTask
@@ -45,7 +46,7 @@ def test_the_loss_is_the_mean_over_labelled_pixels(
 ) -> None:
     task.eval()
     count = task.count_terms(batch)
-    assert count == (batch["masks"] != 11).sum()
+    assert count.tolist() == [(batch["masks"] != 11).sum()]
     logits = task.segmenter.network_outputs(batch["images"])["out"]
     assert logits.shape == (4, 11, 20, 24)
     expected = nn.functional.cross_entropy(logits, batch["masks"].long(), ignore_index=11)
@@ -80,3 +81,39 @@ def test_frozen_parameters_are_in_no_group(task: SegmentationTask) -> None:
     assert isinstance(network, Small)
     network.backbone.requires_grad_(False)
     assert {group.name for group in task.parameter_groups()} == {"head", "head, no decay"}
+
+
+class Twofold(Small):
+    """A network with an auxiliary head."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        logits = super().forward(x)["out"]
+        return {"out": logits, "aux": 2 * logits} if self.training else {"out": logits}
+
+
+def test_an_auxiliary_head_adds_its_share(batch: dict[str, Tensor]) -> None:
+    torch.manual_seed(0)
+    task = SegmentationTask(Segmenter(Twofold(), 16), CAMVID, auxiliary=0.25)
+    count = task.count_terms(batch)
+    outputs = task.segmenter.network_outputs(batch["images"])
+    main, auxiliary = (task.loss(outputs[name], batch["masks"], count) for name in ("out", "aux"))
+    outcome = task(batch, count)
+    torch.testing.assert_close(outcome["loss"], main + 0.25 * auxiliary)
+    torch.testing.assert_close(outcome["log"]["auxiliary_loss"], auxiliary)
+    assert not outcome["log"]["auxiliary_loss"].requires_grad
+
+
+def test_every_loss_trains(batch: dict[str, Tensor]) -> None:
+    for name in LOSSES:
+        loss = build_loss(name, ignore_index=CAMVID.ignore_index)
+        torch.manual_seed(0)
+        task = SegmentationTask(Segmenter(Small(), 16), CAMVID, loss)
+        optimizer = torch.optim.Adam(task.parameters(), lr=0.05)
+        values = []
+        for _ in range(12):
+            value = task(batch, task.count_terms(batch))["loss"]
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            values.append(value.item())
+        assert values[-1] < values[0], name

@@ -10,6 +10,7 @@ import pytest
 
 from dlcvcli.config.load import resolve
 from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.balance import median_frequency
 from dlcvcli.data.masks import write_mask
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.palette import PRESETS
@@ -96,6 +97,37 @@ def test_files_become_absolute_and_words_stay_words(
     assert resolved.snapshot.images == ("0001", str(tmp_path / "photo.jpg"))
     own = settings_for(landcover, train__batch_size=4, model__weights="w.pth")
     assert resolve_settings(own, train).model.weights == str(tmp_path / "w.pth")
+
+
+def test_a_rule_for_class_weights_becomes_numbers(landcover: Path) -> None:
+    given = settings_for(landcover, train__batch_size=4, loss__class_weights="median_frequency")
+    data = check_training_data(given.data, 0)
+    assert data.counted is not None
+    expected = median_frequency(data.counted)
+    # Without the audit the training split is counted for them.
+    for counted in (data.counted, None):
+        assert resolve_settings(given, data.train, counted).loss.class_weights == expected
+    # A run that goes on has the numbers.
+    again = settings_for(landcover, train__batch_size=4, loss__class_weights=list(expected))
+    assert resolve_settings(again, data.train).loss.class_weights == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "says"),
+    [
+        ("cross_entropy", [1, 2], "has 2 numbers, and 'landcover7' has 7 classes"),
+        ("dice", "inverse_log", "the loss dice weights no classes"),
+    ],
+)
+def test_class_weights_that_cannot_be_used_are_refused(
+    landcover: Path, name: str, weights: object, says: str
+) -> None:
+    given = settings_for(
+        landcover, train__batch_size=4, loss__name=name, loss__class_weights=weights
+    )
+    data = check_training_data(given.data, 0)
+    with pytest.raises(UsageError, match=says):
+        resolve_settings(given, data.train, data.counted)
 
 
 @pytest.mark.parametrize(("batch", "parts"), [(4, 3), (6, 4)])

@@ -1,0 +1,19 @@
+"""Words that settings and flags choose from; imports nothing heavy, as `dlcv --help` lists them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+LossName = Literal[
+    "cross_entropy",
+    "focal",
+    "dice",
+    "cross_entropy+dice",
+    "bce+focal+dice",
+    "exponential_cross_entropy",
+    "lovasz",
+]
+# Means over images of what is the same for every class: there is nothing to weight.
+UNWEIGHTED_LOSSES: frozenset[LossName] = frozenset({"dice", "lovasz"})
+
+Balance = Literal["median_frequency", "inverse_log", "inverse_root"]
