@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dlcvcli.errors import UsageError
 from dlcvcli.palette import ClassSet, Mask
 
-Convention = Literal["voc", "dlcv"]
+Convention = Literal["voc", "dlcv", "mmseg", "torchvision"]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 Counts = NDArray[np.int64]
@@ -87,10 +87,14 @@ class SegmentationScore:
 
 @dataclass(frozen=True)
 class _View:
-    """What a convention lets count: the matrix, and the classes that enter a mean."""
+    """What a convention lets count: the matrix, and the classes that enter a mean.
+
+    Where `strict` is set, a mean over classes of which one is absent does not exist.
+    """
 
     counts: Counts
     scored: tuple[int, ...]
+    strict: bool = False
 
 
 def _view(counts: Counts, classes: ClassSet, convention: Convention) -> _View:
@@ -109,6 +113,11 @@ def _view(counts: Counts, classes: ClassSet, convention: Convention) -> _View:
             )
         unknown = classes.names.index("unknown")
         return _View(counts, tuple(i for i in range(len(classes)) if i != unknown))
+    if convention in ("mmseg", "torchvision"):
+        # Neither knows classes that are trained and not scored. MMSegmentation takes the mean over
+        # those that occur (nanmean); torchvision's reference takes it over all, and one that is
+        # absent makes it NaN.
+        return _View(counts, tuple(range(len(classes))), strict=convention == "torchvision")
     raise UsageError(f"unknown metric '{convention}'", "known: " + ", ".join(CONVENTIONS))
 
 
@@ -131,6 +140,9 @@ def _scores(counts: Counts, classes: ClassSet, convention: Convention) -> dict[s
         name: truth[index] for index, name in enumerate(classes.names) if iou[name] is not None
     }
     weight = float(sum(share.values()))
+    if view.strict:
+        rated = rated if len(rated) == len(view.scored) else []
+        found = found if len(found) == len(view.scored) else []
     return {
         "convention": convention,
         "miou": float(np.mean(rated)) if rated else None,
@@ -142,5 +154,5 @@ def _scores(counts: Counts, classes: ClassSet, convention: Convention) -> dict[s
         "iou_per_class": iou,
         "acc_per_class": acc,
         "classes_present": int(sum(truth[index] > 0 for index in view.scored)),
-        "classes_scored": len(rated),
+        "classes_scored": len(share),
     }

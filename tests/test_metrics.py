@@ -132,6 +132,23 @@ def test_both_conventions_of_land_cover_equal_their_definitions(
         assert list(got["iou_per_class"].values()) == wanted["iou"]
 
 
+@settings(deadline=None, max_examples=60)
+@given(pictures(most=7, least=7))
+def test_conventions_of_other_projects_score_every_class(
+    drawn: tuple[int, list[tuple[Ids, Ids]]],
+) -> None:
+    pairs = drawn[1]
+    score = _gather(pairs, PRESETS["landcover7"])
+    wanted = _brute_scores(pairs, 7, set(), list(range(7)))
+    mmseg, torchvision = score.compute("mmseg"), score.compute("torchvision")
+    assert {key: mmseg[key] for key in SCALARS} == {key: wanted[key] for key in SCALARS}
+    assert torchvision["iou_per_class"] == mmseg["iou_per_class"]
+    assert torchvision["overall_acc"] == wanted["overall_acc"]
+    # A mean over a class that is absent is NaN there.
+    for mean, values in (("miou", wanted["iou"]), ("mean_acc", wanted["acc"])):
+        assert torchvision[mean] == (None if None in values else wanted[mean])
+
+
 @settings(deadline=None, max_examples=40)
 @given(pictures(most=21), st.randoms(use_true_random=False))
 def test_order_batches_and_merging_change_nothing(

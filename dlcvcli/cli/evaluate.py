@@ -38,7 +38,9 @@ def evaluate(
     ] = False,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Convention: voc, dlcv. Repeatable.", show_default="voc"),
+        typer.Option(
+            help="Convention: voc, dlcv, mmseg, torchvision. Repeatable.", show_default="voc"
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,

@@ -14,7 +14,7 @@ from typing import Literal
 from dlcvcli.data.reading import is_image
 from dlcvcli.errors import DataError, UsageError, nearest
 
-LayoutName = Literal["sat_mask", "images_masks", "camvid"]
+LayoutName = Literal["sat_mask", "images_masks", "camvid", "voc"]
 
 ALL = "all"
 _SPLIT_NAMES = {
@@ -120,8 +120,8 @@ def find_image(pairs: tuple[Pair, ...], name: str) -> Pair:
 
 
 _EXPECTED = (
-    "expected NNNN_sat.jpg + NNNN_mask.png, images/ + masks/, or train/ + trainannot/ "
-    "(each with or without split folders)"
+    "expected NNNN_sat.jpg + NNNN_mask.png, images/ + masks/, train/ + trainannot/ (each with or "
+    "without split folders), or a Pascal VOC devkit"
 )
 
 
@@ -244,8 +244,44 @@ def _find_camvid(root: Path) -> Layout | None:
     return Layout("camvid", root, splits, "camvid11") if splits else None
 
 
+def _find_voc(root: Path) -> Layout | None:
+    """Find a Pascal VOC devkit: its folder of a year, or what holds the one `VOCdevkit/VOCyear`."""
+    years = [root, *sorted(root.glob("VOCdevkit/VOC*"))]
+    kits = [folder for folder in years if (folder / "ImageSets" / "Segmentation").is_dir()]
+    if not kits:
+        return None
+    if len(kits) > 1:
+        listed = ", ".join(folder.name for folder in kits)
+        raise DataError(f"{root} holds several years of VOC: {listed}", "name one of their folders")
+    kit = kits[0]
+    splits = {}
+    for file in sorted((kit / "ImageSets" / "Segmentation").glob("*.txt")):
+        pairs = _listed_pairs(file, kit / "JPEGImages", kit / "SegmentationClass")
+        if pairs:
+            splits[canonical_split(file.stem)] = pairs
+    return Layout("voc", kit, splits, "voc21") if splits else None
+
+
+def _listed_pairs(file: Path, images: Path, masks: Path) -> tuple[Pair, ...]:
+    """Return the pairs that a split file names, in the order of their names."""
+    names = sorted({line.strip() for line in file.read_text(encoding="utf-8").split("\n")} - {""})
+    pairs = [Pair(name, images / f"{name}.jpg", masks / f"{name}.png") for name in names]
+    if not any(pair.mask.is_file() for pair in pairs):
+        # The test split comes without annotations.
+        return ()
+    for pair in pairs:
+        for kind, path in (("image", pair.image), ("mask", pair.mask)):
+            if not path.is_file():
+                raise DataError(
+                    f"{pair.name} of {file.name} has no {kind}: {path} does not exist",
+                    f"add the {kind}, or take its line out of {file}",
+                )
+    return tuple(pairs)
+
+
 _FINDERS: dict[str, Callable[[Path], Layout | None]] = {
     "camvid": _find_camvid,
     "sat_mask": _find_sat_mask,
     "images_masks": _find_images_masks,
+    "voc": _find_voc,
 }

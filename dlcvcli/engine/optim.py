@@ -11,7 +11,7 @@ from dlcvcli.tasks.base import ParameterGroup
 
 
 def build_optimizer(groups: list[ParameterGroup], settings: OptimSettings) -> torch.optim.Optimizer:
-    """Return SGD with momentum or AdamW over a task's parameter groups.
+    """Return SGD with momentum, Adam or AdamW over a task's parameter groups.
 
     Each group keeps its `lr_scale`, which `set_rate` reads.
     """
@@ -28,6 +28,8 @@ def build_optimizer(groups: list[ParameterGroup], settings: OptimSettings) -> to
     # One fused kernel for all tensors: measurably cheaper than a loop, on CPU and GPU alike.
     if settings.name == "adamw":
         return torch.optim.AdamW(arguments, lr=settings.lr, fused=True)
+    if settings.name == "adam":
+        return torch.optim.Adam(arguments, lr=settings.lr, fused=True)
     return torch.optim.SGD(arguments, lr=settings.lr, momentum=settings.momentum, fused=True)
 
 

@@ -35,6 +35,19 @@ def _found(layout: Layout) -> dict[str, list[str]]:
     return {split: [pair.name for pair in pairs] for split, pairs in layout.splits.items()}
 
 
+def _voc(folder: Path, **splits: str) -> Path:
+    """Write a devkit whose split files hold these names; `test` comes without annotations."""
+    for split, names in splits.items():
+        file = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(names.replace(" ", "\n") + "\n")
+        for name in names.split():
+            _files(folder, f"JPEGImages/{name}.jpg")
+            if split != "test":
+                _files(folder, f"SegmentationClass/{name}.png")
+    return folder
+
+
 # -- what is recognised --------------------------------------------------------------------------
 
 
@@ -260,3 +273,40 @@ def test_an_image_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no image '0091'") as caught:
         find_image(found.splits[ALL], "0091")
     assert caught.value.hint.startswith("did you mean")
+
+
+# -- the Pascal VOC devkit -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inside", [".", "VOC2012", "VOCdevkit/VOC2012", "in/VOCdevkit/VOC2012"])
+def test_a_voc_devkit_is_found_at_each_of_its_levels(tmp_path: Path, inside: str) -> None:
+    kit = _voc(
+        tmp_path / inside, train="2007_2 2007_1", val="2008_7", trainval="2007_1 2008_7", test="9"
+    )
+    # Images without an annotation lie beside them, for detection.
+    _files(kit, "JPEGImages/2010_1.jpg")
+    found = find_layout(tmp_path)
+    assert (found.name, found.preset) == ("voc", "voc21")
+    assert found.root.resolve() == kit.resolve()
+    assert _found(found) == {
+        "train": ["2007_1", "2007_2"], "val": ["2008_7"], "trainval": ["2007_1", "2008_7"],
+    }  # fmt: skip
+    (pair,) = found.splits["val"]
+    assert pair.image.name == "2008_7.jpg"
+    assert pair.mask.parent.name == "SegmentationClass"
+
+
+def test_a_name_of_a_voc_split_without_its_files_is_named(tmp_path: Path) -> None:
+    kit = _voc(tmp_path, train="a b", val="c")
+    (kit / "SegmentationClass" / "b.png").unlink()
+    with pytest.raises(DataError, match=r"b of train\.txt has no mask: .*b\.png") as caught:
+        find_layout(tmp_path)
+    assert "train.txt" in caught.value.hint
+
+
+def test_one_of_several_years_of_voc_has_to_be_named(tmp_path: Path) -> None:
+    for year in ("VOC2007", "VOC2012"):
+        _voc(tmp_path / "VOCdevkit" / year, train="a", val="b")
+    with pytest.raises(DataError, match="several years of VOC: VOC2007, VOC2012"):
+        find_layout(tmp_path)
+    assert find_layout(tmp_path / "VOCdevkit" / "VOC2012").name == "voc"

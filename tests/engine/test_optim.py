@@ -57,7 +57,7 @@ def test_no_rate_is_negative_or_above_the_peak(
     assert 0 <= rate_factor(step, total, schedule, 0.1) <= 1
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_groups_keep_their_scale_and_only_weights_decay(name: str) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     settings = OptimSettings(name=name, lr=0.1, weight_decay=0.05)  # type: ignore[arg-type]
