@@ -114,7 +114,7 @@ class ModelSettings(Settings):
     )
 
 
-ClassWeights = Literal["none"] | Balance | tuple[Annotated[float, Field(ge=0)], ...]
+ClassWeights = Literal["none", Balance] | tuple[Annotated[float, Field(ge=0)], ...]
 
 
 class LossSettings(Settings):
