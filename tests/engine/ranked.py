@@ -22,7 +22,7 @@ from dlcvcli.models.registry import build_network
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.tasks.base import Batch, Outcome
 from dlcvcli.tasks.segmentation import SegmentationTask
-from dlcvcli.training.run import validation_of
+from dlcvcli.training.assemble import validation_of
 from tests.engine.tiny import TinyTask, tiny_fit, tiny_settings
 from tests.model_contract import randomise_heads
 
