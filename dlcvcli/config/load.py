@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from dlcvcli.config.schema import Settings
 from dlcvcli.errors import ConfigError, nearest
@@ -70,7 +71,7 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = _first_wrong(schema, error)
         path = [str(part) for part in first["loc"]]
         whole = first["type"] in {"extra_forbidden", "invalid_key"}
         key = ".".join(path) if whole else _known_prefix(schema, path)
@@ -219,6 +220,20 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
+
+
+def _first_wrong(schema: type[BaseModel], error: ValidationError) -> ErrorDetails:
+    """Return the first error; of a value that fits none of several kinds, the one it came nearest.
+
+    Pydantic lists such a value once or more for each kind; the deeper inside, the nearer.
+    """
+    errors = error.errors()
+
+    def key(found: ErrorDetails) -> str:
+        return _known_prefix(schema, [str(part) for part in found["loc"]])
+
+    same = [found for found in errors if key(found) == key(errors[0])]
+    return max(same, key=lambda found: len(found["loc"]))
 
 
 def _known_prefix(schema: type[BaseModel], path: list[str]) -> str:

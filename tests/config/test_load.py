@@ -170,6 +170,8 @@ def test_an_unknown_key_is_named_with_its_source_and_the_nearest(
         ("optim.lr=.nan", "finite number"),
         ("optim.lr.x=3", "key 'optim.lr' in"),
         ("optim.name=sdg", "Input should be 'sgd', 'adam' or 'adamw' (got 'sdg')"),
+        ("loss.class_weights=[1,-2]", "Input should be greater than or equal to 0 (got -2)"),
+        ("loss.class_weights=[1,a]", "(got 'a')"),
         ("loss.class_weights=often", "'median_frequency', 'inverse_log' or 'inverse_root'"),
         ("train.batch_size=2.5", "key 'train.batch_size'"),
         ("train.batch_size=", "key 'train.batch_size'"),
