@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlcvcli.config.names import LossName
+from dlcvcli.config.names import LossName, OptimizerName, ScheduleName
 from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ def seg(
         ),
     ] = None,
     optimizer: Annotated[
-        Literal["sgd", "adamw"] | None,
+        OptimizerName | None,
         _option("--optimizer", panel=OPTIM, text="What steps.", default="adamw"),
     ] = None,
     schedule: Annotated[
-        Literal["poly", "step", "cosine", "constant"] | None,
+        ScheduleName | None,
         _option("--schedule", panel=OPTIM, text="How the rate falls.", default="poly"),
     ] = None,
     loss: Annotated[
@@ -158,6 +158,10 @@ def seg(
         Literal["auto", "fp32", "bf16", "fp16"] | None,
         _option("--precision", panel=RUN, text="Of the arithmetic.", default="auto"),
     ] = None,
+    deterministic: Annotated[
+        bool,
+        _option("--deterministic", panel=RUN, text="The same bits each time, on a GPU too."),
+    ] = False,
     devices: Annotated[
         int | None, _option("--devices", panel=RUN, text="Ranks on this machine.", default="1")
     ] = None,
@@ -203,6 +207,7 @@ def seg(
         "train.max_time": max_time,
         "train.seed": seed,
         "train.precision": precision,
+        "train.deterministic": deterministic or None,
         "train.devices": devices,
         "train.sync_batchnorm": sync_batchnorm or None,
         "train.workers": workers,

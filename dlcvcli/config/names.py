@@ -16,4 +16,7 @@ LossName = Literal[
 # Means over images of what is the same for every class: there is nothing to weight.
 UNWEIGHTED_LOSSES: frozenset[LossName] = frozenset({"dice", "lovasz"})
 
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["poly", "step", "cosine", "warmup+cosine", "constant"]
+
 Balance = Literal["median_frequency", "inverse_log", "inverse_root"]

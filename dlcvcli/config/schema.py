@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from dlcvcli.config.names import Balance, LossName
+from dlcvcli.config.names import Balance, LossName, OptimizerName, ScheduleName
 from dlcvcli.errors import UsageError
 
 
@@ -137,7 +137,7 @@ class LossSettings(Settings):
 class OptimSettings(Settings):
     """How it is minimised."""
 
-    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    name: OptimizerName = "adamw"
     lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak rate of the heads")
     backbone_lr_scale: Annotated[float, Field(ge=0)] | None = Field(
         None, description="rate of the backbone / rate of the heads; null: 0.1 with weights, else 1"
@@ -152,17 +152,34 @@ class OptimSettings(Settings):
     accumulate: Annotated[int, Field(ge=1)] = Field(
         1, description="parts that a global batch is computed in"
     )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="decay of a moving average of the weights, e.g. 0.999, which is then what is "
+        "validated, kept as best and exported; null: none",
+    )
 
 
 class ScheduleSettings(Settings):
     """How the rate changes with the step."""
 
-    name: Literal["poly", "step", "cosine", "constant"] = "poly"
+    name: ScheduleName = "poly"
     power: Annotated[float, Field(gt=0)] = Field(0.9, description="of poly")
     every: Annotated[int, Field(ge=1)] = Field(1000, description="of step: steps between cuts")
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.9, description="of step: factor of a cut")
-    min_lr: Annotated[float, Field(ge=0)] = Field(0.0, description="of cosine: the last rate")
-    warmup: Annotated[int, Field(ge=0)] = Field(0, description="steps of linear warm-up before it")
+    min_lr: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="of cosine: the last rate; above the peak rate, it rises to it"
+    )
+    warmup: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="steps of linear warm-up before it; null: a twentieth of the run for "
+        "warmup+cosine, else none",
+    )
+
+    @model_validator(mode="after")
+    def _warm_up(self) -> ScheduleSettings:
+        if self.name == "warmup+cosine" and self.warmup == 0:
+            raise ValueError("warmup+cosine with a warmup of 0 steps; call it cosine")
+        return self
 
 
 class TrainSettings(Settings):
@@ -174,6 +191,9 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     devices: Annotated[int, Field(ge=1)] = Field(1, description="ranks on this machine")
+    deterministic: bool = Field(
+        False, description="the same bits from run to run on a GPU too, at a price in speed"
+    )
     sync_batchnorm: bool = Field(
         False, description="BatchNorm statistics over the ranks' batches together; needs GPUs"
     )

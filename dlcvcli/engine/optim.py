@@ -41,24 +41,31 @@ def rate_factor(step: int, total: int, schedule: ScheduleSettings, lr: float) ->
         total: steps of the whole run.
         schedule: `poly` (1 - t)^power (Liu et al. 2015, ParseNet, section 3.3; DeepLab), `step`
             gamma^(floor(step / every)), `cosine` to `min_lr` (Loshchilov & Hutter 2017, eq. 5,
-            without restarts) or `constant`; each after `warmup` linear steps.
+            without restarts), `warmup+cosine` or `constant`; each after `warmup` linear steps.
         lr: the peak rate, against which `min_lr` is read.
     """
-    if step < schedule.warmup:
-        return (step + 1) / schedule.warmup
-    step -= schedule.warmup
-    length = max(1, total - schedule.warmup)
+    warmup = _warmup_steps(schedule, total)
+    if step < warmup:
+        return (step + 1) / warmup
+    step -= warmup
+    length = max(1, total - warmup)
     progress = min(1.0, step / length)
     match schedule.name:
         case "poly":
             return float((1 - progress) ** schedule.power)
         case "step":
             return float(schedule.gamma ** (step // schedule.every))
-        case "cosine":
+        case "cosine" | "warmup+cosine":
             floor = schedule.min_lr / lr
             return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
         case "constant":
             return 1.0
+
+
+def _warmup_steps(schedule: ScheduleSettings, total: int) -> int:
+    if schedule.warmup is not None:
+        return schedule.warmup
+    return max(1, total // 20) if schedule.name == "warmup+cosine" else 0
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

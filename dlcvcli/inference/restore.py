@@ -8,12 +8,11 @@ from dlcvcli.config.load import validate
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.engine.checkpoint import Checkpoint
 from dlcvcli.errors import CheckpointError, ConfigError
+from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import ClassSet
 from dlcvcli.runtime.metadata import ModelCard
-
-_PREFIX = "segmenter."
 
 
 def card_of(checkpoint: Checkpoint, sha256: str) -> ModelCard:
@@ -66,13 +65,8 @@ def load_segmenter(checkpoint: Checkpoint) -> Segmenter:
     classes = ClassSet.from_dict(checkpoint["data"]["classes"])
     network = build_network(settings.model.name, num_classes=len(classes), **settings.model.options)
     segmenter = Segmenter(network, model_entry(settings.model.name).stride)
-    weights = {
-        name.removeprefix(_PREFIX): value
-        for name, value in checkpoint["task"].items()
-        if name.startswith(_PREFIX)
-    }
     try:
-        segmenter.load_state_dict(weights)
+        segmenter.load_state_dict(evaluated_weights(checkpoint["task"]))
     except RuntimeError as error:
         raise CheckpointError(
             f"the checkpoint's weights do not fit {settings.model.name}"

@@ -18,6 +18,23 @@ from dlcvcli.models.network import SegmentationNetwork
 # Chen et al. 2017, arXiv:1706.05587, section 3.3: the rates double where the output stride halves.
 ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 
+# How the names of torchvision's DeepLabV3 follow from those of ours.
+_TORCHVISION_HEADS = {
+    "aspp.point.0.": "classifier.0.convs.0.0.",
+    "aspp.point.1.": "classifier.0.convs.0.1.",
+    "aspp.atrous.0.": "classifier.0.convs.1.",
+    "aspp.atrous.1.": "classifier.0.convs.2.",
+    "aspp.atrous.2.": "classifier.0.convs.3.",
+    "aspp.image.1.0.": "classifier.0.convs.4.1.",
+    "aspp.image.1.1.": "classifier.0.convs.4.2.",
+    "aspp.project.0.": "classifier.0.project.",
+    "classifier.0.0.": "classifier.1.",
+    "classifier.0.1.": "classifier.2.",
+    "classifier.1.": "classifier.4.",
+    "auxiliary.0.": "aux_classifier.",
+    "auxiliary.2.": "aux_classifier.4.",
+}
+
 
 class ASPP(nn.Module):
     """Look at a map with five fields of view at once (Chen et al. 2017, section 3.3).
@@ -104,6 +121,8 @@ class DeepLabV3(SegmentationNetwork):
         auxiliary: whether an FCN head classifies the map of the stage before, too, in training.
         dropout: probability of dropping a value of the ASPP's output in training.
     """
+
+    torchvision_heads = _TORCHVISION_HEADS
 
     def __init__(
         self, backbone: Backbone, num_classes: int, *, auxiliary: bool, dropout: float = 0.1
@@ -287,7 +306,7 @@ def deeplabv3_resnet50(
     """
     backbone = ResNet50(output_stride=output_stride)
     network = DeepLabV3(backbone, num_classes, auxiliary=auxiliary, dropout=dropout)
-    return network.fill_backbone(weights_backbone)
+    return network.fill(weights_backbone)
 
 
 def deeplabv3_resnet101(
@@ -301,7 +320,7 @@ def deeplabv3_resnet101(
     """Build DeepLabV3 on ResNet-101; arguments and errors are those of `deeplabv3_resnet50`."""
     backbone = ResNet101(output_stride=output_stride)
     network = DeepLabV3(backbone, num_classes, auxiliary=auxiliary, dropout=dropout)
-    return network.fill_backbone(weights_backbone)
+    return network.fill(weights_backbone)
 
 
 def _assemble(
@@ -313,4 +332,4 @@ def _assemble(
     dropout: float,
 ) -> DeepLabV3Plus:
     network = DeepLabV3Plus(backbone, num_classes, separable=separable, dropout=dropout)
-    return network.fill_backbone(weights)
+    return network.fill(weights)

@@ -185,21 +185,21 @@ def fcn32s_vgg16(
     Raises:
         CheckpointError: the weights cannot be had, read or fitted.
     """
-    return FCN32s(num_classes, learn_upsampling=learn_upsampling).fill_backbone(weights_backbone)
+    return FCN32s(num_classes, learn_upsampling=learn_upsampling).fill(weights_backbone)
 
 
 def fcn16s_vgg16(
     *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
 ) -> FCN16s:
     """Build FCN-16s on VGG-16; arguments and errors are those of `fcn32s_vgg16`."""
-    return FCN16s(num_classes, learn_upsampling=learn_upsampling).fill_backbone(weights_backbone)
+    return FCN16s(num_classes, learn_upsampling=learn_upsampling).fill(weights_backbone)
 
 
 def fcn8s_vgg16(
     *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
 ) -> FCN8s:
     """Build FCN-8s on VGG-16; arguments and errors are those of `fcn32s_vgg16`."""
-    return FCN8s(num_classes, learn_upsampling=learn_upsampling).fill_backbone(weights_backbone)
+    return FCN8s(num_classes, learn_upsampling=learn_upsampling).fill(weights_backbone)
 
 
 def zero_score(channels: int, num_classes: int) -> nn.Conv2d:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from dlcvcli.models.backbones import Backbone, MobileNetV3Large
@@ -21,6 +24,15 @@ class LRASPP(SegmentationNetwork):
         num_classes: channels of the logits.
         channels: channels of the narrowed map.
     """
+
+    # Torchvision dilates the convolution, too, whose stride it takes away; `limit_stride` says why
+    # ours does not. So its weights fit, and give logits that differ a little.
+    torchvision_heads: ClassVar[Mapping[str, str]] = {
+        "narrow.": "classifier.cbr.",
+        "gate.1.": "classifier.scale.1.",
+        "classify_low.": "classifier.low_classifier.",
+        "classify_high.": "classifier.high_classifier.",
+    }
 
     def __init__(self, backbone: Backbone, num_classes: int, *, channels: int = 128) -> None:
         super().__init__()
@@ -64,4 +76,4 @@ def lraspp_mobilenet_v3_large(*, num_classes: int, weights_backbone: str | None 
     """
     backbone = MobileNetV3Large(output_stride=16, low_stride=8)
     network = LRASPP(backbone, num_classes)
-    return network.fill_backbone(weights_backbone)
+    return network.fill(weights_backbone)

@@ -1,12 +1,13 @@
-"""What every segmentation network has: a backbone that pre-trained weights can fill."""
+"""What every segmentation network has: a backbone, and weights that can fill it."""
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 from torch import nn
 
-from dlcvcli.models.weights import LoadReport, load_backbone
+from dlcvcli.models.weights import LoadReport, load_network
 
 
 class SegmentationNetwork(nn.Module):
@@ -17,22 +18,29 @@ class SegmentationNetwork(nn.Module):
 
     Attributes:
         backbone: an extractor with the name of torchvision's weights as `torchvision_weights`.
-        backbone_report: what was loaded into it, None where nothing was.
+        torchvision_heads: how names of the head begin here -> in torchvision's segmenter of the
+            same kind, where there is one.
+        load_report: what was loaded, None where nothing was.
     """
 
     backbone: nn.Module
-    backbone_report: LoadReport | None = None
+    torchvision_heads: ClassVar[Mapping[str, str]] = {}
+    load_report: LoadReport | None = None
 
-    def fill_backbone(self, weights: str | None) -> Self:
-        """Fill the backbone in place; return the network.
+    def fill(self, weights: str | None) -> Self:
+        """Fill the backbone, and the head where the source has one, in place; return the network.
 
         Args:
-            weights: None for nothing, ``imagenet`` or a path (see `load_backbone`).
+            weights: None for nothing, ``imagenet`` or a path (see `load_network`).
 
         Raises:
             CheckpointError: the weights cannot be had, read or fitted.
         """
         if weights is not None:
-            name = str(self.backbone.torchvision_weights)
-            self.backbone_report = load_backbone(self.backbone, weights, torchvision_name=name)
+            self.load_report = load_network(
+                self,
+                weights,
+                torchvision_name=str(self.backbone.torchvision_weights),
+                torchvision_heads=self.torchvision_heads,
+            )
         return self

@@ -185,13 +185,13 @@ def build_network(
     Args:
         name: a key of `MODELS`.
         num_classes: number of output channels.
-        weights: what fills the backbone: ``none`` (random), ``imagenet`` (torchvision's weights,
-            downloaded once) or the path of a checkpoint (see `dlcvcli.models.weights`).
+        weights: what fills it: ``none`` (random), ``imagenet`` (the backbone, with torchvision's
+            weights, downloaded once) or the path of a checkpoint (see `dlcvcli.models.weights`).
         options: further keywords of the builder, such as ``output_stride``.
 
     Returns:
-        A module on the CPU, in training mode, float32. What was loaded into its backbone stands in
-        its ``backbone_report`` (a `LoadReport`, or None where nothing was loaded).
+        A module on the CPU, in training mode, float32. What was loaded into it stands in
+        its ``load_report`` (a `LoadReport`, or None where nothing was loaded).
 
     Raises:
         UsageError: unknown name or option, or a value that an option does not allow.

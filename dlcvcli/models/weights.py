@@ -1,21 +1,16 @@
-"""Fill a backbone with pre-trained weights, from torchvision or from a file; say what fitted."""
+"""Fill a network with pre-trained weights, from torchvision or from a file; say what fitted."""
 
 from __future__ import annotations
 
-import http.client
-import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torchvision.models import get_weight
 
 from dlcvcli.errors import CheckpointError
+from dlcvcli.models.weight_files import State, download, read_state
 
-State = dict[str, Tensor]
+BACKBONE = "backbone."
 
 # A fully convolutional VGG's layers, and the linear ones of torchvision's that they come from.
 _LINEAR_SOURCES = {"fc6": "classifier.0", "fc7": "classifier.3"}
@@ -23,25 +18,27 @@ _LINEAR_SOURCES = {"fc6": "classifier.0", "fc7": "classifier.3"}
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was loaded into a backbone; `str` makes a line of it.
+    """What was loaded into a backbone or a whole network; `str` makes a line of it.
 
     Counters of BatchNorm, which change no result, are loaded but not listed.
 
     Attributes:
         source: a weight name of torchvision, or the path of the file.
-        loaded: the backbone's tensors that were filled.
-        missing: the backbone's tensors that were not, and keep their random values.
+        what: `backbone` or `network`.
+        loaded: its tensors that were filled.
+        missing: its tensors that were not, and keep their random values.
         left_over: the source's tensors that were not used, under the source's names.
     """
 
     source: str
+    what: str
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     left_over: tuple[str, ...]
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing)
-        line = f"{len(self.loaded)} of {total} backbone tensors filled from {self.source}"
+        line = f"{len(self.loaded)} of {total} {self.what} tensors filled from {self.source}"
         if self.missing:
             line += f"; {len(self.missing)} missing: {_some(self.missing)}"
         if self.left_over:
@@ -73,101 +70,122 @@ def load_backbone(
         CheckpointError: the file cannot be had or read, holds code or values that are not finite,
             or fits less than half of the backbone's tensors.
     """
-    if weights == "imagenet":
-        source, state = torchvision_name, _download(torchvision_name)
-    else:
-        source, state = weights, _read(weights)
+    source, state = _open(weights, torchvision_name)
     targets: State = module.state_dict()
+    fits, _ = _best_fit(state, targets, prefix)
+    report = _report(source, "backbone", state, targets, fits)
+    _require_half(report, state, targets, type(module).__name__)
+    _fill(module, source, state, fits)
+    return report
+
+
+def load_network(
+    network: nn.Module,
+    weights: str,
+    *,
+    torchvision_name: str,
+    torchvision_heads: Mapping[str, str],
+) -> LoadReport:
+    """Fill a segmentation network, in place: its backbone, and its head where the source has one.
+
+    The backbone is filled as `load_backbone` does it, and must fit. Where the source holds a whole
+    network, of dlcv's or of torchvision's, the head's tensors that agree in name and shape are
+    taken, too; a classifier of other classes does not, and stays random.
+
+    Args:
+        network: with its backbone under ``backbone``.
+        weights: ``imagenet`` or the path of a file; see `load_backbone`.
+        torchvision_name: what ``imagenet`` means here, as ``Enum.MEMBER``.
+        torchvision_heads: how names of the head begin here -> in torchvision's segmenter.
+
+    Returns:
+        What was loaded: of the network where any of its head was, else of the backbone.
+
+    Raises:
+        CheckpointError: see `load_backbone`.
+    """
+    source, state = _open(weights, torchvision_name)
+    targets: State = network.state_dict()
+    inside = {n.removeprefix(BACKBONE): v for n, v in targets.items() if n.startswith(BACKBONE)}
+    fits, before = _best_fit(state, inside)
+    backbone = _report(source, "backbone", state, inside, fits)
+    _require_half(backbone, state, inside, type(network.get_submodule("backbone")).__name__)
+    head = {}
+    if before.endswith(BACKBONE):
+        root = before.removesuffix(BACKBONE)
+        outside = {n: v for n, v in targets.items() if not n.startswith(BACKBONE)}
+        head = _head_fits(state, outside, root, torchvision_heads)
+    fits = {f"{BACKBONE}{name}": key for name, key in fits.items()} | head
+    _fill(network, source, state, fits)
+    return _report(source, "network", state, targets, fits) if head else backbone
+
+
+def _open(weights: str, torchvision_name: str) -> tuple[str, State]:
+    """Return the name of a source and its tensors."""
+    if weights == "imagenet":
+        return torchvision_name, download(torchvision_name)
+    return weights, read_state(weights)
+
+
+def _best_fit(
+    state: State, targets: State, prefix: str | None = None
+) -> tuple[dict[str, str], str]:
+    """Return which tensor of the source each of a backbone takes, and what its names begin with."""
     schemes = _schemes(state, targets) if prefix is None else [(prefix, "")]
-    fits = max((_fits(state, targets, *scheme) for scheme in schemes), key=len, default={})
+    found = [(_fits(state, targets, *scheme), scheme[0]) for scheme in schemes]
+    return max(found, key=lambda fit: len(fit[0]), default=({}, ""))
+
+
+def _head_fits(
+    state: State, targets: State, root: str, theirs: Mapping[str, str]
+) -> dict[str, str]:
+    """Map a head's names to those of a source whose network's names begin with `root`."""
+    fits = {}
+    for name, target in targets.items():
+        names = [name]
+        names += [
+            there + name.removeprefix(here)
+            for here, there in theirs.items()
+            if name.startswith(here)
+        ]
+        for candidate in names:
+            tensor = state.get(root + candidate)
+            if tensor is not None and tensor.shape == target.shape:
+                fits[name] = root + candidate
+                break
+    return fits
+
+
+def _report(
+    source: str, what: str, state: State, targets: State, fits: Mapping[str, str]
+) -> LoadReport:
     used = set(fits.values())
     wanted = [name for name in targets if not _is_counter(name)]
-    report = LoadReport(
+    return LoadReport(
         source=source,
+        what=what,
         loaded=tuple(name for name in wanted if name in fits),
         missing=tuple(name for name in wanted if name not in fits),
         left_over=tuple(key for key in state if key not in used and not _is_counter(key)),
     )
-    if 2 * len(report.loaded) < len(wanted):
-        raise _misfit(report, state, targets, type(module).__name__)
-    for key in used:
+
+
+def _require_half(report: LoadReport, state: State, targets: State, kind: str) -> None:
+    if 2 * len(report.loaded) < len(report.loaded) + len(report.missing):
+        raise _misfit(report, state, targets, kind)
+
+
+def _fill(module: nn.Module, source: str, state: State, fits: Mapping[str, str]) -> None:
+    """Copy the tensors that fit, after a look at their values."""
+    for key in set(fits.values()):
         if not _is_finite(state[key]):
             raise CheckpointError(
                 f"{source}: the values of '{key}' are not all finite",
                 "the training that wrote it diverged, or the file is incomplete; take another one",
             )
+    targets: State = module.state_dict()
     filled = {name: state[key].reshape(targets[name].shape) for name, key in fits.items()}
     module.load_state_dict(filled, strict=False)
-    return report
-
-
-def _download(torchvision_name: str) -> State:
-    """Fetch torchvision's weights, or take them from its cache."""
-    chosen = get_weight(torchvision_name)
-    name = chosen.url.rsplit("/", 1)[-1]
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    try:
-        state: State = chosen.get_state_dict(
-            progress=False, check_hash=True, map_location="cpu", weights_only=True
-        )
-    except (
-        OSError,  # also urllib's URLError and HTTPError
-        http.client.HTTPException,
-        RuntimeError,  # a wrong hash, or a cached file cut short
-        pickle.UnpicklingError,
-        EOFError,
-    ) as error:
-        if (folder / name).exists():
-            hint = f"the file in {folder} is damaged: delete it and try again"
-        else:
-            hint = f"put {name} into {folder}, or give --weights PATH or --weights none"
-        raise CheckpointError(
-            f"{torchvision_name}: cannot get {name} ({_first_line(error)})", hint
-        ) from error
-    return state
-
-
-def _read(path: str) -> State:
-    """Read the state dict that a file holds, executing nothing."""
-    if not Path(path).is_file():
-        raise CheckpointError(
-            f"{path}: no such weights file",
-            "--weights takes 'imagenet', 'none' or the path of a .pth, .pt or .ckpt file",
-        )
-    try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the bytes of a damaged file can raise nearly anything
-        reason = str(error)
-        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in reason.upper():
-            raise CheckpointError(
-                f"{path}: holds Python objects besides tensors; loading them could run code",
-                "save the state dict alone: torch.save(model.state_dict(), PATH)",
-            ) from error
-        raise CheckpointError(
-            f"{path}: not a readable PyTorch file ({_first_line(error)})",
-            "it may be cut short or not be a PyTorch file at all; copy or download it again",
-        ) from error
-    state = _state_in(payload)
-    if not state:
-        raise CheckpointError(
-            f"{path}: holds no tensors by name",
-            "a state dict is wanted, or a checkpoint with one under 'task', 'state_dict', 'model'",
-        )
-    return state
-
-
-def _state_in(payload: Any) -> State:
-    """Find the state dict in what a checkpoint holds: tensors by name, everything else dropped."""
-    if not isinstance(payload, dict):
-        return {}
-    for key in ("task", "state_dict", "model"):
-        if isinstance(payload.get(key), dict):
-            return _state_in(payload[key])
-    return {
-        name: value
-        for name, value in payload.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-    }
 
 
 def _schemes(state: State, targets: State) -> list[tuple[str, str]]:
@@ -237,8 +255,3 @@ def _misfit(report: LoadReport, state: State, targets: State, kind: str) -> Chec
 
 def _some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

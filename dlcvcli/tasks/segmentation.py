@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 
 from dlcvcli.losses import SegmentationLoss, build_loss
+from dlcvcli.models.averaging import averaged_copy, update_average
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import ClassSet
 from dlcvcli.tasks.base import Batch, Outcome, ParameterGroup, Task, split_by_decay
@@ -19,6 +22,11 @@ class SegmentationTask(Task):
         loss: what is minimised; cross-entropy unless given.
         backbone_lr_scale: rate of the backbone / rate of the heads.
         auxiliary: share of the loss of the network's auxiliary head, where it has one.
+        ema: decay of a moving average of the weights; None for none.
+
+    Attributes:
+        segmenter: what is trained.
+        average: the moving average of its weights, where there is one.
     """
 
     def __init__(
@@ -29,6 +37,7 @@ class SegmentationTask(Task):
         *,
         backbone_lr_scale: float = 1.0,
         auxiliary: float = 0.4,
+        ema: float | None = None,
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
@@ -36,6 +45,25 @@ class SegmentationTask(Task):
         self.loss = loss or build_loss("cross_entropy", ignore_index=classes.ignore_index)
         self.backbone_lr_scale = backbone_lr_scale
         self.auxiliary = auxiliary
+        self.ema = ema
+        self.average = None if ema is None else averaged_copy(segmenter)
+
+    @property
+    def evaluated(self) -> Segmenter:
+        """The segmenter that is validated, looked at and kept: the average where there is one."""
+        return self.average or self.segmenter
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of what is trained; an average is always in evaluation mode."""
+        super().train(mode)
+        if self.average is not None:
+            self.average.eval()
+        return self
+
+    def after_step(self, step: int, total_steps: int) -> None:
+        """Let the average follow the weights."""
+        if self.average is not None and self.ema is not None:
+            update_average(self.average, self.segmenter, decay=self.ema, step=step)
 
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
         """Return the loss, each of its parts a mean over its number of terms in `normaliser`."""

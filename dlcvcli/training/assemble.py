@@ -25,6 +25,7 @@ from dlcvcli.inference.evaluate import score
 from dlcvcli.losses import build_loss
 from dlcvcli.machine import usable_cores
 from dlcvcli.metrics import SegmentationScore
+from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
@@ -57,6 +58,7 @@ def build_task(settings: TrainSegSettings, data: TrainingData, *, fresh: bool) -
         loss,
         backbone_lr_scale=1.0 if scale is None else scale,
         auxiliary=chosen.auxiliary,
+        ema=settings.optim.ema,
     )
 
 
@@ -88,16 +90,21 @@ def default_workers(on_gpu: bool, launcher: Launcher) -> int:
 
 
 def take_weights(task: SegmentationTask, path: Path) -> str:
-    """Start from a checkpoint's weights; a head for other classes stays random."""
-    state = load_checkpoint(path)["task"]
-    own = task.state_dict()
+    """Start from a checkpoint's weights, averaged ones where it has them.
+
+    A head for other classes stays random.
+    """
+    state = evaluated_weights(load_checkpoint(path)["task"])
+    own = task.segmenter.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     if len(fitting) < len(own) / 2:
         raise CheckpointError(
             f"--init {path} does not fit the model: {len(fitting)} of {len(own)} tensors match",
             "choose the --model that it was trained with",
         )
-    task.load_state_dict({**own, **fitting})
+    for segmenter in (task.segmenter, task.average):
+        if segmenter is not None:
+            segmenter.load_state_dict({**own, **fitting})
     left = sorted(own.keys() - fitting.keys())
     note = f"; random: {', '.join(left[:4])}" if left else ""
     return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
@@ -114,7 +121,7 @@ def validation_of(settings: TrainSegSettings, val: SegmentationSet, launcher: La
 
     def validation(task: Task, stop: Callable[[], bool]) -> dict[str, Any] | None:
         assert isinstance(task, SegmentationTask)
-        segmenter = task.segmenter
+        segmenter = task.evaluated
 
         def forward(images: Pixels, size: tuple[int, int]) -> Mask:
             batch = torch.from_numpy(images).to(launcher.device)

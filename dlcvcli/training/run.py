@@ -14,6 +14,7 @@ from dlcvcli.config.load import to_yaml
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
+from dlcvcli.engine.determinism import deterministic_algorithms
 from dlcvcli.engine.fit import FitResult, fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, prepare
@@ -99,7 +100,7 @@ def train(
         sync_batchnorm=settings.sync_batchnorm,
     )
     watched = nullcontext() if lost is None else ranks.peers.watched(_say_to(lost))
-    with watched:
+    with watched, deterministic_algorithms(settings.deterministic):
         try:
             return _train(request, ranks.start(), hooks, say)
         except RuntimeError as error:
@@ -229,11 +230,11 @@ def _opening(
     request: RunRequest, task: SegmentationTask, launcher: Launcher, taken: str | None
 ) -> list[str]:
     """Return the lines that say what is about to be trained."""
-    report = getattr(task.segmenter.network, "backbone_report", None)
+    report = getattr(task.segmenter.network, "load_report", None)
     return [
         request.data.layout,
         *request.data.remarks,
-        f"{request.settings.model.name}: {count_parameters(task):,} parameters, "
+        f"{request.settings.model.name}: {count_parameters(task.segmenter):,} parameters, "
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
         *([str(report)] if report is not None else []),
         *([taken] if taken is not None else []),
@@ -246,7 +247,7 @@ def _finish(
     """Write the results; a finished run is evaluated once more, in fp32, with its best weights."""
     run, settings = request.run, request.settings
     resume_command = f"dlcv train {settings.task} --resume {run.path}"
-    results = describe_result(settings, task, launcher, result)
+    results = describe_result(settings, task.segmenter, launcher, result)
     if launcher.is_main and result.ended == "finished":
         log.write("evaluating the best checkpoint in fp32")
         if not run.best.is_file():

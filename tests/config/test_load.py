@@ -149,7 +149,7 @@ def test_both_lengths_in_one_layer_are_refused(made: str, tmp_path: Path) -> Non
         ("optim.nme=sgd", "optim.nme", "did you mean 'name'?"),
         ("optm.name=sgd", "optm", "did you mean 'optim'?"),
         ("data.augment.flp=1", "data.augment.flp", "did you mean 'flip'?"),
-        ("train.zzz=1", "train.zzz", "known: batch_size, devices, epochs, keep, log_every"),
+        ("train.zzz=1", "train.zzz", "known: batch_size, deterministic, devices, epochs, keep"),
         ("train..steps=3", "train.", "known: "),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import nn
 
 from dlcvcli.config.schema import OptimSettings, ScheduleSettings
@@ -41,6 +42,16 @@ def test_warm_up_rises_in_a_line_and_then_the_schedule_begins() -> None:
     rise = [rate_factor(step, 104, schedule, 1.0) for step in range(5)]
     assert rise == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
     assert rate_factor(54, 104, schedule, 1.0) == pytest.approx((1 + math.cos(math.pi / 2)) / 2)
+
+
+def test_warm_up_and_cosine_takes_a_twentieth_of_the_run_unless_told() -> None:
+    schedule = ScheduleSettings(name="warmup+cosine", min_lr=0.01)
+    rates = [rate_factor(step, 100, schedule, 0.1) for step in (0, 4, 5, 100)]
+    assert rates == pytest.approx([0.2, 1.0, 1.0, 0.1])
+    told = ScheduleSettings(name="warmup+cosine", warmup=10)
+    assert rate_factor(4, 100, told, 0.1) == 0.5
+    with pytest.raises(ValidationError, match="call it cosine"):
+        ScheduleSettings(name="warmup+cosine", warmup=0)
 
 
 @given(

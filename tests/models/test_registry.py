@@ -73,4 +73,4 @@ def test_an_unknown_option_brings_up_the_nearest() -> None:
 
 def test_nothing_is_loaded_unless_asked_for() -> None:
     network = build_network("lraspp_mobilenet_v3_large", num_classes=3)
-    assert network.backbone_report is None
+    assert network.load_report is None

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large, resnet18, resnet50
-from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+from torchvision.models.segmentation import deeplabv3_resnet50, lraspp_mobilenet_v3_large
 
 from dlcvcli.errors import CheckpointError
 from dlcvcli.models.backbones import MobileNetV3Large
@@ -107,8 +107,8 @@ def test_a_network_of_ours_fills_the_backbone_of_another(tmp_path: Path) -> None
     network = build_network("deeplabv3plus_mobilenet_v3_large", num_classes=5, weights=path)
     assert isinstance(network.backbone, nn.Module)
     assert_filled(network.backbone, source.state_dict(), "backbone.")
-    assert isinstance(network.backbone_report, LoadReport)
-    assert all(not name.startswith("backbone.") for name in network.backbone_report.left_over)
+    assert isinstance(network.load_report, LoadReport)
+    assert all(not name.startswith("backbone.") for name in network.load_report.left_over)
 
 
 def test_missing_tensors_are_named_and_keep_their_values(
@@ -285,3 +285,73 @@ def test_a_damaged_download_is_to_be_deleted(
     with pytest.raises(CheckpointError, match=r"mobilenet_v3_large-5c1a4163\.pth") as caught:
         load(backbone, "imagenet")
     assert "delete it" in caught.value.hint
+
+
+def test_torchvisions_segmenter_fills_the_whole_network_and_computes_the_same(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(4)
+    theirs = deeplabv3_resnet50(
+        weights=None, weights_backbone=None, num_classes=5, aux_loss=True
+    ).eval()
+    network = build_network(
+        "deeplabv3_resnet50",
+        num_classes=5,
+        weights=save(theirs.state_dict(), tmp_path),
+        output_stride=8,
+        auxiliary=True,
+    ).eval()
+    report = network.load_report
+    assert isinstance(report, LoadReport)
+    assert (report.what, report.missing, report.left_over) == ("network", (), ())
+    images = torch.rand(1, 3, 65, 97)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images)["out"], theirs(images)["out"])
+
+
+def test_torchvisions_lraspp_fills_the_whole_network(tmp_path: Path) -> None:
+    theirs = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3).eval()
+    path = save(theirs.state_dict(), tmp_path)
+    network = build_network("lraspp_mobilenet_v3_large", num_classes=3, weights=path).eval()
+    assert isinstance(network.load_report, LoadReport)
+    assert not network.load_report.missing
+    assert not network.load_report.left_over
+    state = theirs.state_dict()
+    for name, key in (
+        ("narrow.0", "cbr.0"),
+        ("gate.1", "scale.1"),
+        ("classify_low", "low_classifier"),
+    ):
+        assert torch.equal(
+            network.state_dict()[f"{name}.weight"], state[f"classifier.{key}.weight"]
+        )
+
+
+@pytest.mark.parametrize("before", ["", "segmenter.network.", "module."])
+def test_a_whole_network_of_ours_is_taken_but_for_a_classifier_of_other_classes(
+    tmp_path: Path, before: str
+) -> None:
+    torch.manual_seed(5)
+    name = "lraspp_mobilenet_v3_large"
+    source = build_network(name, num_classes=3).state_dict()
+    path = save({before + key: value for key, value in source.items()}, tmp_path)
+    same = build_network(name, num_classes=3, weights=path)
+    assert_filled(same, source)
+    assert "0 missing" not in str(same.load_report)
+    other = build_network(name, num_classes=4, weights=path)
+    assert isinstance(other.load_report, LoadReport)
+    assert other.load_report.what == "network"
+    classifiers = {
+        f"classify_{kind}.{part}" for kind in ("low", "high") for part in ("weight", "bias")
+    }
+    assert set(other.load_report.missing) == classifiers
+    assert {key.removeprefix(before) for key in other.load_report.left_over} == classifiers
+
+
+def test_an_average_of_the_weights_is_taken_before_the_weights_themselves(tmp_path: Path) -> None:
+    name = "lraspp_mobilenet_v3_large"
+    trained, average = (build_network(name, num_classes=3).state_dict() for _ in range(2))
+    task = {f"segmenter.network.{key}": value for key, value in trained.items()}
+    task |= {f"average.network.{key}": value for key, value in average.items()}
+    network = build_network(name, num_classes=3, weights=save({"task": task}, tmp_path))
+    assert_filled(network, average)

@@ -117,3 +117,24 @@ def test_every_loss_trains(batch: dict[str, Tensor]) -> None:
             optimizer.step()
             values.append(value.item())
         assert values[-1] < values[0], name
+
+
+def test_a_moving_average_is_judged_and_only_the_network_is_trained(
+    batch: dict[str, Tensor],
+) -> None:
+    torch.manual_seed(0)
+    task = SegmentationTask(Segmenter(Small(), 16), CAMVID, ema=0.9)
+    assert task.average is task.evaluated
+    grouped = {id(p) for group in task.parameter_groups() for p in group.parameters}
+    assert grouped == {id(p) for p in task.segmenter.parameters()}
+    task.train()
+    assert task.segmenter.training
+    assert not task.average.training
+    with torch.no_grad():
+        for parameter in task.segmenter.parameters():
+            parameter.add_(1.0)
+    before = task.average.network.head.weight.clone()
+    task.after_step(1000, 2000)
+    torch.testing.assert_close(task.average.network.head.weight, before + 0.1)
+    # Its tensors are in the checkpoint, so that a resumed run goes on with it.
+    assert "average.network.head.weight" in task.state_dict()

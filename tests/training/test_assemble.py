@@ -71,14 +71,15 @@ def test_weights_of_a_run_are_taken_and_a_head_for_other_classes_is_not(
     said = take_weights(task, best)
     state = torch.load(best, weights_only=True)["task"]
     assert f"took {len(state)} of {len(state)} tensors" in said
-    assert all(torch.equal(state[name], value) for name, value in task.state_dict().items())
+    own = task.segmenter.state_dict()
+    assert all(torch.equal(state[f"segmenter.{name}"], value) for name, value in own.items())
 
     others = tmp_path / "classes.yaml"
     others.write_text("[a, b, c, d, e, f, g, h]\n")
     settings, data = prepared(landcover, data__audit=False)
     data = replace(data, classes=load_class_set(str(others)))
     said = take_weights(build_task(settings, data, fresh=True), best)
-    assert "random: segmenter.network.classify" in said
+    assert "random: network.classify" in said
 
 
 def test_weights_of_another_network_are_refused(landcover: Path, trained_run: Path) -> None:
@@ -86,3 +87,14 @@ def test_weights_of_another_network_are_refused(landcover: Path, trained_run: Pa
     with pytest.raises(CheckpointError, match="does not fit the model") as caught:
         take_weights(build_task(settings, data, fresh=True), RunFolder(trained_run).best)
     assert "--model" in caught.value.hint
+
+
+def test_a_moving_average_begins_where_the_weights_of_another_run_are(
+    landcover: Path, trained_run: Path
+) -> None:
+    settings, data = prepared(landcover, optim__ema=0.99)
+    task = build_task(settings, data, fresh=True)
+    take_weights(task, RunFolder(trained_run).best)
+    assert task.average is not None
+    for name, value in task.segmenter.state_dict().items():
+        assert torch.equal(task.average.state_dict()[name], value), name

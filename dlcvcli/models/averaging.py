@@ -1,0 +1,58 @@
+"""A moving average of a network's weights, which often scores better than they do."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+# Where a task keeps the network that is trained, and the average of its weights.
+TRAINED, AVERAGE = "segmenter.", "average."
+
+
+def averaged_copy(module: M) -> M:
+    """Return a copy in evaluation mode that no optimiser touches; see `update_average`."""
+    return copy.deepcopy(module).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, module: nn.Module, *, decay: float, step: int) -> None:
+    """Move an average towards a module's weights and BatchNorm statistics, in place.
+
+    a <- d a + (1 - d) w with d = min(decay, (1 + step) / (10 + step)): a constant decay would hold
+    on to the random weights of the start for as long as its memory is. (The limit is the one of
+    TensorFlow's `ExponentialMovingAverage` with `num_updates`.)
+
+    Args:
+        average: an `averaged_copy` of the module.
+        module: what is trained.
+        decay: in (0, 1); its memory is about 1 / (1 - decay) steps.
+        step: 0 is the first.
+    """
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    pairs = [
+        *zip(average.parameters(), module.parameters(), strict=True),
+        *zip(average.buffers(), module.buffers(), strict=True),
+    ]
+    floats = [(own, new) for own, new in pairs if own.is_floating_point()]
+    # One call for all tensors, as an optimiser's step is.
+    torch._foreach_lerp_([own for own, _ in floats], [new for _, new in floats], weight)
+    for own, new in pairs:
+        if not own.is_floating_point():
+            own.copy_(new)
+
+
+def evaluated_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the segmenter that a task is judged by, under the segmenter's names.
+
+    Args:
+        state: a task's state dict; its average counts where it has one.
+    """
+    prefix = AVERAGE if any(name.startswith(AVERAGE) for name in state) else TRAINED
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
