@@ -15,8 +15,19 @@ from numpy.typing import NDArray
 from dlcvcli.errors import UsageError
 from dlcvcli.palette import ClassSet, Mask
 
-Convention = Literal["voc", "dlcv", "mmseg", "torchvision"]
+Convention = Literal["voc", "dlcv", "mmseg", "torchvision", "smp-imagewise"]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+
+# Why one confusion matrix has several mIoUs.
+RULES: dict[Convention, str] = {
+    "voc": "pixels of unlabelled and unscored classes are left out; the mean is over the classes "
+    "that occur, in truth or prediction",
+    "dlcv": "as voc, but a class predicted where the truth is unknown counts against it",
+    "mmseg": "every class but the ignored one is scored, unknown too; absent classes are left out",
+    "torchvision": "as mmseg, but with an absent class there is no mean (theirs is NaN)",
+    "smp-imagewise": "every image has an IoU over all its pixels of whatever class, and their mean "
+    "is taken (reduction micro-imagewise): large classes decide, rare ones hardly count",
+}
 
 Counts = NDArray[np.int64]
 
@@ -52,16 +63,31 @@ class SegmentationScore:
 
     The order of the masks, how they are batched and how they are spread over processes change
     nothing: matrices are added with `merge`.
+
+    Args:
+        classes: what the ids mean.
+        counts: a matrix to start from.
+        imagewise: gather what `smp-imagewise` needs, too: each image by itself.
     """
 
-    def __init__(self, classes: ClassSet, counts: Counts | None = None) -> None:
+    def __init__(
+        self, classes: ClassSet, counts: Counts | None = None, *, imagewise: bool = False
+    ) -> None:
         size = len(classes)
         self.classes = classes
         self.counts: Counts = np.zeros((size, size), dtype=np.int64) if counts is None else counts
+        self.images = _ImageSums(size) if imagewise else None
 
     def update(self, truth: Mask, prediction: Mask) -> None:
-        """Add one image or a stack of them; see `confusion_matrix`."""
-        self.counts += confusion_matrix(truth, prediction, len(self.classes))
+        """Add one image [H, W] or a stack of them [N, H, W]; see `confusion_matrix`."""
+        if self.images is None:
+            self.counts += confusion_matrix(truth, prediction, len(self.classes))
+            return
+        stacks = (mask if mask.ndim == 3 else mask[None] for mask in (truth, prediction))
+        for one, other in zip(*stacks, strict=True):
+            counts = confusion_matrix(one, other, len(self.classes))
+            self.counts += counts
+            self.images.add(counts)
 
     def merge(self, counts: Counts) -> None:
         """Add the matrix of another part of the set."""
@@ -70,19 +96,64 @@ class SegmentationScore:
     def compute(self, convention: Convention = "voc") -> dict[str, Any]:
         """Return the scores under one convention, each a fraction in [0, 1] or None.
 
-        Keys: `convention`, `miou`, `overall_acc`, `mean_acc`, `freqw_acc`, `iou_per_class` and
-        `acc_per_class` (class name -> value, None where the class is not scored),
-        `classes_present` (with true pixels), `classes_scored` (with a union).
+        Keys: `convention`, `rule` (in words), `miou`, `overall_acc`, `mean_acc`, `freqw_acc`,
+        `iou_per_class` and `acc_per_class` (class name -> value, None where the class is not
+        scored), `classes_present` (with true pixels), `classes_scored` (with a union).
 
         Raises:
             UsageError: the convention is not defined for this class set.
+            ValueError: it needs `imagewise`; a bug of the caller.
         """
-        return _scores(self.counts, self.classes, convention)
+        scores = _scores(self.counts, self.classes, convention)
+        if convention == "smp-imagewise":
+            if self.images is None:
+                raise ValueError("smp-imagewise needs the images one by one")
+            scores |= self.images.scores(self.classes)
+        return scores
 
     def compute_all(self, conventions: list[Convention]) -> dict[str, Any]:
-        """Return the first convention's scores with every one under `by_convention`."""
+        """Return the first convention's scores with every one under `by_convention`.
+
+        The matrix itself stands under `confusion`: `classes`, and `counts` of pixels by true class
+        (row) and predicted class (column), labelled pixels all.
+        """
         every = {name: self.compute(name) for name in conventions}
-        return {**every[conventions[0]], "by_convention": every}
+        return {
+            **every[conventions[0]],
+            "by_convention": every,
+            "confusion": {"classes": list(self.classes.names), "counts": self.counts.tolist()},
+        }
+
+
+class _ImageSums:
+    """Sums over images of each one's IoU, as segmentation-models-pytorch defines it.
+
+    What is absent from an image, in truth and prediction, has an IoU of 1 there (its
+    `zero_division`): `segmentation_models_pytorch.metrics.iou_score`, `reduction`.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.count = 0
+        self.over_pixels = 0.0
+        self.per_class = np.zeros(size)
+
+    def add(self, counts: Counts) -> None:
+        """Add one image's matrix."""
+        hits = np.diag(counts)
+        union = counts.sum(axis=0) + counts.sum(axis=1) - hits
+        self.count += 1
+        self.over_pixels += hits.sum() / union.sum() if union.any() else 1.0
+        self.per_class += np.where(union > 0, hits / np.maximum(union, 1), 1.0)
+
+    def scores(self, classes: ClassSet) -> dict[str, Any]:
+        """Return the means over the images, to replace what a matrix over the set gives."""
+        if not self.count:
+            return {}
+        mean = self.per_class / self.count
+        return {
+            "miou": self.over_pixels / self.count,
+            "iou_per_class": dict(zip(classes.names, mean.tolist(), strict=True)),
+        }
 
 
 @dataclass(frozen=True)
@@ -113,10 +184,10 @@ def _view(counts: Counts, classes: ClassSet, convention: Convention) -> _View:
             )
         unknown = classes.names.index("unknown")
         return _View(counts, tuple(i for i in range(len(classes)) if i != unknown))
-    if convention in ("mmseg", "torchvision"):
-        # Neither knows classes that are trained and not scored. MMSegmentation takes the mean over
-        # those that occur (nanmean); torchvision's reference takes it over all, and one that is
-        # absent makes it NaN.
+    if convention in ("mmseg", "torchvision", "smp-imagewise"):
+        # None of them knows classes that are trained and not scored. MMSegmentation takes the mean
+        # over those that occur (nanmean); torchvision's reference takes it over all, and one that
+        # is absent makes it NaN.
         return _View(counts, tuple(range(len(classes))), strict=convention == "torchvision")
     raise UsageError(f"unknown metric '{convention}'", "known: " + ", ".join(CONVENTIONS))
 
@@ -145,6 +216,7 @@ def _scores(counts: Counts, classes: ClassSet, convention: Convention) -> dict[s
         found = found if len(found) == len(view.scored) else []
     return {
         "convention": convention,
+        "rule": RULES[convention],
         "miou": float(np.mean(rated)) if rated else None,
         "overall_acc": float(hits.sum() / total) if total else None,
         "mean_acc": float(np.mean(found)) if found else None,

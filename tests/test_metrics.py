@@ -247,7 +247,48 @@ def test_a_class_that_is_only_predicted_is_scored_with_zero_but_not_present() ->
     assert (found["classes_present"], found["classes_scored"]) == (1, 2)
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@settings(deadline=None, max_examples=60)
+@given(pictures(most=7, least=7))
+def test_imagewise_is_the_mean_over_images_of_an_iou_over_all_pixels(
+    drawn: tuple[int, list[tuple[Ids, Ids]]],
+) -> None:
+    pairs = drawn[1]
+    score = SegmentationScore(PRESETS["landcover7"], imagewise=True)
+    whole = np.zeros(7)
+    images = []
+    for truth, prediction in pairs:
+        score.update(truth, prediction)
+        seen = truth < 7
+        t, p = truth[seen], prediction[seen]
+        both, either = int(np.sum(t == p)), int(np.sum(t == p) + 2 * np.sum(t != p))
+        # Absent is right, in their rule for a division of nothing by nothing.
+        images.append(both / either if either else 1.0)
+        for index in range(7):
+            union = int(np.sum((t == index) | (p == index)))
+            whole[index] += np.sum((t == index) & (p == index)) / union if union else 1.0
+    found = score.compute("smp-imagewise")
+    assert found["miou"] == pytest.approx(np.mean(images))
+    assert list(found["iou_per_class"].values()) == pytest.approx(whole / len(pairs))
+    assert found["overall_acc"] == score.compute("mmseg")["overall_acc"]
+    # The matrix, and with it every other convention, is the one without it.
+    assert score.compute() == _gather(pairs, PRESETS["landcover7"]).compute()
+
+
+def test_imagewise_needs_the_images_one_by_one() -> None:
+    with pytest.raises(ValueError, match="one by one"):
+        _landcover_example().compute("smp-imagewise")
+
+
+def test_the_matrix_and_the_rules_stand_beside_the_scores() -> None:
+    score = _landcover_example()
+    found = score.compute_all(["voc", "mmseg"])
+    assert found["confusion"]["classes"] == list(PRESETS["landcover7"].names)
+    assert found["confusion"]["counts"] == score.counts.tolist()
+    rules = {one["rule"] for one in found["by_convention"].values()}
+    assert len(rules) == 2
+
+
+@pytest.mark.parametrize("convention", [name for name in CONVENTIONS if name != "smp-imagewise"])
 def test_nothing_labelled_gives_none_everywhere(convention: Any) -> None:
     score = SegmentationScore(PRESETS["landcover7"])
     score.update(np.full((3, 3), 255, dtype=np.uint8), np.ones((3, 3), dtype=np.uint8))

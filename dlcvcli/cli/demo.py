@@ -18,7 +18,7 @@ def demo(
     from dlcvcli.inference.load import require_torch
 
     require_torch("the demo")
-    from dlcvcli.cli.evaluate import result_table
+    from dlcvcli.cli.scores import result_table
     from dlcvcli.studies.demo import demo as run_demo
     from dlcvcli.studies.demo_folder import DemoFolder
 

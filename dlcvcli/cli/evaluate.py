@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales, as_flags, read_views
 from dlcvcli.errors import CheckFailed, DataError, UsageError
 
 if TYPE_CHECKING:
+    from dlcvcli.inference.views import Views
     from dlcvcli.metrics import Convention
     from dlcvcli.runs import ModelRef
 
@@ -17,6 +19,7 @@ EPILOG = (
     "dlcv eval runs/first --data my-set"
     "\n\ndlcv eval runs/first --data my-set --onnx --compare"
     "\n\ndlcv eval street.onnx --data my-set --min-miou 0.6 --json -"
+    "\n\ndlcv eval runs/first --data scenes --tile 512 --overlap 64 --tta --confusion matrix.png"
 )
 
 Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
@@ -39,9 +42,13 @@ def evaluate(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Convention: voc, dlcv, mmseg, torchvision. Repeatable.", show_default="voc"
+            help="Convention: voc, dlcv, mmseg, torchvision, smp-imagewise. Repeatable.",
+            show_default="voc",
         ),
     ] = None,
+    boundary: Annotated[
+        bool, typer.Option("--boundary", help="The boundary F-score, too: how outlines lie.")
+    ] = False,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Images per call.", show_default="16 on a GPU, else 4"),
@@ -64,11 +71,21 @@ def evaluate(
         Path | None,
         typer.Option(help="Write the predicted masks to this folder.", show_default=False),
     ] = None,
+    confusion: Annotated[
+        Path | None,
+        typer.Option(help="Write the confusion matrix: .csv, .png or .pdf.", show_default=False),
+    ] = None,
+    tile: Tile = None,
+    overlap: Overlap = None,
+    tta: Tta = False,
+    tta_scales: TtaScales = None,
 ) -> None:
     """Score a model on an annotated set: mIoU, accuracy, every class, speed."""
     from dlcvcli.runs import find_model
 
     conventions = _conventions(metric)
+    views = read_views(tile, overlap, tta, tta_scales)
+    _check_confusion(confusion)
     ref = find_model(model)
     if not data.exists():
         raise DataError(f"data folder {data} does not exist")
@@ -76,19 +93,43 @@ def evaluate(
         if masks is not None:
             raise UsageError("--masks does not go with --compare")
         flags = _passed_on(split, provider, conventions, batch_size, size)
-        result = _compare(ref, data, flags)
+        flags += as_flags(tile, overlap, tta, tta_scales) + (("--boundary",) if boundary else ())
+        result = _compare(ref, data, flags, logits=views.need_logits)
     else:
         if onnx and ref.kind != "onnx":
-            ref = ensure_onnx(ref)
-        result = _evaluate(ref, data, split, provider, conventions, batch_size, size, masks)
+            ref = ensure_onnx(ref, logits=views.need_logits)
+        result = _evaluate(
+            ref,
+            data,
+            split,
+            provider,
+            conventions,
+            batch_size=batch_size,
+            size=size,
+            views=views,
+            boundary=boundary,
+            masks=masks,
+        )
     from dlcvcli.cli.console import stdout, write_result
+    from dlcvcli.cli.scores import result_table, write_confusion
 
     write_result(result, json_to)
+    if confusion is not None:
+        write_confusion(result, confusion)
     if json_to != "-":
         stdout().print(result_table(result))
     miou = result["metrics"]["miou"]
     if min_miou is not None and (miou is None or miou < min_miou):
         raise CheckFailed(f"mIoU {miou} is below --min-miou {min_miou}")
+
+
+def _check_confusion(path: Path | None) -> None:
+    if path is not None and path.suffix not in {".csv", ".png", ".pdf"}:
+        raise UsageError(f"--confusion {path} ends in none of .csv, .png, .pdf")
+    if path is not None and path.suffix != ".csv":
+        from dlcvcli.inference.load import require_part
+
+        require_part("matplotlib", "drawing the confusion matrix")
 
 
 def _conventions(names: list[str] | None) -> list[Convention]:
@@ -119,13 +160,13 @@ def _passed_on(
     return tuple(flags)
 
 
-def _compare(ref: ModelRef, data: Path, flags: tuple[str, ...]) -> dict[str, Any]:
+def _compare(ref: ModelRef, data: Path, flags: tuple[str, ...], *, logits: bool) -> dict[str, Any]:
     from dlcvcli.inference.compare import EvalRequest, checkpoint_of, compare
     from dlcvcli.inference.load import require_torch
 
     require_torch("--compare")
     if ref.kind == "checkpoint":
-        checkpoint, onnx = ref.path, ensure_onnx(ref).path
+        checkpoint, onnx = ref.path, ensure_onnx(ref, logits=logits).path
     else:
         found = checkpoint_of(ref, _card_of(ref.path))
         if found is None:
@@ -145,8 +186,11 @@ def _card_of(path: Path) -> Any:
     return ModelCard.from_metadata(read_metadata(path), path)
 
 
-def ensure_onnx(ref: ModelRef) -> ModelRef:
-    """Return the ONNX file of a checkpoint, exporting it where it is missing or out of date."""
+def ensure_onnx(ref: ModelRef, *, logits: bool = False) -> ModelRef:
+    """Return the ONNX file of a checkpoint, exporting it where it is missing or out of date.
+
+    One that gives out logits as well lies beside the other, which is smaller in what it hands over.
+    """
     from dlcvcli.cli.console import say
     from dlcvcli.cli.export import default_onnx_path
     from dlcvcli.errors import ModelFileError
@@ -155,6 +199,8 @@ def ensure_onnx(ref: ModelRef) -> ModelRef:
     from dlcvcli.runs import ModelRef
 
     path = default_onnx_path(ref)
+    if logits:
+        path = path.with_stem(f"{path.stem}-logits")
     current = False
     if path.is_file():
         try:
@@ -165,7 +211,8 @@ def ensure_onnx(ref: ModelRef) -> ModelRef:
             say(f"{path} was not made from {ref.path.name} as it is now: exporting again")
     if not current:
         # In a process of its own: torch's threads would slow ONNX Runtime down in this one.
-        run_dlcv(["export", str(ref.path), "--out", str(path)])
+        more = ["--logits"] if logits else []
+        run_dlcv(["export", str(ref.path), "--out", str(path), *more])
     return ModelRef("onnx", path, ref.run)
 
 
@@ -175,8 +222,11 @@ def _evaluate(
     split: str,
     provider: Provider,
     conventions: list[Convention],
+    *,
     batch_size: int | None,
     size: str | None,
+    views: Views,
+    boundary: bool,
     masks: Path | None,
 ) -> dict[str, Any]:
     from dlcvcli.cli.console import counting, say
@@ -203,6 +253,7 @@ def _evaluate(
     batches = EvalBatches(found, batch_size or (16 if on_gpu else 4))
     if on_gpu and batches.shapes > SEARCHED_SHAPES:
         predictor = load_predictor(ref, provider=provider, fixed_shapes=False)
+    predictor = views.around(predictor, batch_size)
     if masks is not None:
         make_folder(masks)
     with counting("evaluating") as progress:
@@ -210,6 +261,7 @@ def _evaluate(
             predictor,
             batches,
             conventions=conventions,
+            boundary=boundary,
             threads=4 if on_gpu else 1,
             progress=progress,
             masks_to=masks,
@@ -245,63 +297,3 @@ def _size(asked: str | None, trained: tuple[int, int] | None) -> tuple[int, int]
             "leave --size out",
         )
     return height, width
-
-
-def result_table(result: dict[str, Any]) -> Any:
-    """Return an evaluation as a table for people, PyTorch beside ONNX Runtime where both ran."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from dlcvcli.cli.console import fraction
-
-    both = result.get("compare")
-    metrics, speed, data = result["metrics"], result["speed"], result["data"]
-    title = (
-        f"{result['model']} on {data['images']} images ({data['split']}), "
-        f"{result['backend']}, {result['provider']}, {result['precision']}"
-    )
-    table = Table()
-    table.add_column("")
-    table.add_column(result["backend"], justify="right")
-    if both:
-        table.add_column("torch", justify="right")
-
-    def row(name: str, own: str, other: str = "") -> None:
-        # Names of classes may hold brackets, which are no markup here.
-        table.add_row(Text(name), own, *([other] if both else []))
-
-    def score_row(name: str, key: str) -> None:
-        row(name, fraction(metrics[key]), fraction(both["torch"][key]) if both else "")
-
-    row("metric", metrics["convention"])
-    score_row("mIoU", "miou")
-    score_row("pixel accuracy", "overall_acc")
-    score_row("mean class accuracy", "mean_acc")
-    score_row("frequency-weighted IoU", "freqw_acc")
-    for other in list(metrics["by_convention"])[1:]:
-        row(f"mIoU ({other})", fraction(metrics["by_convention"][other]["miou"]))
-    table.add_section()
-    for name, value in metrics["iou_per_class"].items():
-        peer = both["torch"]["iou_per_class"][name] if both else None
-        row(f"IoU {name}", fraction(value), fraction(peer))
-    table.add_section()
-    row(
-        "images/s",
-        f"{speed['images_per_s']:.2f}",
-        f"{both['torch']['images_per_s']:.2f}" if both else "",
-    )
-    latency = speed["latency_ms"]
-    row(
-        f"ms per batch of {speed['batch_size']}", f"{latency['p50']:.1f} (p95 {latency['p95']:.1f})"
-    )
-    row("peak memory", f"{speed['peak_memory_mb']} MiB")
-    notes = [
-        f"{metrics['classes_scored']} of {len(metrics['iou_per_class'])} classes are in the mean"
-    ]
-    if both:
-        notes.append(
-            f"{both['argmax_agreement']:.6f} of all pixels agree; ONNX Runtime is "
-            f"{both['speedup']:.2f} times as fast as PyTorch"
-        )
-    return Group(Text(title), table, *notes)

@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales, read_views
 from dlcvcli.errors import DataError
 
 EPILOG = (
     "dlcv predict runs/first photo.jpg --out masks"
     "\n\ndlcv predict street.onnx folder/ --out masks"
+    "\n\ndlcv predict street.onnx scene.tif --tile 512 --overlap 64 --out masks"
     "\n\nls *.jpg | dlcv predict street.onnx - --out masks"
 )
 
@@ -37,6 +39,10 @@ def predict(
     overlay: Annotated[
         bool, typer.Option("--overlay/--no-overlay", help="Colours over the image, too.")
     ] = True,
+    tile: Tile = None,
+    overlap: Overlap = None,
+    tta: Tta = False,
+    tta_scales: TtaScales = None,
 ) -> None:
     """Write a mask and an overlay for each image, at its own size."""
     from dlcvcli.cli.console import counting, say, stdout
@@ -45,13 +51,16 @@ def predict(
     from dlcvcli.inference.predict import predict as run_predict
     from dlcvcli.runs import find_model
 
+    views = read_views(tile, overlap, tta, tta_scales)
     images = find_images(inputs, sys.stdin)
     ref = find_model(model)
     if onnx and ref.kind != "onnx":
         from dlcvcli.cli.evaluate import ensure_onnx
 
-        ref = ensure_onnx(ref)
-    predictor = load_predictor(ref, provider=provider, fixed_shapes=False)
+        ref = ensure_onnx(ref, logits=views.need_logits)
+    # Tiles are all of one size; whole images are of any.
+    fixed = views.tile is not None
+    predictor = views.around(load_predictor(ref, provider=provider, fixed_shapes=fixed))
     failed = 0
     with counting("predicting") as progress:
         for done in run_predict(predictor, images, out, overlay=overlay, progress=progress):

@@ -27,6 +27,10 @@ Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
+# Pillow takes more than 89 million pixels for an attack on memory, and warns; a satellite scene of
+# 10,000 x 10,000 is none. It still refuses what decodes to more than 3 GB.
+Image.MAX_IMAGE_PIXELS = 500_000_000
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 
 _ORIENTATION = 0x0112

@@ -22,6 +22,9 @@ from dlcvcli.files import sha256_of
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 
+# Of PyTorch's metrics, what is no scalar and yet shown beside that of ONNX Runtime.
+_SHOWN_APART = ("iou_per_class", "boundary")
+
 
 @dataclass(frozen=True)
 class EvalRequest:
@@ -84,7 +87,7 @@ def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any
         "compare": {
             "torch": {
                 **scalars,
-                "iou_per_class": reference["metrics"]["iou_per_class"],
+                **{k: v for k, v in reference["metrics"].items() if k in _SHOWN_APART},
                 "provider": reference["provider"],
                 "images_per_s": speed,
                 "speed": reference["speed"],

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcvcli.boundary import BoundaryScore
 from dlcvcli.data.batches import Batch, EvalBatches
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, Progress
@@ -62,6 +63,7 @@ def evaluate(
     batches: EvalBatches,
     *,
     conventions: list[Convention],
+    boundary: bool = False,
     threads: int = 1,
     progress: Progress | None = None,
     masks_to: Path | None = None,
@@ -75,6 +77,7 @@ def evaluate(
         predictor: the model.
         batches: the split's images, all of them.
         conventions: metric conventions, the first being the main one.
+        boundary: score the outlines, too; costs as much as everything else on small images.
         threads: that read ahead.
         progress: called with (images done, images in all).
         masks_to: write every predicted mask there as a palette PNG; outside the times.
@@ -87,7 +90,8 @@ def evaluate(
         raise DataError(f"split '{data.split}' of {data.root} holds no images")
     _warm_up(predictor, batches)
     clock = StageClock()
-    total = SegmentationScore(data.classes)
+    total = SegmentationScore(data.classes, imagewise="smp-imagewise" in conventions)
+    outlines = BoundaryScore(data.classes) if boundary else None
     digests: list[tuple[str, bytes]] = []
     aside = 0.0
     began = time.perf_counter()
@@ -100,6 +104,8 @@ def evaluate(
         masks = predictor(batch.images, _size_of(batch.masks), clock)
         with clock.stage("score"):
             total.update(batch.masks, masks)
+            if outlines is not None:
+                outlines.update(batch.masks, masks)
         digests += zip(batch.names, batch.digests, strict=True)
         paused = time.perf_counter()
         if masks_to is not None:
@@ -110,7 +116,8 @@ def evaluate(
     wall = time.perf_counter() - began - aside
     return Evaluation(
         counts=total.counts,
-        metrics=total.compute_all(conventions),
+        metrics=total.compute_all(conventions)
+        | ({} if outlines is None else {"boundary": outlines.compute()}),
         data={
             "path": str(data.root),
             "split": data.split,

@@ -44,8 +44,17 @@ def require_torch(what: str) -> None:
     Raises:
         MissingExtra: torch is missing.
     """
-    if find_spec("torch") is None:
+    require_part("torch", what)
+
+
+def require_part(package: str, what: str) -> None:
+    """Say in one line which package of the extra `train` something needs, where it is missing.
+
+    Raises:
+        MissingExtra: it is.
+    """
+    if find_spec(package) is None:
         raise MissingExtra(
-            f"{what} needs torch, which is not installed",
+            f"{what} needs {package}, which is not installed",
             "in dlcv's source folder: pip install '.[train]'",
         )

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from dlcvcli.data.reading import Pixels
-from dlcvcli.errors import ModelFileError
-from dlcvcli.inference.predictor import StageClock
+from dlcvcli.errors import ModelFileError, UsageError
+from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.palette import Mask
-from dlcvcli.runtime.metadata import IMAGES, MASK, SIZE, ModelCard
+from dlcvcli.runtime.metadata import IMAGES, LOGITS, MASK, SIZE, ModelCard
 from dlcvcli.runtime.session import Provider, Session, open_session
 
 
@@ -45,20 +45,30 @@ class OnnxPredictor:
         return cls(session, card)
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
+        return np.asarray(self._run(MASK, images, size, clock), dtype=np.uint8)
+
+    def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
+        """Return float32 [N, C, h, w]; see `Predictor.logits`."""
+        if LOGITS not in {output.name for output in self._session.get_outputs()}:
+            raise UsageError(
+                "the ONNX file gives out masks alone, and tiles and --tta need its logits",
+                "export it with --logits, or give the run folder with --onnx",
+            )
+        return np.asarray(self._run(LOGITS, images, size, clock), dtype=np.float32)
+
+    def _run(self, output: str, images: Pixels, size: tuple[int, int], clock: StageClock) -> Any:
         feed = {IMAGES: images, SIZE: np.asarray(size, dtype=np.int64)}
         if self._on_cpu:
             with clock.stage("run", lap=True):
-                (mask,) = self._session.run([MASK], feed)
-            return np.asarray(mask)
+                return self._session.run([output], feed)[0]
         # Small things cross the bus: uint8 images up, uint8 masks down.
         binding = self._session.io_binding()
         with clock.stage("copy"):
             for name, value in feed.items():
                 binding.bind_cpu_input(name, value)
-            binding.bind_output(MASK, "cuda")
+            binding.bind_output(output, "cuda")
         with clock.stage("run", lap=True):
             self._session.run_with_iobinding(binding)
             binding.synchronize_outputs()
         with clock.stage("copy"):
-            (mask,) = binding.copy_outputs_to_cpu()
-        return np.asarray(mask)
+            return binding.copy_outputs_to_cpu()[0]

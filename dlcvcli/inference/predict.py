@@ -17,6 +17,7 @@ from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.palette import ClassSet, Mask, encode_colours
 
 OVERLAY_STRENGTH = 0.5
+_BAND = 256
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,23 @@ def _keep_images(images: list[Path], results: dict[Path, Path]) -> None:
 
 def class_shares(mask: Mask, classes: ClassSet) -> dict[str, float]:
     """Return the share of pixels of each class that occurs, largest first."""
-    counts = np.bincount(mask.ravel(), minlength=len(classes))
+    # In bands: `bincount` makes eight bytes of each pixel first.
+    counts = sum(
+        np.bincount(mask[top : top + _BAND].ravel(), minlength=len(classes))
+        for top in range(0, len(mask), _BAND)
+    )
+    assert not isinstance(counts, int)
     order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
     return {classes.names[i]: float(counts[i] / mask.size) for i in order}
 
 
 def blend_mask(image: Pixels, mask: Mask, classes: ClassSet) -> Pixels:
     """Lay a mask's colours over an image, half and half; both of one size."""
-    colours = encode_colours(mask, classes).astype(np.float32)
-    mixed = image * (1 - OVERLAY_STRENGTH) + colours * OVERLAY_STRENGTH
-    return np.asarray(mixed.round(), dtype=np.uint8)
+    blend = np.empty_like(image)
+    # Row by row in bands: a scene of 10,000 x 10,000 would take gigabytes as floats.
+    for top in range(0, len(image), _BAND):
+        rows = slice(top, top + _BAND)
+        colours = encode_colours(mask[rows], classes).astype(np.float32)
+        mixed = image[rows] * (1 - OVERLAY_STRENGTH) + colours * OVERLAY_STRENGTH
+        blend[rows] = mixed.round()
+    return blend

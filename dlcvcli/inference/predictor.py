@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlcvcli.data.reading import Pixels
 from dlcvcli.palette import Mask
 from dlcvcli.runtime.metadata import ModelCard
+
+Logits = NDArray[np.float32]
 
 
 class StageClock:
@@ -60,5 +65,13 @@ class Predictor(Protocol):
         """Return class ids, uint8 [N, h, w], of uint8 images [N, H, W, 3].
 
         Time goes to the clock's stages `copy` (to and from the device) and `run`.
+        """
+        ...
+
+    def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
+        """Return logits, float32 [N, C, h, w], of uint8 images [N, H, W, 3].
+
+        Raises:
+            UsageError: an ONNX file that does not give them out.
         """
         ...

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.errors import DeviceError
 from dlcvcli.files import sha256_of
-from dlcvcli.inference.predictor import StageClock
+from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.inference.restore import card_of, load_segmenter
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 from dlcvcli.runtime.session import Provider
+
+Forward = Callable[[Tensor, tuple[int, int]], Tensor]
 
 
 class TorchPredictor:
@@ -57,18 +60,31 @@ class TorchPredictor:
         card = card_of(checkpoint, sha256_of(ref.path))
         return cls(load_segmenter(checkpoint), card, torch.device("cuda" if use_gpu else "cpu"))
 
-    @torch.inference_mode()
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
+        return np.asarray(self._run(self._segmenter, images, size, clock), dtype=np.uint8)
+
+    def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
+        """Return float32 [N, C, h, w]; see `Predictor.logits`."""
+
+        def forward(batch: Tensor, size: tuple[int, int]) -> Tensor:
+            return self._segmenter.logits(batch, *size)
+
+        return np.asarray(self._run(forward, images, size, clock), dtype=np.float32)
+
+    @torch.inference_mode()
+    def _run(
+        self, forward: Forward, images: Pixels, size: tuple[int, int], clock: StageClock
+    ) -> Any:
         with clock.stage("copy"):
             # Torch asks for memory it might write to; Pillow hands out read-only arrays.
             writable = np.require(images, requirements=["C", "W"])
             batch = torch.from_numpy(writable).to(self.device)
         with clock.stage("run", lap=True):
-            mask = self._segmenter(batch, size)
+            out = forward(batch, size)
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
         with clock.stage("copy"):
-            return np.asarray(mask.cpu().numpy())
+            return out.cpu().numpy()
 
 
 def _contiguous(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -134,7 +134,6 @@ def validation_of(settings: TrainSegSettings, val: SegmentationSet, launcher: La
             return None
         total = launcher.sum(torch.from_numpy(counts).to(launcher.device)).cpu().numpy()
         metrics = SegmentationScore(val.classes, total.astype(np.int64)).compute()
-        metrics.pop("convention")
-        return metrics
+        return {k: v for k, v in metrics.items() if k not in {"convention", "rule"}}
 
     return validation

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,46 @@ def test_results_that_cannot_be_written_are_one_line(
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
     refused(2, *evaluate, "--masks", file, says="file is a file")
     assert "cannot write" in dlcv(*evaluate, "--json", file / "eval.json").stderr
+
+
+def test_tiles_and_several_views_give_the_same_under_both_backends(
+    tmp_path: Path, exported_run: Path, landcover: Path
+) -> None:
+    run, matrix = tmp_path / "run", tmp_path / "matrix.csv"
+    shutil.copytree(exported_run, run)
+    done = dlcv(
+        *("eval", run, "--data", landcover, "--compare", "--tile", "48", "--overlap", "16"),
+        *("--tta", "--tta-scales", "1.25", "--boundary", "--metric", "voc"),
+        *("--metric", "smp-imagewise", "--provider", "cpu", "--confusion", matrix, "--json", "-"),
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["tile"] == [48, 48]
+    assert result["overlap"] == 16
+    assert result["tta"] == {"scales": [1.25], "flip": True}
+    assert result["compare"]["argmax_agreement"] > 0.999
+    metrics = result["metrics"]
+    assert result["compare"]["torch"]["miou"] == pytest.approx(metrics["miou"], abs=1e-3)
+    assert 0 <= metrics["boundary"]["f1"] <= 1
+    assert metrics["by_convention"]["smp-imagewise"]["miou"] >= 0
+    rows = list(csv.reader(matrix.read_text().splitlines()))
+    assert rows[0][1:] == metrics["confusion"]["classes"]
+    counts = [[int(value) for value in row[1:]] for row in rows[1:]]
+    assert counts == metrics["confusion"]["counts"]
+    assert sum(map(sum, counts)) == 4 * 64 * 64
+    # The run's own model.onnx, which gives masks alone, is still what it was.
+    assert RunFolder(run).onnx.read_bytes() == RunFolder(exported_run).onnx.read_bytes()
+
+
+def test_views_that_do_not_fit_are_refused(exported_run: Path, landcover: Path) -> None:
+    onnx = RunFolder(exported_run).onnx
+    evaluate = ("eval", onnx, "--data", landcover, "--provider", "cpu")
+    refused(2, *evaluate, "--tile", "48", says="masks alone")
+    refused(2, *evaluate, "--tta", says="masks alone")
+    refused(2, *evaluate, "--overlap", "8", says="--overlap goes with --tile")
+    refused(2, *evaluate, "--tta-scales", "1", says="--tta-scales goes with --tta")
+    refused(2, *evaluate, "--tile", "48", "--overlap", "40", says="does not fit tiles of 48x48")
+    refused(2, *evaluate, "--tile", "4", says="at least 32 pixels")
+    refused(2, *evaluate, "--tile", "big", says="'big' is not HxW")
+    refused(2, *evaluate, "--tta", "--tta-scales", "a,b", says="no list of numbers")
+    refused(2, *evaluate, "--confusion", "m.txt", says="ends in none of .csv, .png, .pdf")

@@ -304,3 +304,10 @@ def test_stopping_early_waits_for_what_is_under_way_alone() -> None:
 def test_reading_happens_in_threads() -> None:
     names = read_ahead(lambda _: threading.current_thread().name, range(4), threads=2, ahead=2)
     assert all(name.startswith("dlcv-read") for name in names)
+
+
+def test_a_satellite_scene_is_no_attack(tmp_path: Path) -> None:
+    # Above Pillow's own limit; warnings are errors here.
+    path = tmp_path / "scene.png"
+    Image.new("1", (10_000, 10_000)).save(path)
+    assert image_size(path) == (10_000, 10_000)
