@@ -1,4 +1,4 @@
-"""`dlcv data`: make, check and count annotated sets."""
+"""`dlcv data`: the group; and to make, check and count annotated sets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dlcvcli.cli import data_get
 from dlcvcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from dlcvcli.data.audit import Audit
     from dlcvcli.data.segmentation import SegmentationSet
 
-app = typer.Typer(help="Make, check and count annotated sets.", no_args_is_help=True)
+app = typer.Typer(help="Get, make, check, count and convert annotated sets.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The set's folder.", show_default=False)]
 Classes = Annotated[str, typer.Option(help="Class preset or YAML file; auto: as the layout says.")]
@@ -34,7 +35,10 @@ JsonTo = Annotated[
 
 @app.callback()
 def _group() -> None:
-    """Make, check and count annotated sets."""
+    """Get, make, check, count and convert annotated sets."""
+
+
+app.command("get", epilog=data_get.EPILOG)(data_get.get)
 
 
 @app.command("make", epilog="dlcv data make landcover made --train 64 --size 256x256")

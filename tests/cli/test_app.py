@@ -57,6 +57,7 @@ def test_every_flag_of_the_contract_is_there() -> None:
         ("eval",): "data split onnx provider compare metric batch-size size min-miou json",
         ("predict",): "out onnx provider",
         ("demo",): "out",
+        ("data", "get"): "from any-archive",
         ("data", "make"): "train validation size seed",
     }
     for command, names in flags.items():
