@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlcvcli.cli import data_get
+from dlcvcli.cli import data_get, data_masks
 from dlcvcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def _group() -> None:
 
 
 app.command("get", epilog=data_get.EPILOG)(data_get.get)
+app.command("decode", epilog=data_masks.DECODE_EPILOG)(data_masks.decode)
+app.command("encode", epilog=data_masks.ENCODE_EPILOG)(data_masks.encode)
 
 
 @app.command("make", epilog="dlcv data make landcover made --train 64 --size 256x256")

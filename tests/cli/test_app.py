@@ -58,6 +58,8 @@ def test_every_flag_of_the_contract_is_there() -> None:
         ("predict",): "out onnx provider",
         ("demo",): "out",
         ("data", "get"): "from any-archive",
+        ("data", "decode"): "classes ignore-index binarise palette",
+        ("data", "encode"): "classes ignore-index",
         ("data", "make"): "train validation size seed",
     }
     for command, names in flags.items():

@@ -37,7 +37,7 @@ def voc_files(top: str = "VOCdevkit/VOC2012") -> dict[str, bytes]:
 def _mask(rng: np.random.Generator) -> bytes:
     mask = rng.integers(0, 21, (12, 16)).astype(np.uint8)
     content = io.BytesIO()
-    write_mask(content, mask, PRESETS["voc21"])  # type: ignore[arg-type]
+    write_mask(content, mask, PRESETS["voc21"])
     return content.getvalue()
 
 
