@@ -60,6 +60,7 @@ def test_every_flag_of_the_contract_is_there() -> None:
         ("data", "get"): "from any-archive",
         ("data", "decode"): "classes ignore-index binarise palette",
         ("data", "encode"): "classes ignore-index",
+        ("data", "stats"): "classes layout ignore-index binarise json figure log",
         ("data", "make"): "train validation size seed",
     }
     for command, names in flags.items():
