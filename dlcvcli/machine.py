@@ -38,6 +38,23 @@ def driver_obstacle() -> str | None:
     return None
 
 
+def free_memory() -> int | None:
+    """Return the bytes of memory that can still be had; None where the system does not tell.
+
+    On Linux alone, where the limit of a container counts, too.
+    """
+    facts = Path("/proc/meminfo")
+    if not facts.is_file():
+        return None
+    lines = facts.read_text(encoding="ascii", errors="replace").splitlines()
+    free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        limit = "max"
+    return min([*free, *([int(limit)] if limit.isdigit() else [])], default=None)
+
+
 def peak_memory_mb() -> int:
     """Return the largest resident memory of this process in MiB; 0 where the system does not tell.
 

@@ -6,7 +6,7 @@ A mask of ids is uint8 of shape [H, W]; a colour mask is uint8 of shape [H, W, 3
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ Colour = tuple[int, int, int]
 Mask = NDArray[np.uint8]
 
 MAX_CLASSES = 255
+BLACK: Colour = (0, 0, 0)
 OFF_TABLE = -1
 
 
@@ -228,6 +229,29 @@ def load_class_set(name_or_file: str) -> ClassSet:
     return ClassSet.from_dict({"name": path.stem, **data})
 
 
+def with_ignore_index(classes: ClassSet, index: int | None) -> ClassSet:
+    """Return the class set with another ignore id; the same for None.
+
+    Raises:
+        ConfigError: the id is that of a class.
+    """
+    if index is None:
+        return classes
+    if index < len(classes):
+        raise ConfigError(f"data.ignore_index {index} is the id of class '{classes.names[index]}'")
+    return replace(classes, ignore_index=index)
+
+
+def with_ignore_colour(classes: ClassSet) -> ClassSet:
+    """Return the class set with black for its ignore id, where it has no ignore colour yet.
+
+    Where black is the colour of a class it is returned as it is: the ignore id then has no colour.
+    """
+    if classes.ignore_colour is not None or BLACK in classes.colours:
+        return classes
+    return replace(classes, ignore_colour=BLACK)
+
+
 def encode_colours(mask: Mask, classes: ClassSet) -> NDArray[np.uint8]:
     """Paint a mask of ids [H, W] in the colours of its classes, RGB [H, W, 3].
 
@@ -266,6 +290,22 @@ def palette_table(classes: ClassSet) -> NDArray[np.uint8]:
     return table
 
 
+def require_colours(mask: Mask, classes: ClassSet, where: str) -> None:
+    """Refuse a mask whose ignored pixels no colour could tell from a class.
+
+    Raises:
+        DataError: names `where` and how many pixels carry the ignore id.
+    """
+    ignored = int(np.count_nonzero(mask == classes.ignore_index))
+    if ignored and classes.ignore_colour is None:
+        raise DataError(
+            f"{where}: {ignored:,} of {mask.size:,} pixels carry the ignore id "
+            f"{classes.ignore_index}, for which '{classes.name}' has no colour; "
+            "black is that of a class",
+            "give the class set one, as ignore_colour: [R, G, B] in a class file",
+        )
+
+
 def require_ids(mask: Mask, classes: ClassSet, where: str) -> None:
     """Refuse a mask that holds an id outside the class set and its ignore id.
 
@@ -282,5 +322,5 @@ def require_ids(mask: Mask, classes: ClassSet, where: str) -> None:
             f"(ids 0..{len(classes) - 1}, ignore {classes.ignore_index}); "
             f"{int(counts.sum()):,} pixels",
             "choose the class set with --classes, or set the id to leave out with "
-            "--set data.ignore_index=ID",
+            "--set data.ignore_index=ID (--ignore-index of `dlcv data`)",
         )

@@ -37,6 +37,7 @@ WITHOUT_TORCH = (
     *("dlcvcli.data.layouts", "dlcvcli.data.masks", "dlcvcli.data.reading"),
     *("dlcvcli.data.segmentation", "dlcvcli.data.batches", "dlcvcli.data.audit"),
     *("dlcvcli.data.synthetic", "dlcvcli.data.sampler", "dlcvcli.data.normalise"),
+    *("dlcvcli.data.download", "dlcvcli.data.unpack", "dlcvcli.data.convert"),
     *("dlcvcli.models.registry", "dlcvcli.training.data", "dlcvcli.training.resume"),
     *("dlcvcli.inference.predictor", "dlcvcli.inference.evaluate"),
     *("dlcvcli.inference.predict", "dlcvcli.inference.compare"),

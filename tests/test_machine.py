@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from dlcvcli.machine import peak_memory_mb, usable_cores
+from dlcvcli.machine import free_memory, peak_memory_mb, usable_cores
 
 
 def test_it_grows_with_what_is_held() -> None:
@@ -38,3 +38,10 @@ def test_only_the_cores_that_a_job_was_given_count() -> None:
         assert usable_cores() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_free_memory_is_some_and_less_than_all() -> None:
+    free = free_memory()
+    assert free is not None
+    assert 10**7 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,4 +1,4 @@
-"""`dlcv data`: make, check and count annotated sets."""
+"""`dlcv data`: the group; and to make, check and count annotated sets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlcvcli.errors import DataError, UsageError
+from dlcvcli.cli import data_get, data_masks
+from dlcvcli.errors import DataError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from dlcvcli.data.audit import Audit
     from dlcvcli.data.segmentation import SegmentationSet
 
-app = typer.Typer(help="Make, check and count annotated sets.", no_args_is_help=True)
+app = typer.Typer(help="Get, make, check, count and convert annotated sets.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The set's folder.", show_default=False)]
 Classes = Annotated[str, typer.Option(help="Class preset or YAML file; auto: as the layout says.")]
@@ -34,7 +35,12 @@ JsonTo = Annotated[
 
 @app.callback()
 def _group() -> None:
-    """Make, check and count annotated sets."""
+    """Get, make, check, count and convert annotated sets."""
+
+
+app.command("get", epilog=data_get.EPILOG)(data_get.get)
+app.command("decode", epilog=data_masks.DECODE_EPILOG)(data_masks.decode)
+app.command("encode", epilog=data_masks.ENCODE_EPILOG)(data_masks.encode)
 
 
 @app.command("make", epilog="dlcv data make landcover made --train 64 --size 256x256")
@@ -106,10 +112,19 @@ def stats(
     ignore_index: IgnoreIndex = None,
     binarise: Binarise = False,
     json_to: JsonTo = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Draw the balance of the classes: .png or .pdf."),
+    ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="A logarithmic axis, where classes differ a lot.")
+    ] = False,
 ) -> None:
     """Count images, sizes and the pixels of every class."""
     from dlcvcli.cli.console import say, stdout, write_result
 
+    # A set takes minutes to read: what is wrong with the flags is told before.
+    _check_figure(figure, log)
     found = _audit(folder, classes, layout, ignore_index, binarise)
     for _, result in found:
         for problem in result.problems:
@@ -118,6 +133,31 @@ def stats(
     if json_to != "-":
         for data, result in found:
             stdout().print(_stats_table(data, result))
+    if figure is not None:
+        from dlcvcli.figures.balance import balance
+        from dlcvcli.figures.style import save
+
+        splits = {data.split: result for data, result in found}
+        save(balance(splits, found[0][0].classes, log=log), figure)
+        say(f"drew {figure}")
+
+
+def _check_figure(figure: Path | None, log: bool) -> None:
+    from importlib.util import find_spec
+
+    if figure is None:
+        if log:
+            raise UsageError("--log is for a figure", "add --figure FILE.png")
+        return
+    if figure.suffix.lower() not in {".png", ".pdf"}:
+        raise UsageError(f"--figure {figure} ends neither in .png nor in .pdf")
+    if figure.is_dir():
+        raise UsageError(f"--figure {figure} is a folder", "name a file in it")
+    if find_spec("matplotlib") is None:
+        raise MissingExtra(
+            "a figure needs matplotlib, which is not installed",
+            "in dlcv's source folder: pip install '.[train]'",
+        )
 
 
 def _audit(

@@ -49,6 +49,25 @@ def parse_duration(value: Any) -> Any:
     return sum(float(number) * seconds[unit] for number, unit in parts)
 
 
+_BYTES = {"": 1, "b": 1}
+_BYTES |= {f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 1)}
+_BYTES |= {f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)}
+
+
+def parse_bytes(value: Any) -> Any:
+    """Turn '512MiB', '2 GB' or '1.5GiB' into bytes; null, and YAML's off, into 0."""
+    if value is None or value is False:
+        return 0
+    if value is True:
+        raise ValueError("'true' is not an amount of memory, e.g. 512MiB, 2GiB")
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    if match is None or match[2].lower() not in _BYTES:
+        raise ValueError(f"'{value}' is not an amount of memory, e.g. 512MiB, 2GiB")
+    return int(float(match[1]) * _BYTES[match[2].lower()])
+
+
 def _range(value: tuple[float, float]) -> tuple[float, float]:
     if not 0 < value[0] <= value[1]:
         raise ValueError(f"{list(value)} is not a range [low, high] above 0")
@@ -58,6 +77,8 @@ def _range(value: tuple[float, float]) -> tuple[float, float]:
 Size = Annotated[
     tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], BeforeValidator(parse_size)
 ]
+# No machine has as much as the limit; beyond it the number would not fit what counts bytes.
+Bytes = Annotated[int, Field(ge=0, le=2**60), BeforeValidator(parse_bytes)]
 Duration = Annotated[float, Field(gt=0), BeforeValidator(parse_duration)]
 Range = Annotated[tuple[float, float], AfterValidator(_range)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -101,6 +122,11 @@ class DataSettings(Settings):
         None, description="training crop H x W; null: the smaller of the image and 512"
     )
     audit: bool = Field(True, description="read every image and annotation before training")
+    cache: Bytes = Field(
+        0,
+        description="memory for decoded training images, e.g. 2GiB, over all ranks and loader "
+        "processes of a machine; 0: none, each is decoded whenever it is needed",
+    )
     augment: AugmentSettings = AugmentSettings()
 
 
@@ -280,6 +306,7 @@ RESUMABLE_CHANGES = frozenset(
         "train.val_batch_size",
         "data.path",
         "data.audit",
+        "data.cache",
     }
 )
 # Only with --extend.

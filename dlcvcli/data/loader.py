@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from dlcvcli.data.augment import SegmentationAugment
+from dlcvcli.data.cache import ImageCache
 from dlcvcli.data.sampler import BatchPlan, Draw, StepRange
 from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.errors import DataError
@@ -27,12 +28,26 @@ Batch = dict[str, Tensor]
 
 
 class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
-    """Augmented samples of a segmentation set; a sample is a function of (seed, epoch, index)."""
+    """Augmented samples of a segmentation set; a sample is a function of (seed, epoch, index).
 
-    def __init__(self, data: SegmentationSet, augment: SegmentationAugment, seed: int) -> None:
+    Args:
+        data: the set.
+        augment: the changes.
+        seed: of the changes.
+        cache: where decoded samples are kept, if anywhere; it changes no sample.
+    """
+
+    def __init__(
+        self,
+        data: SegmentationSet,
+        augment: SegmentationAugment,
+        seed: int,
+        cache: ImageCache | None = None,
+    ) -> None:
         self.data = data
         self.augment = augment
         self.seed = seed
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.data)
@@ -40,19 +55,29 @@ class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
     def __getitem__(self, draw: Draw) -> dict[str, Tensor] | DataError:
         epoch, index = draw
         try:
-            sample = self.data.read(index)
+            image, mask = self._decoded(index)
         except DataError as error:
             # Raised in the main process: a worker would bury it in a traceback.
             return error
-        image = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1)
-        mask = torch.from_numpy(np.array(sample.mask))
-        if mask.shape != image.shape[-2:]:
-            mask = F.resize(
-                mask[None], list(image.shape[-2:]), interpolation=InterpolationMode.NEAREST_EXACT
-            )[0]
         rng = np.random.default_rng((self.seed, epoch, index))
-        image, mask = self.augment(rng, image, mask)
+        image, mask = self.augment(rng, image.permute(2, 0, 1), mask)
         return {"images": image.permute(1, 2, 0).contiguous(), "masks": mask.contiguous()}
+
+    def _decoded(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return an image, uint8 [H, W, 3], and its mask, uint8 [H, W], of the image's size."""
+        known = None if self.cache is None else self.cache.get(index)
+        if known is not None:
+            return known
+        sample = self.data.read(index)
+        image = torch.from_numpy(np.array(sample.image))
+        mask = torch.from_numpy(np.array(sample.mask))
+        if mask.shape != image.shape[:2]:
+            mask = F.resize(
+                mask[None], list(image.shape[:2]), interpolation=InterpolationMode.NEAREST_EXACT
+            )[0]
+        if self.cache is not None:
+            self.cache.put(index, image, mask)
+        return image, mask
 
 
 def _stack(samples: Sequence[dict[str, Tensor] | DataError]) -> Batch | DataError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,12 +103,14 @@ def _from_colours(pixels: NDArray[np.uint8], classes: ClassSet, path: Path) -> M
             f"{path}: colour {shown}{more} is not in the table of '{classes.name}'; "
             f"{int(off.sum()):,} of {off.size:,} pixels",
             "choose the class set with --classes; if the masks were stored with loss, "
-            "--set data.binarise=true cuts each channel at 128",
+            "--set data.binarise=true (--binarise of `dlcv data`) cuts each channel at 128",
         )
     return ids.astype(np.uint8)
 
 
-def write_mask(path: Path, mask: Mask, classes: ClassSet, *, compress_level: int = 6) -> None:
+def write_mask(
+    path: Path | IO[bytes], mask: Mask, classes: ClassSet, *, compress_level: int = 6
+) -> None:
     """Write class ids [H, W] as a palette PNG in the classes' colours."""
     image = Image.fromarray(mask)
     image.putpalette(palette_table(classes).tobytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from dlcvcli.data.layouts import ALL, Layout, Pair, canonical_split, find_layout, pairs_of
 from dlcvcli.data.masks import decode_mask
 from dlcvcli.data.reading import Pixels, decode_rgb, read_bytes, stretch
-from dlcvcli.errors import ConfigError, DataError, UsageError
-from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set
+from dlcvcli.errors import DataError, UsageError
+from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set, with_ignore_index
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,7 @@ def class_set_for(layout: Layout, classes: str, ignore_index: int | None) -> Cla
                 f"name them with --classes PRESET|FILE (presets: {', '.join(sorted(PRESETS))})",
             )
         classes = layout.preset
-    found = load_class_set(classes)
-    if ignore_index is not None:
-        if ignore_index < len(found):
-            raise ConfigError(
-                f"data.ignore_index {ignore_index} is the id of class '{found.names[ignore_index]}'"
-            )
-        found = replace(found, ignore_index=ignore_index)
-    return found
+    return with_ignore_index(load_class_set(classes), ignore_index)
 
 
 def open_split(

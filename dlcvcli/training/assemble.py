@@ -12,6 +12,7 @@ import torch
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.batches import EvalBatches
+from dlcvcli.data.cache import ImageCache
 from dlcvcli.data.loader import TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.reading import Pixels
@@ -63,9 +64,12 @@ def build_task(settings: TrainSegSettings, data: TrainingData, *, fresh: bool) -
 
 
 def training_batches(
-    settings: TrainSegSettings, train: SegmentationSet, launcher: Launcher
+    settings: TrainSegSettings,
+    train: SegmentationSet,
+    launcher: Launcher,
+    cache: ImageCache | None = None,
 ) -> TrainingBatches:
-    """Return the augmented batches of a run."""
+    """Return the augmented batches of a run; `cache` keeps decoded images, where there is one."""
     seed = settings.train.seed
     assert settings.data.crop is not None
     augment = SegmentationAugment(
@@ -74,7 +78,7 @@ def training_batches(
     on_gpu = launcher.device.type == "cuda"
     workers = settings.train.workers
     return TrainingBatches(
-        TrainingImages(train, augment, seed),
+        TrainingImages(train, augment, seed, cache),
         BatchPlan(len(train), settings.train.batch_size, seed),
         workers=default_workers(on_gpu, launcher) if workers is None else workers,
         pin_memory=on_gpu,

@@ -12,6 +12,7 @@ import torch
 
 from dlcvcli.config.load import to_yaml
 from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.cache import ImageCache, cache_of
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.determinism import deterministic_algorithms
@@ -139,7 +140,8 @@ def _train(
     torch.manual_seed(settings.train.seed)
     task = build_task(settings, data, fresh=checkpoint is None)
     taken = take_weights(task, request.init) if request.init is not None else None
-    batches = training_batches(settings, data.train, launcher)
+    cache = cache_of(data.train, settings.data.cache, sharing=launcher.ranks_here)
+    batches = training_batches(settings, data.train, launcher, cache)
     snapshots = SnapshotHook(
         run,
         find_subjects(settings.snapshot.images, data.val),
@@ -156,7 +158,7 @@ def _train(
             run.create()
         write_atomically(run.config, to_yaml(settings))
         write_json(run.environment, describe_environment(launcher, data))
-        for line in _opening(request, task, launcher, taken):
+        for line in _opening(request, task, launcher, taken, cache):
             log.write(line)
     launcher.barrier()
     with _explained(settings, launcher):
@@ -227,9 +229,14 @@ def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
 
 
 def _opening(
-    request: RunRequest, task: SegmentationTask, launcher: Launcher, taken: str | None
+    request: RunRequest,
+    task: SegmentationTask,
+    launcher: Launcher,
+    taken: str | None,
+    cache: ImageCache | None,
 ) -> list[str]:
     """Return the lines that say what is about to be trained."""
+    each = f" for each of {launcher.ranks_here} ranks" if launcher.ranks_here > 1 else ""
     report = getattr(task.segmenter.network, "load_report", None)
     return [
         request.data.layout,
@@ -238,6 +245,7 @@ def _opening(
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
         *([str(report)] if report is not None else []),
         *([taken] if taken is not None else []),
+        *([cache.describe() + each] if cache is not None else []),
     ]
 
 

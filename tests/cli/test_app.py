@@ -57,6 +57,10 @@ def test_every_flag_of_the_contract_is_there() -> None:
         ("eval",): "data split onnx provider compare metric batch-size size min-miou json",
         ("predict",): "out onnx provider",
         ("demo",): "out",
+        ("data", "get"): "from any-archive",
+        ("data", "decode"): "classes ignore-index binarise palette",
+        ("data", "encode"): "classes ignore-index",
+        ("data", "stats"): "classes layout ignore-index binarise json figure log",
         ("data", "make"): "train validation size seed",
     }
     for command, names in flags.items():

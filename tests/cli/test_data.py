@@ -51,3 +51,16 @@ def test_a_size_that_is_none_is_exit_2(tmp_path: Path) -> None:
     make = ("data", "make", "landcover", tmp_path / "made", "--size")
     refused(2, *make, "64by64", says="'64by64' is not HxW")
     assert not (tmp_path / "made").exists()
+
+
+def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path) -> None:
+    figure = tmp_path / "new" / "balance.png"
+    done = dlcv("data", "stats", landcover, "--figure", figure, "--log", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["classes"] == "landcover7"
+    assert f"drew {figure}" in done.stderr
+    with Image.open(figure) as image:
+        assert image.width > 1000
+    stats = ("data", "stats", landcover)
+    refused(2, *stats, "--figure", tmp_path / "a.svg", says="neither in .png nor in .pdf")
+    refused(2, *stats, "--log", says="--log is for a figure")

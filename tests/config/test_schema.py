@@ -107,6 +107,33 @@ def test_what_is_no_time_is_refused(value: Any) -> None:
         TrainSettings.model_validate({"max_time": value})
 
 
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("2GiB", 2**31),
+        ("512 mib", 2**29),
+        ("1.5GB", 1_500_000_000),
+        ("7KB", 7000),
+        ("1TiB", 2**40),
+        ("100b", 100),
+        ("0", 0),
+        (4096, 4096),
+        (None, 0),
+        (False, 0),
+    ],
+)
+def test_an_amount_of_memory_is_bytes(value: Any, wanted: int) -> None:
+    assert DataSettings.model_validate({"cache": value}).cache == wanted
+
+
+@pytest.mark.parametrize(
+    "value", ["", "much", "2G", "-1GiB", "1e9", "GiB", "2 GiB more", -1, 1.5, True, "9" * 30]
+)
+def test_what_is_no_amount_of_memory_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        DataSettings.model_validate({"cache": value})
+
+
 @pytest.mark.parametrize("value", [[2, 1], [0, 1], [-1, 1], [1], [1, 2, 3], [1, float("inf")], "1"])
 def test_what_is_no_range_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):

@@ -21,6 +21,7 @@ ALLOWED: dict[str, Any] = {
     "train.val_batch_size": 2,
     "data.path": "moved",
     "data.audit": False,
+    "data.cache": "2GiB",
 }
 
 

@@ -98,6 +98,18 @@ def test_stopped_and_resumed_is_the_same_as_straight(tmp_path: Path, landcover: 
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_cache_changes_no_weight_and_is_said(tmp_path: Path, landcover: Path) -> None:
+    states = []
+    for name, limit in (("plain", 0), ("cached", "100KiB")):
+        request = request_for(tmp_path / name, landcover, data__cache=limit, train__steps=5)
+        train(request)
+        states.append(load_checkpoint(request.run.last)["task"])
+        # Six tiles of 64 x 64 have a place, and the other six are decoded each time.
+        said = "cache: 6 of 12 images in 1 MiB of at most 100 KiB" in request.run.log.read_text()
+        assert said == bool(limit)
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
 def test_a_run_killed_in_its_first_step_keeps_what_it_began_with(
     tmp_path: Path, trained_run: Path, landcover: Path
 ) -> None:

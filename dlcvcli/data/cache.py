@@ -1,0 +1,177 @@
+"""Decoded training images kept in memory, within a stated limit, once for all loader processes.
+
+Each sample has its place from the start, so that how much memory there will be is known before the
+first step, and which samples are kept depends on nothing but their sizes. What is read from here is
+what decoding would give, bit for bit.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlcvcli.data.reading import image_size, read_ahead
+from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.errors import DlcvError
+from dlcvcli.machine import free_memory
+
+_MIB = 1 << 20
+# A lock that nobody gives back in this time was held by a process that was killed.
+_PATIENCE = 5.0
+
+
+class ImageCache:
+    """Places for decoded images and their masks in memory that loader processes share.
+
+    Make it before the processes start. Samples get their places in order, until the next one would
+    reach beyond the limit; smaller ones behind it may still fit.
+
+    Args:
+        shapes: (height, width) of each sample, of its image and mask alike.
+        limit: bytes, at most.
+
+    Raises:
+        DlcvError: the system does not give so much memory.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, int]], limit: int) -> None:
+        self.shapes = np.array(shapes, dtype=np.int64).reshape(-1, 2)
+        self.limit = limit
+        # One byte a sample says whether its place is filled.
+        end = len(shapes)
+        starts = np.full(len(shapes), -1, dtype=np.int64)
+        for index, (height, width) in enumerate(self.shapes.tolist()):
+            # Three bytes of colour and one of the class.
+            if end + 4 * height * width <= limit:
+                starts[index] = end
+                end += 4 * height * width
+        self.starts = starts
+        self.size = end if (starts >= 0).any() else 0
+        self.kept = int((starts >= 0).sum())
+        self.memory = _shared(self.size)
+        self.lock = multiprocessing.get_context().Lock()
+
+    def get(self, index: int) -> tuple[Tensor, Tensor] | None:
+        """Return the image, uint8 [H, W, 3], and the mask, uint8 [H, W]; None if not here.
+
+        They lie in the shared memory: leave them as they are.
+        """
+        if self.starts[index] < 0 or not self._filled(index):
+            return None
+        return self._place(index)
+
+    def put(self, index: int, image: Tensor, mask: Tensor) -> None:
+        """Keep an image, uint8 [H, W, 3], and its mask, uint8 [H, W], where they have a place."""
+        height, width = self.shapes[index].tolist()
+        # A file that was replaced during the run need not have the size that it had.
+        fits = image.shape == (height, width, 3) and mask.shape == (height, width)
+        if self.starts[index] < 0 or not fits:
+            return
+        here, there = self._place(index)
+        here.copy_(image)
+        there.copy_(mask)
+        self._fill(index)
+
+    def describe(self) -> str:
+        """Return one line: how many images have a place, and in how much memory."""
+        return (
+            f"cache: {self.kept} of {len(self.shapes)} images in {_mib(self.size)} MiB "
+            f"of at most {_amount(self.limit)}"
+        )
+
+    def _place(self, index: int) -> tuple[Tensor, Tensor]:
+        height, width = self.shapes[index].tolist()
+        start, pixels = int(self.starts[index]), height * width
+        image = self.memory[start : start + 3 * pixels].view(height, width, 3)
+        mask = self.memory[start + 3 * pixels : start + 4 * pixels].view(height, width)
+        return image, mask
+
+    # The lock is held for a byte alone, and not while pixels are copied: two processes that fill
+    # one place write the same. It is what makes the pixels visible to others before the byte is,
+    # which processors other than x86 do not promise by themselves.
+
+    def _filled(self, index: int) -> bool:
+        if not self.lock.acquire(timeout=_PATIENCE):
+            self._give_up()
+            return False
+        try:
+            return bool(self.memory[index])
+        finally:
+            self.lock.release()
+
+    def _fill(self, index: int) -> None:
+        if not self.lock.acquire(timeout=_PATIENCE):
+            self._give_up()
+            return
+        try:
+            self.memory[index] = 1
+        finally:
+            self.lock.release()
+
+    def _give_up(self) -> None:
+        """Do without, in this process: decoding is always right, waiting for ever is not."""
+        self.starts = np.full_like(self.starts, -1)
+
+
+def cache_of(data: SegmentationSet, limit: int, *, sharing: int = 1) -> ImageCache | None:
+    """Return a cache for a set, empty yet; None for a limit of 0.
+
+    The headers of the images are read, unless the set has a size of its own.
+
+    Args:
+        data: the set.
+        limit: bytes for all who share the machine.
+        sharing: ranks on it, each with a cache of its own.
+
+    Raises:
+        DataError: the header of an image cannot be read.
+        DlcvError: so much memory is not free, or cannot be shared.
+    """
+    if not limit:
+        return None
+    if data.size is not None:
+        shapes = [data.size] * len(data)
+    else:
+        images = (pair.image for pair in data.pairs)
+        shapes = list(read_ahead(image_size, images, threads=4, ahead=64))
+    free = free_memory()
+    needed = sharing * min(limit // sharing, sum(4 * h * w + 1 for h, w in shapes))
+    if free is not None and needed > free:
+        raise DlcvError(
+            f"data.cache would take {_mib(needed)} MiB, and {free // _MIB} MiB of memory are free",
+            "choose a smaller limit, as in --set data.cache=1GiB, or 0 for none",
+        )
+    return ImageCache(shapes, limit // sharing)
+
+
+def _mib(size: int) -> int:
+    return -(-size // _MIB)
+
+
+def _amount(size: int) -> str:
+    return f"{size / _MIB:.0f} MiB" if size >= _MIB else f"{size / 1024:.0f} KiB"
+
+
+def _shared(size: int) -> Tensor:
+    """Return zeros, uint8 [size], that processes started from this one see as the same memory.
+
+    Where they are forked they inherit it, and it is not bound by the small /dev/shm that
+    containers have; else torch hands it to them.
+    """
+    if not size:
+        return torch.zeros(0, dtype=torch.uint8)
+    try:
+        if multiprocessing.get_context().get_start_method() == "fork":
+            return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8)
+        shared: Tensor = torch.zeros(size, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        return shared
+    except (OSError, RuntimeError, MemoryError) as error:
+        raise DlcvError(
+            f"data.cache: the system does not share {_mib(size)} MiB of memory: {error}",
+            "choose a smaller limit, or 0 for none; a container may need a larger --shm-size",
+        ) from error
