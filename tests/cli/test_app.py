@@ -58,6 +58,7 @@ def test_every_flag_of_the_contract_is_there() -> None:
         ("predict",): "out onnx provider",
         ("demo",): "out",
         ("data", "make"): "train validation size seed",
+        ("models",): "size classes set depth json",
     }
     for command, names in flags.items():
         page = dlcv(*command, "--help").stdout
