@@ -6,6 +6,7 @@ from typing import Self
 
 from torch import nn
 
+from dlcvcli.models.diagram import Diagram
 from dlcvcli.models.weights import LoadReport, load_backbone
 
 
@@ -22,6 +23,10 @@ class SegmentationNetwork(nn.Module):
 
     backbone: nn.Module
     backbone_report: LoadReport | None = None
+
+    def diagram(self) -> Diagram:
+        """Say which blocks the network is made of, and what feeds each, for its drawing."""
+        raise NotImplementedError
 
     def fill_backbone(self, weights: str | None) -> Self:
         """Fill the backbone in place; return the network.
