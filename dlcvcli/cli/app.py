@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dlcvcli import __version__
-from dlcvcli.cli import data, demo, doctor, evaluate, export, models, predict, train
+from dlcvcli.cli import data, demo, doctor, evaluate, export, figure, models, predict, train
 
 app = typer.Typer(
     name="dlcv",
@@ -42,5 +42,6 @@ app.command("export", epilog=export.EPILOG)(export.export)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("predict", epilog=predict.EPILOG)(predict.predict)
 app.add_typer(data.app, name="data")
-app.command("models")(models.models)
+app.add_typer(figure.app, name="figure")
+app.command("models", epilog=models.EPILOG)(models.models)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

@@ -54,13 +54,10 @@ def make(
 ) -> None:
     """Make a procedural set: satellite-like tiles of 7 land-cover classes."""
     from dlcvcli.cli.console import counting, say
-    from dlcvcli.config.schema import parse_size
+    from dlcvcli.cli.networks import read_size
     from dlcvcli.data.synthetic import make_landcover
 
-    try:
-        height, width = parse_size(size)
-    except ValueError as error:
-        raise UsageError(f"--size: {error}") from None
+    height, width = read_size(size)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty", "choose a new folder")
     with counting("making tiles") as progress:

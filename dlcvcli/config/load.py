@@ -52,7 +52,7 @@ def resolve(
     layers = [
         [] if file is None else [(_load_file(file), str(file))],
         [(part, "the flags") for part in typed],
-        [(_nest(*_parse_set(text)), f"--set {text}") for text in sets],
+        [(_nest(*parse_set(text)), f"--set {text}") for text in sets],
     ]
     for layer in layers:
         _replace_length(tree, [part for part, _ in layer])
@@ -142,10 +142,15 @@ def _load_file(path: Path) -> Tree:
     return data
 
 
-def _parse_set(text: str) -> tuple[str, Any]:
+def parse_set(text: str, example: str = "optim.lr=0.01") -> tuple[str, Any]:
+    """Split what follows `--set` into its key and its value, which is read as YAML.
+
+    Raises:
+        ConfigError: no key, no equals sign, or a value that is not YAML.
+    """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {text}: expected KEY=VALUE", "e.g. --set optim.lr=0.01")
+        raise ConfigError(f"--set {text}: expected KEY=VALUE", f"e.g. --set {example}")
     try:
         return key.strip(), _number(yaml.safe_load(value))
     except yaml.YAMLError as error:

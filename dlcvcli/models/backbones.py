@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torchvision.models import mobilenet_v2, mobilenet_v3_large, resnet50, resnet101
 
 from dlcvcli.errors import UsageError
+from dlcvcli.models.diagram import Stage
 
 # Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column D.
 VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -52,6 +53,10 @@ class Backbone(nn.Module):
         """Compute the maps."""
         raise NotImplementedError
 
+    def stages(self) -> tuple[Stage, ...]:
+        """List the stages for a diagram; those that end in a map are tapped by its name."""
+        raise NotImplementedError
+
 
 class ResNet(Backbone):
     """A ResNet without its classifier (He et al. 2016, arXiv:1512.03385).
@@ -82,6 +87,16 @@ class ResNet(Backbone):
         low = self.layer1(x)
         middle = self.layer3(self.layer2(low))
         return Features(low, middle, self.layer4(middle))
+
+    def stages(self) -> tuple[Stage, ...]:
+        """List the stem and the four layers."""
+        return (
+            Stage("stem", ("conv1", "bn1", "maxpool")),
+            Stage("layer1", ("layer1",), tap="low"),
+            Stage("layer2", ("layer2",)),
+            Stage("layer3", ("layer3",), tap="middle"),
+            Stage("layer4", ("layer4",), tap="high"),
+        )
 
 
 class ResNet50(ResNet):
@@ -124,6 +139,8 @@ class _MobileNet(Backbone):
     ) -> None:
         super().__init__()
         _check_output_stride(output_stride)
+        # Where each stage begins: taken down before strides become dilations.
+        self._starts = [index for index, block in enumerate(features) if _is_strided(block)]
         limit_stride(features, output_stride)
         for part in features.modules():
             if isinstance(part, nn.BatchNorm2d):
@@ -143,6 +160,17 @@ class _MobileNet(Backbone):
             if index == self._middle_index:
                 middle = x
         return Features(low, middle, x)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Cut ``features`` before each block that strides, or did before the stride was limited."""
+        taps = {self._low_index: "low", self._middle_index: "middle"}
+        found = []
+        for first, end in zip(self._starts, [*self._starts[1:], len(self.features)], strict=True):
+            span = f"features {first}–{end - 1}"
+            modules = tuple(f"features.{index}" for index in range(first, end))
+            tap = "high" if end == len(self.features) else taps.get(end - 1, "")
+            found.append(Stage(span, modules, tap))
+        return tuple(found)
 
 
 class MobileNetV2(_MobileNet):
@@ -256,6 +284,16 @@ class VGG16(nn.Module):
         x = self.dropout(F.relu(self.fc7(x)))
         return VGGFeatures(pools[2], pools[3], x)
 
+    def stages(self) -> tuple[Stage, ...]:
+        """List the five blocks for a diagram, each up to its pooling, under the pooling's name."""
+        pools = [i for i, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
+        found = []
+        for number, pool in enumerate(pools, start=1):
+            first = 0 if number == 1 else pools[number - 2] + 1
+            modules = tuple(f"features.{index}" for index in range(first, pool + 1))
+            found.append(Stage(f"pool{number}", modules, tap=f"pool{number}"))
+        return tuple(found)
+
 
 def limit_stride(features: nn.Module, output_stride: int) -> None:
     """Turn the strides beyond a limit into dilations, in place.
@@ -282,6 +320,10 @@ def limit_stride(features: nn.Module, output_stride: int) -> None:
             stride *= own_stride
         padding = own_dilation * (conv.kernel_size[0] // 2)
         conv.dilation, conv.padding = (own_dilation, own_dilation), (padding, padding)
+
+
+def _is_strided(block: nn.Module) -> bool:
+    return any(isinstance(part, nn.Conv2d) and part.stride[0] > 1 for part in block.modules())
 
 
 def _dilated_stages(output_stride: int) -> list[bool]:

@@ -12,6 +12,7 @@ from dlcvcli.models.backbones import (
     ResNet50,
     ResNet101,
 )
+from dlcvcli.models.diagram import Block, Diagram, Sketch
 from dlcvcli.models.layers import conv3x3, conv_bn_relu, init_head, resize_like
 from dlcvcli.models.network import SegmentationNetwork
 
@@ -77,6 +78,29 @@ class ASPP(nn.Module):
         joined: Tensor = self.project(torch.cat(branches, dim=1))
         return joined
 
+    def sketch(self, sketch: Sketch, after: Block) -> float:
+        """Add the module, called ``aspp``, to a diagram: columns 1 to 3, around a block's row.
+
+        Args:
+            sketch: where to.
+            after: the block that feeds it.
+
+        Returns:
+            The row of its last block, ``project``.
+        """
+        titles = {"aspp.point": "point"}
+        titles |= {f"aspp.atrous.{index}": "atrous" for index in range(len(self.atrous))}
+        titles |= {"aspp.image": "image pooling"}
+        names = tuple(titles)
+        first = after.row - 2
+        for index, name in enumerate(names):
+            row = first + 0.75 * index
+            sketch.run(name, "context", (1, row), after.name, name, title=titles[name])
+        middle = first + 0.75 * (len(names) - 1) / 2
+        sketch.join("branches", "concatenate", (2, middle), names)
+        sketch.run("project", "context", (3, middle), "branches", "aspp.project")
+        return middle
+
 
 class Decoder(nn.Module):
     """Sharpen the deep map with the shallow one and classify (Chen et al. 2018, section 3.1).
@@ -122,6 +146,7 @@ class DeepLabV3(SegmentationNetwork):
         dropout: probability of dropping a value of the ASPP's output in training.
     """
 
+    backbone: Backbone
     torchvision_heads = _TORCHVISION_HEADS
 
     def __init__(
@@ -155,6 +180,21 @@ class DeepLabV3(SegmentationNetwork):
             logits["aux"] = resize_like(self.auxiliary(middle), x)
         return logits
 
+    def diagram(self) -> Diagram:
+        """Lay out the head up the right, and the auxiliary head, if any, left of the backbone."""
+        sketch = Sketch(self.backbone.stages())
+        middle = sketch.tap("middle")
+        row = self.aspp.sketch(sketch, sketch.tap("high"))
+        sketch.run("refine", "head", (3, row * 0.75), "project", "classifier.0")
+        sketch.run("classifier", "classifier", (3, row * 0.5), "refine", "classifier.1")
+        sketch.resize("full", (3, row * 0.25), "classifier", "image")
+        sketch.logits((3, 0), "full")
+        if self.auxiliary is not None:
+            sketch.run("auxiliary", "training", (-1, middle.row), middle.name, "auxiliary")
+            sketch.resize("aux_full", (-1, middle.row / 2), "auxiliary", "image", kind="training")
+            sketch.logits((-1, 0), "aux_full", name="auxiliary logits", kind="training")
+        return sketch.diagram()
+
 
 def auxiliary_head(in_channels: int, num_classes: int) -> nn.Sequential:
     """Make a head that classifies a map on the way: a 3x3 convolution, dropout, a classifier.
@@ -180,6 +220,8 @@ class DeepLabV3Plus(SegmentationNetwork):
         separable: whether the head's 3x3 convolutions are depthwise separable.
         dropout: probability of dropping a value of the ASPP's output in training.
     """
+
+    backbone: Backbone
 
     def __init__(
         self,
@@ -212,6 +254,21 @@ class DeepLabV3Plus(SegmentationNetwork):
         """
         low, _, high = self.backbone(x)
         return {"out": resize_like(self.decoder(low, self.aspp(high)), x)}
+
+    def diagram(self) -> Diagram:
+        """Lay out the ASPP along the bottom, the shallow map above it, the decoder up the right."""
+        sketch = Sketch(self.backbone.stages())
+        low = sketch.tap("low")
+        bottom = self.aspp.sketch(sketch, sketch.tap("high"))
+        sketch.run("low", "head", (1, low.row), low.name, "decoder.low")
+        joined = low.row + 0.5
+        sketch.resize("up", (3, (bottom + joined) / 2), "project", "low")
+        sketch.join("joined", "concatenate", (3, joined), ("up", "low"), turned=("low",))
+        sketch.run("refine", "head", (4, joined), "joined", "decoder.refine")
+        sketch.run("classifier", "classifier", (4, joined * 2 / 3), "refine", "decoder.classifier")
+        sketch.resize("full", (4, joined / 3), "classifier", "image")
+        sketch.logits((4, 0), "full")
+        return sketch.diagram()
 
 
 def deeplabv3plus_resnet50(

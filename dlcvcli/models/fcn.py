@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlcvcli.models.backbones import VGG16, VGGFeatures
+from dlcvcli.models.diagram import Diagram, Sketch
 from dlcvcli.models.network import SegmentationNetwork
 
 
@@ -99,6 +100,21 @@ class FCN(SegmentationNetwork):
         features: VGGFeatures = self.backbone(padded)
         return {"out": self.fuse(features)[:, :, :height, :width]}
 
+    def diagram(self) -> Diagram:
+        """Lay out VGG-16 down the left and along the bottom, the scores up the right."""
+        sketch = Sketch(self.backbone.stages())
+        deepest = sketch.tap("pool5")
+        bottom = deepest.row + 1
+        sketch.run("fc6", "backbone", (0, bottom), deepest.name, "backbone.fc6")
+        sketch.run("fc7", "backbone", (1, bottom), "fc6", "backbone.fc7")
+        sketch.run("score", "classifier", (2, bottom), "fc7", "score")
+        self.sketch_fusion(sketch)
+        return sketch.diagram()
+
+    def sketch_fusion(self, sketch: Sketch) -> None:
+        """Add to a diagram what `fuse` does with the block ``score`` and the taps."""
+        raise NotImplementedError
+
 
 class FCN32s(FCN):
     """FCN-32s: the scores at stride 32, enlarged at once (Long et al. 2015, arXiv:1411.4038).
@@ -119,6 +135,11 @@ class FCN32s(FCN):
         """Score the deepest map and enlarge it 32 times."""
         logits: Tensor = self.upscore(self.score(features.fc7))
         return logits
+
+    def sketch_fusion(self, sketch: Sketch) -> None:
+        """Add the one step up."""
+        sketch.run("upscore", "upsampling", (2, 3), "score", "upscore")
+        sketch.logits((2, 0), "upscore")
 
 
 class FCN16s(FCN):
@@ -143,6 +164,12 @@ class FCN16s(FCN):
         scores = self.upscore2(self.score(features.fc7)) + self.score_pool4(features.pool4)
         logits: Tensor = self.upscore(scores)
         return logits
+
+    def sketch_fusion(self, sketch: Sketch) -> None:
+        """Add the sum with pool4, and the step up from it."""
+        sketch_sum(sketch, "upscore2", "score", column=2, pool="pool4")
+        sketch.run("upscore", "upsampling", (2, 2), "sum_pool4", "upscore")
+        sketch.logits((2, 0), "upscore")
 
 
 class FCN8s(FCN):
@@ -169,6 +196,29 @@ class FCN8s(FCN):
         scores = self.upscore4(scores) + self.score_pool3(features.pool3)
         logits: Tensor = self.upscore(scores)
         return logits
+
+    def sketch_fusion(self, sketch: Sketch) -> None:
+        """Add the sums with pool4 and pool3, each a column further, and the step up from them."""
+        sketch_sum(sketch, "upscore2", "score", column=2, pool="pool4")
+        sketch_sum(sketch, "upscore4", "sum_pool4", column=3, pool="pool3")
+        sketch.run("upscore", "upsampling", (3, 1.5), "sum_pool3", "upscore")
+        sketch.logits((3, 0), "upscore")
+
+
+def sketch_sum(sketch: Sketch, upscore: str, after: str, *, column: int, pool: str) -> None:
+    """Add to a diagram: a pool's scores, deeper scores enlarged below them, and their sum.
+
+    Args:
+        sketch: with VGG-16 in it.
+        upscore: the module that enlarges the deeper scores.
+        after: the block that gives them.
+        column: where the sum stands, at the height of the pool.
+        pool: the tap; its scores come from the module ``score_POOL``.
+    """
+    tap, scores = sketch.tap(pool), f"score_{pool}"
+    sketch.run(scores, "classifier", (1, tap.row), tap.name, scores)
+    sketch.run(upscore, "upsampling", (column, tap.row + 1), after, upscore)
+    sketch.join(f"sum_{pool}", "add", (column, tap.row), (scores, upscore))
 
 
 def fcn32s_vgg16(

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from dlcvcli.models.backbones import Backbone, MobileNetV3Large
+from dlcvcli.models.diagram import Diagram, Sketch
 from dlcvcli.models.layers import conv_bn_relu, init_head, resize_like
 from dlcvcli.models.network import SegmentationNetwork
 
@@ -25,6 +26,7 @@ class LRASPP(SegmentationNetwork):
         channels: channels of the narrowed map.
     """
 
+    backbone: Backbone
     # Torchvision dilates the convolution, too, whose stride it takes away; `limit_stride` says why
     # ours does not. So its weights fit, and give logits that differ a little.
     torchvision_heads: ClassVar[Mapping[str, str]] = {
@@ -62,6 +64,22 @@ class LRASPP(SegmentationNetwork):
         # A 1x1 classifier and a bilinear resize commute; this order resizes the fewer channels.
         logits = resize_like(self.classify_high(gated), low) + self.classify_low(low)
         return {"out": resize_like(logits, x)}
+
+    def diagram(self) -> Diagram:
+        """Lay out the gated deep map along the bottom, the shallow map's scores above it."""
+        sketch = Sketch(self.backbone.stages())
+        low, high = sketch.tap("low"), sketch.tap("high")
+        bottom, fused = high.row, low.row
+        sketch.run("scores_low", "classifier", (1, fused), low.name, "classify_low")
+        sketch.run("narrow", "context", (1, bottom), high.name, "narrow")
+        sketch.run("gate", "context", (1, bottom + 1), high.name, "gate")
+        sketch.join("gated", "multiply", (2, bottom), ("narrow", "gate"), turned=("gate",))
+        sketch.run("scores_high", "classifier", (3, bottom), "gated", "classify_high")
+        sketch.resize("up", (3, (fused + bottom) / 2), "scores_high", "scores_low")
+        sketch.join("scores", "add", (3, fused), ("scores_low", "up"))
+        sketch.resize("full", (3, fused / 2), "scores", "image")
+        sketch.logits((3, 0), "full")
+        return sketch.diagram()
 
 
 def lraspp_mobilenet_v3_large(*, num_classes: int, weights_backbone: str | None = None) -> LRASPP:

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 from torch import nn
 
+from dlcvcli.models.diagram import Diagram
 from dlcvcli.models.weights import LoadReport, load_network
 
 
@@ -26,6 +27,10 @@ class SegmentationNetwork(nn.Module):
     backbone: nn.Module
     torchvision_heads: ClassVar[Mapping[str, str]] = {}
     load_report: LoadReport | None = None
+
+    def diagram(self) -> Diagram:
+        """Say which blocks the network is made of, and what feeds each, for its drawing."""
+        raise NotImplementedError
 
     def fill(self, weights: str | None) -> Self:
         """Fill the backbone, and the head where the source has one, in place; return the network.

@@ -197,16 +197,59 @@ def build_network(
         UsageError: unknown name or option, or a value that an option does not allow.
         CheckpointError: the weights cannot be had, read or fitted.
     """
-    builder = _import_builder(model_entry(name).builder)
-    known = set(inspect.signature(builder).parameters) - {"num_classes", "weights_backbone"}
-    for option in options:
+    known = builder_options(name)
+    for option, value in options.items():
         if option not in known:
             raise UsageError(f"model '{name}' has no option '{option}'", nearest(option, known))
-    return builder(
-        num_classes=num_classes,
-        weights_backbone=None if weights == "none" else weights,
-        **options,
-    )
+        _check_kind(name, option, value, known[option])
+    builder = _import_builder(model_entry(name).builder)
+    try:
+        return builder(
+            num_classes=num_classes,
+            weights_backbone=None if weights == "none" else weights,
+            **options,
+        )
+    except ValueError as error:
+        # Of a layer that was handed an option's value as it is, such as a dropout of 2.
+        if not options:
+            raise
+        raise UsageError(f"model '{name}' cannot be built: {error}", _given(options)) from error
+
+
+def builder_options(name: str) -> dict[str, Any]:
+    """Return the options of a network's builder with their defaults. Imports torch.
+
+    Raises:
+        UsageError: no network has that name.
+    """
+    parameters = inspect.signature(_import_builder(model_entry(name).builder)).parameters
+    return {
+        option: parameter.default
+        for option, parameter in parameters.items()
+        if option not in {"num_classes", "weights_backbone"}
+    }
+
+
+def _check_kind(name: str, option: str, value: Any, default: Any) -> None:
+    """Refuse a value of another kind than the default's; a word for a switch would turn it on."""
+    kinds: dict[type, tuple[str, tuple[type, ...]]] = {
+        bool: ("true or false", (bool,)),
+        int: ("a whole number", (int,)),
+        float: ("a number", (int, float)),
+    }
+    words, allowed = kinds.get(type(default), ("", (object,)))
+    # Python takes true for the number 1.
+    if not isinstance(value, allowed) or (
+        isinstance(value, bool) and type(default) in (int, float)
+    ):
+        raise UsageError(
+            f"option '{option}' of model '{name}' is {words}, not {value!r}",
+            f"the default is {default!r}",
+        )
+
+
+def _given(options: dict[str, Any]) -> str:
+    return "options given: " + ", ".join(f"{key}={value!r}" for key, value in options.items())
 
 
 def _import_builder(reference: str) -> Callable[..., nn.Module]:

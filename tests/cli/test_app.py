@@ -43,7 +43,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert "HEAVY []" in done.stdout
-    for command in ("demo", "train", "export", "eval", "predict", "data", "models"):
+    for command in ("demo", "train", "export", "eval", "predict", "data", "figure", "models"):
         assert command in done.stdout
     assert dlcv("--version").stdout.strip() == f"dlcv {__version__}"
 
@@ -62,6 +62,8 @@ def test_every_flag_of_the_contract_is_there() -> None:
         ("data", "encode"): "classes ignore-index",
         ("data", "stats"): "classes layout ignore-index binarise json figure log",
         ("data", "make"): "train validation size seed",
+        ("models",): "size classes set depth json",
+        ("figure", "architecture"): "out size classes set",
     }
     for command, names in flags.items():
         page = dlcv(*command, "--help").stdout

@@ -2,20 +2,79 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.models.registry import MODELS
 from tests.cli.command import dlcv, dlcv_without_torch, refused
 
-
-def test_models_lists_and_describes() -> None:
-    listed = dlcv("models").stdout
-    for name in ("deeplabv3plus_resnet50", "fcn32s_vgg16", "lraspp_mobilenet_v3_large"):
-        assert name in listed
-    one = dlcv("models", "lraspp_mobilenet_v3_large").stdout
-    assert "parameters" in one
-    refused(2, "models", "unet", says="unet")
+SMALL = "lraspp_mobilenet_v3_large"
 
 
-def test_without_torch_a_model_is_described_but_not_counted() -> None:
-    done = dlcv_without_torch("models", "lraspp_mobilenet_v3_large")
+def test_models_are_listed_with_what_they_cost(tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+    done = dlcv("models", "--json", file, "--size", "256x512", "--classes", 3)
     assert done.returncode == 0, done.stderr
-    assert "any size" in done.stdout
-    assert "parameters" not in done.stdout
+    for name in MODELS:
+        assert name in done.stdout
+    for words in ("M parameters", "GFLOPs", "MiB/image", "256x512 with 3 classes", "is 2"):
+        assert words in done.stdout
+    found = json.loads(file.read_text())
+    assert (found["size"], found["classes"]) == ([256, 512], 3)
+    assert [model["name"] for model in found["models"]] == list(MODELS)
+    assert all(model["parameters"] > 0 and model["flops"] > 0 for model in found["models"])
+    assert all(model["training_bytes_per_image"] > 0 for model in found["models"])
+
+
+def test_a_model_is_described_layer_by_layer() -> None:
+    one = dlcv("models", SMALL).stdout
+    for words in (MODELS[SMALL].source, "parameters", "memory in training", "narrow.0", "total"):
+        assert words in one
+    assert "backbone.features.4.block.1" not in one
+    deeper = dlcv("models", SMALL, "--depth", 9).stdout
+    assert "backbone.features.4.block.1" in deeper
+    numbers = [text.split("total")[1].replace("│", " ").split() for text in (one, deeper)]
+    assert numbers[0][:3] == numbers[1][:3] == ["3,221,538", "3.933", "100.0%"]
+
+
+def test_json_of_one_model_adds_up() -> None:
+    options = ("--set", "output_stride=8", "--set", "model.options.auxiliary=true")
+    done = dlcv("models", "deeplabv3_resnet50", *options, "--json", "-")
+    found = json.loads(done.stdout)
+    assert found["options"] == {"output_stride": 8, "auxiliary": True}
+    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]
+    assert sum(layer["flops"] for layer in found["layers"]) == found["flops"]
+    shapes = {layer["name"]: layer["shape"] for layer in found["layers"]}
+    assert shapes["backbone.layer4"] == [2048, 64, 64]
+    assert shapes["auxiliary"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("unet",), "unet"),
+        (("--depth", "3"), "--depth"),
+        (("--set", "output_stride=8"), "--set"),
+        (("--size", "0x8"), "0x8"),
+        (("--size", "8x8x8"), "8x8x8"),
+        ((SMALL, "--set", "output_stride=8"), "no option 'output_stride'"),
+        (("deeplabv3_resnet50", "--set", "auxiliary=perhaps"), "true or false, not 'perhaps'"),
+        (("deeplabv3_resnet50", "--set", "dropout=2"), "between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(arguments: tuple[str, ...], says: str) -> None:
+    refused(2, "models", *arguments, says=says)
+
+
+@pytest.mark.parametrize("name", [(), (SMALL,)])
+def test_without_torch_models_are_described_but_not_counted(name: tuple[str, ...]) -> None:
+    done = dlcv_without_torch("models", *name)
+    assert done.returncode == 0, done.stderr
+    assert SMALL in done.stdout
+    assert "GFLOPs" not in done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert "torch" in done.stderr
+    found = json.loads(dlcv_without_torch("models", SMALL, "--json", "-").stdout)
+    assert found["parameters"] is None

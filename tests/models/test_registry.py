@@ -8,7 +8,13 @@ import sys
 import pytest
 
 from dlcvcli.errors import UsageError
-from dlcvcli.models.registry import MODELS, build_network, model_entry, model_names
+from dlcvcli.models.registry import (
+    MODELS,
+    build_network,
+    builder_options,
+    model_entry,
+    model_names,
+)
 
 NAMES = (
     "deeplabv3plus_resnet50",
@@ -69,6 +75,31 @@ def test_an_unknown_option_brings_up_the_nearest() -> None:
     with pytest.raises(UsageError, match="no option 'output_strid'") as caught:
         build_network("deeplabv3plus_mobilenet_v2", num_classes=3, output_strid=8)
     assert "output_stride" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("auxiliary", "no", "true or false, not 'no'"),
+        ("output_stride", 8.0, "a whole number, not 8.0"),
+        ("output_stride", True, "a whole number, not True"),
+        ("dropout", "half", "a number, not 'half'"),
+        ("dropout", 2, "between 0 and 1"),
+        ("dropout", None, "a number, not None"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_refused(
+    option: str, value: object, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        build_network("deeplabv3_resnet50", num_classes=3, **{option: value})
+    assert caught.value.hint
+
+
+def test_options_come_with_their_defaults() -> None:
+    defaults = {"output_stride": 16, "auxiliary": False, "dropout": 0.1}
+    assert builder_options("deeplabv3_resnet50") == defaults
+    assert builder_options("lraspp_mobilenet_v3_large") == {}
 
 
 def test_nothing_is_loaded_unless_asked_for() -> None:

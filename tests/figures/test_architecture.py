@@ -1,0 +1,77 @@
+"""A network's drawing holds all of it, in print size, inside the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from torch import nn
+
+from dlcvcli.errors import UsageError
+from dlcvcli.figures.architecture import KINDS, architecture, lines_of
+from dlcvcli.figures.placement import FONT_SIZE
+from dlcvcli.figures.style import save
+from dlcvcli.models.diagram import measure
+from dlcvcli.models.profile import build_on_meta
+from tests.models.test_diagram import CASES, built
+
+# Inches between the margins of A4 and of letter paper, with a little to spare.
+PAGE = (7.1, 9.0)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_every_model_is_drawn_whole_inside_the_page(name: str, options: dict[str, object]) -> None:
+    network, diagram = built(name, options)
+    figure = architecture(name, network)
+    assert tuple(figure.get_size_inches()) <= PAGE
+    assert figure.get_figwidth() <= PAGE[0]
+    assert figure.get_figheight() <= PAGE[1]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,), (legend,) = figure.axes, figure.legends
+    texts = [*axes.texts, *legend.get_texts()]
+    assert min(text.get_fontsize() for text in texts) >= FONT_SIZE >= 7
+    renderer = canvas.get_renderer()
+    extents = [text.get_window_extent(renderer) for text in texts]
+    assert min(min(box.x0, box.y0) for box in extents) >= 0
+    assert max(box.x1 for box in extents) <= figure.bbox.x1
+    assert max(box.y1 for box in extents) <= figure.bbox.y1
+    for index, box in enumerate(extents):
+        assert not any(box.overlaps(other) for other in extents[index + 1 :]), texts[index]
+    kinds = {KINDS[block.kind][0] for block in diagram.blocks}
+    assert {text.get_text() for text in legend.get_texts()} == kinds
+
+
+def test_the_drawing_says_what_was_measured() -> None:
+    options = {"auxiliary": True, "output_stride": 8}
+    figure = architecture("a name", *built("deeplabv3_resnet50", options)[:1], (256, 384))
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    for text in ("a name", "3×256×384", "21×256×384", "3×3 rate 36", "stride 8, rate 4"):
+        assert text in texts
+    assert "auxiliary logits" in texts
+    assert any("ResNet50 to stride 8 · 42.0 M parameters" in text for text in texts)
+    assert any("GFLOPs at 256×384 · 21 classes" in text for text in texts)
+
+
+def test_upsampling_says_by_how_much() -> None:
+    network, diagram = built("fcn16s_vgg16", {})
+    facts = measure(network, diagram, (500, 375))
+    lines = {block.name: lines_of(block, facts[block.name]) for block in diagram.blocks}
+    assert lines["upscore2"][1] == "deconvolution ×2"
+    assert lines["upscore"] == ["upscore", "deconvolution ×16", "21×512×384"]
+    assert lines["logits"] == ["logits", "21×500×375"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.pdf"])
+def test_it_is_saved_as_picture_and_as_page(tmp_path: Path, name: str) -> None:
+    save(architecture("x", build_on_meta("fcn32s_vgg16")), tmp_path / name)
+    head = (tmp_path / name).read_bytes()[:5]
+    assert head.startswith((b"\x89PNG", b"%PDF"))
+
+
+def test_the_colours_differ_and_a_network_without_a_diagram_is_refused() -> None:
+    colours = [colour for _, colour in KINDS.values()]
+    assert len(set(colours)) == len(colours)
+    with pytest.raises(UsageError, match="'plain' has no diagram"):
+        architecture("plain", nn.Conv2d(3, 1, 1))

@@ -1,0 +1,109 @@
+"""Every network's diagram is whole, and what it says is what the network does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dlcvcli.models.deeplab import ASPP_RATES
+from dlcvcli.models.diagram import Diagram, measure
+from dlcvcli.models.network import SegmentationNetwork
+from dlcvcli.models.profile import build_on_meta, observe
+from dlcvcli.models.registry import MODELS
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in MODELS),
+    ("deeplabv3_resnet50", {"auxiliary": True, "output_stride": 8}),
+    ("deeplabv3plus_mobilenet_v3_large", {"output_stride": 8}),
+]
+# Padded by hand on its way in.
+PADDED = {"fc6"}
+
+
+def built(name: str, options: dict[str, Any]) -> tuple[SegmentationNetwork, Diagram]:
+    network = build_on_meta(name, options=options)
+    assert isinstance(network, SegmentationNetwork)
+    return network, network.diagram()
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_every_parameter_belongs_to_one_block(name: str, options: dict[str, Any]) -> None:
+    network, diagram = built(name, options)
+    modules = [network.get_submodule(path) for block in diagram.blocks for path in block.modules]
+    drawn = [id(parameter) for module in modules for parameter in module.parameters()]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == {id(parameter) for parameter in network.parameters()}
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_data_flows_from_the_image_through_every_block_to_an_output(
+    name: str, options: dict[str, Any]
+) -> None:
+    _, diagram = built(name, options)
+    names = [block.name for block in diagram.blocks]
+    assert len(set(names)) == len(names)
+    assert len({(block.column, block.row) for block in diagram.blocks}) == len(names)
+    known: set[str] = set()
+    for block in diagram.blocks:
+        assert set(block.after) <= known
+        assert bool(block.after) == (block.name != "image")
+        assert set(block.turned) <= set(block.after)
+        known.add(block.name)
+    ends = {block.name for block in diagram.blocks if block.operation == "output"}
+    assert set(names) - {source for source, _ in diagram.edges} == ends
+    assert "logits" in ends
+
+
+@pytest.mark.parametrize("size", [(512, 512), (200, 331)])
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_shapes_are_those_that_the_modules_meet(
+    name: str, options: dict[str, Any], size: tuple[int, int]
+) -> None:
+    network, diagram = built(name, options)
+    facts = measure(network, diagram, size)
+    seen = observe(network, size, training=True)
+    for block in diagram.blocks:
+        if not block.modules:
+            continue
+        meets, fed = seen.inputs[block.modules[0]], facts[block.after[0]].shape
+        assert meets[0] == fed[0]
+        # An FCN's image is padded to a multiple of 32, too.
+        if block.name not in PADDED and not (block.after == ("image",) and "fcn" in name):
+            assert meets == fed
+    outputs = {"logits": "out", "auxiliary logits": "aux"}
+    ends = [block.name for block in diagram.blocks if block.operation == "output"]
+    assert {outputs[end] for end in ends} == seen.outputs.keys()
+    for end in ends:
+        assert facts[end].shape == tuple(seen.outputs[outputs[end]].shape[1:]) == (21, *size)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("deeplab")])
+def test_strides_and_rates_are_measured(name: str, stride: int) -> None:
+    network, diagram = built(name, {"output_stride": stride})
+    facts = measure(network, diagram, (333, 77))
+    stages = [facts[block.name] for block in diagram.blocks if block.kind == "backbone"]
+    assert len(stages) == 5
+    assert stages[-1].stride == stride
+    assert [stage.stride for stage in stages] == sorted(stage.stride for stage in stages)
+    assert stages[-1].rate == 32 // stride
+    rates = tuple(facts[f"aspp.atrous.{index}"].rate for index in range(3))
+    assert rates == ASPP_RATES[stride]
+    assert facts["full"].enlarges == (4 if "plus" in name else stride)
+
+
+def test_blocks_say_what_they_do() -> None:
+    facts = {}
+    for name in ("deeplabv3plus_resnet101", "deeplabv3plus_mobilenet_v2", "fcn8s_vgg16"):
+        found = measure(*built(name, {}), (512, 512))
+        facts |= {f"{name} {block}": fact.operations for block, fact in found.items()}
+    assert facts["deeplabv3plus_resnet101 stage1"] == "7×7, max pool"
+    assert facts["deeplabv3plus_resnet101 stage4"] == "23 × bottleneck"
+    assert facts["deeplabv3plus_resnet101 aspp.atrous.1"] == "3×3 rate 12"
+    assert facts["deeplabv3plus_resnet101 aspp.image"] == "mean, 1×1"
+    assert facts["deeplabv3plus_mobilenet_v2 aspp.atrous.2"] == "3×3 separable rate 18"
+    assert facts["deeplabv3plus_mobilenet_v2 refine"] == "2 × 3×3 separable"
+    assert facts["fcn8s_vgg16 stage3"] == "3 × 3×3, max pool"
+    assert facts["fcn8s_vgg16 upscore"] == "deconvolution"
+    assert facts["fcn8s_vgg16 image"] == ""

@@ -1,0 +1,204 @@
+"""What networks cost, against counts by hand, torchvision's own figures and real tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models import get_weight
+
+from dlcvcli.errors import UsageError
+from dlcvcli.models.profile import (
+    LARGEST_SIDE,
+    build_on_meta,
+    kept_for_backward,
+    observe,
+    profile,
+    profile_model,
+)
+from dlcvcli.models.registry import MODELS, build_network
+
+
+class Tiny(nn.Module):
+    """A network whose counts fit on a line of paper."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"out": self.head(self.backbone(x))}
+
+
+class Wrapped(nn.Module):
+    """A classifier of torchvision's as a network."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"out": self.net(x)}
+
+
+def tiny(*, device: str = "meta", head: nn.Module | None = None) -> Tiny:
+    conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    backbone = nn.Sequential(conv, nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+    return Tiny(backbone, head or nn.Conv2d(8, 5, 1)).to(device)
+
+
+def test_a_convolution_is_counted_as_by_hand() -> None:
+    found = profile(tiny(), (10, 20))
+    assert found.flops == 2 * 10 * 20 * (3 * 3 * 3 * 8 + 8 * 5)
+    assert found.parameters == 3 * 3 * 3 * 8 + 2 * 8 + 8 * 5 + 5
+    assert found.backbone_parameters == 3 * 3 * 3 * 8 + 2 * 8
+    assert found.weight_bytes == 4 * found.parameters
+    assert found.num_classes == 5
+
+
+def test_groups_strides_and_transposed_convolutions_are_counted_as_by_hand() -> None:
+    depthwise = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8)
+    up = nn.ConvTranspose2d(8, 5, 4, stride=2, padding=1)
+    found = profile(tiny(head=nn.Sequential(depthwise, up)), (16, 16))
+    # Each cell of the transposed one's input meets the whole kernel.
+    head = 2 * 8 * 8 * 9 * 8 + 2 * 8 * 8 * 4 * 4 * 8 * 5
+    assert found.flops == 2 * 16 * 16 * 216 + head
+
+
+@pytest.mark.parametrize(
+    ("builder", "weights"),
+    [
+        ("resnet50", "ResNet50_Weights.IMAGENET1K_V1"),
+        ("resnet101", "ResNet101_Weights.IMAGENET1K_V1"),
+        ("mobilenet_v2", "MobileNet_V2_Weights.IMAGENET1K_V1"),
+        ("mobilenet_v3_large", "MobileNet_V3_Large_Weights.IMAGENET1K_V1"),
+        ("vgg16", "VGG16_Weights.IMAGENET1K_V1"),
+    ],
+)
+def test_classifiers_count_as_torchvision_says(builder: str, weights: str) -> None:
+    with torch.device("meta"):
+        network = Wrapped(getattr(torchvision.models, builder)(weights=None))
+    published = get_weight(weights).meta["_ops"]  # 1e9 multiply-adds at 224 x 224
+    assert observe(network, (224, 224)).flops[""] / 2e9 == pytest.approx(published, abs=6e-4)
+
+
+def test_what_backward_needs_is_counted_as_by_hand() -> None:
+    # The image for the first convolution, its output for the BatchNorm, and the ReLU's for the
+    # ReLU and the classifier; beside them the BatchNorm's mean and deviation, for both images.
+    maps = 10 * 20 * (3 + 8 + 8)
+    assert kept_for_backward(tiny(), (10, 20)) == 4 * maps + 4 * 8
+
+
+def test_without_memory_the_count_is_that_of_real_tensors() -> None:
+    name = "lraspp_mobilenet_v3_large"
+    real = build_network(name, num_classes=21)
+    assert kept_for_backward(real, (64, 96)) == kept_for_backward(build_on_meta(name), (64, 96))
+    assert profile(real, (64, 96)).flops == profile_model(name, size=(64, 96)).flops
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_counted_and_its_layers_add_up(name: str) -> None:
+    found = profile_model(name, num_classes=7, size=(64, 64))
+    real = sum(p.numel() for p in build_network(name, num_classes=7).parameters())
+    assert found.parameters == real
+    assert found.num_classes == 7
+    for depth in (1, 2, 9):
+        rows = found.layers(depth)
+        assert sum(row.parameters for row in rows) == found.parameters
+        assert sum(row.flops for row in rows) == found.flops
+        assert len({row.name for row in rows}) == len(rows)
+    assert all(row.has_run for row in found.layers(9))
+
+
+def test_layers_stand_at_the_depth_asked_for() -> None:
+    found = profile_model("deeplabv3plus_resnet50")
+    assert [row.name for row in found.layers(1)] == ["backbone", "aspp", "decoder"]
+    second = {row.name: row for row in found.layers(2)}
+    # A list of modules is no level: its modules take its place.
+    assert {"backbone.layer4", "aspp.atrous.2", "decoder.classifier"} <= second.keys()
+    assert second["backbone.layer4"].shape == (2048, 32, 32)
+    assert second["decoder.classifier"].kind == "Conv2d 1x1"
+    assert "aspp.atrous.1.0" in {row.name for row in found.layers(3)}
+    kinds = {row.name: row.kind for row in found.layers(9)}
+    assert kinds["aspp.atrous.1.0"] == "Conv2d 3x3 dilation 12"
+    assert kinds["backbone.conv1"] == "Conv2d 7x7 stride 2"
+
+
+def test_a_module_that_counts_beside_its_parts_has_a_row_for_itself() -> None:
+    class Scaled(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Conv2d(8, 5, 1))
+            self.scale = nn.Parameter(torch.ones(5, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self[0](x) * self.scale
+
+    rows = profile(tiny(head=Scaled()), (4, 4)).layers(2)
+    assert [(row.name, row.parameters) for row in rows[-2:]] == [("head.0", 45), ("head", 5)]
+
+
+def test_an_auxiliary_head_has_parameters_and_is_not_predicted_with() -> None:
+    without = profile_model("deeplabv3_resnet50", size=(64, 64))
+    found = profile_model("deeplabv3_resnet50", size=(64, 64), options={"auxiliary": True})
+    assert found.flops == without.flops
+    assert found.parameters > without.parameters
+    assert found.activation_bytes > without.activation_bytes
+    (row,) = (row for row in found.layers(3) if row.name == "auxiliary")
+    assert row.shape is None
+    assert row.parameters == found.parameters - without.parameters
+
+
+def test_a_finer_map_and_a_larger_image_cost_more() -> None:
+    coarse = profile_model("deeplabv3_resnet50")
+    fine = profile_model("deeplabv3_resnet50", options={"output_stride": 8})
+    tall = profile_model("deeplabv3_resnet50", size=(1024, 512))
+    assert fine.parameters == tall.parameters == coarse.parameters
+    assert fine.flops > 2 * coarse.flops
+    assert tall.flops == pytest.approx(2 * coarse.flops, rel=1e-3)
+    assert tall.activation_bytes == pytest.approx(2 * coarse.activation_bytes, rel=1e-3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_network_is_left_as_it_was(training: bool) -> None:
+    network = tiny(device="cpu").train(training)
+    network.head.train(not training)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    observe(network, (8, 8))
+    assert [network.training, network.backbone.training] == [training, training]
+    assert network.head.training is not training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not any(module._forward_hooks for module in network.modules())
+    x = torch.randn(2, 3, 8, 8)
+    shifted = nn.functional.batch_norm(
+        network.backbone[0](x), torch.zeros(8), torch.ones(8), training=training
+    )
+    assert torch.allclose(network.backbone(x), shifted.relu())
+
+
+@pytest.mark.parametrize("size", [(0, 8), (8, LARGEST_SIDE + 1)])
+def test_a_size_that_cannot_be_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match=f"{size[0]}x{size[1]}"):
+        profile(tiny(), size)
+
+
+@pytest.mark.parametrize("name", ["deeplabv3plus_mobilenet_v2", "fcn8s_vgg16"])
+@pytest.mark.parametrize("size", [(1, 1), (33, 500), (LARGEST_SIDE, LARGEST_SIDE)])
+def test_any_size_that_can_be_is_counted(name: str, size: tuple[int, int]) -> None:
+    assert profile_model(name, size=size).flops > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("unet", {}, "unet"),
+        ("fcn8s_vgg16", {"output_stride": 8}, "no option 'output_stride'"),
+        ("deeplabv3_resnet50", {"output_stride": 7}, "8 or 16, not 7"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(name: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        profile_model(name, options=options)
