@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 import yaml
 
-from dlcvcli.errors import DataError, UsageError
+from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
+from dlcvcli.palette import ClassSet
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,26 @@ class RunFolder:
         if not isinstance(data, dict):
             raise DataError(f"{self.config} is not a mapping of settings")
         return data
+
+    def read_classes(self) -> ClassSet:
+        """Return the class set that the run was trained with.
+
+        Raises:
+            DataError: environment.json is not there, or does not hold it.
+        """
+        try:
+            text = self.environment.read_text(encoding="utf-8")
+            return ClassSet.from_dict(json.loads(text)["data"]["classes"])
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+            raise DataError(
+                f"{self.environment} does not say which classes the run has",
+                "it is the first thing that a run writes; was the folder copied whole?",
+            ) from error
+
+    def steps_per_epoch(self) -> int | None:
+        """Return how many steps an epoch had, from the records; None where there is none yet."""
+        last = max(self.read_metrics(), key=lambda record: record["step"], default=None)
+        return round(last["step"] / last["epoch"]) if last and last["epoch"] else None
 
     def read_metrics(self) -> Iterator[dict[str, Any]]:
         """Yield the records of metrics.jsonl; a last line cut short by a crash is left out."""

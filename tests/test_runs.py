@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dlcvcli.errors import DataError, UsageError
+from dlcvcli.palette import PRESETS
 from dlcvcli.runs import ModelRef, RunFolder, default_run_path, find_model
 
 
@@ -194,3 +195,14 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_any_other_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"ends neither in \.ckpt nor in \.onnx"):
         find_model(_touch(tmp_path / name))
+
+
+def test_a_run_says_its_classes_and_the_length_of_its_epochs(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    run = RunFolder(trained_run)
+    assert run.read_classes() == PRESETS["landcover7"]
+    assert run.steps_per_epoch() == 3
+    assert RunFolder(tmp_path).steps_per_epoch() is None
+    with pytest.raises(DataError, match="does not say which classes"):
+        RunFolder(tmp_path).read_classes()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from dlcvcli.errors import DataError
 from dlcvcli.figures.style import new_figure, styled
+from dlcvcli.runs import RunFolder
 
 _CELL = 0.42
 # Below this share a number says less than the empty cell.
@@ -69,6 +72,25 @@ def confusion_figure(names: Sequence[str], counts: Sequence[Sequence[int]]) -> F
     bar.set_label("share of the true class, numbers in %")
     bar.outline.set_visible(False)
     return figure
+
+
+def read_confusion(source: Path) -> tuple[list[str], list[list[int]]]:
+    """Return the classes and counts of an evaluation: what `dlcv eval --json` wrote, or of a run.
+
+    Raises:
+        DataError: the file is not there, or holds no confusion matrix of a segmenter.
+    """
+    file = RunFolder.open(source).results if source.is_dir() else source
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["metrics"]["confusion"]
+        names = [str(name) for name in found["classes"]]
+        return names, [[int(count) for count in row] for row in found["counts"]]
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{file} holds no confusion matrix", "make one: dlcv eval MODEL --data DIR --json FILE"
+        ) from error
 
 
 def _with_share(name: str, share: float) -> str:

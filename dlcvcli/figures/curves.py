@@ -7,16 +7,31 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from dlcvcli.errors import DataError
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.runs import RunFolder
 
 _SMOOTHED_FROM = 40
+# Curves that lie on each other are both seen.
+_DASHES = ("-", "--", "-.", ":")
+
+
+METRICS = {
+    "miou": "validation mIoU",
+    "overall_acc": "validation pixel accuracy",
+    "mean_acc": "validation mean class accuracy",
+    "freqw_acc": "validation frequency-weighted IoU",
+}
 
 
 def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
     """Draw loss and a validation metric of several runs, each name in one colour.
+
+    Args:
+        runs: name -> run; the names stand in the legend where there are several.
+        metric: a key of the validation records, such as those of `METRICS`.
 
     Raises:
         DataError: no run has a record yet.
@@ -25,9 +40,8 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
         figure = new_figure(8, 3)
         left, right = figure.subplots(1, 2)
     found = False
-    for colour, (name, run) in zip(
-        SERIES * (len(runs) // len(SERIES) + 1), runs.items(), strict=False
-    ):
+    for number, (name, run) in enumerate(runs.items()):
+        colour, dash = SERIES[number % len(SERIES)], _DASHES[number % len(_DASHES)]
         records = list(run.read_metrics())
         train = _points(records, "train", "loss")
         val = _points(records, "val", metric)
@@ -37,10 +51,10 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
             many = len(y) >= _SMOOTHED_FROM
             left.plot(x, y, color=colour, linewidth=1, alpha=0.3 if many else 1)
             if many:
-                left.plot(x, _smooth(y), color=colour, linewidth=1.6)
+                left.plot(x, _smooth(y), color=colour, linestyle=dash, linewidth=1.6)
         if val:
             x, y = np.array(val).T
-            right.plot(x, y, color=colour, marker="o", markersize=3, label=name)
+            right.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=3, label=name)
             best = int(np.argmax(y))
             right.annotate(
                 f"{y[best]:.3f}",
@@ -53,7 +67,7 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
     if not found:
         raise DataError("the runs have no records yet")
     left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel="validation mIoU" if metric == "miou" else metric)
+    right.set(xlabel="epoch", ylabel=METRICS.get(metric, metric))
     right.margins(y=0.15)
     if len(runs) > 1:
         right.legend(frameon=False)
@@ -66,12 +80,9 @@ def _points(records: list[dict[str, Any]], split: str, key: str) -> list[tuple[f
     return [(record["epoch"], record[key]) for record in mine if record.get(key) is not None]
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """Return an exponential average whose memory is a twentieth of the curve."""
-    weight = 1 - 1 / max(2.0, len(values) / 20)
-    out = np.empty_like(values)
-    running = values[0]
-    for index, value in enumerate(values):
-        running = weight * running + (1 - weight) * value
-        out[index] = running
-    return out
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a mean around each value, weighted by a bell as wide as a twentieth of the curve."""
+    width = max(1.0, len(values) / 40)
+    places = np.arange(len(values))
+    bell = np.exp(-0.5 * ((places[:, None] - places) / width) ** 2)
+    return np.asarray(bell @ values / bell.sum(axis=1))

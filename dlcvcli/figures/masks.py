@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from dlcvcli.data.reading import Pixels, read_rgb
-from dlcvcli.errors import DataError
+from dlcvcli.errors import DataError, nearest
 from dlcvcli.figures.style import class_legend, new_figure, show_image
 from dlcvcli.palette import ClassSet, Mask, encode_colours
 from dlcvcli.runs import RunFolder
@@ -21,45 +23,119 @@ _CELL = 2.0
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a picture: an image and masks of its size.
+    """One line of a picture: an image, its truth and what was predicted, all of one size.
 
     Attributes:
         name: written at its left.
         image: uint8 [H, W, 3].
+        truth: uint8 [H, W].
         masks: title -> uint8 [H, W].
+        captions: title -> what is written above that mask, in every line; in the first, below the
+            title.
     """
 
     name: str
     image: Pixels
+    truth: Mask
     masks: dict[str, Mask]
+    captions: dict[str, str] = field(default_factory=dict)
 
 
-def side_by_side(rows: Sequence[Row], classes: ClassSet) -> Figure:
-    """Draw image | truth | predictions, a row an image, with the palette's legend."""
+def side_by_side(rows: Sequence[Row], classes: ClassSet, *, outlined: bool = False) -> Figure:
+    """Draw image | truth | predictions, a row an image, with the palette's legend.
+
+    Args:
+        rows: at least one, all with the same predictions.
+        classes: whose colours are drawn.
+        outlined: draw a line around what differs from the truth; single pixels along the edges of
+            things have none.
+    """
     titles = list(rows[0].masks)
-    ratio = rows[0].image.shape[0] / rows[0].image.shape[1]
+    ratio = float(np.mean([row.image.shape[0] / row.image.shape[1] for row in rows]))
     height = max(0.5, min(ratio, 2.0)) * _CELL
-    figure = new_figure((len(titles) + 1) * _CELL, len(rows) * height + 0.7)
-    grid = figure.subplots(len(rows), len(titles) + 1, squeeze=False)
+    caption = 0.2 if any(row.captions for row in rows) else 0.0
+    figure = new_figure((len(titles) + 2) * _CELL + 0.3, len(rows) * (height + caption) + 0.9)
+    grid = figure.subplots(len(rows), len(titles) + 2, squeeze=False)
     for line, row in enumerate(rows):
-        show_image(grid[line][0], row.image, "image" if line == 0 else "")
-        for column, title in enumerate(titles, 1):
-            colours = encode_colours(row.masks[title], classes)
-            show_image(grid[line][column], colours, title if line == 0 else "")
-    class_legend(figure, classes, [mask for row in rows for mask in row.masks.values()])
+        first = line == 0
+        show_image(grid[line][0], row.image, "image" if first else "")
+        _name_row(grid[line][0], row.name)
+        show_image(grid[line][1], encode_colours(row.truth, classes), "truth" if first else "")
+        for column, title in enumerate(titles, 2):
+            axes, mask = grid[line][column], row.masks[title]
+            heading = [title] if first else []
+            heading += [row.captions[title]] if title in row.captions else []
+            show_image(axes, encode_colours(mask, classes), "\n".join(heading))
+            if outlined:
+                _outline(axes, (mask != row.truth) & (row.truth < len(classes)))
+    shown = [mask for row in rows for mask in (row.truth, *row.masks.values())]
+    class_legend(figure, classes, shown)
     return figure
 
 
-def snapshot_grid(run: RunFolder, classes: ClassSet, steps_per_epoch: int | None = None) -> Figure:
+def _outline(axes: Any, differs: NDArray[np.bool_]) -> None:
+    """Draw a light line with a dark rim around areas of more than a few pixels."""
+    areas = _opened(differs)
+    if not areas.any():
+        return
+    for colour, width in (("black", 1.6), ("white", 0.7)):
+        axes.contour(areas, levels=[0.5], colors=[colour], linewidths=[width])
+
+
+def _opened(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return an area without what is narrower than three pixels."""
+    inner = np.pad(area, 1, mode="edge")
+    core = np.ones_like(area)
+    grown = np.zeros_like(inner)
+    height, width = area.shape
+    shifts = [(y, x) for y in range(3) for x in range(3)]
+    for y, x in shifts:
+        core &= inner[y : y + height, x : x + width]
+    for y, x in shifts:
+        grown[y : y + height, x : x + width] |= core
+    opened: NDArray[np.bool_] = grown[1:-1, 1:-1]
+    return opened
+
+
+def _name_row(axes: Any, name: str) -> None:
+    axes.text(
+        -0.04, 0.5, name, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=8
+    )
+
+
+def snapshot_grid(
+    run: RunFolder,
+    classes: ClassSet,
+    steps_per_epoch: int | None = None,
+    *,
+    images: Sequence[str] = (),
+    steps: Sequence[int] = (),
+) -> Figure:
     """Draw the snapshots of a run: a column an image, a row a step, the truth in the last row.
 
+    Args:
+        run: the run folder.
+        classes: whose colours are drawn.
+        steps_per_epoch: to name rows by epochs; None names them by steps.
+        images: of which images, in this order; empty for all.
+        steps: of which steps; empty for all.
+
     Raises:
-        DataError: the run kept none.
+        DataError: the run kept none, or not those.
     """
-    subjects = sorted(p for p in run.snapshots.glob("*") if (p / "image.png").is_file())
-    steps = sorted({int(p.stem.removeprefix("step-")) for p in run.snapshots.glob("*/step-*.png")})
-    if not subjects or not steps:
+    kept = sorted(p.name for p in run.snapshots.glob("*") if (p / "image.png").is_file())
+    found = sorted({int(p.stem.removeprefix("step-")) for p in run.snapshots.glob("*/step-*.png")})
+    if not kept or not found:
         raise DataError(f"{run.path} kept no snapshots", "train with --snapshot IMAGE")
+    for name in images:
+        if name not in kept:
+            raise DataError(f"{run.path} kept no snapshots of {name}", nearest(name, kept))
+    for step in steps:
+        if step not in found:
+            listed = ", ".join(map(str, found))
+            raise DataError(f"{run.path} kept no snapshots at step {step}", f"kept: {listed}")
+    subjects = [run.snapshots / name for name in images or kept]
+    steps = sorted(steps or found)
     rows = ["image.png", *(f"step-{step:07d}.png" for step in steps), "truth.png"]
     labels = ["image", *(_step_label(step, steps_per_epoch) for step in steps), "truth"]
     shapes = [read_rgb(subject / "image.png").shape for subject in subjects]
@@ -72,15 +148,7 @@ def snapshot_grid(run: RunFolder, classes: ClassSet, steps_per_epoch: int | None
             axes = grid[line][column]
             _draw_file(axes, subject / file, classes, masks, subject.name if line == 0 else "")
             if column == 0:
-                axes.text(
-                    -0.04,
-                    0.5,
-                    label,
-                    transform=axes.transAxes,
-                    rotation=90,
-                    ha="right",
-                    va="center",
-                )
+                _name_row(axes, label)
     class_legend(figure, classes, masks)
     return figure
 

@@ -51,7 +51,7 @@ def draw(folder: DemoFolder, data: SegmentationSet, shown: tuple[str, ...]) -> N
                 title: predictor(sample.image[None], size, StageClock())[0]
                 for title, predictor in backends.items()
             }
-            rows.append(Row(pair.name, sample.image, {"truth": sample.mask, **masks}))
+            rows.append(Row(pair.name, sample.image, sample.mask, masks))
     save(side_by_side(rows, data.classes), folder.figures / "side-by-side.png")
 
 

@@ -34,5 +34,9 @@ def describe_environment(launcher: Launcher, data: TrainingData) -> dict[str, An
         "ranks": launcher.world_size,
         "precision": {"name": launcher.precision.name, "reason": launcher.precision.reason},
         "versions": versions,
-        "data": {"layout": data.layout, "sha256": data.sha256},
+        "data": {
+            "layout": data.layout,
+            "sha256": data.sha256,
+            "classes": data.classes.as_dict(),
+        },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.engine.fit import FitResult
 from dlcvcli.engine.launch import Launcher
+from dlcvcli.figures.confusion import confusion_figure
 from dlcvcli.figures.curves import curves
 from dlcvcli.figures.masks import snapshot_grid
 from dlcvcli.figures.style import save
@@ -84,8 +86,13 @@ def score_best(
 
 
 def draw(run: RunFolder, classes: ClassSet, steps_per_epoch: int) -> None:
-    """Draw what the run folder holds: its curves, and its snapshots where it kept any."""
+    """Draw what the run folder holds: its curves, snapshots where it kept any, its confusion."""
     if any(run.read_metrics()):
         save(curves({run.path.name: run}), run.figures / "curves.png")
     if any(run.snapshots.glob("*/step-*.png")):
         save(snapshot_grid(run, classes, steps_per_epoch), run.figures / "snapshots.png")
+    if run.results.is_file():
+        confusion = json.loads(run.results.read_text("utf-8")).get("metrics", {}).get("confusion")
+        if confusion and any(map(any, confusion["counts"])):
+            figure = confusion_figure(confusion["classes"], confusion["counts"])
+            save(figure, run.figures / "confusion.png")

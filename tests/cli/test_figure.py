@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,59 @@ def test_without_torch_one_line_says_what_is_missing() -> None:
     assert done.returncode == 1
     assert "needs torch" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def drawn(*arguments: object, to: Path) -> str:
+    """Run `dlcv figure`, require that it drew a picture and said where; return its stderr."""
+    done = dlcv("figure", *arguments, "--out", to)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{to}\n"
+    assert to.read_bytes()[:4] == (b"%PDF" if to.suffix == ".pdf" else b"\x89PNG")
+    return done.stderr
+
+
+def test_snapshots_and_curves_come_from_a_run_folder(trained_run: Path, tmp_path: Path) -> None:
+    chosen = ("--image", "0001", "--epoch", 1, "--epoch", 2, "--colour-blind")
+    drawn("snapshots", trained_run, *chosen, to=tmp_path / "s.pdf")
+    other = tmp_path / "other" / trained_run.name
+    shutil.copytree(trained_run, other)
+    drawn("curves", trained_run, other, to=tmp_path / "c.png")
+    named = ("--name", "a", "--name", "b", "--metric", "overall_acc")
+    drawn("curves", trained_run, other, *named, to=tmp_path / "d.png")
+    refused(1, "figure", "snapshots", trained_run, "--epoch", 9, says="no snapshots at step 27")
+    refused(1, "figure", "curves", tmp_path / "none", says="does not exist")
+    refused(2, "figure", "curves", trained_run, "--metric", "map", says="unknown metric 'map'")
+    refused(2, "figure", "curves", trained_run, other, "--name", "a", says="1 --name for 2")
+    refused(2, "figure", "curves", trained_run, trained_run, says="named twice")
+
+
+def test_models_beside_the_truth_chosen_spread_or_extreme(
+    exported_run: Path, landcover: Path, tmp_path: Path
+) -> None:
+    onnx = exported_run / "model.onnx"
+    data = ("--data", landcover)
+    drawn("compare", onnx, *data, "--image", "0001", "--image", "0002", to=tmp_path / "a.png")
+    drawn("compare", onnx, *data, "--count", 2, "--colour-blind", to=tmp_path / "b.pdf")
+    drawn("compare", onnx, *data, "--worst", 1, "--best", 9, to=tmp_path / "c.png")
+    refused(2, "figure", "compare", onnx, *data, "--image", "0009", says="no image '0009'")
+    refused(1, "figure", "compare", tmp_path / "x.onnx", *data, says="does not exist")
+    refused(2, "figure", "compare", onnx, *data, "--out", "a.svg", says="a.svg")
+
+
+def test_a_grid_says_how_many_classes_it_shows(landcover: Path, tmp_path: Path) -> None:
+    said = drawn("grid", landcover, "--count", 7, to=tmp_path / "grid.png")
+    assert "7 images show 7 of 7 classes" in said
+    said = drawn("grid", landcover, "--count", 1, "--split", "validation", to=tmp_path / "one.png")
+    assert "without: " in said
+    refused(1, "figure", "grid", tmp_path / "nowhere", says="does not exist")
+
+
+def test_a_confusion_matrix_of_a_run_or_of_an_evaluation(trained_run: Path, tmp_path: Path) -> None:
+    drawn("confusion", trained_run, to=tmp_path / "run.png")
+    result = json.loads((trained_run / "results.json").read_text())
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps({"metrics": result["metrics"]}))
+    drawn("confusion", file, to=tmp_path / "found.pdf")
+    file.write_text("{}")
+    refused(1, "figure", "confusion", file, says="holds no confusion matrix")
+    refused(1, "figure", "confusion", tmp_path / "none.json", says="cannot read")

@@ -48,3 +48,25 @@ def test_a_score_of_zero_is_a_score(tmp_path: Path) -> None:
 def test_runs_without_records_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no records"):
         curves({"a": RunFolder(tmp_path)})
+
+
+def test_smoothing_follows_the_curve_without_lag(tmp_path: Path) -> None:
+    figure = curves({"a": run_with(tmp_path / "a", [0.1], losses=80)})
+    raw, smooth = (line.get_ydata() for line in figure.axes[0].lines)
+    # A falling curve: an average of what came before would lie above it all along.
+    assert abs(smooth[40] - raw[40]) < 0.001
+
+
+def test_curves_on_top_of_each_other_are_both_seen(tmp_path: Path) -> None:
+    runs = {name: run_with(tmp_path / name, [0.1, 0.2]) for name in "ab"}
+    first, second = curves(runs).axes[1].lines
+    assert first.get_linestyle() != second.get_linestyle()
+
+
+def test_other_metrics_have_their_own_names(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "a", [0.1])
+    with run.metrics.open("a") as file:
+        file.write(json.dumps({"step": 1, "epoch": 1, "split": "val", "overall_acc": 0.8}) + "\n")
+    axes = curves({"a": run}, "overall_acc").axes[1]
+    assert axes.get_ylabel() == "validation pixel accuracy"
+    assert axes.lines[0].get_ydata().tolist() == [0.8]

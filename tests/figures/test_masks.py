@@ -26,7 +26,7 @@ def test_side_by_side_shows_image_and_masks_in_their_colours(tmp_path: Path) -> 
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
     truth = rng.integers(0, 7, (20, 30)).astype(np.uint8)
-    figure = side_by_side([Row("a", image, {"truth": truth, "model": truth[::-1]})], CLASSES)
+    figure = side_by_side([Row("a", image, truth, {"model": truth[::-1]})], CLASSES)
     pictures = drawn(figure)
     assert np.array_equal(pictures[0], image)
     assert np.array_equal(pictures[1], encode_colours(truth, CLASSES))
@@ -47,7 +47,7 @@ def test_the_snapshot_grid_has_the_image_first_and_the_truth_last(trained_run: P
 
 def test_a_run_draws_its_own_figures(trained_run: Path) -> None:
     names = {path.name for path in RunFolder(trained_run).figures.iterdir()}
-    assert names == {"curves.png", "snapshots.png"}
+    assert names == {"confusion.png", "curves.png", "snapshots.png"}
 
 
 def test_a_run_without_snapshots_says_how_to_keep_them(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_the_legend_lies_inside_the_figure(tmp_path: Path) -> None:
     classes = PRESETS["camvid11"]
     mask = np.resize(np.arange(11), (20, 30)).astype(np.uint8)
     image = np.zeros((20, 30, 3), np.uint8)
-    for masks in ({"truth": mask}, {"truth": mask, "a": mask, "b": mask, "c": mask}):
-        figure = side_by_side([Row("a", image, masks)], classes)
+    for masks in ({}, {"a": mask, "b": mask, "c": mask}):
+        figure = side_by_side([Row("a", image, mask, masks)], classes)
         save(figure, tmp_path / "figure.png")
         box = figure.legends[0].get_window_extent()
         assert box.x0 >= 0
@@ -69,3 +69,44 @@ def test_the_legend_lies_inside_the_figure(tmp_path: Path) -> None:
         # No row with a lone entry below full ones.
         columns, entries = figure.legends[0]._ncols, len(classes)
         assert entries % columns == 0 or columns - entries % columns < math.ceil(entries / columns)
+
+
+def test_what_differs_is_outlined_but_for_slivers_and_pixels_without_a_label() -> None:
+    truth = np.zeros((30, 40), np.uint8)
+    truth[:5] = 255
+    wrong = truth.copy()
+    wrong[:5] = 1
+    wrong[10, :] = 2
+    image = np.zeros((30, 40, 3), np.uint8)
+    slivers = side_by_side([Row("a", image, truth, {"m": wrong})], CLASSES, outlined=True)
+    assert not slivers.axes[2].collections
+    wrong[15:22, 10:20] = 3
+    areas = side_by_side([Row("a", image, truth, {"m": wrong})], CLASSES, outlined=True)
+    dark, light = areas.axes[2].collections
+    for contour in (dark, light):
+        (path,) = [p for p in contour.get_paths() if len(p.vertices)]
+        assert path.get_extents().extents.tolist() == pytest.approx([9.5, 14.5, 19.5, 21.5])
+    assert not areas.axes[1].collections
+
+
+def test_captions_stand_above_their_masks() -> None:
+    image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    rows = [Row(name, image, mask, {"m": mask}, {"m": f"mIoU {name}"}) for name in ("a", "b")]
+    figure = side_by_side(rows, CLASSES)
+    assert [axes.get_title() for axes in figure.axes] == [
+        *("image", "truth", "m\nmIoU a"),
+        *("", "", "mIoU b"),
+    ]
+
+
+def test_snapshots_of_chosen_images_and_steps(trained_run: Path) -> None:
+    run = RunFolder(trained_run)
+    figure = snapshot_grid(run, CLASSES, images=["0001"], steps=[6, 1])
+    labels = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert labels == ["image", "step 1", "step 6", "truth"]
+    with pytest.raises(DataError, match="no snapshots at step 2") as caught:
+        snapshot_grid(run, CLASSES, steps=[2])
+    assert caught.value.hint == "kept: 1, 3, 6"
+    with pytest.raises(DataError, match="no snapshots of 0002") as caught:
+        snapshot_grid(run, CLASSES, images=["0002"])
+    assert "0001" in caught.value.hint

@@ -1,0 +1,157 @@
+"""Does dlcv's training learn as well as a peer's network in a plain loop, on the same images?
+
+    python benchmarks/peer_training.py --data CAMVID --out FOLDER [--epochs 15] [--only dlcv|smp]
+
+trains DeepLabV3+ on MobileNetV2 twice, from random weights
+- dlcv: `dlcv train seg --recipe camvid`
+- smp: `segmentation_models_pytorch.DeepLabV3Plus` in a loop of forward, cross-entropy, backward
+  and step, with the recipe's batches (the same images, crops and flips, in the same order), its
+  optimiser, rate and schedule
+
+and writes the validation mIoU after every epoch to FOLDER/NAME.json, scored alike: one confusion
+matrix over the set, at the annotations' own size. Needs `pip install segmentation-models-pytorch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dlcvcli.config.load import resolve
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.augment import SegmentationAugment
+from dlcvcli.data.batches import EvalBatches
+from dlcvcli.data.loader import TrainingBatches, TrainingImages
+from dlcvcli.data.normalise import MEAN_COLOUR
+from dlcvcli.data.sampler import BatchPlan
+from dlcvcli.engine.optim import rate_factor
+from dlcvcli.inference.evaluate import score
+from dlcvcli.metrics import SegmentationScore
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.training.data import TrainingData, check_training_data, resolve_settings
+
+
+def _settings(options: argparse.Namespace) -> tuple[TrainSegSettings, TrainingData]:
+    flags = {
+        "data.path": str(options.data),
+        "data.audit": False,
+        "train.epochs": options.epochs,
+        "train.seed": options.seed,
+        "optim.lr": options.lr,
+    }
+    settings = resolve(TrainSegSettings, recipe="camvid", flags=flags)
+    data = check_training_data(settings.data, options.seed)
+    return resolve_settings(settings, data.train), data
+
+
+class Peer(nn.Module):
+    """SMP's network with the output that `Segmenter` expects."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        import segmentation_models_pytorch as smp
+
+        self.net = smp.DeepLabV3Plus(
+            "mobilenet_v2", encoder_weights=None, encoder_output_stride=16, classes=classes
+        )
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return float logits [N, classes, H, W] as `out`."""
+        return {"out": self.net(x)}
+
+
+def train_smp(options: argparse.Namespace) -> list[float]:
+    """Return the validation mIoU after every epoch."""
+    settings, data = _settings(options)
+    assert settings.data.crop is not None
+    classes = data.classes
+    augment = SegmentationAugment(
+        settings.data.augment, settings.data.crop, MEAN_COLOUR, classes.ignore_index
+    )
+    plan = BatchPlan(len(data.train), settings.train.batch_size, options.seed)
+    batches = TrainingBatches(TrainingImages(data.train, augment, options.seed), plan, workers=1)
+    torch.manual_seed(options.seed)
+    segmenter = Segmenter(Peer(len(classes)), 16)
+    segmenter.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        segmenter.parameters(), lr=settings.optim.lr, weight_decay=settings.optim.weight_decay
+    )
+    criterion = nn.CrossEntropyLoss(ignore_index=classes.ignore_index)
+    total = options.epochs * plan.steps_per_epoch
+    found = []
+    for step, batch in enumerate(batches.steps(0, total, rank=0, world_size=1)):
+        rate = settings.optim.lr * rate_factor(step, total, settings.schedule, settings.optim.lr)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        segmenter.train()
+        logits = segmenter.network_outputs(batch["images"])["out"]
+        loss = criterion(logits, batch["masks"].long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if (step + 1) % plan.steps_per_epoch == 0:
+            found.append(_validate(segmenter, data))
+            print(f"epoch {len(found)}: loss {loss.item():.4f}, mIoU {found[-1]:.4f}", flush=True)
+    return found
+
+
+@torch.inference_mode()
+def _validate(segmenter: Segmenter, data: TrainingData) -> float:
+    def forward(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        return np.asarray(segmenter.eval()(torch.from_numpy(images.copy()), size).numpy())
+
+    counts = score(forward, EvalBatches(data.val, 8))
+    return float(SegmentationScore(data.classes, counts).compute()["miou"])
+
+
+def train_dlcv(options: argparse.Namespace) -> list[float]:
+    """Return the validation mIoU after every epoch."""
+    run = options.out / "dlcv"
+    flags = ("--data", options.data, "--recipe", "camvid", "--epochs", options.epochs)
+    flags += ("--seed", options.seed, "--lr", options.lr, "--out", run)
+    command = [sys.executable, "-m", "dlcvcli", "train", "seg", *map(str, flags)]
+    subprocess.run(command, check=True)
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [record["miou"] for record in records if record["split"] == "val"]
+
+
+def main() -> None:
+    """Train both, or one, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=("dlcv", "smp"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, train in (("dlcv", train_dlcv), ("smp", train_smp)):
+        if options.only in {None, name}:
+            began = time.perf_counter()
+            curve = train(options)
+            result: dict[str, Any] = {
+                "contender": name,
+                "best_miou": max(curve),
+                "miou": curve,
+                "epochs": options.epochs,
+                "lr": options.lr,
+                "seed": options.seed,
+                "seconds": round(time.perf_counter() - began, 1),
+            }
+            text = json.dumps(result, indent=2) + "\n"
+            (options.out / f"{name}.json").write_text(text)
+            print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Images beside their annotations, many on one page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from dlcvcli.data.segmentation import Sample
+from dlcvcli.figures.style import class_legend, new_figure, show_image
+from dlcvcli.palette import ClassSet, encode_colours
+
+_CELL = 1.1
+
+
+def annotation_grid(
+    samples: Sequence[Sample], classes: ClassSet, *, columns: int = 10, title: str = ""
+) -> Figure:
+    """Draw each image with its annotation at its right, row by row.
+
+    Args:
+        samples: at least one.
+        classes: whose colours are drawn.
+        columns: pictures in a row, even: 10 are five images with five annotations.
+        title: above all.
+    """
+    pairs = max(1, columns // 2)
+    rows = math.ceil(len(samples) / pairs)
+    shapes = [sample.image.shape for sample in samples]
+    ratio = max(0.5, min(2.0, sum(h / w for h, w, _ in shapes) / len(shapes)))
+    figure = new_figure(2 * pairs * _CELL, rows * (ratio * _CELL + 0.2) + 0.9)
+    grid = figure.subplots(rows, 2 * pairs, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for place, sample in enumerate(samples):
+        line, column = place // pairs, 2 * (place % pairs)
+        show_image(grid[line][column], sample.image)
+        show_image(grid[line][column + 1], encode_colours(sample.mask, classes))
+        # Over the left one, reaching over both: a pair has one name.
+        grid[line][column].set_title(sample.name, fontsize=6, loc="left", pad=2)
+    if title:
+        figure.suptitle(title, fontsize=9)
+    class_legend(figure, classes, [sample.mask for sample in samples])
+    return figure
