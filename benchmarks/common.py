@@ -28,7 +28,7 @@ _PACKAGES = (
     "lightning-fabric", "torchmetrics",
 )  # fmt: skip
 # Where things lie says nothing of what was measured.
-_NOT_OPTIONS = ("work", "json", "only", "contender")
+_NOT_OPTIONS = ("work", "json", "only", "contender", "model_options")
 
 
 def machine() -> dict[str, Any]:

@@ -38,15 +38,18 @@ from dlcvcli.palette import PRESETS
 CLASSES = PRESETS["landcover7"]
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what a step is measured with."""
     parser.add_argument("--model", default="deeplabv3plus_resnet50")
+    parser.set_defaults(model_options={})
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
 
 
-def _batch(options: argparse.Namespace) -> dict[str, Tensor]:
+def batch_of(options: argparse.Namespace) -> dict[str, Tensor]:
+    """Return random images, uint8 [N, H, W, 3], and masks, uint8 [N, H, W]."""
     generator = torch.Generator().manual_seed(0)
     shape = (options.batch_size, options.side, options.side)
     return {
@@ -57,7 +60,7 @@ def _batch(options: argparse.Namespace) -> dict[str, Tensor]:
 
 def _segmenter(options: argparse.Namespace) -> Segmenter:
     torch.manual_seed(0)
-    network = build_network(options.model, num_classes=len(CLASSES))
+    network = build_network(options.model, num_classes=len(CLASSES), **options.model_options)
     return Segmenter(network, model_entry(options.model).stride)
 
 
@@ -98,7 +101,7 @@ def engine(options: argparse.Namespace) -> float:
         "train.log_every": 2,
     }
     settings = resolve(TrainSegSettings, flags=flags)
-    source = OneBatch(_batch(options), BatchPlan(options.batch_size, options.batch_size, 0))
+    source = OneBatch(batch_of(options), BatchPlan(options.batch_size, options.batch_size, 0))
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
@@ -124,7 +127,7 @@ def plain(options: argparse.Namespace, *, reference: bool = False) -> float:
     segmenter.train()
     optimizer = torch.optim.AdamW(segmenter.parameters(), lr=1e-3, fused=True)
     loss_of = nn.CrossEntropyLoss(ignore_index=CLASSES.ignore_index)
-    batch = {name: value.to(device) for name, value in _batch(options).items()}
+    batch = {name: value.to(device) for name, value in batch_of(options).items()}
     began = 0.0
     for step in range(options.steps + 1):
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
@@ -173,5 +176,5 @@ if __name__ == "__main__":
             "plain loop, nchw fp32": partial(plain, reference=True),
             "dlcv train": with_data,
         },
-        _arguments,
+        arguments,
     )
