@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dlcvcli.models.aspp import ASPP, ASPP_RATES
 from dlcvcli.models.backbones import (
     Backbone,
     MobileNetV2,
@@ -12,12 +13,9 @@ from dlcvcli.models.backbones import (
     ResNet50,
     ResNet101,
 )
-from dlcvcli.models.diagram import Block, Diagram, Sketch
+from dlcvcli.models.diagram import Diagram, Sketch
 from dlcvcli.models.layers import conv3x3, conv_bn_relu, init_head, resize_like
 from dlcvcli.models.network import SegmentationNetwork
-
-# Chen et al. 2017, arXiv:1706.05587, section 3.3: the rates double where the output stride halves.
-ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 
 # How the names of torchvision's DeepLabV3 follow from those of ours.
 _TORCHVISION_HEADS = {
@@ -35,71 +33,6 @@ _TORCHVISION_HEADS = {
     "auxiliary.0.": "aux_classifier.",
     "auxiliary.2.": "aux_classifier.4.",
 }
-
-
-class ASPP(nn.Module):
-    """Look at a map with five fields of view at once (Chen et al. 2017, section 3.3).
-
-    A 1x1 convolution, three atrous 3x3 ones and the mean of the whole map, side by side, then
-    joined by a 1x1 convolution. ``[N, in_channels, H, W]`` to ``[N, channels, H, W]``, any H, W.
-
-    Args:
-        in_channels: channels of the input.
-        rates: dilations of the three 3x3 convolutions, in cells.
-        channels: channels of each branch and of the output.
-        separable: whether the 3x3 convolutions are depthwise separable.
-        dropout: probability that a value of the output is dropped in training.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        rates: tuple[int, int, int],
-        *,
-        channels: int = 256,
-        separable: bool = False,
-        dropout: float = 0.1,
-    ) -> None:
-        super().__init__()
-        self.point = conv_bn_relu(in_channels, channels)
-        self.atrous = nn.ModuleList(
-            conv3x3(in_channels, channels, dilation=rate, separable=separable) for rate in rates
-        )
-        self.image = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv_bn_relu(in_channels, channels))
-        self.project = nn.Sequential(
-            conv_bn_relu(5 * channels, channels),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the joined map."""
-        image = self.image(x).expand(-1, -1, x.shape[2], x.shape[3])
-        branches = [self.point(x), *(branch(x) for branch in self.atrous), image]
-        joined: Tensor = self.project(torch.cat(branches, dim=1))
-        return joined
-
-    def sketch(self, sketch: Sketch, after: Block) -> float:
-        """Add the module, called ``aspp``, to a diagram: columns 1 to 3, around a block's row.
-
-        Args:
-            sketch: where to.
-            after: the block that feeds it.
-
-        Returns:
-            The row of its last block, ``project``.
-        """
-        titles = {"aspp.point": "point"}
-        titles |= {f"aspp.atrous.{index}": "atrous" for index in range(len(self.atrous))}
-        titles |= {"aspp.image": "image pooling"}
-        names = tuple(titles)
-        first = after.row - 2
-        for index, name in enumerate(names):
-            row = first + 0.75 * index
-            sketch.run(name, "context", (1, row), after.name, name, title=titles[name])
-        middle = first + 0.75 * (len(names) - 1) / 2
-        sketch.join("branches", "concatenate", (2, middle), names)
-        sketch.run("project", "context", (3, middle), "branches", "aspp.project")
-        return middle
 
 
 class Decoder(nn.Module):

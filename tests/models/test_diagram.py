@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dlcvcli.models.deeplab import ASPP_RATES
+from dlcvcli.models.aspp import ASPP_RATES
 from dlcvcli.models.diagram import Diagram, measure
 from dlcvcli.models.network import SegmentationNetwork
 from dlcvcli.models.profile import build_on_meta, observe
