@@ -36,7 +36,7 @@ def test_versions_machine_and_data_are_told(data: TrainingData) -> None:
     assert found["precision"] == {"name": "fp32", "reason": launcher.precision.reason}
     assert found["versions"]["torch"] == str(torch.__version__).partition("+")[0]
     assert found["versions"]["numpy"] == metadata.version("numpy")
-    assert found["data"] == {"layout": data.layout, "sha256": data.sha256}
+    assert found["data"] == {"layout": data.layout, **data.as_dict()}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
