@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "engine"),
     ("models", "runtime", "data"),
     ("config", "runs", "metrics", "boundary", "losses", "palette"),
-    ("files", "machine"),
+    ("files", "machine", "processes"),
     ("errors",),
     ("dlcvcli",),  # the version, which everything may ask for
 )
