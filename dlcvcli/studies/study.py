@@ -109,7 +109,8 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
         seeds=max(seeds, before.seeds if before is not None else 0),
     )
     folder.write(record)
-    say(f"{definition.title}: {len(planned)} trainings into {folder.path}; {layout}")
+    count = "1 training" if len(planned) == 1 else f"{len(planned)} trainings"
+    say(f"{definition.title}: {count} into {folder.path}; {layout}")
     _train_all(request, record, planned, say)
     return record
 

@@ -38,6 +38,8 @@ def test_the_studies_are_listed_and_shown() -> None:
     )
 
 
+# Four processes that import torch, one after the other.
+@pytest.mark.timeout(300)
 def test_a_study_is_stopped_gone_on_with_and_told(
     tiny: Path, landcover: Path, tmp_path: Path
 ) -> None:
