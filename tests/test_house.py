@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "engine"),
     ("models", "runtime", "data"),
     ("config", "runs", "metrics", "boundary", "losses", "palette"),
-    ("files", "machine"),
+    ("files", "machine", "processes"),
     ("errors",),
     ("dlcvcli",),  # the version, which everything may ask for
 )
@@ -41,6 +41,8 @@ WITHOUT_TORCH = (
     *("dlcvcli.models.registry", "dlcvcli.training.data", "dlcvcli.training.resume"),
     *("dlcvcli.inference.predictor", "dlcvcli.inference.evaluate"),
     *("dlcvcli.inference.predict", "dlcvcli.inference.compare"),
+    *("dlcvcli.studies.definition", "dlcvcli.studies.plan", "dlcvcli.studies.outcome"),
+    *("dlcvcli.studies.study", "dlcvcli.studies.table", "dlcvcli.studies.worked_example"),
 )
 WHOLLY_WITHOUT_TORCH = ("dlcvcli.runtime", "dlcvcli.config", "dlcvcli.cli")
 HEAVY = ("torch", "torchvision", "lightning_fabric", "matplotlib", "sklearn", "onnx", "onnxscript")

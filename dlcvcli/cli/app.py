@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dlcvcli import __version__
-from dlcvcli.cli import data, demo, doctor, evaluate, export, figure, models, predict, train
+from dlcvcli.cli import data, demo, doctor, evaluate, export, figure, models, predict, study, train
 
 app = typer.Typer(
     name="dlcv",
@@ -43,5 +43,6 @@ app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("predict", epilog=predict.EPILOG)(predict.predict)
 app.add_typer(data.app, name="data")
 app.add_typer(figure.app, name="figure")
+app.add_typer(study.app, name="study")
 app.command("models", epilog=models.EPILOG)(models.models)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

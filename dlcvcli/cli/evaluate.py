@@ -195,7 +195,7 @@ def ensure_onnx(ref: ModelRef, *, logits: bool = False) -> ModelRef:
     from dlcvcli.cli.export import default_onnx_path
     from dlcvcli.errors import ModelFileError
     from dlcvcli.files import sha256_of
-    from dlcvcli.inference.compare import run_dlcv
+    from dlcvcli.processes import run_dlcv
     from dlcvcli.runs import ModelRef
 
     path = default_onnx_path(ref)

@@ -64,6 +64,11 @@ def resolve(
 def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = None) -> S:
     """Check a tree of plain types against a settings model.
 
+    Args:
+        schema: the model.
+        tree: plain types.
+        origin: dotted key -> where it was given, for all below it; `""` for everything.
+
     Raises:
         ConfigError: one line naming the first wrong key, where it came from, and the nearest
             known key or the reason.
@@ -84,7 +89,8 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
         reason = first["msg"].removeprefix("Value error, ")
         value = first.get("input")
         shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) else ""
-        raise ConfigError(f"key '{key}'{where}: {reason}{shown}") from None
+        what = f"key '{key}'{where}" if key else source or "settings"
+        raise ConfigError(f"{what}: {reason}{shown}") from None
 
 
 def to_yaml(settings: Settings) -> str:
@@ -217,7 +223,7 @@ def _origin_of(key: str, origin: Mapping[str, str]) -> str:
         if key in origin:
             return origin[key]
         key = key.rpartition(".")[0]
-    return ""
+    return origin.get("", "")
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
@@ -230,9 +236,10 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 def _first_wrong(schema: type[BaseModel], error: ValidationError) -> ErrorDetails:
     """Return the first error; of a value that fits none of several kinds, the one it came nearest.
 
-    Pydantic lists such a value once or more for each kind; the deeper inside, the nearer.
+    Pydantic lists such a value once or more for each kind; the deeper inside, the nearer. Unknown
+    keys come first, since one that is missing may be the one that was mistyped.
     """
-    errors = error.errors()
+    errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
 
     def key(found: ErrorDetails) -> str:
         return _known_prefix(schema, [str(part) for part in found["loc"]])
@@ -246,17 +253,22 @@ def _known_prefix(schema: type[BaseModel], path: list[str]) -> str:
     kept: list[str] = []
     model: type[BaseModel] | None = schema
     for part in path:
-        if model is None or part not in model.model_fields:
+        if model is None or (part not in model.model_fields and not part.isdigit()):
             break
         kept.append(part)
-        model = _model_of(model.model_fields[part].annotation)
+        model = _below(model, part)
     return ".".join(kept) or ".".join(path)
 
 
 def _keys_at(schema: type[BaseModel], path: list[str]) -> list[str]:
     model: type[BaseModel] | None = schema
     for part in path:
-        if model is None or part not in model.model_fields:
+        if model is None or (part not in model.model_fields and not part.isdigit()):
             return []
-        model = _model_of(model.model_fields[part].annotation)
+        model = _below(model, part)
     return list(model.model_fields) if model is not None else []
+
+
+def _below(model: type[BaseModel], part: str) -> type[BaseModel] | None:
+    """Return the model of a field; a number is a place in a list, and the list's model stays."""
+    return model if part.isdigit() else _model_of(model.model_fields[part].annotation)

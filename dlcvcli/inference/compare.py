@@ -7,8 +7,6 @@ two never share one. The child processes write their masks, which are compared p
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from dlcvcli.data.reading import read_ahead
-from dlcvcli.errors import AlreadySaid
 from dlcvcli.files import sha256_of
+from dlcvcli.processes import run_dlcv
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 
@@ -44,18 +42,6 @@ def checkpoint_of(onnx: ModelRef, card: ModelCard) -> Path | None:
     return None
 
 
-def run_dlcv(arguments: list[str]) -> None:
-    """Run `dlcv` in a process of its own; its progress and errors go to this one's stderr.
-
-    Raises:
-        AlreadySaid: it failed; carries its exit status.
-    """
-    command = [sys.executable, "-m", "dlcvcli", *arguments]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        raise AlreadySaid(done.returncode if done.returncode > 0 else 128 - done.returncode)
-
-
 def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any]:
     """Evaluate a checkpoint and its ONNX file one after the other.
 
@@ -66,6 +52,7 @@ def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any
 
     Raises:
         AlreadySaid: one of the two failed.
+        Interrupted: this process was told to stop.
     """
     with TemporaryDirectory(prefix="dlcv-compare-") as folder:
         results, masks = {}, {}

@@ -1,0 +1,215 @@
+"""`dlcv study`: several runs side by side, with seeds, their table, figures and page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+    from dlcvcli.studies.outcome import StudyOutcome
+    from dlcvcli.studies.study_folder import StudyFolder
+    from dlcvcli.studies.text_table import Table
+
+app = typer.Typer(help="Compare runs: train, table, figures, page.", no_args_is_help=True)
+
+_NAME_WIDTH = 10
+
+EPILOG = (
+    "dlcv study run landcover-models --seeds 3 --out runs/models"
+    "\n\ndlcv study run study4-segmentation --data my-set --set data.crop=256x256 --out runs/study4"
+    "\n\ndlcv study report runs/study4"
+)
+
+
+def _study_names(incomplete: str) -> list[str]:
+    from dlcvcli.studies.definition import study_names
+
+    return [name for name in study_names() if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="See `dlcv study list`; or a YAML file of your own.",
+        show_default=False,
+        autocompletion=_study_names,
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting of every run, a.b=value. Repeatable."),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(min=1, help="Train each run with seeds 0 to N-1.", show_default="1, or as begun"),
+]
+JsonTo = Annotated[
+    str | None,
+    typer.Option("--json", help="Write the result to FILE, or - for stdout.", show_default=False),
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Compare runs: train, table, figures, page."""
+
+
+@app.command("list")
+def list_() -> None:
+    """List the studies."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    from dlcvcli.cli.console import stdout
+    from dlcvcli.studies.definition import load_study, study_names
+
+    table = RichTable()
+    for column in ("name", "runs", "needs", "title"):
+        table.add_column(column, no_wrap=column == "name")
+    for name in study_names():
+        study = load_study(name)
+        runs = ", ".join(run.name for run in study.runs)
+        needs = "--data DIR" if study.data is None else "nothing"
+        table.add_row(name, runs, needs, Text(study.title))
+    stdout().print(table)
+
+
+@app.command("show")
+def show(name: Name, sets: Sets = None, seeds: Seeds = None) -> None:
+    """Show a study: its runs, their settings, what was reported, and the commands it runs."""
+    from dlcvcli.cli.console import facts, stdout
+    from dlcvcli.studies.definition import load_study
+    from dlcvcli.studies.plan import (
+        command_line,
+        key_settings,
+        planned_runs,
+        study_settings,
+        train_arguments,
+    )
+    from dlcvcli.studies.study_folder import StudyFolder
+
+    study = load_study(name)
+    settings = study_settings(study, sets or [])
+    folder = StudyFolder(Path("OUT"))
+    data = "DIR" if study.data is None else folder.data
+    made = study.data and "made: {d.train} + {d.validation} tiles of {d.size[0]}x{d.size[1]}"
+    head = [
+        ("question", study.question),
+        ("source", study.source),
+        ("data", made.format(d=study.data) if made else "your own: --data DIR"),
+        ("images shown", ", ".join(study.figures.images) or f"the first {study.figures.first}"),
+    ]
+    stdout().print(facts(study.title, [*head, *(("note", note) for note in study.notes)]))
+    stdout().print(_as_rich(key_settings(study, settings)))
+    for one in planned_runs(study, folder, seeds or 1):
+        line = command_line(train_arguments(one, data=data, sets=sets or []))
+        stdout().print(line, markup=False, soft_wrap=True)
+
+
+@app.command("run", epilog=EPILOG)
+def run(
+    name: Name,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of images and masks.", show_default="what a study makes for itself"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder.", show_default="runs/NAME")
+    ] = None,
+    seeds: Seeds = None,
+    sets: Sets = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="RUN", help="Train this run alone. Repeatable.")
+    ] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Ranks of each training.", show_default="1")
+    ] = None,
+    json_to: JsonTo = None,
+) -> None:
+    """Train what a study still lacks, and write its tables, figures and page.
+
+    Stop it at any moment: the same command goes on where it was.
+    """
+    from dlcvcli.cli.console import say
+    from dlcvcli.inference.load import require_torch
+    from dlcvcli.studies.definition import load_study
+    from dlcvcli.studies.study import StudyRequest, run_study
+    from dlcvcli.studies.study_folder import StudyFolder
+
+    study = load_study(name)
+    folder = StudyFolder(out or Path("runs") / study.name)
+    require_torch("a study")
+    request = StudyRequest(
+        study, name, folder, data, seeds, tuple(sets or ()), tuple(only or ()), devices
+    )
+    run_study(request, say=say)
+    _report(folder, json_to)
+
+
+@app.command("report")
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The study's folder.", show_default=False)
+    ],
+    json_to: JsonTo = None,
+) -> None:
+    """Write tables, figures and page again from what a study's folder holds, finished or not."""
+    from dlcvcli.inference.load import require_torch
+    from dlcvcli.studies.study_folder import StudyFolder
+
+    StudyFolder(folder).read()
+    require_torch("a study's report")
+    _report(StudyFolder(folder), json_to)
+
+
+def _report(folder: StudyFolder, json_to: str | None) -> None:
+    from dlcvcli.cli.console import say, stdout, write_result
+    from dlcvcli.studies.study_report import report_study
+
+    outcome = report_study(folder)
+    write_result(outcome.as_dict(), json_to)
+    for one in outcome.unfinished:
+        at = f" at step {one.step}" if one.step else ""
+        say(f"{one.folder.path.relative_to(folder.path)}: {one.state}{at}")
+    if json_to == "-":
+        return
+    _print(outcome)
+    stdout().print(f"all of it as a page: {folder.page}", markup=False, soft_wrap=True)
+
+
+def _print(outcome: StudyOutcome) -> None:
+    from dlcvcli.cli.console import stdout
+    from dlcvcli.studies.table import difference_table, main_table, notes_of, reported_table
+
+    for table in (main_table(outcome), difference_table(outcome), reported_table(outcome)):
+        if table is not None:
+            stdout().print(_as_rich(table))
+    for line in notes_of(outcome):
+        stdout().print(line, markup=False, soft_wrap=True)
+
+
+def _as_rich(table: Table) -> RichTable:
+    from textwrap import wrap
+
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(
+        title=Text(table.title) if table.title else None, title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for place, column in enumerate(table.columns):
+        # Long names would take the room of the numbers.
+        name = Text("\n".join(wrap(column, _NAME_WIDTH)))
+        shown.add_column(name, vertical="top", justify="left" if place < table.words else "right")
+    for number, row in enumerate(table.rows):
+        style = "bold" if number == table.marked else ""
+        shown.add_row(*(Text(cell) for cell in row), style=style)
+    return shown

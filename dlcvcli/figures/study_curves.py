@@ -1,0 +1,101 @@
+"""Curves of the runs of a study: over several seeds a mean, in a band of one standard deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from dlcvcli.errors import DataError
+from dlcvcli.figures.style import SERIES, new_figure, styled
+from dlcvcli.runs import RunFolder
+
+Floats = NDArray[np.float64]
+
+# Points of a line of the loss: more cannot be told apart, and each is a mean of what it stands for.
+_POINTS = 60
+
+
+def study_curves(runs: Mapping[str, Sequence[RunFolder]], metric: str = "miou") -> Figure:
+    """Draw the training loss and a validation metric of several runs, each in one colour.
+
+    A line is the mean over a run's seeds, as far as all of them have come, in a band of ±1
+    standard deviation (ddof 1) where there are several; the loss is averaged over at most 60
+    stretches of its length.
+
+    Args:
+        runs: label -> the run folders of its seeds, one or more.
+        metric: a key of the validation records.
+
+    Raises:
+        DataError: no run has a record yet.
+    """
+    with styled():
+        figure = new_figure(9, 3.6)
+        left, right = figure.subplots(1, 2)
+    found = False
+    for number, (label, folders) in enumerate(runs.items()):
+        records = [list(folder.read_metrics()) for folder in folders]
+        colour = SERIES[number % len(SERIES)]
+        line = {"color": colour, "linestyle": ("-", "--", ":")[number // len(SERIES) % 3]}
+        loss = [_binned(_points(seed, "train", "loss")) for seed in records]
+        score = [_points(seed, "val", metric) for seed in records]
+        _draw(left, loss, line)
+        drawn = _draw(right, score, {**line, "marker": "o", "markersize": 3, "label": label})
+        found = found or drawn or any(len(part) for part in loss)
+    if not found:
+        raise DataError("the runs have no records yet")
+    left.set(xlabel="epoch", ylabel="training loss")
+    right.set(xlabel="epoch", ylabel="validation mIoU" if metric == "miou" else metric)
+    handles, labels = right.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False
+        )
+    return figure
+
+
+def mean_and_band(curves: Sequence[Floats]) -> tuple[Floats, Floats, Floats | None]:
+    """Return x, mean and standard deviation (ddof 1; None for one curve) of several curves.
+
+    Args:
+        curves: each float64 [n, 2] of (x, y), x rising; kept are the x that all of them have.
+    """
+    common = set(curves[0][:, 0])
+    for curve in curves[1:]:
+        common &= set(curve[:, 0])
+    x = np.array(sorted(common), dtype=np.float64)
+    y = np.array([[dict(curve)[at] for at in x] for curve in curves], dtype=np.float64)
+    return x, y.mean(axis=0), y.std(axis=0, ddof=1) if len(curves) > 1 else None
+
+
+def _draw(axes: Any, curves: Sequence[Floats], line: dict[str, Any]) -> bool:
+    """Draw the mean of the curves that have points; say whether there were any."""
+    begun = [curve for curve in curves if len(curve)]
+    if not begun:
+        return False
+    x, mean, sd = mean_and_band(begun)
+    axes.plot(x, mean, linewidth=1.6, **line)
+    if sd is not None:
+        axes.fill_between(x, mean - sd, mean + sd, color=line["color"], alpha=0.18, linewidth=0)
+    return True
+
+
+def _points(records: Sequence[Mapping[str, Any]], split: str, key: str) -> Floats:
+    """Return (epoch, value), float64 [n, 2], of the records that have a value."""
+    found = [
+        (record["epoch"], record[key])
+        for record in records
+        if record["split"] == split and record.get(key) is not None
+    ]
+    return np.array(found, dtype=np.float64).reshape(-1, 2)
+
+
+def _binned(points: Floats) -> Floats:
+    """Return the means of at most 60 stretches of equal length; few points as they are."""
+    if len(points) <= _POINTS:
+        return points
+    return np.array([part.mean(axis=0) for part in np.array_split(points, _POINTS)])

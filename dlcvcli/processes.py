@@ -1,0 +1,66 @@
+"""`dlcv` in a process of its own, ended in good order when this one is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from dlcvcli.errors import AlreadySaid, Interrupted
+
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name)
+)
+
+
+def run_dlcv(arguments: Sequence[str]) -> None:
+    """Run `dlcv` in a process of its own; its progress and errors go to this one's stderr.
+
+    A signal that asks this process to stop is handed on, and waited for: a training run then saves
+    what it has. A second one ends the other process at once.
+
+    Raises:
+        Interrupted: this process was told to stop; the other has ended.
+        AlreadySaid: it failed; carries its exit status.
+    """
+    command = [sys.executable, "-m", "dlcvcli", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child, _handing_on(child) as seen:
+        status = child.wait()
+    if seen:
+        name = signal.Signals(seen[0]).name
+        raise Interrupted(seen[0], f"stopped by {name}")
+    if status:
+        raise AlreadySaid(status if status > 0 else 128 - status)
+
+
+@contextmanager
+def _handing_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Hand signals on to a child; yields those that came, which stay there afterwards."""
+    seen: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        # Never as SIGINT: Ctrl-C in a terminal reaches the child, too, and two of it would break
+        # off what one ends in good order. Windows has no gentle way to terminate.
+        if len(seen) > 1:
+            child.kill()
+        elif os.name != "nt":
+            child.terminate()
+
+    before: dict[int, Any] = {}
+    try:
+        for number in _SIGNALS:
+            before[number] = signal.signal(number, hand_on)
+    except ValueError:
+        # Handlers can be set in the main thread only.
+        pass
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

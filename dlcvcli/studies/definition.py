@@ -1,0 +1,172 @@
+"""What a study is: one YAML file that names its runs, what was reported of them, and its figures.
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import copy
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from dlcvcli.config.load import resolve, validate
+from dlcvcli.config.schema import Settings, Share, Size, TrainSegSettings
+from dlcvcli.errors import ConfigError, UsageError, nearest
+from dlcvcli.models.registry import model_entry
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Reported(Settings):
+    """What the report says of a run; printed beside what was measured, never tested against."""
+
+    miou: Share | None = None
+    overall_acc: Share | None = None
+    mean_acc: Share | None = None
+    freqw_acc: Share | None = None
+    when: str = Field("", description="e.g. 'epoch 585': where the report had its best score")
+
+
+class StudyRun(Settings):
+    """One run: a recipe and what differs from it.
+
+    Attributes:
+        name: its folder's name.
+        label: what tables and figures call it.
+        recipe: a shipped recipe; null for the defaults.
+        settings: what differs from the recipe, as in a recipe.
+        reported: the report's figures, where there is a report.
+    """
+
+    name: Name
+    label: Text
+    recipe: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    reported: Reported = Reported()
+
+
+class StudyFigures(Settings):
+    """Which figures are drawn, and which images they show."""
+
+    curves: bool = True
+    classes: bool = Field(True, description="IoU of every class as bars")
+    snapshots: bool = Field(True, description="masks during training, a grid for each run")
+    side_by_side: bool = Field(True, description="image, truth and the best weights of each run")
+    images: tuple[str, ...] = Field(
+        (),
+        description="validation images to show: a wish, of which those are used that the set has",
+    )
+    first: Annotated[int, Field(ge=0)] = Field(
+        3, description="where it has none of them: this many from the beginning"
+    )
+
+
+class MadeData(Settings):
+    """Made land cover that a study brings along, so that it needs no data."""
+
+    train: Annotated[int, Field(ge=1)]
+    validation: Annotated[int, Field(ge=1)]
+    size: Size
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class StudyDefinition(Settings):
+    """A whole study."""
+
+    name: Name
+    title: Text
+    question: Text
+    source: Text
+    task: Literal["seg"] = "seg"
+    data: MadeData | None = Field(None, description="null: the study needs --data")
+    runs: Annotated[tuple[StudyRun, ...], Field(min_length=1)]
+    figures: StudyFigures = StudyFigures()
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> StudyDefinition:
+        for what in ("name", "label"):
+            seen = [getattr(run, what) for run in self.runs]
+            twice = sorted({word for word in seen if seen.count(word) > 1})
+            if twice:
+                raise ValueError(f"two runs have the {what} '{twice[0]}'")
+        return self
+
+
+def study_names() -> tuple[str, ...]:
+    """Return the names of the shipped studies."""
+    return tuple(
+        sorted(
+            item.name.removesuffix(".yaml")
+            for item in _folder().iterdir()
+            if item.name.endswith(".yaml")
+        )
+    )
+
+
+def load_study(name_or_file: str) -> StudyDefinition:
+    """Return a shipped study by its name, or one of the user's own from a YAML file.
+
+    Raises:
+        ConfigError: there is none of that name, or its file does not fit; names file and key.
+    """
+    if name_or_file in study_names():
+        text = (_folder() / f"{name_or_file}.yaml").read_text("utf-8")
+        return parse_study(text, f"study '{name_or_file}'")
+    path = Path(name_or_file)
+    if path.suffix in {".yaml", ".yml"}:
+        try:
+            return parse_study(path.read_text(encoding="utf-8"), f"study file {path}")
+        except FileNotFoundError as error:
+            raise ConfigError(f"study file {path} does not exist") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"study file {path} is not UTF-8 text") from error
+    raise ConfigError(f"no study is called '{name_or_file}'", nearest(name_or_file, study_names()))
+
+
+def parse_study(text: str, source: str) -> StudyDefinition:
+    """Read a definition and check all of it, the settings of every run too.
+
+    Args:
+        text: the YAML.
+        source: what errors call it.
+
+    Raises:
+        ConfigError: it is not YAML, or a key or value does not fit.
+    """
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source} does not hold a mapping of keys")
+    definition = validate(StudyDefinition, tree, {"": source})
+    for run in definition.runs:
+        try:
+            run_settings(run)
+        except UsageError as error:
+            what = error.message.replace(" in the flags", "")
+            raise ConfigError(f"{source}, run '{run.name}': {what}", error.hint) from error
+    return definition
+
+
+def run_settings(run: StudyRun, sets: tuple[str, ...] = ()) -> TrainSegSettings:
+    """Return the settings of a run, with the user's `--set` texts over the definition's.
+
+    Raises:
+        UsageError: an unknown recipe, key or model, or a value that does not fit.
+    """
+    # A copy, as the layers above are merged into it.
+    own = copy.deepcopy(run.settings)
+    settings = resolve(TrainSegSettings, recipe=run.recipe, flags=own, sets=sets)
+    model_entry(settings.model.name)
+    return settings
+
+
+def _folder() -> Any:
+    return resources.files("dlcvcli.studies") / "definitions"

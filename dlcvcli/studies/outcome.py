@@ -1,0 +1,255 @@
+"""What a study has come to: its runs over their seeds, their spread, and how far they differ.
+
+Reads what the runs' folders hold, finished or not. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dlcvcli.metrics import RULES
+from dlcvcli.runs import RunFolder
+from dlcvcli.studies.definition import StudyRun
+from dlcvcli.studies.study_folder import State, StudyFolder, StudyRecord, read_results, state_of
+
+METRICS = ("miou", "overall_acc", "mean_acc", "freqw_acc")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Values over seeds: their mean, and their standard deviation (ddof 1; None for fewer than 2).
+
+    Attributes:
+        mean: None without any value.
+        sd: of the values, not of their mean.
+        count: of the values.
+    """
+
+    mean: float | None
+    sd: float | None
+    count: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types."""
+        return {"mean": self.mean, "sd": self.sd, "seeds": self.count}
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and standard deviation, ddof 1, of values."""
+    array = np.asarray(values, dtype=np.float64)
+    return Spread(
+        float(array.mean()) if array.size else None,
+        float(array.std(ddof=1)) if array.size > 1 else None,
+        array.size,
+    )
+
+
+@dataclass(frozen=True)
+class SeedOutcome:
+    """One training.
+
+    Attributes:
+        seed: its seed.
+        folder: its run folder.
+        state: how far it has come.
+        step: the last step that is recorded; 0 where there is none.
+        results: what results.json holds, of a finished one.
+        environment: what environment.json holds, of one that was begun.
+    """
+
+    seed: int
+    folder: RunFolder
+    state: State
+    step: int
+    results: dict[str, Any] | None
+    environment: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """A run of the definition over its seeds."""
+
+    run: StudyRun
+    model: str
+    seeds: tuple[SeedOutcome, ...]
+
+    @cached_property
+    def finished(self) -> dict[int, dict[str, Any]]:
+        """Seed -> results of the trainings that are done."""
+        return {one.seed: one.results for one in self.seeds if one.results is not None}
+
+    def values(self, key: str) -> dict[int, float]:
+        """Return seed -> a metric of the best weights, where it exists."""
+        found = {seed: results["metrics"][key] for seed, results in self.finished.items()}
+        return {seed: float(value) for seed, value in found.items() if value is not None}
+
+    def over_seeds(self, key: str) -> Spread:
+        """Return a metric of the best weights over the seeds."""
+        return spread(list(self.values(key).values()))
+
+    def told(self, key: str) -> list[Any]:
+        """Return what results.json says under a key, seed by seed."""
+        return [results[key] for results in self.finished.values()]
+
+    def best_epochs(self) -> list[float]:
+        """Return the epoch of the best validation, seed by seed."""
+        return [best["epoch"] for best in self.told("best") if best is not None]
+
+    def iou_of(self, name: str) -> Spread:
+        """Return the IoU of a class over the seeds that score it."""
+        per_class = [results["metrics"]["iou_per_class"] for results in self.finished.values()]
+        return spread([one[name] for one in per_class if one.get(name) is not None])
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """All runs of a study."""
+
+    folder: StudyFolder
+    record: StudyRecord
+    runs: tuple[RunOutcome, ...]
+
+    @property
+    def unfinished(self) -> list[SeedOutcome]:
+        """The trainings that are not done."""
+        return [one for run in self.runs for one in run.seeds if one.state != "finished"]
+
+    @cached_property
+    def best(self) -> RunOutcome | None:
+        """The run with the highest mean mIoU, where at least two have one."""
+        means = [(run.over_seeds("miou").mean, run) for run in self.runs]
+        known = [(mean, run) for mean, run in means if mean is not None]
+        return max(known, key=lambda pair: pair[0])[1] if len(known) > 1 else None
+
+    def difference(self, run: RunOutcome) -> dict[int, float]:
+        """Return seed -> mIoU of a run less that of the first run, for seeds that both have."""
+        first, other = self.runs[0].values("miou"), run.values("miou")
+        return {seed: other[seed] - first[seed] for seed in sorted(first.keys() & other.keys())}
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The classes that a finished run scores, in the order of their ids."""
+        found = [results["metrics"] for run in self.runs for results in run.finished.values()]
+        names = dict.fromkeys(name for metrics in found for name in metrics["iou_per_class"])
+        return [
+            name
+            for name in names
+            if any(metrics["iou_per_class"].get(name) is not None for metrics in found)
+        ]
+
+    def remarks(self) -> list[str]:
+        """Return what a reader has to know before comparing the numbers."""
+        lines = [
+            f"{run.run.label}: {len(run.finished)} of {len(run.seeds)} seeds are finished; its "
+            "numbers are over those alone."
+            for run in self.runs
+            if 0 < len(run.finished) < len(run.seeds)
+        ]
+        begun = [
+            (one.seed, one.environment)
+            for run in self.runs
+            for one in run.seeds
+            if one.environment is not None
+        ]
+        for seed in sorted({seed for seed, _ in begun}):
+            prints = {json.dumps(env["data"]["sha256"]) for own, env in begun if own == seed}
+            if len(prints) > 1:
+                lines.append(
+                    f"The runs with seed {seed} were not made on the same data: they must not be "
+                    "compared."
+                )
+        if len({env["device"] for _, env in begun}) > 1:
+            lines.append("The runs were made on different devices: images/s do not compare.")
+        if len({env["precision"]["name"] for _, env in begun}) > 1:
+            lines.append("The runs were trained in different precisions.")
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain types, as it stands in the study's results.json."""
+        best = self.best
+        return {
+            "study": self.record.definition.name,
+            "task": self.record.definition.task,
+            "data": self.record.data,
+            "seeds": self.record.seeds,
+            "finished": not self.unfinished,
+            "unfinished": [
+                {"folder": _relative(one, self.folder), "state": one.state, "step": one.step}
+                for one in self.unfinished
+            ],
+            "rule": RULES["voc"],
+            "best": None if best is None else best.run.name,
+            "runs": [self._run_as_dict(run) for run in self.runs],
+            "remarks": self.remarks(),
+        }
+
+    def _run_as_dict(self, run: RunOutcome) -> dict[str, Any]:
+        difference = self.difference(run)
+        return {
+            "name": run.run.name,
+            "label": run.run.label,
+            "model": run.model,
+            "parameters": next(iter(run.told("parameters")), None),
+            "reported": run.run.reported.model_dump(),
+            "measured": {key: run.over_seeds(key).as_dict() for key in METRICS},
+            "iou_per_class": {name: run.iou_of(name).as_dict() for name in self.classes},
+            "images_per_s": spread(run.told("images_per_s")).mean,
+            "peak_memory_mb": max(run.told("peak_memory_mb"), default=None),
+            "to_first": None
+            if run is self.runs[0]
+            else {
+                **spread(list(difference.values())).as_dict(),
+                "by_seed": {str(seed): value for seed, value in difference.items()},
+            },
+            "by_seed": [
+                {
+                    "seed": one.seed,
+                    "folder": _relative(one, self.folder),
+                    "state": one.state,
+                    "best": one.results and one.results["best"],
+                    **{key: one.results and one.results["metrics"][key] for key in METRICS},
+                }
+                for one in run.seeds
+            ],
+        }
+
+
+def read_outcome(folder: StudyFolder) -> StudyOutcome:
+    """Read a study's folder.
+
+    Raises:
+        DataError: it is not one.
+        ConfigError: its record does not fit.
+    """
+    record = folder.read()
+    return StudyOutcome(
+        folder,
+        record,
+        tuple(
+            RunOutcome(
+                run,
+                record.settings[run.name].model.name,
+                tuple(_read_seed(folder.run(run.name, seed), seed) for seed in range(record.seeds)),
+            )
+            for run in record.definition.runs
+        ),
+    )
+
+
+def _read_seed(folder: RunFolder, seed: int) -> SeedOutcome:
+    results = read_results(folder)
+    environment = None
+    if folder.environment.is_file():
+        environment = json.loads(folder.environment.read_text(encoding="utf-8"))
+    step = max((record["step"] for record in folder.read_metrics()), default=0)
+    return SeedOutcome(seed, folder, state_of(folder), step, results, environment)
+
+
+def _relative(one: SeedOutcome, folder: StudyFolder) -> str:
+    return one.folder.path.relative_to(folder.path).as_posix()

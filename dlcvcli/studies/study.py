@@ -1,0 +1,238 @@
+"""Running a study: each training in a process of its own, resumable at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlcvcli.config.load import parse_set, validate
+from dlcvcli.config.schema import RESUMABLE_CHANGES, DataSettings, TrainSegSettings
+from dlcvcli.data.audit import fingerprint_of
+from dlcvcli.data.layouts import find_layout
+from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.data.synthetic import make_landcover
+from dlcvcli.errors import AlreadySaid, ConfigError, Interrupted, UsageError
+from dlcvcli.processes import run_dlcv
+from dlcvcli.studies.definition import StudyDefinition, StudyFigures
+from dlcvcli.studies.plan import (
+    PlannedRun,
+    command_line,
+    planned_runs,
+    study_settings,
+    train_arguments,
+)
+from dlcvcli.studies.study_folder import (
+    StudyFolder,
+    StudyRecord,
+    read_results,
+    require_same_study,
+    state_of,
+)
+from dlcvcli.training.data import open_training_data
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What `dlcv study run` was asked for.
+
+    Attributes:
+        definition: the study.
+        called: its name or file, as the user wrote it.
+        folder: where everything goes.
+        data: the data folder; None for the one that the folder was begun with, or that is made.
+        seeds: how many; None for as many as the folder was begun with, else one.
+        sets: `--set` texts, for every run.
+        only: names of runs; none for all.
+        devices: ranks of each run; None for the default.
+    """
+
+    definition: StudyDefinition
+    called: str
+    folder: StudyFolder
+    data: Path | None = None
+    seeds: int | None = None
+    sets: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    devices: int | None = None
+
+
+def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
+    """Train what a study still lacks; what is finished is left as it is.
+
+    Args:
+        request: what was asked for.
+        say: given each line of progress.
+
+    Returns:
+        What the study's folder was begun with.
+
+    Raises:
+        UsageError: no data, an unknown run, or a folder that is not a study's.
+        ConfigError: the study was begun with other settings, or on other data.
+        DataError: the data folder cannot be used.
+        Interrupted: a signal ended it in good order; the hint has the command to go on.
+        AlreadySaid: a training failed; carries its exit status.
+    """
+    folder, definition = request.folder, request.definition
+    settings = study_settings(definition, request.sets)
+    before = folder.read() if folder.record.is_file() else None
+    if before is not None:
+        require_same_study(folder, before, definition, settings)
+    seeds = request.seeds or (before.seeds if before is not None else 1)
+    # Asked about before anything is made: a mistyped run is said at once.
+    planned = planned_runs(definition, folder, seeds, request.only)
+    if before is None and request.data is None and definition.data is None:
+        raise UsageError(
+            f"the study '{definition.name}' needs data", "give a folder with --data DIR"
+        )
+    if before is None and request.data is not None:
+        find_layout(request.data)
+    folder.begin()
+    data = _data_folder(request, before, say)
+    first = _data_settings(settings[definition.runs[0].name], data)
+    train, _, layout = open_training_data(first, 0)
+    if before is not None and Path(before.data) != data:
+        _require_same_data(folder, before, data)
+    record = StudyRecord(
+        definition=definition,
+        sets=request.sets,
+        settings=settings,
+        data=str(data),
+        classes=train.classes.as_dict(),
+        seeds=max(seeds, before.seeds if before is not None else 0),
+    )
+    folder.write(record)
+    count = "1 training" if len(planned) == 1 else f"{len(planned)} trainings"
+    say(f"{definition.title}: {count} into {folder.path}; {layout}")
+    _train_all(request, record, planned, say)
+    return record
+
+
+def go_on_command(request: StudyRequest) -> str:
+    """Return the command that goes on with a study."""
+    data = [] if request.data is None else ["--data", str(request.data)]
+    seeds = [] if request.seeds is None else ["--seeds", str(request.seeds)]
+    devices = [] if request.devices is None else ["--devices", str(request.devices)]
+    sets = [word for text in request.sets for word in ("--set", text)]
+    only = [word for name in request.only for word in ("--only", name)]
+    flags = [*data, "--out", str(request.folder.path), *seeds, *sets, *only, *devices]
+    return command_line(["study", "run", request.called, *flags])
+
+
+def choose_images(figures: StudyFigures, val: SegmentationSet) -> tuple[str, ...]:
+    """Return the validation images to show: the wished ones that there are, else the first few."""
+    names = [pair.name for pair in val.pairs]
+    wished = tuple(name for name in figures.images if name in names)
+    return wished or tuple(names[: figures.first])
+
+
+def _train_all(
+    request: StudyRequest, record: StudyRecord, planned: Sequence[PlannedRun], say: Say
+) -> None:
+    for number, one in enumerate(planned, 1):
+        title = f"{number}/{len(planned)} {one.title}"
+        results = read_results(one.folder)
+        if results is not None:
+            say(f"{title}: done before, mIoU {_score(results['metrics']['miou'])}")
+            continue
+        try:
+            arguments, how = _arguments(request, record, one)
+            say(f"{title}: {how}")
+            run_dlcv(arguments)
+        except AlreadySaid:
+            say(f"{title} failed; mend it, and go on with: {go_on_command(request)}")
+            raise
+        except (Interrupted, KeyboardInterrupt) as error:
+            number_of = error.status - 128 if isinstance(error, Interrupted) else signal.SIGINT
+            raise Interrupted(
+                int(number_of),
+                f"the study was stopped at {title}; what is done is kept",
+                f"go on with: {go_on_command(request)}",
+            ) from None
+        results = read_results(one.folder)
+        if results is None:
+            say(f"{title}: not finished, and left as it is")
+        else:
+            say(f"{title}: mIoU {_score(results['metrics']['miou'])}")
+
+
+def _arguments(
+    request: StudyRequest, record: StudyRecord, one: PlannedRun
+) -> tuple[list[str], str]:
+    """Return what to call dlcv with to begin a run or to go on with it, and how to say so."""
+    if one.folder.last.is_file():
+        devices = [] if request.devices is None else ["--devices", str(request.devices)]
+        # What changes no number may be another one in every session, such as --max-time.
+        sets = [
+            word
+            for text in request.sets
+            if parse_set(text)[0] in RESUMABLE_CHANGES
+            for word in ("--set", text)
+        ]
+        resume = ("train", "seg", "--resume", str(one.folder.path), "--data", record.data)
+        return [*resume, *devices, *sets], "going on"
+    if state_of(one.folder) != "not begun":
+        # Broken off before its first checkpoint, which is written before the first step.
+        shutil.rmtree(one.folder.path)
+    settings, figures = record.settings[one.run.name], record.definition.figures
+    images: tuple[str, ...] = ()
+    if figures.snapshots or figures.side_by_side:
+        _, val, _ = open_training_data(_data_settings(settings, Path(record.data)), one.seed)
+        images = choose_images(figures, val)
+    arguments = train_arguments(
+        one, data=record.data, sets=request.sets, images=images, devices=request.devices
+    )
+    shown = f", showing {', '.join(images)}" if images else ""
+    return arguments, f"{settings.model.name}{shown}"
+
+
+def _data_folder(request: StudyRequest, before: StudyRecord | None, say: Say) -> Path:
+    """Return the data folder, making the set where the study brings its own."""
+    if request.data is not None:
+        return request.data.resolve()
+    made, target = request.definition.data, request.folder.data.resolve()
+    # A folder that was moved brings the set that it made along.
+    if before is not None and (Path(before.data).is_dir() or not target.is_dir()):
+        return Path(before.data)
+    if made is not None and not target.is_dir():
+        # Under another name until it is whole, so that one that was broken off is made anew.
+        partial = target.with_name(f"{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        say(f"making {made.train} training and {made.validation} validation tiles in {target}")
+        make_landcover(
+            partial, train=made.train, validation=made.validation, size=made.size, seed=made.seed
+        )
+        os.replace(partial, target)
+    return target
+
+
+def _data_settings(settings: TrainSegSettings, data: Path) -> DataSettings:
+    return settings.data.model_copy(update={"path": str(data)})
+
+
+def _require_same_data(folder: StudyFolder, before: StudyRecord, data: Path) -> None:
+    """Refuse another data folder, unless its files are those that the runs were begun with."""
+    for one in planned_runs(before.definition, folder, before.seeds):
+        if not one.folder.environment.is_file():
+            continue
+        known = json.loads(one.folder.environment.read_text(encoding="utf-8"))["data"]["sha256"]
+        settings = validate(TrainSegSettings, one.folder.read_config())
+        train, val, _ = open_training_data(_data_settings(settings, data), one.seed)
+        if {part.split: fingerprint_of(part) for part in (train, val)} != known:
+            raise ConfigError(
+                f"the data in {data} is not what the study in {folder.path} was begun with "
+                f"({before.data})",
+                "give the folder that it was begun with, or choose another --out",
+            )
+        return
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,128 @@
+"""`dlcv study` as users meet it: real trainings of seconds, stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.studies.definition import study_names
+from tests.cli.command import ROOT, dlcv, dlcv_without_torch, refused
+from tests.studies.made_study import TEXT
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("definition") / "tiny.yaml"
+    file.write_text(TEXT)
+    return file
+
+
+def test_the_studies_are_listed_and_shown() -> None:
+    listed = dlcv("study", "list")
+    assert listed.returncode == 0, listed.stderr
+    assert all(name in listed.stdout for name in study_names())
+    shown = dlcv("study", "show", "study4-segmentation", "--seeds", 2, "--set", "train.epochs=3")
+    assert shown.returncode == 0, shown.stderr
+    assert "0.676" in shown.stdout
+    commands = [line for line in shown.stdout.splitlines() if line.startswith("dlcv train seg ")]
+    assert commands[3] == (
+        "dlcv train seg --recipe study4-fcn8s --data DIR --seed 1 --set train.epochs=3 "
+        "--out OUT/runs/fcn8s/seed-1"
+    )
+
+
+# Four processes that import torch, one after the other.
+@pytest.mark.timeout(300)
+def test_a_study_is_stopped_gone_on_with_and_told(
+    tiny: Path, landcover: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    # Long enough to be stopped in the middle of its first training.
+    arguments = ["study", "run", tiny, "--data", landcover, "--out", out, "--only", "small"]
+    arguments += ["--set", "train.steps=16", "--set", "train.val_every=8"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "dlcvcli", *map(str, arguments)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as first:
+        metrics = out / "runs" / "small" / "seed-0" / "metrics.jsonl"
+        while not metrics.is_file() and first.poll() is None:
+            time.sleep(0.05)
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate()
+    assert first.returncode == 130, said.decode()
+    last = said.decode().splitlines()[-2:]
+    assert last[0] == "error: the study was stopped at 1/1 small seed 0; what is done is kept"
+    assert last[1].startswith(f"hint: go on with: dlcv study run {tiny} --data {landcover}")
+
+    halfway = dlcv("study", "report", out, "--json", tmp_path / "told.json")
+    assert halfway.returncode == 0, halfway.stderr
+    assert "runs/small/seed-0: unfinished at step" in halfway.stderr
+    assert "Unfinished: runs/small/seed-0, runs/large/seed-0." in halfway.stdout
+    assert f"all of it as a page: {out / 'index.html'}" in halfway.stdout
+    assert not json.loads((tmp_path / "told.json").read_text())["finished"]
+
+    changed = refused(2, *arguments[:-1], "train.val_every=4", says="train.val_every: 8 -> 4")
+    assert "choose another --out" in changed
+
+    second = dlcv(*arguments, "--json", "-")
+    assert second.returncode == 0, second.stderr
+    assert "1/1 small seed 0: going on" in second.stderr
+    found = json.loads(second.stdout)
+    assert [run["measured"]["miou"]["seeds"] for run in found["runs"]] == [1, 0]
+    assert [one["folder"] for one in found["unfinished"]] == ["runs/large/seed-0"]
+    assert (out / "figures" / "side-by-side.png").is_file()
+    assert "Two rates" in (out / "index.html").read_text("utf-8")
+
+
+def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_path: Path) -> None:
+    sets = ("train.steps=2", "train.batch_size=2", "data.crop=64x64", "model.weights=none")
+    flags = [word for text in (*sets, "train.workers=0") for word in ("--set", text)]
+    done = dlcv(
+        *("study", "run", "study5-segmentation", "--data", landcover, "--out", tmp_path / "out"),
+        *("--only", "exponential", *flags),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0.5937" in done.stdout
+    assert "exponential cross-entropy, iteration 4026" in done.stdout
+    assert "runs/cross-entropy/seed-0: not begun" in done.stderr
+    run = tmp_path / "out" / "runs" / "exponential" / "seed-0"
+    assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # all that the set has
+
+
+@pytest.mark.parametrize(
+    ("status", "arguments", "says"),
+    [
+        (2, ("run", "study9"), "no study is called 'study9'"),
+        (2, ("run", "absent.yaml"), "does not exist"),
+        (2, ("run", "study4-segmentation"), "needs data"),
+        (1, ("run", "study4-segmentation", "--data", "absent"), "absent does not exist"),
+        (2, ("run", "landcover-models", "--only", "unet"), "no such run"),
+        (2, ("run", "landcover-models", "--set", "optim.rl=1"), "unknown key 'optim.rl'"),
+        (2, ("run", "landcover-models", "--set", "train.seed=1"), "sets that itself"),
+        (2, ("show", "study4-segmentation", "--set", "model.name=unet"), "unet"),
+        (1, ("report", "absent"), "does not exist"),
+        (1, ("report", "tests"), "is not a study's folder"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(
+    status: int, arguments: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    out = ("--out", tmp_path / "out") if arguments[0] == "run" else ()
+    refused(status, "study", *arguments, *out, says=says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_torch_it_says_what_is_missing(tmp_path: Path) -> None:
+    done = dlcv_without_torch("study", "run", "landcover-models", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "a study needs torch" in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert dlcv_without_torch("study", "show", "study4-segmentation").returncode == 0

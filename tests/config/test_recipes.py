@@ -1,0 +1,76 @@
+"""Every shipped recipe resolves, can be built, and says where its figures come from."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+import pytest
+
+from dlcvcli.config.load import load_recipe, recipe_names, resolve
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.losses import build_loss
+from dlcvcli.models.profile import build_on_meta
+
+OF_STUDIES = {
+    "study1-fcn32s": "0.4153",
+    "study1-deeplabv3-r101": "0.7472",
+    "study2-fcn32s": "0.6581",
+    "study2-deeplabv3-r50": "0.7413",
+    "study4-fcn32s": "0.676",
+    "study4-fcn8s": "0.696",
+    "study5-cross-entropy": "0.6055",
+    "study5-exponential": "0.5937",
+}
+SHRUNK = {"model.weights": "none", "train.steps": 2, "train.batch_size": 2, "data.crop": "64x64"}
+
+
+def _text(name: str) -> str:
+    return (resources.files("dlcvcli.config") / "recipes" / f"{name}.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_it_resolves_and_its_network_and_loss_exist(name: str) -> None:
+    settings = resolve(TrainSegSettings, recipe=name)
+    assert settings.recipe == name
+    network = build_on_meta(settings.model.name, num_classes=7, options=settings.model.options)
+    assert next(network.parameters()).is_meta
+    build_loss(settings.loss.name, ignore_index=255, gamma=settings.loss.gamma)
+    # What a set may lack is not in a recipe: it must run on any folder of its kind.
+    assert settings.snapshot.images == ()
+    assert settings.data.path == ""
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_flags_make_it_a_run_of_seconds(name: str) -> None:
+    settings = resolve(TrainSegSettings, recipe=name, flags=SHRUNK)
+    assert (settings.train.steps, settings.train.epochs) == (2, None)
+    assert settings.data.crop == (64, 64)
+    assert settings.model.weights == "none"
+
+
+def test_those_of_studies_are_all_there() -> None:
+    assert {name for name in recipe_names() if name.startswith("study")} == OF_STUDIES.keys()
+
+
+@pytest.mark.parametrize(("name", "reported"), OF_STUDIES.items())
+def test_one_of_a_study_says_what_was_reported_and_what_was_chosen(
+    name: str, reported: str
+) -> None:
+    text = _text(name)
+    head = " ".join(line.lstrip("# ") for line in text.partition("data:")[0].splitlines())
+    assert re.search(rf"Reported: mIoU {re.escape(reported)}\b.*\(study {name[5]} of", head)
+    settings = [line for line in text.splitlines() if re.match(r"\s+\w+: [^{]*$", line)]
+    unsaid = [
+        line for line in settings if "#" not in line and line.strip() != "class_weights: none"
+    ]
+    assert not unsaid
+
+
+def test_what_study_5_states_is_what_is_set() -> None:
+    one = load_recipe("study5-cross-entropy")
+    assert one["schedule"] == {"name": "step", "every": 1000, "gamma": 0.9}
+    assert one["optim"]["backbone_lr_scale"] == 0.1
+    assert (one["train"]["steps"], one["train"]["batch_size"]) == (5000, 8)
+    other = load_recipe("study5-exponential")
+    assert {key for key in one if one[key] != other[key]} == {"loss"}

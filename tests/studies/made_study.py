@@ -1,0 +1,150 @@
+"""A study whose trainings take no time: run folders as `dlcv train seg` leaves them, by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dlcvcli.config.load import resolve, to_yaml
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.data.masks import write_mask
+from dlcvcli.errors import Interrupted
+from dlcvcli.files import write_atomically, write_json
+from dlcvcli.metrics import SegmentationScore
+from dlcvcli.palette import PRESETS
+from dlcvcli.runs import RunFolder
+from dlcvcli.studies.definition import StudyDefinition, parse_study
+
+CLASSES = PRESETS["landcover7"]
+
+TEXT = """
+name: tiny
+title: Two rates
+question: Which rate learns more?
+source: no report
+runs:
+  - name: small
+    label: small rate
+    settings: &own
+      model: {name: lraspp_mobilenet_v3_large}
+      train: {steps: 4, batch_size: 4, workers: 0, val_every: 2, log_every: 1}
+      optim: {lr: 1.0e-4}
+    reported: {miou: 0.4, overall_acc: 0.7, when: epoch 3}
+  - name: large
+    label: large rate
+    settings: {<<: *own, optim: {lr: 1.0e-2}}
+figures: {images: ["0001", "0099"]}
+notes: [Four steps teach nothing.]
+"""
+
+
+def tiny_study(text: str = TEXT) -> StudyDefinition:
+    """Return the study of two runs."""
+    return parse_study(text, "tiny")
+
+
+def made_metrics(seed: int, skill: float) -> dict[str, Any]:
+    """Return scores of made masks, right with the probability `skill`; water is rare."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(6, (64, 64), p=[0.1, 0.55, 0.15, 0.1, 0.02, 0.08]).astype(np.uint8)
+    wrong = rng.integers(0, 7, truth.shape).astype(np.uint8)
+    guess = np.where(rng.random(truth.shape) < skill, truth, wrong).astype(np.uint8)
+    score = SegmentationScore(CLASSES)
+    score.update(truth, guess)
+    metrics = score.compute_all(["voc"])
+    metrics.pop("by_convention")
+    return metrics
+
+
+class Trainer:
+    """Stands for `run_dlcv`: notes what it is called with and writes what a training would.
+
+    Attributes:
+        calls: the arguments of each call.
+        stop_at: this call is stopped by a signal half-way.
+    """
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.calls: list[list[str]] = []
+        self.stop_at = stop_at
+
+    def __call__(self, arguments: list[str]) -> None:
+        self.calls.append(arguments)
+        assert arguments[:2] == ["train", "seg"]
+        if "--resume" in arguments:
+            run = RunFolder(Path(self._after("--resume")[0]))
+            settings = resolve(TrainSegSettings, base=run.read_config())
+        else:
+            run = RunFolder(Path(self._after("--out")[0]))
+            settings = resolve(
+                TrainSegSettings,
+                flags={
+                    "train.seed": int(self._after("--seed")[0]),
+                    "data.path": self._after("--data")[0],
+                    "snapshot.images": self._after("--snapshot"),
+                },
+                sets=self._after("--set"),
+            )
+        if len(self.calls) == self.stop_at:
+            begin_run(run, settings)
+            raise Interrupted(2, "stopped by SIGINT")
+        finish_run(run, settings)
+
+    def _after(self, flag: str) -> list[str]:
+        words = self.calls[-1]
+        return [words[place + 1] for place, word in enumerate(words) if word == flag]
+
+
+def begin_run(run: RunFolder, settings: TrainSegSettings) -> None:
+    """Write what a run has half-way."""
+    write_atomically(run.config, to_yaml(settings))
+    write_atomically(run.last, b"")
+    environment = {
+        "dlcv": "0",
+        "python": "3",
+        "platform": "here",
+        "cores": 2,
+        "device": "CPU",
+        "ranks": 1,
+        "precision": {"name": "fp32", "reason": "asked for"},
+        "versions": {"torch": "2"},
+        "data": {"layout": "made", "sha256": {"train": "a", "val": "b"}},
+    }
+    write_json(run.environment, environment)
+    lines = [{"step": 2, "epoch": 1, "split": "train", "loss": 2.0}]
+    lines.append({"step": 2, "epoch": 1, "split": "val", "miou": 0.2})
+    write_atomically(run.metrics, "".join(json.dumps(line) + "\n" for line in lines))
+    for name in settings.snapshot.images:
+        folder = run.snapshots / name
+        folder.mkdir(parents=True, exist_ok=True)
+        mask = np.arange(64, dtype=np.uint8).reshape(8, 8) % 7
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "image.png")
+        write_mask(folder / "truth.png", mask, CLASSES)
+        write_mask(folder / "step-0000002.png", mask, CLASSES)
+
+
+def finish_run(run: RunFolder, settings: TrainSegSettings) -> None:
+    """Write what a finished run has; a larger rate and a larger seed do better."""
+    begin_run(run, settings)
+    seed, large = settings.train.seed, settings.optim.lr > 1e-3
+    metrics = made_metrics(seed, 0.5 + 0.1 * large + 0.02 * seed)
+    with run.metrics.open("a") as file:
+        for line in (
+            {"step": 4, "epoch": 2, "split": "train", "loss": 1.0 + seed},
+            {"step": 4, "epoch": 2, "split": "val", "miou": metrics["miou"]},
+        ):
+            file.write(json.dumps(line) + "\n")
+    results = {
+        "model": settings.model.name,
+        "parameters": 3_219_158,
+        "finished": True,
+        "best": {"miou": metrics["miou"], "step": 4, "epoch": 2 + seed},
+        "images_per_s": 10.0 + seed,
+        "peak_memory_mb": 900 + seed,
+        "metrics": metrics,
+    }
+    write_json(run.results, results)

@@ -1,0 +1,108 @@
+"""The commands of a study say all of it: parsed, they give the settings that it compares."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from dlcvcli.cli.app import app
+from dlcvcli.config.load import resolve
+from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.errors import UsageError
+from dlcvcli.studies.definition import load_study, parse_study, study_names
+from dlcvcli.studies.plan import (
+    command_line,
+    key_settings,
+    planned_runs,
+    study_settings,
+    train_arguments,
+)
+from dlcvcli.studies.study_folder import StudyFolder
+
+FOLDER = StudyFolder(Path("a folder"))
+
+
+def _parsed(arguments: list[str]) -> dict[str, Any]:
+    """Return what typer makes of the command line of `dlcv train seg`."""
+    command: Any = typer.main.get_command(app)
+    for word in arguments[:2]:
+        command = command.commands[word]
+    context = command.make_context("seg", arguments[2:])
+    return dict(context.params)
+
+
+def _settings(params: dict[str, Any]) -> TrainSegSettings:
+    return resolve(
+        TrainSegSettings,
+        recipe=params["recipe"],
+        flags={"train.seed": params["seed"], "data.path": str(params["data"])},
+        sets=params["sets"] or [],
+    )
+
+
+@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize(
+    "sets", [(), ("train.epochs=2", "data.crop=64x64"), ("train={steps: 3}",), ("optim.lr=1e-5",)]
+)
+def test_a_command_gives_the_settings_of_the_plan(name: str, sets: tuple[str, ...]) -> None:
+    study = load_study(name)
+    wanted = study_settings(study, sets)
+    for one in planned_runs(study, FOLDER, 2):
+        line = command_line(train_arguments(one, data="my data", sets=sets, images=("0013",)))
+        words = shlex.split(line)
+        assert words[0] == "dlcv"
+        params = _parsed(words[1:])
+        got = _settings(params)
+        assert got.train.seed == one.seed
+        assert got.data.path == "my data"
+        assert params["snapshot"] == ["0013"]
+        assert params["out"] == one.folder.path
+        plain = got.model_dump(mode="json")
+        plain["train"]["seed"], plain["data"]["path"] = 0, ""
+        assert plain == wanted[one.run.name].model_dump(mode="json")
+
+
+def test_texts_that_look_like_something_else_stay_texts() -> None:
+    text = (
+        "name: a\ntitle: t\nquestion: q\nsource: s\nruns:\n"
+        "- {name: b, label: c, settings: {data: {val_split: 'no'}}}\n"
+    )
+    study = parse_study(text, "x")
+    (one,) = planned_runs(study, FOLDER, 1)
+    got = _settings(_parsed(train_arguments(one, data="d")))
+    assert got.data.val_split == "no"
+
+
+def test_every_run_comes_with_a_seed_before_any_with_the_next() -> None:
+    study = load_study("study4-segmentation")
+    assert [one.title for one in planned_runs(study, FOLDER, 2)] == [
+        "fcn32s seed 0", "fcn8s seed 0", "fcn32s seed 1", "fcn8s seed 1",
+    ]  # fmt: skip
+    (only,) = planned_runs(study, FOLDER, 1, ["fcn8s"])
+    assert only.folder.path == Path("a folder/runs/fcn8s/seed-0")
+    with pytest.raises(UsageError, match="no such run") as caught:
+        planned_runs(study, FOLDER, 1, ["fcn8"])
+    assert caught.value.hint == "did you mean 'fcn8s'?"
+
+
+@pytest.mark.parametrize("text", ["train.seed=3", "data.path=x", "train.devices=2"])
+def test_what_a_study_sets_itself_has_a_flag_of_its_own(text: str) -> None:
+    with pytest.raises(UsageError, match="sets that itself"):
+        study_settings(load_study("study4-segmentation"), (text,))
+
+
+def test_the_settings_shown_are_those_off_the_defaults_with_what_was_reported() -> None:
+    study = load_study("study5-segmentation")
+    table = key_settings(study, study_settings(study, ()))
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert table.columns == ("", "cross-entropy", "exponential")
+    assert rows["reported miou"] == ("0.6055", "0.5937")
+    assert rows["recipe"] == ("study5-cross-entropy", "study5-exponential")
+    assert rows["loss.gamma"] == ("–", "0.3")
+    assert rows["model.options.output_stride"] == ("16", "16")
+    assert "model.options" not in rows
+    assert "train.batch_size" not in rows

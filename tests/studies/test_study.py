@@ -1,0 +1,209 @@
+"""A study trains what it lacks, goes on where it was, and refuses what would not compare."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.errors import AlreadySaid, ConfigError, DataError, Interrupted, UsageError
+from dlcvcli.studies import study
+from dlcvcli.studies.plan import study_settings
+from dlcvcli.studies.study import StudyRequest, run_study
+from dlcvcli.studies.study_folder import StudyFolder, changed_settings, state_of
+from tests.studies.made_study import TEXT, Trainer, tiny_study
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    found = Trainer()
+    monkeypatch.setattr(study, "run_dlcv", found)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    return StudyFolder(tmp_path / "a study")
+
+
+def _run(folder: StudyFolder, data: Path | None, text: str = TEXT, **more: object) -> list[str]:
+    said: list[str] = []
+    request = StudyRequest(tiny_study(text), "tiny", folder, data, **more)  # type: ignore[arg-type]
+    run_study(request, say=said.append)
+    return said
+
+
+def test_every_run_is_trained_once_with_every_seed(
+    trainer: Trainer, folder: StudyFolder, landcover: Path
+) -> None:
+    said = _run(folder, landcover, seeds=2)
+    assert [call[call.index("--out") + 1] for call in trainer.calls] == [
+        str(folder.path / "runs" / name)
+        for name in ("small/seed-0", "large/seed-0", "small/seed-1", "large/seed-1")
+    ]
+    assert "2/4 large seed 0: lraspp_mobilenet_v3_large, showing 0001" in said
+    assert all(state_of(folder.run(name, 1)) == "finished" for name in ("small", "large"))
+    # Of the images wished for the set has one; the other is no error.
+    assert all(call.count("--snapshot") == 1 and "0099" not in call for call in trainer.calls)
+    again = _run(folder, landcover)
+    assert len(trainer.calls) == 4
+    assert sum("done before, mIoU" in line for line in again) == 4
+    _run(folder, None, seeds=3)
+    assert len(trainer.calls) == 6
+    assert folder.read().seeds == 3
+    _run(folder, None, seeds=1)
+    assert folder.read().seeds == 3
+
+
+def test_what_was_broken_off_is_resumed_and_the_command_to_go_on_is_whole(
+    monkeypatch: pytest.MonkeyPatch, folder: StudyFolder, landcover: Path
+) -> None:
+    trainer = Trainer(stop_at=3)
+    monkeypatch.setattr(study, "run_dlcv", trainer)
+    sets = ("optim.weight_decay=0.1", "train.max_time=90s")
+    with pytest.raises(Interrupted) as caught:
+        _run(folder, landcover, seeds=2, sets=sets)
+    assert caught.value.status == 130
+    assert "3/4 small seed 1" in caught.value.message
+    command = shlex.split(caught.value.hint.removeprefix("go on with: "))
+    assert command == [
+        *("dlcv", "study", "run", "tiny", "--data", str(landcover), "--out", str(folder.path)),
+        *("--seeds", "2", "--set", sets[0], "--set", sets[1]),
+    ]
+    said = _run(folder, landcover, seeds=2, sets=sets)
+    assert "3/4 small seed 1: going on" in said
+    assert len(trainer.calls) == 5
+    resumed = trainer.calls[3]
+    assert resumed[2:6] == ["--resume", str(folder.run("small", 1).path), "--data", str(landcover)]
+    # The limit of a session, not of the run: it is passed on again. The decay is the run's.
+    assert resumed[6:] == ["--set", "train.max_time=90s"]
+
+
+def test_one_that_died_before_its_first_checkpoint_begins_anew(
+    trainer: Trainer, folder: StudyFolder, landcover: Path
+) -> None:
+    _run(folder, landcover, only=("small",))
+    run = folder.run("small", 0)
+    run.results.unlink()
+    shutil.rmtree(run.checkpoints)
+    _run(folder, landcover, only=("small",))
+    assert [("--resume" in call) for call in trainer.calls] == [False, False]
+    assert state_of(run) == "finished"
+
+
+def test_ctrl_c_between_two_runs_and_a_failing_run_end_in_good_order(
+    monkeypatch: pytest.MonkeyPatch, folder: StudyFolder, landcover: Path
+) -> None:
+    def interrupted(arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run_dlcv", interrupted)
+    with pytest.raises(Interrupted) as caught:
+        _run(folder, landcover)
+    assert caught.value.status == 130
+
+    def failing(arguments: list[str]) -> None:
+        raise AlreadySaid(7)
+
+    monkeypatch.setattr(study, "run_dlcv", failing)
+    said: list[str] = []
+    with pytest.raises(AlreadySaid) as failed:
+        run_study(StudyRequest(tiny_study(), "tiny", folder, landcover), say=said.append)
+    assert failed.value.status == 7
+    assert said[-1].startswith("1/2 small seed 0 failed; mend it, and go on with: dlcv study run")
+
+
+def test_other_settings_are_refused_with_the_keys(
+    trainer: Trainer, folder: StudyFolder, landcover: Path
+) -> None:
+    _run(folder, landcover)
+    with pytest.raises(ConfigError) as caught:
+        _run(folder, landcover, sets=("optim.lr=0.5", "train.epochs=3"))
+    for part in (
+        "small: optim.lr: 0.0001 -> 0.5",
+        "large: optim.lr: 0.01 -> 0.5",
+        "train.steps: 4 -> None",
+        "train.epochs: None -> 3",
+    ):
+        assert part in caught.value.message
+    with pytest.raises(ConfigError, match=r"large: optim\.lr: 0\.01 -> 0\.02"):
+        _run(folder, landcover, TEXT.replace("1.0e-2", "2.0e-2"))
+    with pytest.raises(ConfigError, match="run large: removed; run huge: new"):
+        _run(folder, landcover, TEXT.replace("name: large", "name: huge"))
+    with pytest.raises(ConfigError, match="holds the study 'tiny', not 'other'"):
+        _run(folder, landcover, TEXT.replace("name: tiny", "name: other"))
+    assert len(trainer.calls) == 2
+
+
+def test_words_reported_figures_and_what_changes_no_number_may_change(
+    trainer: Trainer, folder: StudyFolder, landcover: Path
+) -> None:
+    _run(folder, landcover)
+    text = TEXT.replace("Two rates", "Rates").replace("miou: 0.4", "miou: 0.5")
+    _run(folder, landcover, text, sets=("train.workers=1", "snapshot.epochs=[1]"))
+    assert len(trainer.calls) == 2
+    assert folder.read().definition.title == "Rates"
+    before, after = (study_settings(tiny_study(), sets) for sets in ((), ("data.audit=false",)))
+    assert changed_settings(before, after) == []
+
+
+def test_another_data_folder_has_to_hold_the_same_files(
+    trainer: Trainer, folder: StudyFolder, landcover: Path, tmp_path: Path
+) -> None:
+    _run(folder, landcover)
+    moved = tmp_path / "moved"
+    shutil.copytree(landcover, moved)
+    with pytest.raises(ConfigError, match="is not what the study"):
+        _run(folder, moved)  # the trainer's runs were made on no real data
+    for name in ("small", "large"):
+        folder.run(name, 0).environment.unlink()
+    _run(folder, moved)
+    assert folder.read().data == str(moved)
+
+
+def test_a_folder_of_the_users_and_wrong_data_are_refused_before_anything_is_made(
+    trainer: Trainer, tmp_path: Path, landcover: Path
+) -> None:
+    notes = tmp_path / "mine" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    with pytest.raises(UsageError, match="is not empty and no study was begun in it"):
+        _run(StudyFolder(notes.parent), landcover)
+    with pytest.raises(UsageError, match="is a file"):
+        _run(StudyFolder(notes), landcover)
+    with pytest.raises(UsageError, match="needs data"):
+        _run(StudyFolder(tmp_path / "new"), None)
+    with pytest.raises(DataError, match="does not exist"):
+        _run(StudyFolder(tmp_path / "new"), tmp_path / "absent")
+    with pytest.raises(UsageError, match="no such run"):
+        _run(StudyFolder(tmp_path / "new"), landcover, only=("smal",))
+    assert sorted(tmp_path.rglob("*")) == [notes.parent, notes]
+    assert not trainer.calls
+
+
+def test_a_study_that_brings_its_data_makes_it_once_and_whole(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    text = TEXT + "data: {train: 5, validation: 2, size: 64x64, seed: 3}\n"
+    folder = StudyFolder(tmp_path / "study")
+    # What a making that was broken off has left.
+    folder.begin()
+    (folder.path / "data.partial" / "train").mkdir(parents=True)
+    (folder.path / "data.partial" / "train" / "0000_sat.jpg").touch()
+    _run(folder, None, text)
+    assert len(list(folder.data.rglob("*_sat.jpg"))) == 7
+    assert not (folder.path / "data.partial").exists()
+    first = (folder.data / "train" / "0000_sat.jpg").stat().st_mtime_ns
+    _run(folder, None, text)
+    assert (folder.data / "train" / "0000_sat.jpg").stat().st_mtime_ns == first
+    assert len(trainer.calls) == 2
+
+
+def test_without_any_of_the_wished_images_the_first_are_shown(
+    trainer: Trainer, folder: StudyFolder, landcover: Path
+) -> None:
+    _run(folder, landcover, TEXT.replace('["0001", "0099"]', '["0099"], first: 2'))
+    shown = [word for word in trainer.calls[0] if word.startswith("00")]
+    assert shown == ["0000", "0001"]
