@@ -31,7 +31,7 @@ def annotation_grid(
     ratio = max(0.5, min(2.0, sum(h / w for h, w, _ in shapes) / len(shapes)))
     figure = new_figure(2 * pairs * _CELL, rows * (ratio * _CELL + 0.2) + 0.9)
     grid = figure.subplots(rows, 2 * pairs, squeeze=False)
-    for axes in grid.flat:
+    for axes in grid.flat[2 * len(samples) :]:
         axes.set_axis_off()
     for place, sample in enumerate(samples):
         line, column = place // pairs, 2 * (place % pairs)

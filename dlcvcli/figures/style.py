@@ -51,9 +51,12 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def show_image(axes: Any, pixels: Any, title: str = "") -> None:
-    """Draw pixels as they are, without axes."""
+    """Draw pixels as they are, without axes, in a thin frame: a mask may be as white as paper."""
     axes.imshow(pixels, interpolation="nearest")
-    axes.set_axis_off()
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color="#bbbbbb", linewidth=0.5)
     if title:
         axes.set_title(title)
 

@@ -89,6 +89,15 @@ def test_what_differs_is_outlined_but_for_slivers_and_pixels_without_a_label() -
     assert not areas.axes[1].collections
 
 
+def test_a_white_mask_has_a_frame_on_white_paper() -> None:
+    barren = np.full((8, 8), 5, np.uint8)
+    figure = side_by_side([Row("a", np.zeros((8, 8, 3), np.uint8), barren, {})], CLASSES)
+    assert CLASSES.colours[5] == (255, 255, 255)
+    for axes in figure.axes:
+        assert axes.axison
+        assert all(spine.get_visible() for spine in axes.spines.values())
+
+
 def test_captions_stand_above_their_masks() -> None:
     image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
     rows = [Row(name, image, mask, {"m": mask}, {"m": f"mIoU {name}"}) for name in ("a", "b")]
