@@ -26,10 +26,11 @@ class BoundaryScore:
     those images, and the result the mean over the classes.
 
     A boundary runs along the pixels of a class that have a neighbour (left, right, above, below)
-    of another one; the image's border and pixels without a label make none.
+    of another one; the image's border makes none, and neither do pixels whose truth has no label or
+    is of a class that is not scored: like under `voc`, they are not there.
 
     Args:
-        classes: what the ids mean; unscored classes have no boundary of their own.
+        classes: what the ids mean.
         tolerance: distance allowed / diagonal of the image; rounded up to whole pixels.
     """
 
@@ -45,7 +46,7 @@ class BoundaryScore:
             self._add(one, other)
 
     def _add(self, truth: Mask, prediction: Mask) -> None:
-        labelled = truth < len(self.classes)
+        labelled = np.isin(truth, self.classes.scored)
         reach = math.ceil(self.tolerance * math.hypot(*truth.shape))
         for index in self.classes.scored:
             real = outline(truth == index, labelled)

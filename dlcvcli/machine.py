@@ -48,11 +48,27 @@ def free_memory() -> int | None:
         return None
     lines = facts.read_text(encoding="ascii", errors="replace").splitlines()
     free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        limit = "max"
-    return min([*free, *([int(limit)] if limit.isdigit() else [])], default=None)
+    return min([*free, *_left_in_container(Path("/sys/fs/cgroup"))], default=None)
+
+
+def _left_in_container(groups: Path) -> list[int]:
+    """Return what a container's limit leaves, in bytes; empty without a limit.
+
+    Args:
+        groups: where control groups are mounted, of version 2 or 1.
+    """
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most = (groups / limit).read_text(encoding="ascii").strip()
+            now = int((groups / used).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            continue
+        # Version 2 says "max" where there is no limit.
+        return [max(0, int(most) - now)] if most.isdigit() else []
+    return []
 
 
 def peak_memory_mb() -> int:

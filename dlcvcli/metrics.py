@@ -26,7 +26,8 @@ RULES: dict[Convention, str] = {
     "mmseg": "every class but the ignored one is scored, unknown too; absent classes are left out",
     "torchvision": "as mmseg, but with an absent class there is no mean (theirs is NaN)",
     "smp-imagewise": "every image has an IoU over all its pixels of whatever class, and their mean "
-    "is taken (reduction micro-imagewise): large classes decide, rare ones hardly count",
+    "is taken (reduction micro-imagewise): large classes decide, rare ones hardly count; IoUs of "
+    "classes are means over images, 1 where absent; accuracies are those of mmseg",
 }
 
 Counts = NDArray[np.int64]
@@ -108,7 +109,7 @@ class SegmentationScore:
         if convention == "smp-imagewise":
             if self.images is None:
                 raise ValueError("smp-imagewise needs the images one by one")
-            scores |= self.images.scores(self.classes)
+            scores |= self.images.scores(scores["iou_per_class"])
         return scores
 
     def compute_all(self, conventions: list[Convention]) -> dict[str, Any]:
@@ -145,14 +146,20 @@ class _ImageSums:
         self.over_pixels += hits.sum() / union.sum() if union.any() else 1.0
         self.per_class += np.where(union > 0, hits / np.maximum(union, 1), 1.0)
 
-    def scores(self, classes: ClassSet) -> dict[str, Any]:
-        """Return the means over the images, to replace what a matrix over the set gives."""
+    def scores(self, whole: dict[str, float | None]) -> dict[str, Any]:
+        """Return the means over the images, to replace what a matrix over the set gives.
+
+        Args:
+            whole: class -> its IoU over the set; one that never occurs stays None.
+        """
         if not self.count:
             return {}
-        mean = self.per_class / self.count
+        means = dict(zip(whole, (self.per_class / self.count).tolist(), strict=True))
         return {
             "miou": self.over_pixels / self.count,
-            "iou_per_class": dict(zip(classes.names, mean.tolist(), strict=True)),
+            "iou_per_class": {
+                name: None if whole[name] is None else mean for name, mean in means.items()
+            },
         }
 
 

@@ -164,6 +164,11 @@ class RunFolder:
                 "it is the first thing that a run writes; was the folder copied whole?",
             ) from error
 
+    def snapshot_steps(self) -> list[int]:
+        """Return the steps of which masks were kept, in order."""
+        files = self.snapshots.glob("*/step-*.png")
+        return sorted({int(file.stem.removeprefix("step-")) for file in files})
+
     def steps_per_epoch(self) -> int | None:
         """Return how many steps an epoch had, from the records; None where there is none yet."""
         last = max(self.read_metrics(), key=lambda record: record["step"], default=None)

@@ -23,11 +23,12 @@ def _edge(mask: Ids, index: int, truth: Ids) -> list[tuple[int, int]]:
     found = []
     for y in range(height):
         for x in range(width):
-            if mask[y, x] != index or truth[y, x] >= 4:
+            # Neither pixels without a label nor those of an unscored class are there.
+            if mask[y, x] != index or truth[y, x] >= 3:
                 continue
             for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
                 inside = 0 <= v < height and 0 <= u < width
-                if inside and truth[v, u] < 4 and mask[v, u] != index:
+                if inside and truth[v, u] < 3 and mask[v, u] != index:
                     found.append((y, x))
                     break
     return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dlcvcli.machine import free_memory, peak_memory_mb, usable_cores
+from dlcvcli.machine import _left_in_container, free_memory, peak_memory_mb, usable_cores
 
 
 def test_it_grows_with_what_is_held() -> None:
@@ -45,3 +46,17 @@ def test_free_memory_is_some_and_less_than_all() -> None:
     free = free_memory()
     assert free is not None
     assert 10**7 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_what_a_container_leaves_is_its_limit_less_what_is_used(tmp_path: Path) -> None:
+    assert _left_in_container(tmp_path) == []
+    older = tmp_path / "memory"
+    older.mkdir()
+    (older / "memory.limit_in_bytes").write_text("1000\n")
+    (older / "memory.usage_in_bytes").write_text("300\n")
+    assert _left_in_container(tmp_path) == [700]
+    (tmp_path / "memory.current").write_text("300\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _left_in_container(tmp_path) == []
+    (tmp_path / "memory.max").write_text("200\n")
+    assert _left_in_container(tmp_path) == [0]

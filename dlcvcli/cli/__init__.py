@@ -6,6 +6,7 @@ Nothing heavy is imported at module level here, so that `dlcv --help` answers at
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -32,6 +33,10 @@ def main() -> None:
     )
     from dlcvcli.machine import this_rank
 
+    for stream in (sys.stdout, sys.stderr):
+        # A pipe on Windows takes no bars and arrows; a question mark is better than a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     # What all ranks meet together; they are started with the same flags.
     said_by_rank_0 = (Interrupted, NonFiniteLoss, RankLost, UsageError)
 

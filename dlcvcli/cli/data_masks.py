@@ -86,6 +86,8 @@ def _convert(
         masks = "1 mask" if len(plan) - len(failed) == 1 else f"{len(plan) - len(failed)} masks"
         stdout().print(f"{masks} in {out}{share}", markup=False, soft_wrap=True)
     if failed:
+        hints = {error.hint for error in failed}
         raise DataError(
-            f"{len(failed)} of {len(plan)} masks could not be converted", failed[0].hint
+            f"{len(failed)} of {len(plan)} masks could not be converted",
+            hints.pop() if len(hints) == 1 else "the lines above name each and say why",
         )

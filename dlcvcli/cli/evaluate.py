@@ -51,7 +51,7 @@ def evaluate(
     ] = False,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Images per call.", show_default="16 on a GPU, else 4"),
+        typer.Option(min=1, help="Images (or tiles) per call.", show_default="16 on a GPU, else 4"),
     ] = None,
     size: Annotated[
         str | None,
@@ -85,6 +85,11 @@ def evaluate(
 
     conventions = _conventions(metric)
     views = read_views(tile, overlap, tta, tta_scales)
+    if size is not None and tile is not None:
+        raise UsageError(
+            "--size and --tile contradict each other: stretched images need no tiles",
+            "leave one of them out",
+        )
     _check_confusion(confusion)
     ref = find_model(model)
     if not data.exists():
@@ -114,19 +119,23 @@ def evaluate(
     from dlcvcli.cli.scores import result_table, write_confusion
 
     write_result(result, json_to)
-    if confusion is not None:
-        write_confusion(result, confusion)
     if json_to != "-":
         stdout().print(result_table(result))
+    if confusion is not None:
+        write_confusion(result, confusion)
     miou = result["metrics"]["miou"]
     if min_miou is not None and (miou is None or miou < min_miou):
         raise CheckFailed(f"mIoU {miou} is below --min-miou {min_miou}")
 
 
 def _check_confusion(path: Path | None) -> None:
-    if path is not None and path.suffix not in {".csv", ".png", ".pdf"}:
+    if path is None:
+        return
+    if path.suffix.lower() not in {".csv", ".png", ".pdf"}:
         raise UsageError(f"--confusion {path} ends in none of .csv, .png, .pdf")
-    if path is not None and path.suffix != ".csv":
+    if path.is_dir():
+        raise UsageError(f"--confusion {path} is a folder", "name a file")
+    if path.suffix.lower() != ".csv":
         from dlcvcli.inference.load import require_part
 
         require_part("matplotlib", "drawing the confusion matrix")
@@ -250,7 +259,9 @@ def _evaluate(
     if found.split == ALL and str(found.root) == card.config["data"]["path"]:
         say(f"{data} has no splits: the images that the model was trained on are scored too")
     on_gpu = predictor.provider not in {"cpu", "CPUExecutionProvider"}
-    batches = EvalBatches(found, batch_size or (16 if on_gpu else 4))
+    # Large scenes come one by one, none of them ahead; the batch is then one of tiles.
+    at_once = 1 if views.tile is not None else batch_size or (16 if on_gpu else 4)
+    batches = EvalBatches(found, at_once)
     if on_gpu and batches.shapes > SEARCHED_SHAPES:
         predictor = load_predictor(ref, provider=provider, fixed_shapes=False)
     predictor = views.around(predictor, batch_size)
@@ -262,7 +273,7 @@ def _evaluate(
             batches,
             conventions=conventions,
             boundary=boundary,
-            threads=4 if on_gpu else 1,
+            threads=0 if views.tile is not None else 4 if on_gpu else 1,
             progress=progress,
             masks_to=masks,
         )

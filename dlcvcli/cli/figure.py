@@ -10,7 +10,7 @@ import typer
 from dlcvcli.cli.data import Binarise, IgnoreIndex, LayoutOption
 from dlcvcli.cli.data import Classes as ClassSetOption
 from dlcvcli.cli.networks import ClassesOption, SetOption, SizeOption
-from dlcvcli.errors import UsageError
+from dlcvcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from dlcvcli.inference.examples import Example
     from dlcvcli.inference.predictor import Predictor
     from dlcvcli.palette import ClassSet
+    from dlcvcli.runs import RunFolder
 
-app = typer.Typer(help="Draw figures from what a run folder holds.", no_args_is_help=True)
+app = typer.Typer(help="Draw figures of runs, models, sets and networks.", no_args_is_help=True)
 
 FORMATS = (".png", ".pdf")
 
@@ -39,7 +40,7 @@ def _out(default: str) -> Any:
 
 @app.callback()
 def _group() -> None:
-    """Draw figures from what a run folder holds."""
+    """Draw figures of runs, models, sets and networks."""
 
 
 @app.command("architecture", epilog="dlcv figure architecture fcn8s_vgg16 --out fcn8s.pdf")
@@ -81,7 +82,9 @@ def snapshots(
     ] = None,
     epoch: Annotated[
         list[float] | None,
-        typer.Option(help="After this epoch only. Repeatable.", show_default="all that were kept"),
+        typer.Option(
+            help="Of about this epoch only. Repeatable.", show_default="all that were kept"
+        ),
     ] = None,
     out: Annotated[Path | None, _out("RUN/figures/snapshots.png")] = None,
     colour_blind: ColourBlind = False,
@@ -97,9 +100,25 @@ def snapshots(
     per_epoch = folder.steps_per_epoch()
     if epoch and per_epoch is None:
         raise UsageError(f"{run} has no records that say how long an epoch is", "leave --epoch out")
-    steps = [round(number * (per_epoch or 1)) for number in epoch or ()]
+    steps = _kept_steps(folder, per_epoch or 1, epoch or [])
     classes = _coloured(folder.read_classes(), colour_blind)
     _save(snapshot_grid(folder, classes, per_epoch, images=image or (), steps=steps), target)
+
+
+def _kept_steps(run: RunFolder, per_epoch: int, epochs: list[float]) -> list[int]:
+    """Return the kept step that is nearest to each epoch, at most half an epoch away."""
+    kept = run.snapshot_steps()
+    steps = []
+    for epoch in epochs if kept else ():
+        nearest = min(kept, key=lambda step: abs(step - epoch * per_epoch))
+        if 2 * abs(nearest - epoch * per_epoch) > per_epoch:
+            listed = ", ".join(f"{step / per_epoch:.3g}" for step in kept)
+            raise DataError(
+                f"{run.path} kept no masks of epoch {epoch:g}; it kept those of epochs {listed}",
+                "choose the epochs when training: --set 'snapshot.epochs=[1, 10, 20]'",
+            )
+        steps.append(nearest)
+    return list(dict.fromkeys(steps))
 
 
 @app.command("curves", epilog="dlcv figure curves runs/fcn32s runs/fcn8s --out curves.pdf")
@@ -202,6 +221,8 @@ def grid(
     from dlcvcli.data.segmentation import open_split
 
     _require_drawing(out)
+    if columns % 2:
+        raise UsageError(f"--columns {columns} is odd, and every image takes two", "e.g. 10")
     found = open_split(
         data, split, layout=layout, classes=classes, ignore_index=ignore_index, binarise=binarise
     )
@@ -213,7 +234,8 @@ def grid(
     chosen = greedy_cover(shares, count)
     names = found.classes.names
     missing = [n for n, share in zip(names, shares[chosen].max(axis=0), strict=True) if not share]
-    say(f"{len(chosen)} images show {len(names) - len(missing)} of {len(names)} classes")
+    shown = "1 image shows" if len(chosen) == 1 else f"{len(chosen)} images show"
+    say(f"{shown} {len(names) - len(missing)} of {len(names)} classes")
     if missing:
         say(f"without: {', '.join(missing)}")
     coloured = _coloured(found.classes, colour_blind)

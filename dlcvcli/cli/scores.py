@@ -66,10 +66,11 @@ def result_table(result: dict[str, Any]) -> Any:
         f"ms per batch of {speed['batch_size']}", f"{latency['p50']:.1f} (p95 {latency['p95']:.1f})"
     )
     row("peak memory", f"{speed['peak_memory_mb']} MiB")
-    notes = [
-        f"{metrics['classes_scored']} of {len(metrics['iou_per_class'])} classes are in the mean"
-    ]
-    if len(metrics["by_convention"]) > 1:
+    notes = []
+    if metrics["convention"] != "smp-imagewise":
+        scored, known = metrics["classes_scored"], len(metrics["iou_per_class"])
+        notes.append(f"{scored} of {known} classes are in the mean")
+    if list(metrics["by_convention"]) != ["voc"]:
         notes += [f"{name}: {found['rule']}" for name, found in metrics["by_convention"].items()]
     if both:
         notes.append(
@@ -92,7 +93,7 @@ def absent_classes(confusion: dict[str, Any]) -> set[str]:
 def write_confusion(result: dict[str, Any], path: Path) -> None:
     """Write the confusion matrix of an evaluation: as counts in `.csv`, else as a figure."""
     confusion = result["metrics"]["confusion"]
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         from dlcvcli.files import write_atomically
 
         write_atomically(path, confusion_csv(confusion))

@@ -160,7 +160,7 @@ def seg(
     ] = None,
     deterministic: Annotated[
         bool,
-        _option("--deterministic", panel=RUN, text="The same bits each time, on a GPU too."),
+        _option("--deterministic", panel=RUN, text="Repeatable algorithms on a GPU too; slower."),
     ] = False,
     devices: Annotated[
         int | None, _option("--devices", panel=RUN, text="Ranks on this machine.", default="1")

@@ -218,7 +218,9 @@ class TrainSettings(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     devices: Annotated[int, Field(ge=1)] = Field(1, description="ranks on this machine")
     deterministic: bool = Field(
-        False, description="the same bits from run to run on a GPU too, at a price in speed"
+        False,
+        description="algorithms that give the same bits from run to run on a GPU too, at a price "
+        "in speed; PyTorch warns of what has none",
     )
     sync_batchnorm: bool = Field(
         False, description="BatchNorm statistics over the ranks' batches together; needs GPUs"

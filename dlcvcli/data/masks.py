@@ -23,6 +23,7 @@ from dlcvcli.palette import (
 # A palette shorter than this can be a grey ramp by chance.
 _RAMP_LENGTH = 16
 _BINARY_CUT = 128
+_COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "PA", "L", "LA"})
 _GREY_MODES = frozenset({"L", "1", "I", "I;16", "I;16B", "LA"})
 
 
@@ -48,6 +49,11 @@ def decode_mask(content: bytes, path: Path, classes: ClassSet, *, binarise: bool
         mask = _from_palette(image, classes, path)
     elif image.mode in _GREY_MODES and not (binarise and image.mode in {"L", "LA"}):
         mask = _from_ids(np.asarray(image.getchannel(0) if image.mode == "LA" else image), path)
+    elif image.mode not in _COLOUR_MODES:
+        raise DataError(
+            f"{path} is no mask: its pixels are of mode {image.mode}",
+            "store class ids as an 8-bit grey image, or the class colours as RGB",
+        )
     else:
         pixels = np.asarray(image.convert("RGB"))
         if binarise:

@@ -38,7 +38,7 @@ def confusion_figure(names: Sequence[str], counts: Sequence[Sequence[int]]) -> F
     # A class without a true pixel has no shares: its row stays grey.
     shares = np.full_like(matrix, np.nan)
     shares[totals > 0] = matrix[totals > 0] / totals[totals > 0, None]
-    side = _CELL * len(names)
+    side = max(2.6, _CELL * len(names))
     with styled():
         figure = new_figure(side + 3.0, side + 1.5)
         axes = figure.subplots()

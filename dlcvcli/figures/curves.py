@@ -49,9 +49,11 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
         if train:
             x, y = np.array(train).T
             many = len(y) >= _SMOOTHED_FROM
-            left.plot(x, y, color=colour, linewidth=1, alpha=0.3 if many else 1)
+            raw = {"alpha": 0.3} if many else {"linestyle": dash, "label": name}
+            left.plot(x, y, color=colour, linewidth=1, marker="." if len(y) < 3 else "", **raw)
             if many:
-                left.plot(x, _smooth(y), color=colour, linestyle=dash, linewidth=1.6)
+                smooth = _smooth(y)
+                left.plot(x, smooth, color=colour, linestyle=dash, linewidth=1.6, label=name)
         if val:
             x, y = np.array(val).T
             right.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=3, label=name)
@@ -70,7 +72,9 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
     right.set(xlabel="epoch", ylabel=METRICS.get(metric, metric))
     right.margins(y=0.15)
     if len(runs) > 1:
-        right.legend(frameon=False)
+        # A run need not have been validated yet.
+        axes = right if len(right.lines) == len(runs) else left
+        axes.legend(frameon=False)
     return figure
 
 

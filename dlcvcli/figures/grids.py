@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from dlcvcli.data.segmentation import Sample
-from dlcvcli.figures.style import class_legend, new_figure, show_image
+from dlcvcli.figures.style import class_legend, in_style, new_figure, show_image
 from dlcvcli.palette import ClassSet, encode_colours
 
 _CELL = 1.1
 
 
+@in_style
 def annotation_grid(
     samples: Sequence[Sample], classes: ClassSet, *, columns: int = 10, title: str = ""
 ) -> Figure:
@@ -25,7 +26,7 @@ def annotation_grid(
         columns: pictures in a row, even: 10 are five images with five annotations.
         title: above all.
     """
-    pairs = max(1, columns // 2)
+    pairs = max(1, min(columns // 2, len(samples)))
     rows = math.ceil(len(samples) / pairs)
     shapes = [sample.image.shape for sample in samples]
     ratio = max(0.5, min(2.0, sum(h / w for h, w, _ in shapes) / len(shapes)))

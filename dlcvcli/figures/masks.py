@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from PIL import Image
 
 from dlcvcli.data.reading import Pixels, read_rgb
 from dlcvcli.errors import DataError, nearest
-from dlcvcli.figures.style import class_legend, new_figure, show_image
+from dlcvcli.figures.style import class_legend, in_style, new_figure, show_image
 from dlcvcli.palette import ClassSet, Mask, encode_colours
 from dlcvcli.runs import RunFolder
 
 _CELL = 2.0
+# Letters beside each other in a cell.
+_TITLE = 24
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Row:
     captions: dict[str, str] = field(default_factory=dict)
 
 
+@in_style
 def side_by_side(rows: Sequence[Row], classes: ClassSet, *, outlined: bool = False) -> Figure:
     """Draw image | truth | predictions, a row an image, with the palette's legend.
 
@@ -54,7 +58,8 @@ def side_by_side(rows: Sequence[Row], classes: ClassSet, *, outlined: bool = Fal
     ratio = float(np.mean([row.image.shape[0] / row.image.shape[1] for row in rows]))
     height = max(0.5, min(ratio, 2.0)) * _CELL
     caption = 0.2 if any(row.captions for row in rows) else 0.0
-    figure = new_figure((len(titles) + 2) * _CELL + 0.3, len(rows) * (height + caption) + 0.9)
+    head = 0.9 + 0.17 * max((len(title) // _TITLE for title in titles), default=0)
+    figure = new_figure((len(titles) + 2) * _CELL + 0.3, len(rows) * (height + caption) + head)
     grid = figure.subplots(len(rows), len(titles) + 2, squeeze=False)
     for line, row in enumerate(rows):
         first = line == 0
@@ -63,7 +68,7 @@ def side_by_side(rows: Sequence[Row], classes: ClassSet, *, outlined: bool = Fal
         show_image(grid[line][1], encode_colours(row.truth, classes), "truth" if first else "")
         for column, title in enumerate(titles, 2):
             axes, mask = grid[line][column], row.masks[title]
-            heading = [title] if first else []
+            heading = [fill(title, _TITLE)] if first else []
             heading += [row.captions[title]] if title in row.captions else []
             show_image(axes, encode_colours(mask, classes), "\n".join(heading))
             if outlined:
@@ -78,8 +83,13 @@ def _outline(axes: Any, differs: NDArray[np.bool_]) -> None:
     areas = _opened(differs)
     if not areas.any():
         return
+    # Within a margin, so that an area at the border is closed along it.
+    framed = np.pad(areas, 1)
+    ys, xs = (np.arange(side) - 1.0 for side in framed.shape)
+    xs[[0, -1]] += (0.6, -0.6)
+    ys[[0, -1]] += (0.6, -0.6)
     for colour, width in (("black", 1.6), ("white", 0.7)):
-        axes.contour(areas, levels=[0.5], colors=[colour], linewidths=[width])
+        axes.contour(xs, ys, framed, levels=[0.5], colors=[colour], linewidths=[width])
 
 
 def _opened(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -98,11 +108,14 @@ def _opened(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _name_row(axes: Any, name: str) -> None:
+    if len(name) > _TITLE:
+        name = f"{name[: _TITLE // 2]}…{name[-_TITLE // 2 :]}"
     axes.text(
         -0.04, 0.5, name, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=8
     )
 
 
+@in_style
 def snapshot_grid(
     run: RunFolder,
     classes: ClassSet,
@@ -124,7 +137,7 @@ def snapshot_grid(
         DataError: the run kept none, or not those.
     """
     kept = sorted(p.name for p in run.snapshots.glob("*") if (p / "image.png").is_file())
-    found = sorted({int(p.stem.removeprefix("step-")) for p in run.snapshots.glob("*/step-*.png")})
+    found = run.snapshot_steps()
     if not kept or not found:
         raise DataError(f"{run.path} kept no snapshots", "train with --snapshot IMAGE")
     for name in images:
@@ -156,7 +169,9 @@ def snapshot_grid(
 def _step_label(step: int, steps_per_epoch: int | None) -> str:
     if steps_per_epoch is None:
         return f"step {step}"
-    return f"epoch {round(step / steps_per_epoch, 1):g}"
+    epoch = step / steps_per_epoch
+    # Of a long epoch's first steps one digit would say 0.
+    return f"epoch {round(epoch, 1) or round(epoch, 3):g}"
 
 
 def _draw_file(axes: object, path: Path, classes: ClassSet, masks: list[Mask], title: str) -> None:

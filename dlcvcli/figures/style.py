@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 
 from dlcvcli.files import make_folder
 from dlcvcli.palette import ClassSet, Mask
+
+P = ParamSpec("P")
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -40,14 +46,43 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def styled() -> Any:
-    """Return the context in which axes take the house's look."""
+    """Return the context in which axes and texts take the house's look."""
     return mpl.rc_context(_STYLE)
+
+
+def in_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Let everything that a function draws take the house's look."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **options: P.kwargs) -> Figure:
+        with styled():
+            return draw(*args, **options)
+
+    return drawn
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the ending says the format (.png or .pdf)."""
     make_folder(path.parent)
+    _take_literally(figure)
     figure.savefig(path, dpi=150)
+
+
+def _take_literally(figure: Figure) -> None:
+    """Write names as they are: one with dollar signs in it is no formula.
+
+    The numbers along a logarithmic axis are formulas, of matplotlib's own making.
+    """
+    numbers = {
+        text
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if isinstance(axis.get_major_formatter(), LogFormatter)
+        for text in axis.get_ticklabels()
+    }
+    for text in figure.findobj(Text):
+        if text not in numbers:
+            text.set_parse_math(False)
 
 
 def show_image(axes: Any, pixels: Any, title: str = "") -> None:

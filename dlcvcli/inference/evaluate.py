@@ -93,6 +93,7 @@ def evaluate(
     total = SegmentationScore(data.classes, imagewise="smp-imagewise" in conventions)
     outlines = BoundaryScore(data.classes) if boundary else None
     digests: list[tuple[str, bytes]] = []
+    laps: list[float] = []
     aside = 0.0
     began = time.perf_counter()
     source = batches.read(threads)
@@ -101,7 +102,9 @@ def evaluate(
             batch = next(source, None)
         if batch is None:
             break
+        asked = time.perf_counter()
         masks = predictor(batch.images, _size_of(batch.masks), clock)
+        laps.append(time.perf_counter() - asked)
         with clock.stage("score"):
             total.update(batch.masks, masks)
             if outlines is not None:
@@ -124,7 +127,7 @@ def evaluate(
             "images": len(data),
             "sha256": fingerprint(digests),
         },
-        speed=_speed(clock, wall, len(data), batches.batch_size),
+        speed=_speed(clock, laps, wall, len(data), batches.batch_size),
     )
 
 
@@ -135,12 +138,19 @@ def _size_of(masks: Mask) -> tuple[int, int]:
 def _warm_up(predictor: Predictor, batches: EvalBatches) -> None:
     """Run the shapes of the first and the last batch, so that what is done once is not timed.
 
-    A set of one size has no other shapes than these two.
+    A set of one size has no other shapes than these two. Of a large image one tile is enough.
     """
+    seen = set()
     for indices in (batches.indices[0], batches.indices[-1]):
         sample = batches.data.read(indices[0])
-        images = np.repeat(sample.image[None], len(indices), axis=0)
-        predictor(images, (sample.mask.shape[0], sample.mask.shape[1]), StageClock())
+        image, size = sample.image, (sample.mask.shape[0], sample.mask.shape[1])
+        if predictor.tile is not None:
+            image = image[: predictor.tile[0], : predictor.tile[1]]
+            size = image.shape[0], image.shape[1]
+        shape = (len(indices), *image.shape, *size)
+        if shape not in seen:
+            seen.add(shape)
+            predictor(np.repeat(image[None], len(indices), axis=0), size, StageClock())
 
 
 def _keep_masks(folder: Path, batch: Batch, masks: Mask, classes: ClassSet) -> None:
@@ -148,15 +158,16 @@ def _keep_masks(folder: Path, batch: Batch, masks: Mask, classes: ClassSet) -> N
         write_mask(folder / f"{name}.png", mask, classes, compress_level=1)
 
 
-def _speed(clock: StageClock, wall: float, images: int, batch_size: int) -> dict[str, Any]:
-    laps = np.asarray(clock.laps["run"]) * 1e3
+def _speed(
+    clock: StageClock, laps: list[float], wall: float, images: int, batch_size: int
+) -> dict[str, Any]:
     seconds = clock.seconds
     return {
         "images_per_s": images / wall,
         "peak_memory_mb": peak_memory_mb(),
         "latency_ms": {
-            "p50": float(np.percentile(laps, 50)),
-            "p95": float(np.percentile(laps, 95)),
+            "p50": float(np.percentile(laps, 50)) * 1e3,
+            "p95": float(np.percentile(laps, 95)) * 1e3,
         },
         "batch_size": batch_size,
         "wall_s": wall,

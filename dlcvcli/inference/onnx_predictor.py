@@ -20,6 +20,7 @@ class OnnxPredictor:
 
     backend = "onnx"
     precision = "fp32"
+    tile: tuple[int, int] | None = None
 
     def __init__(self, session: Session, card: ModelCard) -> None:
         self.card = card

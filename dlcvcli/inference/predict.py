@@ -105,6 +105,9 @@ def predict(
         except DataError as error:
             return path, error
 
+    if predictor.tile is not None:
+        # Scenes may be large: none is read ahead of its turn.
+        threads = 0
     for done, (path, pixels) in enumerate(
         read_ahead(read, images, threads=threads, ahead=2 * threads), 1
     ):

@@ -53,6 +53,7 @@ class Predictor(Protocol):
         provider: what runs it, e.g. `CPUExecutionProvider` or `cpu`.
         precision: of its arithmetic.
         notes: facts for the result, e.g. why the provider was chosen.
+        tile: (height, width) of the parts that larger images are predicted in; None for whole ones.
     """
 
     card: ModelCard
@@ -60,6 +61,7 @@ class Predictor(Protocol):
     provider: str
     precision: str
     notes: dict[str, Any]
+    tile: tuple[int, int] | None
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         """Return class ids, uint8 [N, h, w], of uint8 images [N, H, W, 3].

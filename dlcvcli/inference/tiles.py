@@ -25,7 +25,7 @@ class Tiled(Wrapped):
     a tile is predicted as a whole.
 
     Of an image of H x W, `__call__` keeps the logits of one row of tiles, [C, tile, W], never those
-    of all.
+    of all; the image itself and its mask are the caller's.
 
     Args:
         inner: predicts a tile.
@@ -53,7 +53,7 @@ class Tiled(Wrapped):
                 f"{inner.card.size[0]}x{inner.card.size[1]}",
                 "leave --tile out, or train without --size",
             )
-        self.tile = tile
+        self.tile: tuple[int, int] | None = tile
         self.overlap = overlap
         self.batch_size = batch_size
 
@@ -82,6 +82,7 @@ class Tiled(Wrapped):
 
         The last channel is the sum of the weights, by which the others are still to be divided.
         """
+        assert self.tile is not None
         height, width = image.shape[:2]
         if (height, width) != size:
             raise ValueError(f"tiles give masks of the image's own size, not {size}")
@@ -125,8 +126,10 @@ def starts(whole: int, part: int, overlap: int) -> list[int]:
     Args:
         whole: the length, in pixels.
         part: the length of a part, at most `whole`.
-        overlap: what neighbours share at least, below `part`.
+        overlap: what neighbours share at least; below `part` where one part is not enough.
     """
+    if part >= whole:
+        return [0]
     step = part - overlap
     return [*range(0, whole - part, step), whole - part]
 

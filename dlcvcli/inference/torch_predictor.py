@@ -29,6 +29,7 @@ class TorchPredictor:
 
     backend = "torch"
     precision = "fp32"
+    tile: tuple[int, int] | None = None
 
     def __init__(self, segmenter: Segmenter, card: ModelCard, device: torch.device) -> None:
         self.card = card

@@ -10,6 +10,7 @@ from dlcvcli.inference.predictor import Logits, Predictor, StageClock
 from dlcvcli.inference.wrapped import Wrapped
 
 SCALES = (0.75, 1.0, 1.25)
+_LEAST, _MOST = 0.1, 4.0
 
 
 class Augmented(Wrapped):
@@ -24,15 +25,17 @@ class Augmented(Wrapped):
         flip: whether to mirror left and right, too.
 
     Raises:
-        UsageError: no scale, or one that is not above 0.
+        UsageError: no scale, or one outside a tenth and four.
     """
 
     def __init__(
         self, inner: Predictor, scales: tuple[float, ...] = SCALES, *, flip: bool = True
     ) -> None:
         super().__init__(inner, {"tta": {"scales": list(scales), "flip": flip}})
-        if not scales or min(scales) <= 0:
-            raise UsageError(f"scales {list(scales)}: one or more above 0 are needed")
+        if not scales or not all(_LEAST <= scale <= _MOST for scale in scales):
+            raise UsageError(
+                f"scales {list(scales)}: one or more from {_LEAST} to {_MOST} are needed"
+            )
         self.scales = scales
         self.flip = flip
 
@@ -49,8 +52,9 @@ class Augmented(Wrapped):
                     found = softmax(logits[..., ::-1] if mirrored else logits)
                     total = found if total is None else total + found
         assert total is not None
+        views = len(self.scales) * (2 if self.flip else 1)
         with clock.stage("score"):
-            return np.log(np.maximum(total, np.finfo(np.float32).tiny))
+            return np.log(np.maximum(total / views, np.finfo(np.float32).tiny))
 
 
 def softmax(logits: Logits) -> Logits:

@@ -26,6 +26,7 @@ class Wrapped:
         self.provider = inner.provider
         self.precision = inner.precision
         self.notes = {**inner.notes, **notes}
+        self.tile = inner.tile
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         """Return class ids, uint8 [N, h, w], of uint8 images [N, H, W, 3]."""

@@ -28,13 +28,17 @@ class LRASPP(SegmentationNetwork):
 
     backbone: Backbone
     # Torchvision dilates the convolution, too, whose stride it takes away; `limit_stride` says why
-    # ours does not. So its weights fit, and give logits that differ a little.
+    # ours does not. So its weights fit, and give other logits.
     torchvision_heads: ClassVar[Mapping[str, str]] = {
         "narrow.": "classifier.cbr.",
         "gate.1.": "classifier.scale.1.",
         "classify_low.": "classifier.low_classifier.",
         "classify_high.": "classifier.high_classifier.",
     }
+    torchvision_note = (
+        "torchvision dilates one convolution more than this network, so its weights give other "
+        "logits until they are trained on"
+    )
 
     def __init__(self, backbone: Backbone, num_classes: int, *, channels: int = 128) -> None:
         super().__init__()

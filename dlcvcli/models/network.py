@@ -21,11 +21,13 @@ class SegmentationNetwork(nn.Module):
         backbone: an extractor with the name of torchvision's weights as `torchvision_weights`.
         torchvision_heads: how names of the head begin here -> in torchvision's segmenter of the
             same kind, where there is one.
+        torchvision_note: in what the same weights there mean something else, for the report.
         load_report: what was loaded, None where nothing was.
     """
 
     backbone: nn.Module
     torchvision_heads: ClassVar[Mapping[str, str]] = {}
+    torchvision_note: ClassVar[str] = ""
     load_report: LoadReport | None = None
 
     def diagram(self) -> Diagram:
@@ -47,5 +49,6 @@ class SegmentationNetwork(nn.Module):
                 weights,
                 torchvision_name=str(self.backbone.torchvision_weights),
                 torchvision_heads=self.torchvision_heads,
+                torchvision_note=self.torchvision_note,
             )
         return self

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dlcvcli.errors import UsageError
-from dlcvcli.models.registry import build_network
+from dlcvcli.models.registry import build_network, model_entry
 
 Size = tuple[int, int]
 # A map's channels, height and width; of anything else, its shape without the batch.
@@ -115,6 +115,9 @@ def profile_model(
 ) -> Profile:
     """Build a network by name, without memory, and count what it costs.
 
+    Images are padded to a multiple of the network's stride before it sees them, so that is what is
+    counted.
+
     Args:
         name: a key of `registry.MODELS`.
         num_classes: channels of the logits.
@@ -124,7 +127,10 @@ def profile_model(
     Raises:
         UsageError: an unknown name or option, or a value or size that cannot be.
     """
-    return profile(build_on_meta(name, num_classes=num_classes, options=options), size)
+    stride = model_entry(name).stride
+    padded = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
+    found = profile(build_on_meta(name, num_classes=num_classes, options=options), padded)
+    return replace(found, size=size)
 
 
 def build_on_meta(

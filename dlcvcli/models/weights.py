@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -28,6 +28,7 @@ class LoadReport:
         loaded: its tensors that were filled.
         missing: its tensors that were not, and keep their random values.
         left_over: the source's tensors that were not used, under the source's names.
+        note: what else is worth knowing.
     """
 
     source: str
@@ -35,6 +36,7 @@ class LoadReport:
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     left_over: tuple[str, ...]
+    note: str = ""
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing)
@@ -43,7 +45,7 @@ class LoadReport:
             line += f"; {len(self.missing)} missing: {_some(self.missing)}"
         if self.left_over:
             line += f"; {len(self.left_over)} not used: {_some(self.left_over)}"
-        return line
+        return f"{line}; {self.note}" if self.note else line
 
 
 def load_backbone(
@@ -85,6 +87,7 @@ def load_network(
     *,
     torchvision_name: str,
     torchvision_heads: Mapping[str, str],
+    torchvision_note: str = "",
 ) -> LoadReport:
     """Fill a segmentation network, in place: its backbone, and its head where the source has one.
 
@@ -97,6 +100,7 @@ def load_network(
         weights: ``imagenet`` or the path of a file; see `load_backbone`.
         torchvision_name: what ``imagenet`` means here, as ``Enum.MEMBER``.
         torchvision_heads: how names of the head begin here -> in torchvision's segmenter.
+        torchvision_note: what to say where torchvision's segmenter was the source.
 
     Returns:
         What was loaded: of the network where any of its head was, else of the backbone.
@@ -117,7 +121,12 @@ def load_network(
         head = _head_fits(state, outside, root, torchvision_heads)
     fits = {f"{BACKBONE}{name}": key for name, key in fits.items()} | head
     _fill(network, source, state, fits)
-    return _report(source, "network", state, targets, fits) if head else backbone
+    if not head:
+        return backbone
+    report = _report(source, "network", state, targets, fits)
+    # Under other names than here, its head is torchvision's.
+    theirs = any(not key.endswith(name) for name, key in head.items())
+    return replace(report, note=torchvision_note) if theirs else report
 
 
 def _open(weights: str, torchvision_name: str) -> tuple[str, State]:

@@ -64,3 +64,9 @@ def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path)
     stats = ("data", "stats", landcover)
     refused(2, *stats, "--figure", tmp_path / "a.svg", says="neither in .png nor in .pdf")
     refused(2, *stats, "--log", says="--log is for a figure")
+
+
+def test_bars_go_through_a_pipe_that_takes_none(landcover: Path) -> None:
+    done = dlcv("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
+    assert done.returncode == 0, done.stderr
+    assert "agriculture" in done.stdout

@@ -257,3 +257,11 @@ def test_a_written_mask_is_a_palette_png_in_the_class_colours(tmp_path: Path) ->
     with Image.open(tmp_path / "a.png") as image:
         assert (image.format, image.mode) == ("PNG", "P")
         assert np.array_equal(np.asarray(image.convert("RGB")), encode_colours(ids, CAMVID))
+
+
+@pytest.mark.parametrize("mode", ["F", "LAB", "CMYK"])
+def test_an_image_that_is_no_mask_is_refused(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "mask.tif"
+    Image.new(mode, (4, 4)).save(path)
+    with pytest.raises(DataError, match=f"no mask: its pixels are of mode {mode}"):
+        read_mask(path, PRESETS["landcover7"])

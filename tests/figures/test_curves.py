@@ -63,6 +63,19 @@ def test_curves_on_top_of_each_other_are_both_seen(tmp_path: Path) -> None:
     assert first.get_linestyle() != second.get_linestyle()
 
 
+def test_runs_that_were_never_validated_are_told_apart(tmp_path: Path) -> None:
+    runs = {
+        name: run_with(tmp_path / name, [], losses=count) for name, count in (("a", 4), ("b", 1))
+    }
+    left, right = curves(runs).axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a", "b"]
+    assert right.get_legend() is None
+    one, other = left.lines
+    assert one.get_linestyle() != other.get_linestyle()
+    # A lone point has no line to be seen by.
+    assert other.get_marker() == "."
+
+
 def test_other_metrics_have_their_own_names(tmp_path: Path) -> None:
     run = run_with(tmp_path / "a", [0.1])
     with run.metrics.open("a") as file:

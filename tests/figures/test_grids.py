@@ -32,3 +32,8 @@ def test_each_image_has_its_annotation_at_its_right() -> None:
         assert np.array_equal(mask, encode_colours(sample.mask, CLASSES))
     names = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert names == [sample.name for sample in samples]
+
+
+def test_a_single_image_has_no_empty_places_beside_it() -> None:
+    sample = Sample("a", np.zeros((8, 10, 3), np.uint8), np.zeros((8, 10), np.uint8), b"")
+    assert len(annotation_grid([sample], CLASSES).axes) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,42 @@ def test_what_differs_is_outlined_but_for_slivers_and_pixels_without_a_label() -
         (path,) = [p for p in contour.get_paths() if len(p.vertices)]
         assert path.get_extents().extents.tolist() == pytest.approx([9.5, 14.5, 19.5, 21.5])
     assert not areas.axes[1].collections
+
+
+@pytest.mark.parametrize(
+    ("wrong", "extents"),
+    [((slice(None), slice(None)), [-0.4, -0.4, 39.4, 29.4]), ((slice(0, 9), slice(0, 9)), None)],
+)
+def test_what_differs_at_the_border_is_outlined_along_it(
+    wrong: tuple[slice, slice], extents: list[float] | None
+) -> None:
+    truth = np.zeros((30, 40), np.uint8)
+    mask = truth.copy()
+    mask[wrong] = 1
+    rows = [Row("a", np.zeros((30, 40, 3), np.uint8), truth, {"m": mask})]
+    figure = side_by_side(rows, CLASSES, outlined=True)
+    (path,) = [p for p in figure.axes[2].collections[0].get_paths() if len(p.vertices)]
+    # Closed: it ends where it began.
+    assert path.vertices[0].tolist() == pytest.approx(path.vertices[-1].tolist())
+    if extents is not None:
+        assert path.get_extents().extents.tolist() == pytest.approx(extents, abs=0.35)
+
+
+def test_long_names_are_broken_and_cut() -> None:
+    image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    titles = [f"2026112{n}-121500-deeplabv3plus_mobilenet_v3_large" for n in range(2)]
+    masks = dict.fromkeys(titles, mask)
+    figure = side_by_side([Row("a_name_much_too_long_for_its_row", image, mask, masks)], CLASSES)
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes[1:]]
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+    page = figure.bbox
+    assert all(b.x0 >= 0 and b.x1 <= page.x1 and b.y1 <= page.y1 for b in boxes)
+
+
+def test_a_name_with_dollars_is_no_formula(tmp_path: Path) -> None:
+    image, mask = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    save(side_by_side([Row("c $x_{$ b", image, mask, {"$m_{": mask})], CLASSES), tmp_path / "a.png")
 
 
 def test_a_white_mask_has_a_frame_on_white_paper() -> None:

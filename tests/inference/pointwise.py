@@ -19,6 +19,7 @@ class Pointwise:
     backend = "made"
     provider = "cpu"
     precision = "fp32"
+    tile: tuple[int, int] | None = None
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
         self.card = ModelCard("seg", "made", PRESETS["voc21"], 1, size=size)

@@ -24,6 +24,7 @@ class Guess:
     """Predicts a function of the pixels, at any size, and remembers what it was asked."""
 
     backend, provider, precision = "fake", "cpu", "fp32"
+    tile: tuple[int, int] | None = None
 
     def __init__(self) -> None:
         self.card = ModelCard("seg", "fake", PRESETS["camvid11"], 16)

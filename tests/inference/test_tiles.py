@@ -42,8 +42,9 @@ def test_a_pointwise_network_gives_the_same_in_tiles(
 def test_parts_cover_a_length_with_the_overlap_asked_for(
     whole: int, part: int, overlap: int
 ) -> None:
+    # As in an image smaller than a tile, the overlap may be all of a part.
+    overlap = min(overlap, part - 1 if part < whole else part)
     part = min(part, whole)
-    overlap = min(overlap, part // 2)
     found = starts(whole, part, overlap)
     assert found[0] == 0
     assert found[-1] + part == whole
@@ -71,6 +72,13 @@ def test_the_seam_between_two_tiles_is_a_ramp() -> None:
     assert (row[:8] == 0).all()
     assert (row[16:] == 1).all()
     np.testing.assert_allclose(row[8:16], (np.arange(8) + 0.5) / 8, rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [1, 7, 8, 9])
+def test_an_image_as_small_as_the_overlap_is_left_whole(side: int) -> None:
+    images = pictures(1, side, 3 * side)
+    masks = Tiled(Pointwise(), (64, 64), 8)(images, (side, 3 * side), StageClock())
+    assert np.array_equal(masks, Pointwise()(images, (side, 3 * side), StageClock()))
 
 
 def test_every_tile_has_one_size_and_a_small_image_is_left_whole() -> None:

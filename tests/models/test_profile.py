@@ -202,3 +202,10 @@ def test_any_size_that_can_be_is_counted(name: str, size: tuple[int, int]) -> No
 def test_what_cannot_be_built_is_refused(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         profile_model(name, options=options)
+
+
+def test_an_odd_size_costs_what_it_is_padded_to() -> None:
+    name = "lraspp_mobilenet_v3_large"
+    odd, padded = profile_model(name, size=(97, 131)), profile_model(name, size=(112, 144))
+    assert odd.flops == padded.flops
+    assert odd.size == (97, 131)
