@@ -54,6 +54,11 @@ class TrainingData:
     remarks: tuple[str, ...] = ()
     counted: Audit | None = None
 
+    @property
+    def root(self) -> Path:
+        """The folder that both splits were found in."""
+        return self.train.root
+
     def as_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps, as plain types."""
         return {"classes": self.classes.as_dict(), "sha256": self.sha256}

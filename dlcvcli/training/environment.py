@@ -11,12 +11,12 @@ from typing import Any
 from dlcvcli import __version__
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.machine import usable_cores
-from dlcvcli.training.data import TrainingData
+from dlcvcli.training.job import JobData
 
 _PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "onnxruntime-gpu")
 
 
-def describe_environment(launcher: Launcher, data: TrainingData) -> dict[str, Any]:
+def describe_environment(launcher: Launcher, data: JobData) -> dict[str, Any]:
     """Return plain types for `environment.json`."""
     versions = {}
     for package in _PACKAGES:
@@ -34,9 +34,5 @@ def describe_environment(launcher: Launcher, data: TrainingData) -> dict[str, An
         "ranks": launcher.world_size,
         "precision": {"name": launcher.precision.name, "reason": launcher.precision.reason},
         "versions": versions,
-        "data": {
-            "layout": data.layout,
-            "sha256": data.sha256,
-            "classes": data.classes.as_dict(),
-        },
+        "data": {"layout": data.layout, **data.as_dict()},
     }

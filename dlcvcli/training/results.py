@@ -24,16 +24,12 @@ from dlcvcli.palette import ClassSet
 from dlcvcli.runs import ModelRef, RunFolder
 
 
-def describe_result(
-    settings: TrainSegSettings, model: nn.Module, launcher: Launcher, result: FitResult
-) -> dict[str, Any]:
+def describe_result(model: nn.Module, launcher: Launcher, result: FitResult) -> dict[str, Any]:
     """Return the outcome of a run as plain types, all but the scores of its best weights."""
     best = result.best
     on_gpu = launcher.device.type == "cuda"
     memory = torch.cuda.max_memory_allocated() >> 20 if on_gpu else peak_memory_mb()
     return {
-        "task": settings.task,
-        "model": settings.model.name,
         "parameters": count_parameters(model),
         "finished": result.ended == "finished",
         "step": result.step,

@@ -12,8 +12,6 @@ import torch
 
 from dlcvcli.config.load import to_yaml
 from dlcvcli.config.schema import TrainSegSettings
-from dlcvcli.data.cache import ImageCache, cache_of
-from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.determinism import deterministic_algorithms
 from dlcvcli.engine.fit import FitResult, fit, total_steps
@@ -29,20 +27,15 @@ from dlcvcli.errors import (
 )
 from dlcvcli.files import write_atomically, write_json
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.segmentation import SegmentationTask
-from dlcvcli.training.assemble import build_task, take_weights, training_batches, validation_of
+from dlcvcli.tasks.base import Task
 from dlcvcli.training.data import TrainingData
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
+from dlcvcli.training.job import Job
 from dlcvcli.training.log import LineLog
-from dlcvcli.training.results import (
-    count_parameters,
-    describe_result,
-    draw,
-    score_best,
-)
+from dlcvcli.training.results import count_parameters, describe_result
 from dlcvcli.training.resume import require_same_settings
-from dlcvcli.training.snapshots import SnapshotHook, find_subjects
+from dlcvcli.training.segmentation import SegmentationJob
 
 Say = Callable[[str], None]
 Lost = Callable[[RankLost], None]
@@ -113,6 +106,11 @@ def train(
             raise _rank_lost(fallen) from error
 
 
+def job_for(settings: TrainSegSettings, data: TrainingData) -> Job:
+    """Return the job that settings describe."""
+    return SegmentationJob(settings, data)
+
+
 def _say_to(lost: Lost) -> Callable[[str], None]:
     return lambda what: lost(_rank_lost(what))
 
@@ -136,32 +134,26 @@ def _train(
     chosen = settings.train.model_copy(update={"precision": launcher.precision.name})
     settings = settings.model_copy(update={"train": chosen})
     request = replace(request, settings=settings)
-    checkpoint = _checkpoint_of(request)
+    job = job_for(settings, data)
+    checkpoint = _checkpoint_of(request, job)
     torch.manual_seed(settings.train.seed)
-    task = build_task(settings, data, fresh=checkpoint is None)
-    taken = take_weights(task, request.init) if request.init is not None else None
-    cache = cache_of(data.train, settings.data.cache, sharing=launcher.ranks_here)
-    batches = training_batches(settings, data.train, launcher, cache)
-    snapshots = SnapshotHook(
-        run,
-        find_subjects(settings.snapshot.images, data.val),
-        settings.snapshot,
-        size=settings.data.size,
-        classes=data.classes,
-    )
+    task = job.build_task(fresh=checkpoint is None)
+    taken = job.take_weights(task, request.init) if request.init is not None else None
+    batches = job.batches(launcher)
+    watching = job.hooks(run)
     # All that a user can have got wrong is found by now; only then does the folder come to be.
     log = LineLog(run, say)
-    listeners = [log, snapshots, *([EventHook(run)] if EventHook.is_possible() else [])]
+    listeners = [log, *watching, *([EventHook(run)] if EventHook.is_possible() else [])]
     listeners += [hooks] if hooks is not None else []
     if launcher.is_main:
         if not request.resume:
             run.create()
         write_atomically(run.config, to_yaml(settings))
         write_json(run.environment, describe_environment(launcher, data))
-        for line in _opening(request, task, launcher, taken, cache):
+        for line in _opening(job, task, launcher, taken):
             log.write(line)
     launcher.barrier()
-    with _explained(settings, launcher):
+    with _explained(job, launcher):
         result = fit(
             task,
             batches,
@@ -169,15 +161,16 @@ def _train(
             launcher=launcher,
             run=run,
             hooks=HookList(*listeners),
-            validate=validation_of(settings, data.val, launcher),
+            validate=job.validation(launcher),
+            monitor=job.monitor,
             data=data.as_dict(),
             resume=checkpoint,
         )
-        return _finish(request, task, launcher, result, log)
+        return _finish(request, job, task, launcher, result, log)
 
 
 @contextmanager
-def _explained(settings: TrainSegSettings, launcher: Launcher) -> Iterator[None]:
+def _explained(job: Job, launcher: Launcher) -> Iterator[None]:
     """Say in our own words what PyTorch says of batches too small or too large."""
     try:
         yield
@@ -186,20 +179,19 @@ def _explained(settings: TrainSegSettings, launcher: Launcher) -> Iterator[None]
         if "more than 1 value per channel" not in str(error):
             raise
         raise UsageError(
-            f"{settings.model.name} cannot train on one image of "
-            f"{settings.data.crop} at a time: its norms have a single value to average",
+            f"{job.model_name} cannot train on batches of {job.batch}: its norms have a single "
+            "value to average",
             "choose a larger --batch-size or --crop",
         ) from error
     except torch.OutOfMemoryError as error:
         raise DeviceError(
-            f"{launcher.device_name} has too little memory for batches of "
-            f"{settings.train.batch_size} at {settings.data.crop}",
+            f"{launcher.device_name} has too little memory for batches of {job.batch}",
             "choose a smaller --batch-size or --crop, compute the batch in parts with --set "
             "optim.accumulate=2, or validate fewer at a time with --set train.val_batch_size=1",
         ) from error
 
 
-def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
+def _checkpoint_of(request: RunRequest, job: Job) -> Checkpoint | None:
     """Return the checkpoint to go on from; None for a new run."""
     run = request.run
     if not request.resume:
@@ -214,12 +206,11 @@ def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
     if checkpoint["data"] != request.data.as_dict():
         what = "fingerprint" if checkpoint["data"]["sha256"] != request.data.sha256 else "class set"
         raise ConfigError(
-            f"the data in {request.data.train.root} is not what the run was begun with: "
+            f"the data in {request.data.root} is not what the run was begun with: "
             f"its {what} differs",
             "restore the files, or begin a new run with --init CKPT",
         )
-    plan = BatchPlan(len(request.data.train), request.settings.train.batch_size, 0)
-    total = total_steps(request.settings, plan.steps_per_epoch)
+    total = total_steps(request.settings, job.steps_per_epoch)
     if checkpoint["step"] > total:
         raise UsageError(
             f"{run.path} has done {checkpoint['step']} steps, more than the {total} asked for",
@@ -228,42 +219,42 @@ def _checkpoint_of(request: RunRequest) -> Checkpoint | None:
     return checkpoint
 
 
-def _opening(
-    request: RunRequest,
-    task: SegmentationTask,
-    launcher: Launcher,
-    taken: str | None,
-    cache: ImageCache | None,
-) -> list[str]:
+def _opening(job: Job, task: Task, launcher: Launcher, taken: str | None) -> list[str]:
     """Return the lines that say what is about to be trained."""
-    each = f" for each of {launcher.ranks_here} ranks" if launcher.ranks_here > 1 else ""
-    report = getattr(task.segmenter.network, "load_report", None)
     return [
-        request.data.layout,
-        *request.data.remarks,
-        f"{request.settings.model.name}: {count_parameters(task.segmenter):,} parameters, "
+        job.data.layout,
+        *job.data.remarks,
+        f"{job.model_name}: {count_parameters(job.network_of(task)):,} parameters, "
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
-        *([str(report)] if report is not None else []),
+        *job.lines(task, launcher),
         *([taken] if taken is not None else []),
-        *([cache.describe() + each] if cache is not None else []),
     ]
 
 
 def _finish(
-    request: RunRequest, task: SegmentationTask, launcher: Launcher, result: FitResult, log: LineLog
+    request: RunRequest,
+    job: Job,
+    task: Task,
+    launcher: Launcher,
+    result: FitResult,
+    log: LineLog,
 ) -> dict[str, Any]:
     """Write the results; a finished run is evaluated once more, in fp32, with its best weights."""
-    run, settings = request.run, request.settings
-    resume_command = f"dlcv train {settings.task} --resume {run.path}"
-    results = describe_result(settings, task.segmenter, launcher, result)
+    run = request.run
+    resume_command = f"dlcv train {request.settings.task} --resume {run.path}"
+    results = {
+        "task": request.settings.task,
+        "model": job.model_name,
+        **describe_result(job.network_of(task), launcher, result),
+    }
     if launcher.is_main and result.ended == "finished":
         log.write("evaluating the best checkpoint in fp32")
         if not run.best.is_file():
             log.write(f"{run.best.name} is missing; {run.last.name} is evaluated instead")
-        results["metrics"] = score_best(run, settings, request.data.val, launcher)
+        results["metrics"] = job.score_best(run, launcher)
     if launcher.is_main:
         write_json(run.results, results)
-        draw(run, request.data.classes, result.plan.steps_per_epoch)
+        job.draw(run, result.plan.steps_per_epoch)
     if result.ended == "signal":
         # A rank that ends with a signal's status would be taken for lost while rank 0 still draws.
         launcher.barrier()

@@ -20,7 +20,7 @@ from dlcvcli.engine.recorder import Best, Totals
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
 from dlcvcli.training.results import count_parameters, describe_result, draw, score_best
-from tests.engine.tiny import TinyTask, tiny_settings
+from tests.engine.tiny import TinyTask
 
 
 def ended(**changes: Any) -> FitResult:
@@ -34,7 +34,7 @@ def ended(**changes: Any) -> FitResult:
 
 
 def describe(result: FitResult) -> dict[str, Any]:
-    return describe_result(tiny_settings(), TinyTask(), launch(precision="fp32"), result)
+    return describe_result(TinyTask(), launch(precision="fp32"), result)
 
 
 def test_the_outcome_is_said_in_plain_types() -> None:
