@@ -36,6 +36,7 @@ WITHOUT_TORCH = (
     *("dlcvcli.config.load", "dlcvcli.config.schema"),
     *("dlcvcli.data.layouts", "dlcvcli.data.masks", "dlcvcli.data.reading"),
     *("dlcvcli.data.segmentation", "dlcvcli.data.batches", "dlcvcli.data.audit"),
+    *("dlcvcli.data.image_classes", "dlcvcli.data.episodes", "dlcvcli.data.episode_file"),
     *("dlcvcli.data.synthetic", "dlcvcli.data.sampler", "dlcvcli.data.normalise"),
     *("dlcvcli.data.download", "dlcvcli.data.unpack", "dlcvcli.data.convert"),
     *("dlcvcli.models.registry", "dlcvcli.training.data", "dlcvcli.training.resume"),

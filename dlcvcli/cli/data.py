@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlcvcli.cli import data_get, data_masks
+from dlcvcli.cli import data_episodes, data_get, data_masks
 from dlcvcli.errors import DataError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def _group() -> None:
 
 app.command("get", epilog=data_get.EPILOG)(data_get.get)
 app.command("decode", epilog=data_masks.DECODE_EPILOG)(data_masks.decode)
+app.command("episodes", epilog=data_episodes.EPILOG)(data_episodes.episodes)
 app.command("encode", epilog=data_masks.ENCODE_EPILOG)(data_masks.encode)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ ImageLayoutName = Literal["class_folders", "csv", "omniglot"]
 
 _SPLITS = {"train", "val", "test"}
 _FILE_COLUMNS = ("filename", "file", "image")
+_ID_COLUMNS = ("id",)
 _LABEL_COLUMNS = ("label", "class")
 
 
@@ -49,11 +50,13 @@ class ImageLayout:
         name: the layout.
         root: the folder that holds it; the given one, or the one folder inside it.
         splits: split name -> its classes, in the order of their names.
+        ids: split name -> what a CSV calls its images in a column `id` -> their files.
     """
 
     name: ImageLayoutName
     root: Path
     splits: dict[str, Split]
+    ids: dict[str, dict[str, Path]] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Return one line for people: the layout, and the size of each split."""
@@ -95,6 +98,20 @@ def find_image_layout(root: Path, layout: str = "auto") -> ImageLayout:
     )
 
 
+def image_split(layout: ImageLayout, split: str) -> Split:
+    """Return the classes of a split; a set without splits gives all of them.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    wanted = canonical_split(split)
+    if wanted in layout.splits:
+        return layout.splits[wanted]
+    if set(layout.splits) == {ALL}:
+        return layout.splits[ALL]
+    raise DataError(f"{layout.root} has no split '{split}'", nearest(wanted, layout.splits))
+
+
 def _folders(root: Path) -> list[Path]:
     return sorted(
         p for p in root.iterdir() if p.is_dir() and p.name[0] != "." and p.name != "__MACOSX"
@@ -112,7 +129,7 @@ def _classes_in(folder: Path) -> Split:
 
 
 def _find_class_folders(root: Path) -> ImageLayout | None:
-    splits = {}
+    splits: dict[str, Split] = {}
     for folder in _folders(root):
         name = canonical_split(folder.name)
         if name in _SPLITS:
@@ -152,16 +169,18 @@ def _find_omniglot(root: Path) -> ImageLayout | None:
 
 
 def _find_csv(root: Path) -> ImageLayout | None:
-    splits = {}
+    splits: dict[str, Split] = {}
+    ids: dict[str, dict[str, Path]] = {}
     for table in sorted(root.glob("*.csv")):
-        classes = _classes_of_table(table)
-        if classes is not None:
-            splits[canonical_split(table.stem)] = classes
-    return ImageLayout("csv", root, splits) if splits else None
+        found = _read_table(table)
+        if found is not None:
+            split = canonical_split(table.stem)
+            splits[split], ids[split] = found
+    return ImageLayout("csv", root, splits, ids) if splits else None
 
 
-def _classes_of_table(table: Path) -> Split | None:
-    """Return the classes that a CSV names; None where it has no columns for files and labels."""
+def _read_table(table: Path) -> tuple[Split, dict[str, Path]] | None:
+    """Return the classes that a CSV names, and its ids; None without files and labels in it."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
@@ -169,12 +188,14 @@ def _classes_of_table(table: Path) -> Split | None:
             label = _column(reader.fieldnames, _LABEL_COLUMNS)
             if file is None or label is None:
                 return None
-            rows = [(row[file], row[label]) for row in reader]
+            known = _column(reader.fieldnames, _ID_COLUMNS)
+            rows = [(row[file], row[label], row[known] if known else "") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} is not CSV: {error}") from error
-    folder = _folder_of(table, [name for name, _ in rows[:1]])
+    folder = _folder_of(table, [row[0] for row in rows[:1]])
     by_class: dict[str, list[Path]] = {}
-    for name, label in rows:
+    ids = {}
+    for name, label, number in rows:
         path = folder / name
         if not path.is_file():
             raise DataError(
@@ -182,9 +203,12 @@ def _classes_of_table(table: Path) -> Split | None:
                 f"put the images beside {table.name}, into a folder {table.stem} or images",
             )
         by_class.setdefault(label, []).append(path)
-    return tuple(
+        if number:
+            ids[number] = path
+    classes = tuple(
         ImageClass(name, tuple(sorted(files)), name) for name, files in sorted(by_class.items())
     )
+    return classes, ids
 
 
 def _column(names: Iterable[str] | None, wanted: tuple[str, ...]) -> str | None:
