@@ -7,6 +7,7 @@ all. Needs neither torch nor torchvision, whose downloader begins anew each time
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http
 import http.client
@@ -139,6 +140,9 @@ def download(wanted: PublicSet, folder: Path, progress: Progress | None = None) 
             spoilt = spoilt or resumed
         if _size(part) <= before and not spoilt:
             break
+    with contextlib.suppress(OSError):
+        # Where nothing arrived, nothing stays.
+        folder.rmdir()
     raise DataError(
         f"{wanted.file} could not be downloaded ({'; '.join(failures)})"
         + (f"; {_size(part) / 1e6:,.0f} MB are kept, to go on from" if _size(part) else ""),

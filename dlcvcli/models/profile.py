@@ -127,6 +127,8 @@ def profile_model(
     Raises:
         UsageError: an unknown name or option, or a value or size that cannot be.
     """
+    # In the words of the size that was asked for.
+    _require_size(size)
     stride = model_entry(name).stride
     padded = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
     found = profile(build_on_meta(name, num_classes=num_classes, options=options), padded)
@@ -241,13 +243,17 @@ def kept_for_backward(network: nn.Module, size: Size) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) // _TRAINING_BATCH
 
 
-def _run(network: nn.Module, size: Size, *, training: bool) -> dict[str, Tensor]:
-    """Run a network in one of its modes, and put it back into its own."""
+def _require_size(size: Size) -> None:
     if not all(1 <= side <= LARGEST_SIDE for side in size):
         raise UsageError(
             f"an image of {size[0]}x{size[1]} pixels cannot be",
             f"each side has from 1 to {LARGEST_SIDE} pixels",
         )
+
+
+def _run(network: nn.Module, size: Size, *, training: bool) -> dict[str, Tensor]:
+    """Run a network in one of its modes, and put it back into its own."""
+    _require_size(size)
     modes = {module: module.training for module in network.modules()}
     device = next(network.parameters()).device
     images = torch.zeros(_TRAINING_BATCH if training else 1, 3, *size, device=device)

@@ -171,6 +171,7 @@ def test_without_any_mirror_the_error_says_all_that_helps(
     lost = replace(lost, urls=(*lost.urls, "http://127.0.0.1:1/made.tar"))
     with pytest.raises(DataError) as caught:
         download(lost, tmp_path / "sets")
+    assert not (tmp_path / "sets").exists() or any((tmp_path / "sets").iterdir())
     message, hint = caught.value.message, caught.value.hint
     assert message.startswith("made.tar could not be downloaded (127.0.0.1:")
     assert "HTTP 404 Not Found" in message
