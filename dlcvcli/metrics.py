@@ -6,6 +6,7 @@ the device, logits do not; counts are added, averages never.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -217,7 +218,8 @@ def _scores(counts: Counts, classes: ClassSet, convention: Convention) -> dict[s
     share = {
         name: truth[index] for index, name in enumerate(classes.names) if iou[name] is not None
     }
-    weight = float(sum(share.values()))
+    # Rounded once: Python's own sum rounds differently from one version to the next.
+    weight = math.fsum(share.values())
     if view.strict:
         rated = rated if len(rated) == len(view.scored) else []
         found = found if len(found) == len(view.scored) else []
@@ -227,7 +229,7 @@ def _scores(counts: Counts, classes: ClassSet, convention: Convention) -> dict[s
         "miou": float(np.mean(rated)) if rated else None,
         "overall_acc": float(hits.sum() / total) if total else None,
         "mean_acc": float(np.mean(found)) if found else None,
-        "freqw_acc": float(sum(share[name] * (iou[name] or 0.0) for name in share) / weight)
+        "freqw_acc": math.fsum(share[name] * (iou[name] or 0.0) for name in share) / weight
         if weight
         else None,
         "iou_per_class": iou,

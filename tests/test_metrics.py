@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def _brute_scores(
     known = [(index, value) for index, value in enumerate(iou) if value is not None]
     weights = [float(np.sum(truth == index)) for index, _ in known]
     found = [value for value in acc if value is not None]
-    weighted = sum(w * v for w, (_, v) in zip(weights, known, strict=True))
+    weighted = math.fsum(w * v for w, (_, v) in zip(weights, known, strict=True))
     return {
         "miou": float(np.mean([value for _, value in known])) if known else None,
         "overall_acc": float(np.mean(truth == guess)) if len(truth) else None,
