@@ -59,8 +59,8 @@ def test_a_command_gives_the_settings_of_the_plan(name: str, sets: tuple[str, ..
         got = _settings(params)
         assert got.train.seed == one.seed
         assert got.data.path == "my data"
-        assert params["snapshot"] == ["0013"]
-        assert params["out"] == one.folder.path
+        assert list(params["snapshot"]) == ["0013"]
+        assert Path(params["out"]) == one.folder.path
         plain = got.model_dump(mode="json")
         plain["train"]["seed"], plain["data"]["path"] = 0, ""
         assert plain == wanted[one.run.name].model_dump(mode="json")
