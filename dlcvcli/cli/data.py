@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dlcvcli.cli import data_episodes, data_get, data_masks
+from dlcvcli.cli.flags import JsonTo
 from dlcvcli.errors import DataError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ IgnoreIndex = Annotated[
 Binarise = Annotated[
     bool,
     typer.Option("--binarise", help="Cut masks at 128 and read them by colour (lossy, or 0/255)."),
-]
-JsonTo = Annotated[
-    str | None,
-    typer.Option("--json", help="Write the result to FILE, or - for stdout.", show_default=False),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlcvcli.cli.flags import JsonTo
 from dlcvcli.errors import CheckFailed, ExitStatus
 
 if TYPE_CHECKING:
@@ -24,12 +25,7 @@ def doctor(
             help="An .onnx file, or a run with one, to look at, too.", show_default=False
         ),
     ] = None,
-    json_to: Annotated[
-        str | None,
-        typer.Option(
-            "--json", help="Write the result to FILE, or - for stdout.", show_default=False
-        ),
-    ] = None,
+    json_to: JsonTo = None,
 ) -> None:
     """Look at the machine and the installation; say what does not work and how to mend it."""
     from dlcvcli.cli.console import stdout, write_result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from dlcvcli.cli.flags import JsonTo
 from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales, as_flags, read_views
 from dlcvcli.errors import CheckFailed, DataError, UsageError
 
@@ -61,12 +62,7 @@ def evaluate(
         float | None,
         typer.Option(min=0, max=1, help="Exit 3 below this mIoU.", show_default=False),
     ] = None,
-    json_to: Annotated[
-        str | None,
-        typer.Option(
-            "--json", help="Write the result to FILE, or - for stdout.", show_default=False
-        ),
-    ] = None,
+    json_to: JsonTo = None,
     masks: Annotated[
         Path | None,
         typer.Option(help="Write the predicted masks to this folder.", show_default=False),

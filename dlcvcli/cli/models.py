@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlcvcli.cli.flags import JsonTo
 from dlcvcli.cli.networks import ClassesOption, SetOption, SizeOption
 from dlcvcli.errors import UsageError
 
@@ -38,12 +39,7 @@ def models(
         int | None,
         typer.Option(min=1, help="Levels of the layer table of one model.", show_default="2"),
     ] = None,
-    json_to: Annotated[
-        str | None,
-        typer.Option(
-            "--json", help="Write the result to FILE, or - for stdout.", show_default=False
-        ),
-    ] = None,
+    json_to: JsonTo = None,
 ) -> None:
     """List the networks with what they cost, or describe one, layer by layer."""
     from dlcvcli.cli.console import say

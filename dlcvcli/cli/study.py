@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlcvcli.cli.flags import JsonTo
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -47,10 +49,6 @@ Sets = Annotated[
 Seeds = Annotated[
     int | None,
     typer.Option(min=1, help="Train each run with seeds 0 to N-1.", show_default="1, or as begun"),
-]
-JsonTo = Annotated[
-    str | None,
-    typer.Option("--json", help="Write the result to FILE, or - for stdout.", show_default=False),
 ]
 
 

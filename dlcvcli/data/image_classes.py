@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dlcvcli.data.layouts import ALL, canonical_split
+from dlcvcli.data.layouts import ALL, canonical_split, chosen_split
 from dlcvcli.data.reading import is_image
 from dlcvcli.errors import DataError, UsageError, nearest
 
@@ -104,12 +104,7 @@ def image_split(layout: ImageLayout, split: str) -> Split:
     Raises:
         DataError: there is no such split.
     """
-    wanted = canonical_split(split)
-    if wanted in layout.splits:
-        return layout.splits[wanted]
-    if set(layout.splits) == {ALL}:
-        return layout.splits[ALL]
-    raise DataError(f"{layout.root} has no split '{split}'", nearest(wanted, layout.splits))
+    return chosen_split(layout.splits, split, layout.root)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -6,15 +6,17 @@ split `all`. `validation` and `valid` are other names of the split `val`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from dlcvcli.data.reading import is_image
 from dlcvcli.errors import DataError, UsageError, nearest
 
 LayoutName = Literal["sat_mask", "images_masks", "camvid", "voc"]
+
+T = TypeVar("T")
 
 ALL = "all"
 _SPLIT_NAMES = {
@@ -96,12 +98,21 @@ def pairs_of(layout: Layout, split: str) -> tuple[Pair, ...]:
     Raises:
         DataError: there is no such split.
     """
+    return chosen_split(layout.splits, split, layout.root)
+
+
+def chosen_split(splits: Mapping[str, T], split: str, root: Path) -> T:
+    """Return what a split holds; a set without splits gives all of it.
+
+    Raises:
+        DataError: there is no such split.
+    """
     wanted = canonical_split(split)
-    if wanted in layout.splits:
-        return layout.splits[wanted]
-    if set(layout.splits) == {ALL}:
-        return layout.splits[ALL]
-    raise DataError(f"{layout.root} has no split '{split}'", nearest(wanted, layout.splits))
+    if wanted in splits:
+        return splits[wanted]
+    if set(splits) == {ALL}:
+        return splits[ALL]
+    raise DataError(f"{root} has no split '{split}'", nearest(wanted, splits))
 
 
 def find_image(pairs: tuple[Pair, ...], name: str) -> Pair:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dlcvcli.errors import DataError
+from dlcvcli.figures.curves import METRICS
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.runs import RunFolder
 
@@ -49,7 +50,7 @@ def study_curves(runs: Mapping[str, Sequence[RunFolder]], metric: str = "miou") 
     if not found:
         raise DataError("the runs have no records yet")
     left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel="validation mIoU" if metric == "miou" else metric)
+    right.set(xlabel="epoch", ylabel=METRICS.get(metric, metric))
     handles, labels = right.get_legend_handles_labels()
     if handles:
         figure.legend(
