@@ -7,6 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
 
 def this_rank() -> int:
     """Return which rank of a run this process is, before anything of torch is loaded; 0 alone."""
@@ -89,3 +92,18 @@ def peak_memory_mb() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Bytes on macOS, kilobytes elsewhere.
     return int(peak) >> (20 if sys.platform == "darwin" else 10)
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees, for what it allocates next.
+
+    The C library gives large blocks back to the system, and gets them page by page, zeroed, when
+    the next step asks for them again: a third of the time of a training step on a CPU. Does
+    nothing where the C library is not glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

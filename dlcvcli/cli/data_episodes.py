@@ -25,25 +25,28 @@ def episodes(
     count: Annotated[int, typer.Option("--episodes", min=1, help="How many.")] = 600,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     layout: Annotated[str, typer.Option(help="How the folder is laid out.")] = "auto",
+    rotations: Annotated[
+        bool, typer.Option("--rotations", help="Turned images as classes of their own.")
+    ] = False,
 ) -> None:
     """Draw few-shot episodes and write them down, so that every model is tested on the same."""
     from dlcvcli.cli.console import say, stdout
-    from dlcvcli.data.episode_file import write_episodes
-    from dlcvcli.data.episodes import Shape, draw_episode, require_enough
+    from dlcvcli.data.episode_file import drawn_episodes, episodes_csv
+    from dlcvcli.data.episodes import Shape, require_enough
+    from dlcvcli.data.few_shot import FewShotSet
     from dlcvcli.data.image_classes import find_image_layout, image_split
-    from dlcvcli.files import sha256_of
+    from dlcvcli.files import write_atomically
 
     found = find_image_layout(folder, layout)
     say(found.describe())
-    classes = image_split(found, split)
     shape = Shape(n_way, k_shot, n_query)
-    sizes = [len(one.files) for one in classes]
-    require_enough(sizes, shape, f"split '{split}' of {folder}")
-    drawn = [draw_episode(sizes, shape, seed, number) for number in range(count)]
-    write_episodes(out, found.root, classes, drawn, seed)
+    # Nothing is read: of a set of any size the names alone are wanted.
+    data = FewShotSet(image_split(found, split), split, found.root, (1, 1), rotations=rotations)
+    require_enough(data.sizes, shape, f"split '{split}' of {folder}")
+    drawn = drawn_episodes(data, shape, seed, count)
+    write_atomically(out, episodes_csv(data, drawn))
     stdout().print(
-        f"{count} episodes, {shape}, {n_query} queries of each way, in {out}; "
-        f"sha256 {sha256_of(out)}",
+        f"{count} episodes, {shape}, {n_query} queries of each way, in {out}; sha256 {drawn.sha256}",
         markup=False,
         soft_wrap=True,
     )

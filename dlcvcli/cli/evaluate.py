@@ -185,10 +185,10 @@ def _compare(ref: ModelRef, data: Path, flags: tuple[str, ...], *, logits: bool)
 
 
 def _card_of(path: Path) -> Any:
-    from dlcvcli.runtime.metadata import ModelCard
+    from dlcvcli.runtime.metadata import read_card
     from dlcvcli.runtime.session import read_metadata
 
-    return ModelCard.from_metadata(read_metadata(path), path)
+    return read_card(read_metadata(path), path)
 
 
 def ensure_onnx(ref: ModelRef, *, logits: bool = False) -> ModelRef:

@@ -17,6 +17,7 @@ from rich.progress import (
 
 from dlcvcli.cli.console import fraction, stderr
 from dlcvcli.engine.hooks import Hooks, Plan, Record
+from dlcvcli.training.log import headlines
 
 
 class LiveView(Hooks):
@@ -74,7 +75,7 @@ class LiveView(Hooks):
         self._progress.update(self._task, description="validating")
 
     def on_validation(self, record: Record, is_best: bool) -> None:
-        self._val = f"  mIoU {fraction(record['miou'])}{' (best)' if is_best else ''}"
+        self._val = f"  {headlines(record)[0]}{' (best)' if is_best else ''}"
         self._show()
 
     def _show(self) -> None:

@@ -20,3 +20,5 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["poly", "step", "cosine", "warmup+cosine", "constant"]
 
 Balance = Literal["median_frequency", "inverse_log", "inverse_root"]
+
+DistanceName = Literal["euclidean", "cosine", "parametric"]

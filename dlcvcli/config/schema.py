@@ -240,6 +240,9 @@ class TrainSettings(Settings):
     )
     keep: Annotated[int, Field(ge=0)] = Field(0, description="numbered checkpoints kept")
     max_time: Duration | None = Field(None, description="stop in good order after this long")
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="end the run after so many validations without a better one; null: never"
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainSettings:
@@ -260,6 +263,7 @@ class SnapshotSettings(Settings):
 class RunSettings(Settings):
     """What every training run has, whatever its task; all that the engine reads."""
 
+    task: str
     recipe: str | None = Field(None, description="the recipe that these settings started from")
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -312,4 +316,4 @@ RESUMABLE_CHANGES = frozenset(
     }
 )
 # Only with --extend.
-EXTENDABLE_CHANGES = frozenset({"train.epochs", "train.steps"})
+EXTENDABLE_CHANGES = frozenset({"train.epochs", "train.steps", "train.patience"})

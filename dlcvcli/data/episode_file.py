@@ -3,128 +3,171 @@
 The layout is the course's test-case CSV: a line an episode, `episode_id`, a column for each support
 image (`class0_support`, `class1_support`, ...) and one for each query (`query0`, `query1`, ...). An
 image is named by its path below the set's folder, or by the `id` that the set's own CSV gives it.
-With more than one shot the columns are `class0_support0`, `class0_support1` and so on. The right
-answers are not in the file: they follow from the classes of the images.
+With more than one shot the columns are `class0_support0`, `class0_support1` and so on. `@90` behind
+a path is the image turned by 90 degrees. The right answers are not in the file: they follow from
+the classes of the images.
 """
 
 from __future__ import annotations
 
 import csv
-import io
+import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcvcli.data.episodes import Episode, Shape
-from dlcvcli.data.image_classes import ImageLayout, Split
+from dlcvcli.data.episodes import EpisodeList, Shape, draw_episodes
+from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.errors import DataError
-from dlcvcli.files import sha256_of, write_atomically
+from dlcvcli.files import sha256_of
 
 Ints = NDArray[np.int64]
 
 _SUPPORT = re.compile(r"class(\d+)_support(\d*)")
 _QUERY = re.compile(r"query(\d+)")
+# Sets the generator that orders queries apart from those that draw.
+_QUERY_ORDER = 1 << 40
+
+
+def drawn_episodes(data: FewShotSet, shape: Shape, seed: int, count: int) -> EpisodeList:
+    """Draw the first episodes of a set.
+
+    The queries of an episode are shuffled, so that their order does not tell their class.
+
+    Args:
+        data: its classes.
+        shape: see `require_enough`.
+        seed: of the draw.
+        count: how many.
+    """
+    support, query = draw_episodes(data.sizes, shape, seed, count)
+    answers = np.repeat(np.arange(shape.n_way), shape.n_query)
+    order = np.random.default_rng((seed, _QUERY_ORDER)).permuted(
+        np.tile(np.arange(answers.size), (count, 1)), axis=1
+    )
+    asked = np.take_along_axis(query.reshape(count, -1), order, axis=1)
+    ids = tuple(str(number) for number in range(count))
+    drawn = EpisodeList(ids, support, asked, answers[order], "")
+    return replace(drawn, sha256=hashlib.sha256(episodes_csv(data, drawn).encode()).hexdigest())
+
+
+def episodes_csv(data: FewShotSet, episodes: EpisodeList) -> str:
+    """Return episodes as the text of their file; the same ones give the same bytes."""
+    names = [_quoted(data.name_of(index)) for index in range(len(data))]
+    _, ways, shots = episodes.support.shape
+    heads = [
+        f"class{way}_support{shot if shots > 1 else ''}"
+        for way in range(ways)
+        for shot in range(shots)
+    ]
+    heads += [f"query{index}" for index in range(episodes.query.shape[1])]
+    images = np.concatenate([episodes.support.reshape(len(episodes), -1), episodes.query], axis=1)
+    lines = [",".join(["episode_id", *heads])]
+    for number, row in zip(episodes.ids, images.tolist(), strict=True):
+        lines.append(f"{number},{','.join([names[index] for index in row])}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Return a field of CSV (RFC 4180)."""
+    if any(mark in text for mark in ',"\r\n'):
+        doubled = text.replace('"', '""')
+        return f'"{doubled}"'
+    return text
 
 
 @dataclass(frozen=True)
-class EpisodeList:
-    """Many episodes of one shape.
+class EpisodeTable:
+    """An episode file, read but for what its classes are.
 
     Attributes:
         ids: what the file calls each.
-        support: int64 [E, N, K], indices of images, class by class as in the split.
+        names: what it calls its images, each once.
+        support: int64 [E, N, K], indices into `names`.
         query: int64 [E, M].
-        answers: int64 [E, M], which of the N classes each query is of.
         sha256: of the file.
     """
 
     ids: tuple[str, ...]
+    names: tuple[str, ...]
     support: Ints
     query: Ints
-    answers: Ints
     sha256: str
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def write_episodes(
-    path: Path, root: Path, split: Split, episodes: Sequence[Episode], seed: int
-) -> None:
-    """Write drawn episodes as CSV; the same ones give the same bytes.
-
-    The queries of an episode are shuffled, so that their order does not tell their class.
-
-    Args:
-        path: the file.
-        root: the set's folder, which names of images are below.
-        split: the classes that the indices in the episodes count through.
-        episodes: of one shape, at least one.
-        seed: of the shuffling.
-    """
-    names = [file.relative_to(root).as_posix() for one in split for file in one.files]
-    ways, shots = episodes[0].support.shape
-    heads = [
-        f"class{way}_support{shot if shots > 1 else ''}"
-        for way in range(ways)
-        for shot in range(shots)
-    ]
-    heads += [f"query{index}" for index in range(episodes[0].query.size)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["episode_id", *heads])
-    for number, episode in enumerate(episodes):
-        query = np.random.default_rng((seed, number, 1)).permutation(episode.query.ravel())
-        images = [*episode.support.ravel().tolist(), *query.tolist()]
-        writer.writerow([number, *(names[index] for index in images)])
-    write_atomically(path, out.getvalue())
-
-
-def read_episodes(path: Path, layout: ImageLayout, split_name: str, split: Split) -> EpisodeList:
+def read_table(path: Path) -> EpisodeTable:
     """Read an episode file, dlcv's or the course's.
 
-    Args:
-        path: the file.
-        layout: the set that it names images of.
-        split_name: for the ids that a set's CSV gives.
-        split: the classes that the images are of.
-
     Raises:
-        DataError: no such file, not of that layout, or it names an image that the split has not,
-            one class twice in an episode, or a query of a class without support.
+        DataError: no such file, not of that layout, or a line is too short.
     """
     try:
         lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read the episodes in {path}: {error}") from error
     shape, order = _columns(path, lines[0] if lines else [])
-    places = _places(layout, split_name, split)
-    owner = np.repeat(np.arange(len(split)), [len(one.files) for one in split])
-    ids, support, query, answers = [], [], [], []
+    names: dict[str, int] = {}
+    rows = []
     for number, line in enumerate(lines[1:], 2):
-        where = f"{path}, line {number}"
-        images = np.array([_place(places, line, column, where) for column in order], np.int64)
-        shots = images[: shape.n_way * shape.k_shot].reshape(shape.n_way, shape.k_shot)
-        asked = images[shots.size :]
-        classes = owner[shots]
-        if (classes != classes[:, :1]).any() or len(set(classes[:, 0])) < shape.n_way:
-            raise DataError(f"{where}: its support images are not of {shape.n_way} classes each")
-        right = classes[:, 0] == owner[asked][:, None]
-        if not right.any(axis=1).all():
-            raise DataError(f"{where}: a query is of none of the episode's classes")
-        ids.append(line[0])
-        support.append(shots)
-        query.append(asked)
-        answers.append(right.argmax(axis=1))
-    if not ids:
+        if len(line) <= max(order) or not all(line[column] for column in order):
+            raise DataError(f"{path}, line {number}: the line is too short")
+        rows.append([names.setdefault(line[column], len(names)) for column in order])
+    if not rows:
         raise DataError(f"{path} holds no episode")
-    return EpisodeList(
-        tuple(ids), np.stack(support), np.stack(query), np.stack(answers), sha256_of(path)
+    images = np.array(rows, np.int64)
+    shots = shape.n_way * shape.k_shot
+    return EpisodeTable(
+        tuple(line[0] for line in lines[1:]),
+        tuple(names),
+        images[:, :shots].reshape(-1, shape.n_way, shape.k_shot),
+        images[:, shots:],
+        sha256_of(path),
     )
+
+
+def read_episodes(path: Path, data: FewShotSet, ids: Mapping[str, Path]) -> EpisodeList:
+    """Read an episode file whose images are of a set, with the right answers.
+
+    Args:
+        path: the file.
+        data: the set.
+        ids: what the set's own CSV calls its images -> their files.
+
+    Raises:
+        DataError: see `read_table`; or it names an image that the set has not, one class twice in
+            an episode, or a query of a class without support.
+    """
+    table = read_table(path)
+    places = _places(data, ids)
+    unknown = next((name for name in table.names if name not in places), None)
+    if unknown is not None:
+        raise DataError(
+            f"{path} names the image '{unknown}', which is not in split '{data.split}' of "
+            f"{data.root}",
+            "give the set that it was drawn from, with its --split",
+        )
+    index = np.array([places[name] for name in table.names], np.int64)
+    owner = np.repeat(np.arange(len(data.sizes)), data.sizes)
+    support, query = index[table.support], index[table.query]
+    classes = owner[support]
+    ordered = np.sort(classes[..., 0], axis=1)
+    mixed = (classes != classes[..., :1]).any(axis=(1, 2)) | (np.diff(ordered) == 0).any(axis=1)
+    right = classes[:, None, :, 0] == owner[query][..., None]
+    lost = ~right.any(axis=2).all(axis=1)
+    for bad, what in (
+        (mixed, f"its support images are not of {support.shape[1]} classes each"),
+        (lost, "a query is of none of the episode's classes"),
+    ):
+        if bad.any():
+            raise DataError(f"{path}, line {int(bad.argmax()) + 2}: {what}")
+    return EpisodeList(table.ids, support, query, right.argmax(axis=2), table.sha256)
 
 
 def _columns(path: Path, head: list[str]) -> tuple[Shape, list[int]]:
@@ -148,18 +191,8 @@ def _columns(path: Path, head: list[str]) -> tuple[Shape, list[int]]:
     return Shape(ways, shots, max(1, len(queries) // ways)), order
 
 
-def _places(layout: ImageLayout, split_name: str, split: Split) -> dict[str, int]:
-    """Map what images may be called to their places in the split."""
-    files = [file for one in split for file in one.files]
-    index = {file: place for place, file in enumerate(files)}
-    places = {file.relative_to(layout.root).as_posix(): place for file, place in index.items()}
-    ids = layout.ids.get(split_name, {})
-    return {name: index[file] for name, file in ids.items() if file in index} | places
-
-
-def _place(places: dict[str, int], line: list[str], column: int, where: str) -> int:
-    name = line[column] if column < len(line) else ""
-    if name not in places:
-        what = f"image '{name}' is not in the split" if name else "the line is too short"
-        raise DataError(f"{where}: {what}")
-    return places[name]
+def _places(data: FewShotSet, ids: Mapping[str, Path]) -> dict[str, int]:
+    """Map what images may be called to their places in the set."""
+    index = {file: place for place, file in enumerate(data.files)}
+    places = {name: index[file] for name, file in ids.items() if file in index}
+    return places | {data.name_of(place): place for place in range(len(data))}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from dlcvcli.errors import DataError
 
 Ints = NDArray[np.int64]
+
+_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,34 @@ def require_enough(sizes: Sequence[int], shape: Shape, where: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class EpisodeList:
+    """Many episodes of one shape.
+
+    Attributes:
+        ids: what each is called.
+        support: int64 [E, N, K], indices of images.
+        query: int64 [E, M].
+        answers: int64 [E, M], which of the N classes each query is of.
+        sha256: of the file that says the same.
+    """
+
+    ids: tuple[str, ...]
+    support: Ints
+    query: Ints
+    answers: Ints
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def shape(self) -> Shape:
+        """N, K and the queries of each way, rounded down where the ways have not as many each."""
+        _, ways, shots = self.support.shape
+        return Shape(ways, shots, self.query.shape[1] // ways)
+
+
 def draw_episode(sizes: Sequence[int], shape: Shape, seed: int, number: int) -> Episode:
     """Draw an episode: no class twice, no image twice.
 
@@ -78,11 +109,43 @@ def draw_episode(sizes: Sequence[int], shape: Shape, seed: int, number: int) -> 
         shape: see `require_enough`.
         seed, number: which episode it is; the same pair gives the same episode.
     """
+    block, place = divmod(number, _BLOCK)
+    support, query = _block(tuple(sizes), shape, seed, block)
+    return Episode(support[place], query[place])
+
+
+def draw_episodes(sizes: Sequence[int], shape: Shape, seed: int, count: int) -> tuple[Ints, Ints]:
+    """Draw the episodes 0 to `count` - 1 of `draw_episode`: int64 [E, N, K] and [E, N, Q]."""
+    blocks = [_block(tuple(sizes), shape, seed, b) for b in range(-(-count // _BLOCK))]
+    support, query = (np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True))
+    return support, query
+
+
+@lru_cache(maxsize=8)
+def _block(sizes: tuple[int, ...], shape: Shape, seed: int, number: int) -> tuple[Ints, Ints]:
+    """Draw as many episodes as one generator serves: to start one costs as much as to draw ten."""
     rng = np.random.default_rng((seed, number))
-    starts = np.concatenate([[0], np.cumsum(sizes)])
+    counts = np.array(sizes, np.int64)
+    starts = np.cumsum(counts) - counts
+    classes = _choose(rng, np.full(_BLOCK, len(counts)), shape.n_way).ravel()
     needed = shape.k_shot + shape.n_query
-    chosen = rng.choice(len(sizes), shape.n_way, replace=False)
-    images = np.stack(
-        [starts[c] + rng.choice(sizes[c], needed, replace=False) for c in chosen]
-    ).astype(np.int64)
-    return Episode(images[:, : shape.k_shot], images[:, shape.k_shot :])
+    images = starts[classes][:, None] + _choose(rng, counts[classes], needed)
+    images = images.reshape(_BLOCK, shape.n_way, needed)
+    images.setflags(write=False)
+    return images[..., : shape.k_shot], images[..., shape.k_shot :]
+
+
+def _choose(rng: np.random.Generator, counts: Ints, needed: int) -> Ints:
+    """Return `needed` different numbers below each of the counts, int64 [R, needed].
+
+    The first steps of a shuffle (Durstenfeld 1964, Algorithm 235), all rows at once.
+    """
+    rows = np.arange(len(counts))
+    order = np.tile(np.arange(counts.max()), (len(counts), 1))
+    dice = rng.random((needed, len(counts)))
+    for place in range(needed):
+        other = place + (dice[place] * (counts - place)).astype(np.int64)
+        taken = order[rows, other]
+        order[rows, other] = order[:, place]
+        order[:, place] = taken
+    return order[:, :needed].copy()

@@ -132,7 +132,7 @@ def probe_session(provider: Any) -> dict[str, Any]:
 def probe_model(path: str) -> dict[str, Any]:
     """Return what an ONNX file is, and how its nodes are spread over the providers."""
     from dlcvcli.errors import ModelFileError
-    from dlcvcli.runtime.metadata import ModelCard
+    from dlcvcli.runtime.metadata import read_segmenter_card
     from dlcvcli.runtime.session import open_session
 
     session = open_session(Path(path), count_nodes=True)
@@ -142,7 +142,7 @@ def probe_model(path: str) -> dict[str, Any]:
         "nodes": session.nodes,
     }
     try:
-        card = ModelCard.from_metadata(session.metadata, path)
+        card = read_segmenter_card(session.metadata, path)
     except ModelFileError as error:
         return {**found, "foreign": error.message, "mend": error.hint}
     return {**found, "model": card.model, "task": card.task, "classes": len(card.classes)}

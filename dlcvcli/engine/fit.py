@@ -234,6 +234,7 @@ class _Loop:
             self._snapshot()
         # A signal may have broken off the validation that was due at this step.
         stopped = self._owes_validation and not self._validate_and_save(wish)
+        stopped = stopped or self._out_of_patience
         self.task.train()
         rank, ranks = self.launcher.rank, self.launcher.world_size
         with closing(self.source.steps(self.step, self.total, rank=rank, world_size=ranks)) as data:
@@ -248,7 +249,7 @@ class _Loop:
         self.recorder.close_window()
         if self.saved_step != self.step:
             self._save()
-        done = self.step >= self.total and not self._owes_validation
+        done = (self.step >= self.total or self._out_of_patience) and not self._owes_validation
         signal = 0 if done else wish.signal or 0
         return FitResult(
             step=self.step,
@@ -305,7 +306,7 @@ class _Loop:
             self.recorder.log(self.step, self.optimizer.param_groups[-1]["lr"])
         began = time.perf_counter()
         if self._owes_validation:
-            stopped = not self._validate_and_save(wish) or stopped
+            stopped = not self._validate_and_save(wish) or stopped or self._out_of_patience
         if self.saved_step != self.step and (saves or ended):
             self._save()
         self._snapshot()
@@ -340,6 +341,14 @@ class _Loop:
         due = self.step > 0 and (self.step % self.val_every == 0 or self.step == self.total)
         done = self.last is not None and self.last["step"] == self.step
         return self.validate is not None and due and not done
+
+    @property
+    def _out_of_patience(self) -> bool:
+        """Whether the last validations were no better than the best; a function of the step."""
+        patience = self.settings.train.patience
+        if patience is None or self.best.value is None:
+            return False
+        return self.step - self.best.step >= patience * self.val_every
 
     def _validate_and_save(self, wish: StopWish) -> bool:
         """Validate, and save where that is the best yet or due; return False if it broke off."""

@@ -25,7 +25,7 @@ from dlcvcli.inference.restore import card_of, load_segmenter
 from dlcvcli.inference.torch_predictor import TorchPredictor
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.runs import ModelRef
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 from dlcvcli.runtime.session import open_session
 
 Say = Callable[[str], None]
@@ -41,7 +41,7 @@ class Exported:
     """An exported file and its certificate; `certificate` is None where none was asked for."""
 
     path: Path
-    card: ModelCard
+    card: SegmenterCard
     certificate: Certificate | None
 
 
@@ -126,7 +126,7 @@ def certificate_path(file: Path) -> Path:
     return file.with_name(name)
 
 
-def _own_size(card: ModelCard) -> tuple[int, int] | None:
+def _own_size(card: SegmenterCard) -> tuple[int, int] | None:
     if card.size is not None:
         return card.size
     crop = card.config["data"].get("crop")
@@ -145,7 +145,7 @@ def _exporter_versions() -> dict[str, str]:
 
 
 def _score_both(
-    segmenter: Any, card: ModelCard, content: bytes, data: SegmentationSet
+    segmenter: Any, card: SegmenterCard, content: bytes, data: SegmentationSet
 ) -> dict[str, Any]:
     """Score PyTorch and the file on one split, both on the CPU, and note where they differ."""
     predictors = (

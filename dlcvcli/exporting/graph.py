@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dlcvcli.errors import DlcvError
 from dlcvcli.models.segmenter import Segmenter
-from dlcvcli.runtime.metadata import IMAGES, LOGITS, MASK, SIZE, ModelCard
+from dlcvcli.runtime.metadata import IMAGES, LOGITS, MASK, SIZE, SegmenterCard
 
 DEFAULT_OPSET = 18
 _LARGEST_SIDE = 65535
@@ -37,7 +37,7 @@ class _ExportGraph(nn.Module):
         return logits.argmax(dim=1).to(torch.uint8), logits
 
 
-def trace(segmenter: Segmenter, card: ModelCard, opset: int = DEFAULT_OPSET) -> Any:
+def trace(segmenter: Segmenter, card: SegmenterCard, opset: int = DEFAULT_OPSET) -> Any:
     """Return an `onnx.ModelProto` with the outputs `mask` and `logits` and the card as metadata.
 
     Inputs are `images` uint8 [batch, height, width, 3], RGB, and `size` int64 [2], the (height,

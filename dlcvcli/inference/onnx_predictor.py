@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 
 from dlcvcli.data.reading import Pixels
-from dlcvcli.errors import ModelFileError, UsageError
+from dlcvcli.errors import UsageError
 from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.palette import Mask
-from dlcvcli.runtime.metadata import IMAGES, LOGITS, MASK, SIZE, ModelCard
+from dlcvcli.runtime.metadata import (
+    IMAGES,
+    LOGITS,
+    MASK,
+    SIZE,
+    SegmenterCard,
+    read_segmenter_card,
+)
 from dlcvcli.runtime.session import Provider, Session, open_session
 
 
@@ -22,7 +29,7 @@ class OnnxPredictor:
     precision = "fp32"
     tile: tuple[int, int] | None = None
 
-    def __init__(self, session: Session, card: ModelCard) -> None:
+    def __init__(self, session: Session, card: SegmenterCard) -> None:
         self.card = card
         self.provider = session.provider
         self.notes: dict[str, Any] = {"provider_reason": session.reason}
@@ -40,10 +47,7 @@ class OnnxPredictor:
             DeviceError: the provider asked for is not in force.
         """
         session = open_session(path, provider, fixed_shapes=fixed_shapes)
-        card = ModelCard.from_metadata(session.metadata, path)
-        if card.task != "seg":
-            raise ModelFileError(f"{path} holds task '{card.task}'; a segmenter is needed")
-        return cls(session, card)
+        return cls(session, read_segmenter_card(session.metadata, path))
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         return np.asarray(self._run(MASK, images, size, clock), dtype=np.uint8)

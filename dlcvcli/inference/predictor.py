@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.palette import Mask
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 
 Logits = NDArray[np.float32]
 
@@ -56,7 +56,7 @@ class Predictor(Protocol):
         tile: (height, width) of the parts that larger images are predicted in; None for whole ones.
     """
 
-    card: ModelCard
+    card: SegmenterCard
     backend: str
     provider: str
     precision: str

@@ -12,14 +12,14 @@ from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import ClassSet
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 
 
-def card_of(checkpoint: Checkpoint, sha256: str) -> ModelCard:
+def card_of(checkpoint: Checkpoint, sha256: str) -> SegmenterCard:
     """Return what a checkpoint says of its model."""
     settings = settings_of(checkpoint)
     best = checkpoint["best"]
-    return ModelCard(
+    return SegmenterCard(
         task=settings.task,
         model=settings.model.name,
         classes=ClassSet.from_dict(checkpoint["data"]["classes"]),

@@ -13,6 +13,8 @@ from dlcvcli.errors import UsageError, nearest
 if TYPE_CHECKING:
     from torch import nn
 
+    from dlcvcli.models.encoder import Encoder
+
 
 @dataclass(frozen=True)
 class ModelEntry:
@@ -20,11 +22,12 @@ class ModelEntry:
 
     Attributes:
         name: what users call it.
-        task: what it is for; ``seg`` is semantic segmentation.
-        builder: ``module:function``; the function takes keywords only, among them ``num_classes``
-            and ``weights_backbone``.
-        stride: the multiple that inputs are padded to, in pixels. Any size works; at multiples of
-            it the feature grid and the image line up exactly.
+        task: what it is for; ``seg`` is semantic segmentation, ``fewshot`` an encoder of images.
+        builder: ``module:function``; the function takes keywords only, of ``seg`` among them
+            ``num_classes`` and ``weights_backbone``, of ``fewshot`` ``weights``.
+        stride: of ``seg``, the multiple that inputs are padded to, in pixels. Any size works; at
+            multiples of it the feature grid and the image line up exactly. Of ``fewshot``, the
+            least height and width.
         min_train_batch: the least number of images in a training batch: 2 where a BatchNorm sees
             1x1 maps and so needs a second image to have a variance, else 1.
         summary: one line for people.
@@ -47,6 +50,8 @@ _DEEPLAB = "Chen et al. 2018, arXiv:1802.02611"
 _DEEPLABV3 = "Chen et al. 2017, arXiv:1706.05587"
 _LRASPP = "Howard et al. 2019, arXiv:1905.02244"
 _FCN = "Long, Shelhamer and Darrell 2015, arXiv:1411.4038"
+_PROTONET = "Snell, Swersky and Zemel 2017, arXiv:1703.05175"
+_RESNET = "He et al. 2016, arXiv:1512.03385"
 
 _ENTRIES = (
     ModelEntry(
@@ -155,6 +160,69 @@ _ENTRIES = (
             "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
         ),
     ),
+    ModelEntry(
+        name="conv4",
+        task="fewshot",
+        builder="dlcvcli.models.conv4:conv4",
+        stride=16,
+        min_train_batch=1,
+        summary="four convolutions: 64 values of an image at 28x28, 1600 at 84x84",
+        source=_PROTONET,
+        weights=(),
+    ),
+    ModelEntry(
+        name="resnet12",
+        task="fewshot",
+        builder="dlcvcli.models.resnet12:resnet12",
+        stride=16,
+        min_train_batch=1,
+        summary="ResNet-12, 640 values: what larger few-shot models are compared on",
+        source="Lee et al. 2019, arXiv:1904.03758",
+        weights=(),
+    ),
+    ModelEntry(
+        name="resnet18",
+        task="fewshot",
+        builder="dlcvcli.models.torchvision_encoders:resnet18",
+        stride=32,
+        min_train_batch=1,
+        summary="ResNet-18 without its classifier, 512 values",
+        source=_RESNET,
+        weights=("ResNet18_Weights.IMAGENET1K_V1",),
+    ),
+    ModelEntry(
+        name="resnet34",
+        task="fewshot",
+        builder="dlcvcli.models.torchvision_encoders:resnet34",
+        stride=32,
+        min_train_batch=1,
+        summary="ResNet-34 without its classifier, 512 values",
+        source=_RESNET,
+        weights=("ResNet34_Weights.IMAGENET1K_V1",),
+    ),
+    ModelEntry(
+        name="resnet50",
+        task="fewshot",
+        builder="dlcvcli.models.torchvision_encoders:resnet50",
+        stride=32,
+        min_train_batch=1,
+        summary="ResNet-50 without its classifier, 2048 values",
+        source=_RESNET,
+        weights=("ResNet50_Weights.IMAGENET1K_V2", "ResNet50_Weights.IMAGENET1K_V1"),
+    ),
+    ModelEntry(
+        name="mobilenet_v3_large",
+        task="fewshot",
+        builder="dlcvcli.models.torchvision_encoders:mobilenet_v3_large",
+        stride=32,
+        min_train_batch=1,
+        summary="MobileNetV3-Large without its classifier, 960 values: small",
+        source=_LRASPP,
+        weights=(
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+        ),
+    ),
 )
 
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
@@ -197,18 +265,57 @@ def build_network(
         UsageError: unknown name or option, or a value that an option does not allow.
         CheckpointError: the weights cannot be had, read or fitted.
     """
+    weights_backbone = None if weights == "none" else weights
+    network = _build(
+        name, "seg", options, num_classes=num_classes, weights_backbone=weights_backbone
+    )
+    return cast("nn.Module", network)
+
+
+def build_encoder(name: str, *, weights: str = "none", **options: Any) -> Encoder:
+    """Build an encoder of few-shot learning by name.
+
+    Args:
+        name: a key of `MODELS`.
+        weights: what fills it: ``none`` (random), ``imagenet`` or the path of a file.
+        options: further keywords of the builder, such as ``channels``.
+
+    Returns:
+        A module on the CPU, in training mode, float32; see `build_network`.
+
+    Raises:
+        UsageError: unknown name or option, or a value that an option does not allow.
+        CheckpointError: the weights cannot be had, read or fitted.
+    """
+    encoder = _build(name, "fewshot", options, weights=None if weights == "none" else weights)
+    return cast("Encoder", encoder)
+
+
+def require_task(name: str, task: str) -> ModelEntry:
+    """Look a network up that is for a task.
+
+    Raises:
+        UsageError: there is none of that name, or it is for another task.
+    """
+    entry = model_entry(name)
+    if entry.task != task:
+        raise UsageError(
+            f"model '{name}' is for task {entry.task}, not {task}",
+            f"choose one of {', '.join(model_names(task))}",
+        )
+    return entry
+
+
+def _build(name: str, task: str, options: dict[str, Any], **keywords: Any) -> object:
+    entry = require_task(name, task)
     known = builder_options(name)
     for option, value in options.items():
         if option not in known:
             raise UsageError(f"model '{name}' has no option '{option}'", nearest(option, known))
         _check_kind(name, option, value, known[option])
-    builder = _import_builder(model_entry(name).builder)
+    builder = _import_builder(entry.builder)
     try:
-        return builder(
-            num_classes=num_classes,
-            weights_backbone=None if weights == "none" else weights,
-            **options,
-        )
+        return builder(**keywords, **options)
     except ValueError as error:
         # Of a layer that was handed an option's value as it is, such as a dropout of 2.
         if not options:
@@ -226,7 +333,7 @@ def builder_options(name: str) -> dict[str, Any]:
     return {
         option: parameter.default
         for option, parameter in parameters.items()
-        if option not in {"num_classes", "weights_backbone"}
+        if option not in {"num_classes", "weights_backbone", "weights"}
     }
 
 

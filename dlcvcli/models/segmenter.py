@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlcvcli.data.normalise import MEAN, STD
+from dlcvcli.models.normalise import Normalise
 
 
 class Segmenter(nn.Module):
@@ -25,18 +25,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.network = network
         self.stride = stride
-        # Constants of the graph, not weights: kept out of checkpoints.
-        self.register_buffer("shift", torch.tensor(MEAN) * 255, persistent=False)
-        self.register_buffer("scale", 1 / (torch.tensor(STD) * 255), persistent=False)
-        self.shift: Tensor
-        self.scale: Tensor
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """Turn uint8 [N, H, W, 3], RGB, into float32 [N, 3, H, W] of mean 0 and deviation 1.
-
-        The result lies in memory as channels-last.
-        """
-        return ((images.to(self.scale.dtype) - self.shift) * self.scale).permute(0, 3, 1, 2)
+        self.normalise = Normalise()
 
     def network_outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Return the network's outputs at the images' own size, for training.

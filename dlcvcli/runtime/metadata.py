@@ -1,14 +1,14 @@
 """What a model says of itself, in a checkpoint and in an ONNX file.
 
-A model file can be evaluated and used without any other file or flag: its card holds the classes,
-the preprocessing and where it came from. No torch is needed to read it.
+A model file can be evaluated and used without any other file or flag: its card holds what it tells
+apart, the preprocessing and where it came from. No torch is needed to read it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from dlcvcli.data.normalise import MEAN, STD
@@ -18,21 +18,20 @@ from dlcvcli.palette import ClassSet
 FORMAT = "1"
 
 IMAGES, SIZE, MASK, LOGITS = "images", "size", "mask", "logits"
+EMBEDDING, SUPPORT, QUERY = "embedding", "support", "query"
 
 RESIZE_RULE = "stretch, Pillow bilinear with antialiasing, uint8 RGB"
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What one must know to use a trained segmenter.
+    """What one must know of any model; each task has a card of its own with more.
 
     Attributes:
-        task: `seg`.
+        task: `seg` or `fewshot`.
         model: name in the registry.
-        classes: the class set; its colours are the palette.
-        stride: inputs are padded to a multiple of it, inside the graph.
         size: (height, width) that images are stretched to; None leaves their own size.
-        layout, binarise: how the data it was trained on is read.
+        layout: how the data it was trained on is laid out.
         recipe: the recipe it was trained with, if any.
         data: fingerprints of the training data, split -> SHA-256.
         metric: the best validation known when this card was written.
@@ -43,11 +42,9 @@ class ModelCard:
 
     task: str
     model: str
-    classes: ClassSet
-    stride: int
+    _: KW_ONLY
     size: tuple[int, int] | None = None
     layout: str = "auto"
-    binarise: bool = False
     recipe: str | None = None
     data: dict[str, str] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
@@ -61,17 +58,10 @@ class ModelCard:
             "dlcv_format": FORMAT,
             "task": self.task,
             "model": self.model,
-            "classes": list(self.classes.names),
-            "palette": [list(colour) for colour in self.classes.colours],
-            "class_set": self.classes.as_dict(),
-            "ignore_index": self.classes.ignore_index,
-            "mean": list(MEAN),
-            "std": list(STD),
-            "stride": self.stride,
+            **self._own_fields(),
             "size": None if self.size is None else list(self.size),
             "resize": RESIZE_RULE,
             "layout": self.layout,
-            "binarise": self.binarise,
             "recipe": self.recipe,
             "data_sha256": self.data,
             "metric": self.metric,
@@ -81,38 +71,156 @@ class ModelCard:
         }
         return {k: v if isinstance(v, str) else json.dumps(v) for k, v in fields.items()}
 
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str], path: object) -> ModelCard:
-        """Read a card back from `metadata_props`.
+    def _own_fields(self) -> dict[str, Any]:
+        """Return what a task's card has beyond this one, as plain types."""
+        raise NotImplementedError
 
-        Raises:
-            ModelFileError: dlcv did not write the file, or a newer dlcv did.
-        """
-        found = metadata.get("dlcv_format")
-        if found is None:
-            raise ModelFileError(
-                f"{path} is an ONNX model, but not one that dlcv exported: it has no dlcv metadata",
-                "export the run: dlcv export RUN",
-            )
-        if found != FORMAT:
-            raise ModelFileError(f"{path} has dlcv format {found}; this dlcv reads {FORMAT}")
-        try:
-            size = json.loads(metadata["size"])
-            recipe = metadata["recipe"]
-            return cls(
-                task=metadata["task"],
-                model=metadata["model"],
-                classes=ClassSet.from_dict(json.loads(metadata["class_set"])),
-                stride=json.loads(metadata["stride"]),
-                size=None if size is None else (size[0], size[1]),
-                layout=metadata["layout"],
-                binarise=json.loads(metadata["binarise"]),
-                recipe=None if recipe == "null" else recipe,
-                data=json.loads(metadata["data_sha256"]),
-                metric=json.loads(metadata["metric"]),
-                config=json.loads(metadata["config"]),
-                versions=json.loads(metadata["versions"]),
-                checkpoint_sha256=metadata["checkpoint_sha256"],
-            )
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise ModelFileError(f"{path}: its dlcv metadata is damaged ({error!r})") from error
+    @classmethod
+    def _read_own(cls, metadata: Mapping[str, str]) -> dict[str, Any]:
+        """Return the arguments that `_own_fields` were made of."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SegmenterCard(ModelCard):
+    """What one must know to use a trained segmenter.
+
+    Attributes:
+        classes: the class set; its colours are the palette.
+        stride: inputs are padded to a multiple of it, inside the graph.
+        binarise: how the annotations it was trained on are read.
+    """
+
+    classes: ClassSet
+    stride: int
+    _: KW_ONLY
+    binarise: bool = False
+
+    def _own_fields(self) -> dict[str, Any]:
+        return {
+            "classes": list(self.classes.names),
+            "palette": [list(colour) for colour in self.classes.colours],
+            "class_set": self.classes.as_dict(),
+            "ignore_index": self.classes.ignore_index,
+            "mean": list(MEAN),
+            "std": list(STD),
+            "stride": self.stride,
+            "binarise": self.binarise,
+        }
+
+    @classmethod
+    def _read_own(cls, metadata: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "classes": ClassSet.from_dict(json.loads(metadata["class_set"])),
+            "stride": json.loads(metadata["stride"]),
+            "binarise": json.loads(metadata["binarise"]),
+        }
+
+
+@dataclass(frozen=True)
+class EmbedderCard(ModelCard):
+    """What one must know to use a trained prototypical network.
+
+    Attributes:
+        dimension: values of an embedding.
+        distance: what `dlcvcli.prototypes.read_distance` reads: a name, and what it learned.
+        mean, std: what images are normalised with, inside the graph.
+        shape: ways, shots and queries of each way that it is tested with unless told otherwise.
+        rotations: whether it is tested on turned classes, too.
+        classes: split -> the classes that it was trained, chosen and may be tested on.
+    """
+
+    dimension: int
+    distance: dict[str, Any]
+    _: KW_ONLY
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    shape: tuple[int, int, int] = (5, 1, 15)
+    rotations: bool = False
+    classes: dict[str, list[str]] = field(default_factory=dict)
+
+    def _own_fields(self) -> dict[str, Any]:
+        return {
+            "dimension": self.dimension,
+            "distance": self.distance,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "episode": list(self.shape),
+            "rotations": self.rotations,
+            "class_splits": self.classes,
+        }
+
+    @classmethod
+    def _read_own(cls, metadata: Mapping[str, str]) -> dict[str, Any]:
+        ways, shots, queries = json.loads(metadata["episode"])
+        return {
+            "dimension": json.loads(metadata["dimension"]),
+            "distance": json.loads(metadata["distance"]),
+            "mean": tuple(json.loads(metadata["mean"])),
+            "std": tuple(json.loads(metadata["std"])),
+            "shape": (ways, shots, queries),
+            "rotations": json.loads(metadata["rotations"]),
+            "classes": json.loads(metadata["class_splits"]),
+        }
+
+
+_CARDS: dict[str, type[ModelCard]] = {"seg": SegmenterCard, "fewshot": EmbedderCard}
+
+
+def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
+    """Read the card of a model's task back from `metadata_props`.
+
+    Raises:
+        ModelFileError: dlcv did not write the file, or a newer dlcv did.
+    """
+    found = metadata.get("dlcv_format")
+    if found is None:
+        raise ModelFileError(
+            f"{path} is an ONNX model, but not one that dlcv exported: it has no dlcv metadata",
+            "export the run: dlcv export RUN",
+        )
+    if found != FORMAT:
+        raise ModelFileError(f"{path} has dlcv format {found}; this dlcv reads {FORMAT}")
+    try:
+        size = json.loads(metadata["size"])
+        recipe = metadata["recipe"]
+        card = _CARDS[metadata["task"]]
+        return card(
+            task=metadata["task"],
+            model=metadata["model"],
+            **card._read_own(metadata),
+            size=None if size is None else (size[0], size[1]),
+            layout=metadata["layout"],
+            recipe=None if recipe == "null" else recipe,
+            data=json.loads(metadata["data_sha256"]),
+            metric=json.loads(metadata["metric"]),
+            config=json.loads(metadata["config"]),
+            versions=json.loads(metadata["versions"]),
+            checkpoint_sha256=metadata["checkpoint_sha256"],
+        )
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise ModelFileError(f"{path}: its dlcv metadata is damaged ({error!r})") from error
+
+
+def read_segmenter_card(metadata: Mapping[str, str], path: object) -> SegmenterCard:
+    """Read the card of a segmenter.
+
+    Raises:
+        ModelFileError: see `read_card`; or the model is for another task.
+    """
+    card = read_card(metadata, path)
+    if not isinstance(card, SegmenterCard):
+        raise ModelFileError(f"{path} holds task '{card.task}'; a segmenter is needed")
+    return card
+
+
+def read_embedder_card(metadata: Mapping[str, str], path: object) -> EmbedderCard:
+    """Read the card of a few-shot model.
+
+    Raises:
+        ModelFileError: see `read_card`; or the model is for another task.
+    """
+    card = read_card(metadata, path)
+    if not isinstance(card, EmbedderCard):
+        raise ModelFileError(f"{path} holds task '{card.task}'; a few-shot model is needed")
+    return card

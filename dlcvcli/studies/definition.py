@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from dlcvcli.config.load import resolve, validate
 from dlcvcli.config.schema import Settings, Share, Size, TrainSegSettings
 from dlcvcli.errors import ConfigError, UsageError, nearest
-from dlcvcli.models.registry import model_entry
+from dlcvcli.models.registry import require_task
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, Field(min_length=1)]
@@ -164,7 +164,7 @@ def run_settings(run: StudyRun, sets: tuple[str, ...] = ()) -> TrainSegSettings:
     # A copy, as the layers above are merged into it.
     own = copy.deepcopy(run.settings)
     settings = resolve(TrainSegSettings, recipe=run.recipe, flags=own, sets=sets)
-    model_entry(settings.model.name)
+    require_task(settings.model.name, "seg")
     return settings
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from torch import Tensor, nn
 
 from dlcvcli.losses import SegmentationLoss, build_loss
-from dlcvcli.models.averaging import averaged_copy, update_average
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import ClassSet
-from dlcvcli.tasks.base import Batch, Outcome, ParameterGroup, Task, split_by_decay
+from dlcvcli.tasks.averaged import AveragedTask
+from dlcvcli.tasks.base import Batch, Outcome, ParameterGroup, split_by_decay
 
 
-class SegmentationTask(Task):
+class SegmentationTask(AveragedTask[Segmenter]):
     """Trains a segmenter on `images` uint8 [N, H, W, 3] and `masks` uint8 [N, H, W].
 
     Args:
@@ -39,31 +37,17 @@ class SegmentationTask(Task):
         auxiliary: float = 0.4,
         ema: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(segmenter, ema)
         self.segmenter = segmenter
         self.classes = classes
         self.loss = loss or build_loss("cross_entropy", ignore_index=classes.ignore_index)
         self.backbone_lr_scale = backbone_lr_scale
         self.auxiliary = auxiliary
-        self.ema = ema
-        self.average = None if ema is None else averaged_copy(segmenter)
 
     @property
-    def evaluated(self) -> Segmenter:
-        """The segmenter that is validated, looked at and kept: the average where there is one."""
-        return self.average or self.segmenter
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of what is trained; an average is always in evaluation mode."""
-        super().train(mode)
-        if self.average is not None:
-            self.average.eval()
-        return self
-
-    def after_step(self, step: int, total_steps: int) -> None:
-        """Let the average follow the weights."""
-        if self.average is not None and self.ema is not None:
-            update_average(self.average, self.segmenter, decay=self.ema, step=step)
+    def trained(self) -> Segmenter:
+        """The segmenter that is trained."""
+        return self.segmenter
 
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
         """Return the loss, each of its parts a mean over its number of terms in `normaliser`."""

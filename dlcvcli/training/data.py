@@ -5,7 +5,7 @@ Needs no torch, so that a wrong path or a bad mask is reported within a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_s
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.models.registry import model_entry
 from dlcvcli.palette import PRESETS, ClassSet
+from dlcvcli.training.paths import absolute
 
 Progress = Callable[[str, int, int], None]
 
@@ -160,17 +161,17 @@ def resolve_settings(
                 update={
                     "crop": crop,
                     "path": str(Path(data.path).resolve()),
-                    "classes": _absolute(data.classes, {"auto", *PRESETS}),
+                    "classes": absolute(data.classes, {"auto", *PRESETS}),
                 }
             ),
             "model": settings.model.model_copy(
-                update={"weights": _absolute(settings.model.weights, {"none", "imagenet"})}
+                update={"weights": absolute(settings.model.weights, {"none", "imagenet"})}
             ),
             "train": _lengths(train_part, plan.steps_per_epoch),
             "loss": _weighted(settings.loss, train, counted),
             "optim": optim.model_copy(update={"backbone_lr_scale": scale}),
             "snapshot": settings.snapshot.model_copy(
-                update={"images": tuple(_absolute(name) for name in settings.snapshot.images)}
+                update={"images": tuple(absolute(name) for name in settings.snapshot.images)}
             ),
         }
     )
@@ -210,11 +211,6 @@ def _lengths(settings: TrainSettings, steps_per_epoch: int) -> TrainSettings:
             "save_every": settings.save_every or val_every,
         }
     )
-
-
-def _absolute(name: str, words: Collection[str] = ()) -> str:
-    """Return a file's full path; a word with a meaning of its own, or a mere name, as it is."""
-    return str(Path(name).resolve()) if name not in words and Path(name).is_file() else name
 
 
 def _default_crop(data: SegmentationSet) -> tuple[int, int]:

@@ -21,6 +21,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
+_HEADLINES = {"miou": "mIoU", "overall_acc": "pixel accuracy", "accuracy": "accuracy"}
+
+
 def train_line(record: Record, plan: Plan) -> str:
     """Return the line of a training record."""
     loss = record["loss"]
@@ -34,11 +37,19 @@ def train_line(record: Record, plan: Plan) -> str:
 
 def validation_line(record: Record, is_best: bool) -> str:
     """Return the line of a validation record."""
-    miou, overall = (
-        "none" if record[key] is None else f"{record[key]:.4f}" for key in ("miou", "overall_acc")
-    )
     mark = "  (best)" if is_best else ""
-    return f"val at step {record['step']}: mIoU {miou}  pixel accuracy {overall}{mark}"
+    return f"val at step {record['step']}: {'  '.join(headlines(record))}{mark}"
+
+
+def headlines(record: Record) -> list[str]:
+    """Return what people want to see of a validation, the most important first."""
+    found = []
+    for key, name in _HEADLINES.items():
+        if key in record:
+            value = "none" if record[key] is None else f"{record[key]:.4f}"
+            ci95 = record.get("ci95") if key == "accuracy" else None
+            found.append(f"{name} {value}" + ("" if ci95 is None else f" ± {ci95:.4f}"))
+    return found
 
 
 class LineLog(Hooks):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from dlcvcli.config.load import differences, validate
-from dlcvcli.config.schema import EXTENDABLE_CHANGES, RESUMABLE_CHANGES, TrainSegSettings
+from dlcvcli.config.schema import EXTENDABLE_CHANGES, RESUMABLE_CHANGES, RunSettings
 from dlcvcli.errors import ConfigError
 
 
-def require_same_settings(
-    stored: dict[str, Any], settings: TrainSegSettings, *, extend: bool
-) -> None:
+def require_same_settings(stored: dict[str, Any], settings: RunSettings, *, extend: bool) -> None:
     """Refuse to resume with settings that would change the numbers.
 
     Args:
@@ -22,7 +20,7 @@ def require_same_settings(
     Raises:
         ConfigError: lists the keys that differ, with both values.
     """
-    before = validate(TrainSegSettings, stored)
+    before = validate(type(settings), stored)
     allowed = RESUMABLE_CHANGES | (EXTENDABLE_CHANGES if extend else frozenset())
     changed = {k: v for k, v in differences(before, settings).items() if k not in allowed}
     if not changed:

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import to_yaml
-from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.config.schema import RunSettings, TrainSegSettings
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.determinism import deterministic_algorithms
 from dlcvcli.engine.fit import FitResult, fit, total_steps
@@ -26,12 +27,15 @@ from dlcvcli.errors import (
     UsageError,
 )
 from dlcvcli.files import write_atomically, write_json
+from dlcvcli.machine import keep_freed_memory
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Task
 from dlcvcli.training.data import TrainingData
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
-from dlcvcli.training.job import Job
+from dlcvcli.training.fewshot import FewshotJob
+from dlcvcli.training.fewshot_data import FewshotData
+from dlcvcli.training.job import Job, JobData
 from dlcvcli.training.log import LineLog
 from dlcvcli.training.results import count_parameters, describe_result
 from dlcvcli.training.resume import require_same_settings
@@ -47,7 +51,7 @@ class RunRequest:
 
     Attributes:
         run: the folder.
-        settings: resolved (see `training.data.resolve_settings`).
+        settings: resolved (see `training.data.resolve_settings` and `training.fewshot_data`).
         data: checked and fingerprinted.
         resume: go on from `last.ckpt`.
         extend: let a resumed run become longer.
@@ -55,8 +59,8 @@ class RunRequest:
     """
 
     run: RunFolder
-    settings: TrainSegSettings
-    data: TrainingData
+    settings: RunSettings
+    data: JobData
     resume: bool = False
     extend: bool = False
     init: Path | None = None
@@ -106,9 +110,13 @@ def train(
             raise _rank_lost(fallen) from error
 
 
-def job_for(settings: TrainSegSettings, data: TrainingData) -> Job:
-    """Return the job that settings describe."""
-    return SegmentationJob(settings, data)
+def job_for(settings: RunSettings, data: JobData) -> Job:
+    """Return the job that settings describe, on data that was checked for it."""
+    if isinstance(settings, TrainFewshotSettings) and isinstance(data, FewshotData):
+        return FewshotJob(settings, data)
+    if isinstance(settings, TrainSegSettings) and isinstance(data, TrainingData):
+        return SegmentationJob(settings, data)
+    raise TypeError(f"no job for {type(settings).__name__} on {type(data).__name__}")
 
 
 def _say_to(lost: Lost) -> Callable[[str], None]:
@@ -126,6 +134,8 @@ def _train(
     request: RunRequest, launcher: Launcher, hooks: Hooks | None, say: Say
 ) -> dict[str, Any]:
     """Train on this rank; see `train`."""
+    if launcher.device.type == "cpu":
+        keep_freed_memory()
     request.settings.images_at_a_time(launcher.world_size)
     # The default folder's name holds the time, which each rank reads for itself.
     request = replace(request, run=RunFolder(Path(launcher.tell(str(request.run.path)))))

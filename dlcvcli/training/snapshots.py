@@ -123,7 +123,7 @@ class SnapshotHook(Hooks):
     def _mask(self, task: SegmentationTask, image: Pixels) -> Pixels:
         own = image.shape[0], image.shape[1]
         sized = image if self.size is None else stretch(image, self.size)
-        device = task.evaluated.shift.device
+        device = task.evaluated.normalise.shift.device
         batch = torch.from_numpy(sized.copy())[None].to(device)
         mask: Pixels = task.evaluated(batch, own)[0].cpu().numpy()
         return mask

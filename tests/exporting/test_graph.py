@@ -24,9 +24,9 @@ from dlcvcli.inference.restore import load_segmenter
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard, read_card
 
-CARD = ModelCard(
+CARD = SegmenterCard(
     "seg", "made", PRESETS["landcover7"], 8, size=(40, 56), recipe="demo", checkpoint_sha256="ab"
 )
 
@@ -138,7 +138,7 @@ def test_the_logits_are_pytorchs(
 
 def test_the_card_is_in_the_graph(traced: Any) -> None:
     said = {entry.key: entry.value for entry in traced.metadata_props}
-    assert ModelCard.from_metadata(said, "made.onnx") == CARD
+    assert read_card(said, "made.onnx") == CARD
 
 
 def test_the_opset_is_the_one_asked_for(traced: Any) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from dlcvcli.data.reading import Pixels
 from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.palette import PRESETS, Mask
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 
 
 class Pointwise:
@@ -22,7 +22,7 @@ class Pointwise:
     tile: tuple[int, int] | None = None
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
-        self.card = ModelCard("seg", "made", PRESETS["voc21"], 1, size=size)
+        self.card = SegmenterCard("seg", "made", PRESETS["voc21"], 1, size=size)
         self.notes: dict[str, Any] = {"device": "CPU"}
         self.seen: list[tuple[int, ...]] = []
 

@@ -25,7 +25,7 @@ from dlcvcli.inference.compare import (
 )
 from dlcvcli.palette import PRESETS, Mask
 from dlcvcli.runs import ModelRef, RunFolder
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 
 CLASSES = PRESETS["camvid11"]
 SHAPES = [(20, 30), (30, 20), (17, 9)]
@@ -102,8 +102,8 @@ def run(tmp_path: Path) -> RunFolder:
     return run
 
 
-def card_with(sha256: str) -> ModelCard:
-    return ModelCard("seg", "made", CLASSES, 16, checkpoint_sha256=sha256)
+def card_with(sha256: str) -> SegmenterCard:
+    return SegmenterCard("seg", "made", CLASSES, 16, checkpoint_sha256=sha256)
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "step-0000010.ckpt"])

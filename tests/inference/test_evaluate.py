@@ -16,7 +16,7 @@ from dlcvcli.inference.evaluate import evaluate, score
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.palette import PRESETS, Mask
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 from tests.conftest import write_camvid
 
 
@@ -27,7 +27,7 @@ class Guess:
     tile: tuple[int, int] | None = None
 
     def __init__(self) -> None:
-        self.card = ModelCard("seg", "fake", PRESETS["camvid11"], 16)
+        self.card = SegmenterCard("seg", "fake", PRESETS["camvid11"], 16)
         self.notes: dict[str, Any] = {}
         self.batches: list[int] = []
 

@@ -15,10 +15,10 @@ from dlcvcli.inference.onnx_predictor import OnnxPredictor
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 from dlcvcli.runtime.session import Session
 
-CARD = ModelCard("seg", "made", PRESETS["landcover7"], 16)
+CARD = SegmenterCard("seg", "made", PRESETS["landcover7"], 16)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3)).astype(np.uint8)
 
 
@@ -52,7 +52,7 @@ class OnDevice:
         return [self.inputs["images"][:, :height, :width, 0]]
 
 
-def edited(source: Path, target: Path, card: ModelCard) -> Path:
+def edited(source: Path, target: Path, card: SegmenterCard) -> Path:
     """Write a model with another card."""
     model = onnx.load(source)
     del model.metadata_props[:]

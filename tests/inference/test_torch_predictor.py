@@ -20,10 +20,10 @@ from dlcvcli.inference.torch_predictor import TorchPredictor
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder, find_model
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard
 
 CPU = torch.device("cpu")
-CARD = ModelCard("seg", "made", PRESETS["landcover7"], 8)
+CARD = SegmenterCard("seg", "made", PRESETS["landcover7"], 8)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3)).astype(np.uint8)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dlcvcli.errors import ModelFileError
 from dlcvcli.palette import PRESETS
-from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.metadata import SegmenterCard, read_card
 
 sizes = st.none() | st.tuples(st.integers(1, 4096), st.integers(1, 4096))
 
@@ -27,7 +27,7 @@ def test_a_card_comes_back_as_it_was(
     recipe: str | None,
     config: dict[str, object],
 ) -> None:
-    card = ModelCard(
+    card = SegmenterCard(
         task="seg",
         model="m",
         classes=PRESETS[classes],
@@ -43,18 +43,18 @@ def test_a_card_comes_back_as_it_was(
     )
     metadata = card.to_metadata()
     assert all(isinstance(value, str) for value in metadata.values())
-    assert ModelCard.from_metadata(metadata, "x") == card
+    assert read_card(metadata, "x") == card
 
 
 def test_a_foreign_a_newer_and_a_damaged_file_are_told_apart() -> None:
-    good = ModelCard("seg", "m", PRESETS["voc21"], 16).to_metadata()
+    good = SegmenterCard("seg", "m", PRESETS["voc21"], 16).to_metadata()
     with pytest.raises(ModelFileError, match="not one that dlcv exported"):
-        ModelCard.from_metadata({}, "x.onnx")
+        read_card({}, "x.onnx")
     with pytest.raises(ModelFileError, match="dlcv format 9"):
-        ModelCard.from_metadata({**good, "dlcv_format": "9"}, "x.onnx")
+        read_card({**good, "dlcv_format": "9"}, "x.onnx")
     for key in ("class_set", "stride"):
         broken = {k: v for k, v in good.items() if k != key}
         with pytest.raises(ModelFileError, match="damaged"):
-            ModelCard.from_metadata(broken, "x.onnx")
+            read_card(broken, "x.onnx")
     with pytest.raises(ModelFileError, match="damaged"):
-        ModelCard.from_metadata({**good, "size": "{"}, "x.onnx")
+        read_card({**good, "size": "{"}, "x.onnx")

@@ -1,0 +1,143 @@
+"""Settings of `dlcv train fewshot`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from dlcvcli.config.names import DistanceName, OptimizerName, ScheduleName
+from dlcvcli.config.schema import (
+    Bytes,
+    OptimSettings,
+    RunSettings,
+    ScheduleSettings,
+    Settings,
+    Size,
+    TrainSettings,
+)
+
+Count = Annotated[int, Field(ge=1)]
+Colour = tuple[float, float, float]
+Rotations = Literal["none", "train", "all"]
+
+
+class FewshotDataSettings(Settings):
+    """Which folder, which of its classes, and how its images are read."""
+
+    path: str = Field("", description="the data folder")
+    layout: Literal["auto", "class_folders", "csv", "omniglot"] = Field(
+        "auto", description="how the folder is laid out"
+    )
+    splits: str = Field(
+        "auto",
+        description="which class is in which split: auto (as the folder says), vinyals, or a CSV "
+        "with the columns class and split",
+    )
+    train_split: str = Field("train", description="split to train on")
+    val_split: str = Field("val", description="split to validate on")
+    holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2,
+        description="share of the classes, or of their groups (alphabets), held out for validation "
+        "where the set has no split for it",
+    )
+    test_holdout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="the same for a test split, which the run never looks at"
+    )
+    size: Size | None = Field(
+        None, description="stretch every image to H x W; null: 28x28 for Omniglot, else 84x84"
+    )
+    rotations: Rotations = Field(
+        "none",
+        description="rotations by 90, 180 and 270 degrees as classes of their own: of the training "
+        "classes, or of the classes of every split",
+    )
+    mean: Colour | None = Field(
+        None,
+        description="mean of R, G, B in [0, 1] that images are normalised with; null: that of the "
+        "training images, or of ImageNet's with its weights",
+    )
+    std: Colour | None = Field(None, description="their standard deviation; null: likewise")
+    cache: Bytes = Field(
+        2 << 30,
+        description="memory for decoded images, e.g. 2GiB; those beyond it are decoded whenever "
+        "they are needed",
+    )
+
+
+class EpisodeSettings(Settings):
+    """What episodes are made of."""
+
+    n_way: Annotated[int, Field(ge=2)] = Field(5, description="classes of a training episode")
+    k_shot: Count = Field(1, description="examples of each")
+    n_query: Count = Field(15, description="queries of each")
+    test_n_way: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="in validation and test; null: as in training"
+    )
+    test_k_shot: Count | None = Field(None, description="likewise")
+    test_n_query: Count | None = Field(None, description="likewise")
+    val_episodes: Annotated[int, Field(ge=2)] = Field(
+        600, description="fixed episodes of a validation"
+    )
+    test_episodes: Annotated[int, Field(ge=2)] = Field(
+        2000,
+        description="fixed episodes that the best weights are scored on at the end: of the split "
+        "test where there is one, else of the validation split, and never those of validation",
+    )
+
+
+class EncoderSettings(Settings):
+    """Which encoder."""
+
+    name: str = Field("conv4", description="see `dlcv models`")
+    weights: str = Field("none", description="none, imagenet, or a state dict's file")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="builder options, e.g. {channels: 128}"
+    )
+
+
+class DistanceSettings(Settings):
+    """What a query is compared with a prototype by."""
+
+    name: DistanceName = "euclidean"
+    scale: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="of cosine: what its learnable scale starts from"
+    )
+    hidden: Count = Field(128, description="of parametric: width of its layers")
+    layers: Annotated[int, Field(ge=2)] = Field(3, description="of parametric: linear layers")
+
+
+class EpisodeOptimSettings(OptimSettings):
+    """How the loss is minimised; Adam, as in the paper."""
+
+    name: OptimizerName = "adam"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class EpisodeScheduleSettings(ScheduleSettings):
+    """How the rate changes with the step: halved every 2000 episodes, as in the paper."""
+
+    name: ScheduleName = "step"
+    every: Annotated[int, Field(ge=1)] = Field(2000, description="of step: steps between cuts")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="of step: factor of a cut")
+
+
+class EpisodeTrainSettings(TrainSettings):
+    """How long, how fast, and what is kept; an epoch is 100 steps."""
+
+    batch_size: Annotated[int, Field(ge=1)] = Field(
+        1, description="episodes of a step, over all ranks"
+    )
+
+
+class TrainFewshotSettings(RunSettings):
+    """Everything that decides a run of `dlcv train fewshot`."""
+
+    task: Literal["fewshot"] = "fewshot"
+    data: FewshotDataSettings = FewshotDataSettings()
+    episode: EpisodeSettings = EpisodeSettings()
+    model: EncoderSettings = EncoderSettings()
+    distance: DistanceSettings = DistanceSettings()
+    optim: EpisodeOptimSettings = EpisodeOptimSettings()
+    schedule: EpisodeScheduleSettings = EpisodeScheduleSettings()
+    train: EpisodeTrainSettings = EpisodeTrainSettings()

@@ -1,0 +1,165 @@
+"""Which class is in which split: as a folder says, as published, as a file says, or held out.
+
+Only whole classes are cut, and of a set with groups (alphabets) only whole groups where dlcv does
+the cutting: what is tested on was never seen, not even from another angle.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dlcvcli.data.image_classes import ImageClass, ImageLayout, Split
+from dlcvcli.data.layouts import ALL, canonical_split
+from dlcvcli.errors import DataError
+
+AUTO, VINYALS = "auto", "vinyals"
+
+# The split of Omniglot's 1623 characters that Vinyals et al. 2016 (arXiv:1606.04080) trained on and
+# Snell et al. 2017 published (their repository, data/omniglot/splits/vinyals): 1028 to train on,
+# 172 to validate on, 423 to test on. It cuts between alphabets but for Gurmukhi, whose characters
+# from 42 on are tested on.
+_VINYALS_VAL = frozenset({"Armenian", "Bengali", "Early_Aramaic", "Hebrew", "Mkhedruli_(Georgian)"})
+_VINYALS_TEST = frozenset(
+    {
+        *("Kannada", "Keble", "Malayalam", "Manipuri", "Mongolian"),
+        *("Old_Church_Slavonic_(Cyrillic)", "Oriya", "Sylheti", "Syriac_(Serto)", "Tengwar"),
+        *("Tibetan", "ULOG"),
+    }
+)
+_VINYALS_CUT = ("Gurmukhi", 42)
+_VINYALS_SIZE = 1623
+
+
+def named_splits(layout: ImageLayout, splits: str) -> dict[str, Split]:
+    """Return the splits of a set under a name.
+
+    Args:
+        layout: the set.
+        splits: `auto` for the folder's own, `vinyals`, or the path of a CSV with the columns
+            `class` and `split`; classes that it does not name are left out.
+
+    Raises:
+        DataError: the set is not the one that `vinyals` is of, or the file cannot be used.
+    """
+    if splits == AUTO:
+        return layout.splits
+    known = {one.name: one for classes in layout.splits.values() for one in classes}
+    if splits == VINYALS:
+        if layout.name != "omniglot" or len(known) != _VINYALS_SIZE:
+            raise DataError(
+                f"the split vinyals is of Omniglot's {_VINYALS_SIZE} characters, and {layout.root} "
+                f"holds {len(known)} classes as layout {layout.name}",
+                "put images_background and images_evaluation into one folder",
+            )
+        return _assigned(known, {name: _vinyals(one) for name, one in known.items()})
+    wanted = _read(Path(splits))
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        raise DataError(
+            f"{splits} names the class '{missing[0]}', which {layout.root} does not hold"
+            + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
+        )
+    return _assigned(known, wanted)
+
+
+def hold_out(
+    layout: ImageLayout,
+    splits: Mapping[str, Split],
+    *,
+    train: str,
+    val: str,
+    holdout: float,
+    test_holdout: float,
+    seed: int,
+) -> dict[str, Split]:
+    """Return splits that have one to train and one to validate on.
+
+    Where one to validate on is missing, a seeded share of the groups of the training split is held
+    out, and of a set without any splits a share to test on as well, where one is asked for.
+
+    Args:
+        layout: the set, for messages.
+        splits: as `named_splits` gives them.
+        train, val: what the two are called.
+        holdout, test_holdout: shares of the groups, in [0, 1).
+        seed: of the choice.
+
+    Raises:
+        DataError: there is no split to train on, or too few groups to hold any out.
+    """
+    train, val = canonical_split(train), canonical_split(val)
+    whole = set(splits) == {ALL}
+    if not whole and train not in splits:
+        raise DataError(
+            f"{layout.root} has no split '{train}' to train on, but {', '.join(splits)}",
+            "name one with --set data.train_split=NAME",
+        )
+    if val in splits:
+        return dict(splits)
+    classes = splits[ALL] if whole else splits[train]
+    groups = list(dict.fromkeys(one.group for one in classes))
+    shares = {val: holdout, "test": test_holdout if whole else 0.0}
+    counts = {k: max(1, round(len(groups) * share)) if share else 0 for k, share in shares.items()}
+    if sum(counts.values()) >= len(groups):
+        raise DataError(
+            f"{layout.root} has {len(groups)} {_kind(classes)} to train and to validate on; "
+            f"holding out {sum(counts.values())} leaves none",
+            "add classes, or hold out less with --set data.holdout=X",
+        )
+    order = np.random.default_rng(seed).permutation(len(groups)).tolist()
+    owner: dict[str, str] = {}
+    for name, count in counts.items():
+        taken, order = order[:count], order[count:]
+        owner |= {groups[index]: name for index in taken}
+    cut = _assigned(
+        {one.name: one for one in classes},
+        {one.name: owner.get(one.group, train) for one in classes},
+    )
+    return cut if whole else {**splits, **cut}
+
+
+def describe_cut(splits: Mapping[str, Split]) -> str:
+    """Return one line: what each split holds."""
+    parts = []
+    for name, classes in splits.items():
+        groups = {one.group for one in classes}
+        grouped = f" of {len(groups)} groups" if len(groups) < len(classes) else ""
+        parts.append(f"{name} {len(classes)} classes{grouped}")
+    return ", ".join(parts)
+
+
+def _kind(classes: Split) -> str:
+    return "groups of classes" if any(one.group != one.name for one in classes) else "classes"
+
+
+def _vinyals(one: ImageClass) -> str:
+    if one.group in _VINYALS_VAL:
+        return "val"
+    group, first = _VINYALS_CUT
+    late = one.group == group and int(one.name.rpartition("character")[2]) >= first
+    return "test" if late or one.group in _VINYALS_TEST else "train"
+
+
+def _assigned(known: Mapping[str, ImageClass], owner: Mapping[str, str]) -> dict[str, Split]:
+    names = [name for name in ("train", "val", "test") if name in owner.values()]
+    names += sorted(set(owner.values()) - set(names))
+    return {
+        split: tuple(one for name, one in known.items() if owner.get(name) == split)
+        for split in names
+    }
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return class -> split of a CSV."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read the splits in {path}: {error}") from error
+    if not rows or not {"class", "split"} <= rows[0].keys():
+        raise DataError(f"{path} is no file of splits", "wanted: the columns class and split")
+    return {row["class"]: canonical_split(row["split"]) for row in rows}

@@ -1,0 +1,92 @@
+"""Training episodes, step by step; any step's episodes are a function of (seed, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dlcvcli.data.episodes import Ints, Shape, draw_episode
+from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.reading import read_ahead
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EpisodePlan:
+    """How long an epoch is and how many images a step has, for speeds and logs."""
+
+    steps_per_epoch: int
+    batch_size: int
+
+
+class EpisodeBatches:
+    """The episodes of every step, from any step on.
+
+    Args:
+        data: the training split.
+        shape: of an episode; the set has enough for it.
+        seed: of the draw.
+        episodes: of a step, over all ranks.
+        steps_per_epoch: for the log.
+        pin_memory: page-locked batches, for a GPU.
+    """
+
+    def __init__(
+        self,
+        data: FewShotSet,
+        shape: Shape,
+        seed: int,
+        *,
+        episodes: int = 1,
+        steps_per_epoch: int = 100,
+        pin_memory: bool = False,
+    ) -> None:
+        self.data = data
+        self.shape = shape
+        self.seed = seed
+        self.episodes = episodes
+        self.pin_memory = pin_memory
+        images = shape.n_way * (shape.k_shot + shape.n_query) * episodes
+        self.plan = EpisodePlan(steps_per_epoch, images)
+
+    def steps(
+        self,
+        start: int,
+        stop: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int | None = None,
+    ) -> Generator[Batch]:
+        """Yield a rank's episodes of each step from `start` to `stop`.
+
+        `support` is uint8 ``[B, N, K, H, W, 3]`` and `query` uint8 ``[B, N Q, H, W, 3]``, the
+        queries way by way.
+
+        Raises:
+            DataError: an image that is not kept in memory cannot be read.
+        """
+        share = self.episodes // world_size
+
+        def make(step: int) -> Batch:
+            first = step * self.episodes + rank * share
+            drawn = [
+                draw_episode(self.data.sizes, self.shape, self.seed, number)
+                for number in range(first, first + share)
+            ]
+            batch = {
+                "support": torch.stack([self._images(one.support) for one in drawn]),
+                "query": torch.stack([self._images(one.query).flatten(0, 1) for one in drawn]),
+            }
+            return {k: v.pin_memory() for k, v in batch.items()} if self.pin_memory else batch
+
+        # One thread suffices: what is in memory is copied, and files are decoded by threads below.
+        threads = 1 if workers is None else min(1, workers)
+        yield from read_ahead(make, range(start, stop), threads=threads, ahead=2)
+
+    def _images(self, indices: Ints) -> Tensor:
+        return torch.from_numpy(self.data.images(indices))

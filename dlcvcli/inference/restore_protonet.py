@@ -1,0 +1,110 @@
+"""From a few-shot checkpoint back to its network and what it says of itself."""
+
+from __future__ import annotations
+
+from dlcvcli.config.fewshot import TrainFewshotSettings
+from dlcvcli.config.load import validate
+from dlcvcli.engine.checkpoint import Checkpoint
+from dlcvcli.errors import CheckpointError, ConfigError
+from dlcvcli.models.averaging import evaluated_weights
+from dlcvcli.models.distances import build_distance
+from dlcvcli.models.protonet import Embedder, ProtoNet
+from dlcvcli.models.registry import build_encoder
+from dlcvcli.runtime.metadata import EmbedderCard
+
+
+def build_protonet(settings: TrainFewshotSettings, *, weights: str = "none") -> ProtoNet:
+    """Build the network of resolved settings, on the CPU, in training mode.
+
+    Args:
+        settings: with size, mean and std.
+        weights: what fills the encoder: none, imagenet or a file.
+
+    Raises:
+        CheckpointError: the weights cannot be had, read or fitted.
+    """
+    data, chosen = settings.data, settings.distance
+    assert data.size is not None
+    assert data.mean is not None
+    assert data.std is not None
+    encoder = build_encoder(settings.model.name, weights=weights, **settings.model.options)
+    distance = build_distance(
+        chosen.name,
+        encoder.dimension(data.size),
+        scale=chosen.scale,
+        hidden=chosen.hidden,
+        layers=chosen.layers,
+    )
+    return ProtoNet(Embedder(encoder, data.mean, data.std), distance)
+
+
+def fewshot_settings_of(checkpoint: Checkpoint) -> TrainFewshotSettings:
+    """Return the settings that a checkpoint was trained with.
+
+    Raises:
+        CheckpointError: they are not those of a few-shot model, or of another version of dlcv.
+    """
+    config = checkpoint["config"]
+    if config.get("task") != "fewshot":
+        raise CheckpointError(
+            f"the checkpoint holds task {config.get('task')!r}, not a few-shot model"
+        )
+    try:
+        return validate(TrainFewshotSettings, config)
+    except ConfigError as error:
+        raise CheckpointError(f"the checkpoint's settings do not fit: {error.message}") from error
+
+
+def load_protonet(checkpoint: Checkpoint) -> ProtoNet:
+    """Build a checkpoint's network with its trained weights, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: the weights do not fit the network of its settings.
+    """
+    settings = fewshot_settings_of(checkpoint)
+    protonet = build_protonet(settings)
+    try:
+        protonet.load_state_dict(evaluated_weights(checkpoint["task"], "protonet"))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint's weights do not fit {settings.model.name}"
+        ) from error
+    return protonet.eval()
+
+
+def embedder_card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) -> EmbedderCard:
+    """Return what a checkpoint says of its network, `load_protonet` of it.
+
+    Args:
+        checkpoint: read.
+        protonet: its network.
+        sha256: of its file.
+    """
+    settings = fewshot_settings_of(checkpoint)
+    data, episode, best = settings.data, settings.episode, checkpoint["best"]
+    assert data.size is not None
+    assert data.mean is not None
+    assert data.std is not None
+    return EmbedderCard(
+        task=settings.task,
+        model=settings.model.name,
+        dimension=protonet.embedder.encoder.dimension(data.size),
+        distance=protonet.distance.spec(),
+        mean=data.mean,
+        std=data.std,
+        shape=(
+            episode.test_n_way or episode.n_way,
+            episode.test_k_shot or episode.k_shot,
+            episode.test_n_query or episode.n_query,
+        ),
+        rotations=data.rotations == "all",
+        classes=checkpoint["data"]["classes"],
+        size=data.size,
+        layout=data.layout,
+        recipe=settings.recipe,
+        data=dict(checkpoint["data"]["sha256"]),
+        metric={best["metric"]: best["value"], "split": data.val_split, "step": best["step"]},
+        config=settings.model_dump(mode="json"),
+        versions=dict(checkpoint["versions"]),
+        checkpoint_sha256=sha256,
+    )

@@ -1,0 +1,43 @@
+"""Where PyTorch runs a model that is evaluated, and in which arithmetic."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from dlcvcli.errors import DeviceError
+from dlcvcli.runtime.session import Provider
+
+
+def choose_device(provider: Provider) -> torch.device:
+    """Return the device that `--provider` names.
+
+    Raises:
+        DeviceError: `cuda` was asked for and there is none.
+    """
+    if provider == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "--provider cuda was asked for, and PyTorch finds no GPU",
+            "use --provider cpu, or auto to take what there is",
+        )
+    return torch.device("cuda" if provider != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Return a device's name for people."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def as_reference(network: nn.Module) -> None:
+    """Let a network run as what ONNX Runtime is compared with: float32, TF32 off, NCHW.
+
+    The modules around it lay images out channels-last, which is for training; PyTorch's own default
+    is the baseline.
+    """
+    network.register_forward_pre_hook(_contiguous)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _contiguous(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(value.contiguous() for value in args)

@@ -1,0 +1,56 @@
+"""What every encoder has: images in, one vector each out, and weights that can fill it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import torch
+from torch import nn
+
+from dlcvcli.errors import UsageError
+from dlcvcli.models.weights import LoadReport, load_backbone
+
+
+class Encoder(nn.Module):
+    """Base of the encoders: normalised images ``[N, 3, H, W]`` to embeddings ``[N, D]``.
+
+    Attributes:
+        any_size: whether D is the same for every size of image.
+        torchvision_weights: what ``imagenet`` means, as ``Enum.MEMBER``; empty where nothing does.
+        load_report: what was loaded, None where nothing was.
+    """
+
+    any_size: ClassVar[bool] = True
+    torchvision_weights: str = ""
+    load_report: LoadReport | None = None
+
+    def fill(self, weights: str | None) -> Self:
+        """Fill the encoder in place and return it.
+
+        Args:
+            weights: None for nothing, ``imagenet`` or a path (see `load_backbone`).
+
+        Raises:
+            CheckpointError: the weights cannot be had, read or fitted.
+            UsageError: ``imagenet``, and there are no such weights.
+        """
+        if weights == "imagenet" and not self.torchvision_weights:
+            raise UsageError(
+                f"there are no ImageNet weights for {type(self).__name__}",
+                "leave --weights out, or name a file",
+            )
+        if weights is not None:
+            self.load_report = load_backbone(
+                self, weights, torchvision_name=self.torchvision_weights
+            )
+        return self
+
+    @torch.inference_mode()
+    def dimension(self, size: tuple[int, int]) -> int:
+        """Return D for images of a size (height, width)."""
+        was = self.training
+        like = next(self.parameters())
+        image = torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device)
+        found = self.eval()(image).shape[1]
+        self.train(was)
+        return int(found)

@@ -1,0 +1,83 @@
+"""A prototypical network: an encoder with its preprocessing, and a distance.
+
+Training, validation, evaluation under PyTorch and the exported graphs all run these modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dlcvcli.data.normalise import MEAN, STD
+from dlcvcli.models.distances import Distance
+from dlcvcli.models.encoder import Encoder
+from dlcvcli.models.normalise import Normalise
+
+
+class Embedder(nn.Module):
+    """An encoder with its preprocessing: uint8 images ``[N, H, W, 3]`` to float ``[N, D]``.
+
+    Args:
+        encoder: what embeds.
+        mean, std: see `Normalise`.
+    """
+
+    def __init__(
+        self, encoder: Encoder, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.normalise = Normalise(mean, std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the embeddings."""
+        embeddings: Tensor = self.encoder(self.normalise(images))
+        return embeddings
+
+
+class ProtoNet(nn.Module):
+    """Classify queries by their distance to the mean embedding of each class's support.
+
+    Snell et al. 2017, arXiv:1703.05175, section 2.
+
+    Args:
+        embedder: of the images.
+        distance: from queries to prototypes.
+    """
+
+    def __init__(self, embedder: Embedder, distance: Distance) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.distance = distance
+
+    def forward(self, support: Tensor, query: Tensor) -> Tensor:
+        """Return the logits of episodes, float32 ``[B, M, N]``.
+
+        Support and queries go through the encoder together, so that BatchNorm sees one batch.
+
+        Args:
+            support: uint8 ``[B, N, K, H, W, 3]``.
+            query: uint8 ``[B, M, H, W, 3]``.
+        """
+        episodes, ways, shots = support.shape[:3]
+        images = torch.cat([support.flatten(0, 2), query.flatten(0, 1)])
+        embeddings = self.embedder(images)
+        shown, asked = embeddings.split([episodes * ways * shots, query.shape[1] * episodes])
+        return self.logits(
+            shown.unflatten(0, (episodes, ways, shots)), asked.unflatten(0, (episodes, -1))
+        )
+
+    def logits(self, support: Tensor, query: Tensor) -> Tensor:
+        """Return the logits of embedded episodes, float32 ``[..., M, N]``.
+
+        Args:
+            support: float ``[..., N, K, D]``.
+            query: float ``[..., M, D]``.
+        """
+        # Half precision is for the encoder: squared distances of many values do not fit into it.
+        with torch.autocast(query.device.type, enabled=False):
+            prototypes = support.float().mean(dim=-2)
+            found: Tensor = self.distance(query.float(), prototypes)
+        return found

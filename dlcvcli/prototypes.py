@@ -1,0 +1,148 @@
+"""Prototypes, distances and the accuracy of episodes, in numpy: what scores without torch.
+
+`dlcvcli.models.distances` has the same distances as layers that learn.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_TINY = 1e-12
+
+
+class Distance(Protocol):
+    """How like a query is to a prototype."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+
+    def logits(self, query: Floats, prototypes: Floats) -> Floats:
+        """Return float32 ``[..., M, N]`` of queries ``[..., M, D]`` and prototypes ``[..., N, D]``.
+
+        A larger logit is a nearer prototype.
+        """
+
+
+def prototypes_of(support: Floats) -> Floats:
+    """Return the mean of each class's embeddings: ``[..., N, K, D]`` to ``[..., N, D]``.
+
+    Snell et al. 2017, arXiv:1703.05175, eq. 1.
+    """
+    return np.asarray(support.mean(axis=-2), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Euclidean:
+    """Minus the squared Euclidean distance."""
+
+    name = "euclidean"
+
+    def logits(self, query: Floats, prototypes: Floats) -> Floats:
+        """See `Distance.logits`."""
+        cross = query @ np.swapaxes(prototypes, -1, -2)
+        own = np.square(query).sum(-1)[..., None]
+        other = np.square(prototypes).sum(-1)[..., None, :]
+        return np.asarray(2 * cross - own - other, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """The cosine, times a scale."""
+
+    scale: float
+    name = "cosine"
+
+    def logits(self, query: Floats, prototypes: Floats) -> Floats:
+        """See `Distance.logits`."""
+        cosines = _unit(query) @ np.swapaxes(_unit(prototypes), -1, -2)
+        return np.asarray(self.scale * cosines, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Parametric:
+    """Linear layers with ReLU between, over the pair.
+
+    Attributes:
+        weights: as `models.distances.ParametricDistance` names them.
+    """
+
+    weights: Mapping[str, Floats]
+    name = "parametric"
+
+    def logits(self, query: Floats, prototypes: Floats) -> Floats:
+        """See `Distance.logits`."""
+        w = self.weights
+        of_query = query @ w["of_query.weight"].T + w["of_query.bias"]
+        of_prototype = prototypes @ w["of_prototype.weight"].T
+        x = of_query[..., :, None, :] + of_prototype[..., None, :, :]
+        layer = 0
+        while f"rest.{layer}.weight" in w:
+            x = np.maximum(x, 0) @ w[f"rest.{layer}.weight"].T + w[f"rest.{layer}.bias"]
+            layer += 1
+        return np.asarray(x[..., 0], dtype=np.float32)
+
+
+def read_distance(spec: Mapping[str, Any]) -> Distance:
+    """Return the distance that `models.distances.Distance.spec` describes.
+
+    Raises:
+        KeyError: the description is damaged.
+    """
+    if spec["name"] == "euclidean":
+        return Euclidean()
+    if spec["name"] == "cosine":
+        return Cosine(float(spec["scale"]))
+    return Parametric({k: unpacked(v) for k, v in spec["weights"].items()})
+
+
+def packed(values: Floats) -> dict[str, Any]:
+    """Return an array as plain types for JSON, bit for bit: little-endian float32 in base 64."""
+    content = np.ascontiguousarray(values, dtype="<f4").tobytes()
+    return {"shape": list(values.shape), "float32": base64.b64encode(content).decode("ascii")}
+
+
+def unpacked(values: Mapping[str, Any]) -> Floats:
+    """Return the array that `packed` made text of."""
+    content = np.frombuffer(base64.b64decode(values["float32"]), dtype="<f4")
+    return np.asarray(content.reshape(values["shape"]), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % interval.
+
+    Attributes:
+        mean: of the values.
+        ci95: half the width of the interval, 1.96 s / sqrt(n) with s of ddof 1; None of one value.
+        count: n.
+    """
+
+    mean: float
+    ci95: float | None
+    count: int
+
+    def __str__(self) -> str:
+        half = "" if self.ci95 is None else f" ± {self.ci95:.4f}"
+        return f"{self.mean:.4f}{half}"
+
+
+def interval(values: NDArray[np.float64]) -> Interval:
+    """Return the mean of values ``[n]``, at least one, with its 95 % interval."""
+    count = len(values)
+    half = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(count) if count > 1 else None
+    return Interval(float(np.mean(values)), half, count)
+
+
+def _unit(vectors: Floats) -> Floats:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, _TINY), dtype=np.float32)

@@ -1,0 +1,157 @@
+"""The training of a prototypical network, as a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dlcvcli.config.fewshot import TrainFewshotSettings
+from dlcvcli.data.episode_batches import EpisodeBatches
+from dlcvcli.data.episode_file import drawn_episodes
+from dlcvcli.data.reading import Pixels
+from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.engine.fit import Validate
+from dlcvcli.engine.launch import Launcher
+from dlcvcli.errors import CheckpointError
+from dlcvcli.inference.episodes import compact, embed_images, score_episodes
+from dlcvcli.inference.restore_protonet import build_protonet
+from dlcvcli.models.averaging import evaluated_weights
+from dlcvcli.prototypes import Cosine, Floats, read_distance
+from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.base import Task
+from dlcvcli.tasks.protonet import ProtoNetTask
+from dlcvcli.training.fewshot_data import EPOCH, FewshotData, test_shape, training_shape
+from dlcvcli.training.fewshot_results import draw_fewshot, score_best_episodes
+from dlcvcli.training.job import Job
+
+# Validation has the same episodes in every run on the same classes, whatever its seed.
+VALIDATION_SEED = 0
+
+
+class FewshotJob(Job):
+    """Trains an encoder and a distance on episodes.
+
+    Args:
+        settings: resolved (see `training.fewshot_data.resolve_fewshot`).
+        data: its splits.
+    """
+
+    monitor = "accuracy"
+
+    def __init__(self, settings: TrainFewshotSettings, data: FewshotData) -> None:
+        self.settings: TrainFewshotSettings = settings
+        self.data: FewshotData = data
+        self.model_name = settings.model.name
+        self.shape = training_shape(settings.episode)
+        height, width = data.train.size
+        self.batch = (
+            f"{settings.train.batch_size} episodes, {self.shape} with {self.shape.n_query} "
+            f"queries of each way, at {height}x{width}"
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of what the log calls an epoch."""
+        return EPOCH
+
+    def build_task(self, *, fresh: bool) -> ProtoNetTask:
+        """Build the task, with pre-trained weights where the run is new and asks for them."""
+        optim = self.settings.optim
+        return ProtoNetTask(
+            build_protonet(self.settings, weights=self.settings.model.weights if fresh else "none"),
+            backbone_lr_scale=1.0 if optim.backbone_lr_scale is None else optim.backbone_lr_scale,
+            ema=optim.ema,
+        )
+
+    def take_weights(self, task: ProtoNetTask, path: Path) -> str:
+        """Start from another run's encoder, and its distance where that is of the same kind."""
+        state = load_checkpoint(path)["task"]
+        given = evaluated_weights(state, "protonet")
+        own = task.protonet.state_dict()
+        fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+        encoder = [name for name in own if name.startswith("embedder.")]
+        missing = [name for name in encoder if name not in fitting]
+        if missing:
+            raise CheckpointError(
+                f"--init {path} does not fit the encoder {self.model_name}: "
+                f"{len(encoder) - len(missing)} of {len(encoder)} tensors match",
+                "choose the --model, its options and the --size that it was trained with",
+            )
+        for network in (task.protonet, task.average):
+            if network is not None:
+                network.load_state_dict({**own, **fitting})
+        left = sorted(own.keys() - fitting.keys())
+        note = "; the distance starts at random" if left else ""
+        return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
+
+    def network_of(self, task: ProtoNetTask) -> nn.Module:
+        """Return encoder and distance."""
+        return task.protonet
+
+    def batches(self, launcher: Launcher) -> EpisodeBatches:
+        """Return the training episodes."""
+        return EpisodeBatches(
+            self.data.train,
+            self.shape,
+            self.settings.train.seed,
+            episodes=self.settings.train.batch_size,
+            steps_per_epoch=EPOCH,
+            pin_memory=launcher.device.type == "cuda",
+        )
+
+    def lines(self, task: ProtoNetTask, launcher: Launcher) -> list[str]:
+        """Say what pre-trained weights filled, and what episodes are made of."""
+        report = task.protonet.embedder.encoder.load_report
+        shape = test_shape(self.settings.episode)
+        return [
+            *([] if report is None else [str(report)]),
+            f"training: {self.batch}; validation: {self.settings.episode.val_episodes} episodes, "
+            f"{shape} with {shape.n_query} queries of each way",
+        ]
+
+    def validation(self, launcher: Launcher) -> Validate:
+        """Return the accuracy of fixed episodes, in the training precision; ranks share it."""
+        val, episode = self.data.val, self.settings.episode
+        drawn = drawn_episodes(val, test_shape(episode), VALIDATION_SEED, episode.val_episodes)
+        used, support, query = compact(drawn)
+        mine = np.array_split(used, launcher.world_size)[launcher.rank]
+        at_once = self.settings.train.val_batch_size
+
+        def validation(task: Task, stop: Callable[[], bool]) -> dict[str, Any] | None:
+            assert isinstance(task, ProtoNetTask)
+            network = task.evaluated
+
+            def embed(images: Pixels) -> Floats:
+                batch = torch.from_numpy(images).to(launcher.device)
+                found: Floats = network.embedder(batch).float().cpu().numpy()
+                return found
+
+            own = embed_images(embed, val, mine, batch_size=at_once, stop=stop)
+            broken = launcher.largest(torch.tensor(int(own is None), device=launcher.device))
+            if own is None or bool(broken):
+                return None
+            features = own
+            if launcher.world_size > 1:
+                whole = np.zeros((len(used), own.shape[1]), np.float32)
+                whole[np.searchsorted(used, mine)] = own
+                features = launcher.sum(torch.from_numpy(whole).to(launcher.device)).cpu().numpy()
+            distance = read_distance(network.distance.spec())
+            score = score_episodes(features, support, query, drawn.answers, distance)
+            found = score.interval
+            extra = {"scale": distance.scale} if isinstance(distance, Cosine) else {}
+            return {"accuracy": found.mean, "ci95": found.ci95, "episodes": found.count, **extra}
+
+        return validation
+
+    def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
+        """Score the best checkpoint on episodes that no validation has looked at."""
+        return score_best_episodes(run, self.settings, self.data, launcher)
+
+    def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
+        """Draw the curves."""
+        draw_fewshot(run)
