@@ -46,7 +46,8 @@ def episodes(
     drawn = drawn_episodes(data, shape, seed, count)
     write_atomically(out, episodes_csv(data, drawn))
     stdout().print(
-        f"{count} episodes, {shape}, {n_query} queries of each way, in {out}; sha256 {drawn.sha256}",
+        f"{count} episodes, {shape}, {n_query} queries of each way, in {out}; "
+        f"sha256 {drawn.sha256}",
         markup=False,
         soft_wrap=True,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlcvcli.cli import figure_episode
 from dlcvcli.cli.data import Binarise, IgnoreIndex, LayoutOption
 from dlcvcli.cli.data import Classes as ClassSetOption
 from dlcvcli.cli.networks import ClassesOption, SetOption, SizeOption
@@ -41,6 +42,9 @@ def _out(default: str) -> Any:
 @app.callback()
 def _group() -> None:
     """Draw figures of runs, models, sets and networks."""
+
+
+app.command("episode", epilog=figure_episode.EPILOG)(figure_episode.episode)
 
 
 @app.command("architecture", epilog="dlcv figure architecture fcn8s_vgg16 --out fcn8s.pdf")

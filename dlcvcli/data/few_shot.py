@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcvcli.data.image_classes import Split
+from dlcvcli.data.class_splits import AUTO, named_splits
+from dlcvcli.data.image_classes import Split, find_image_layout
+from dlcvcli.data.layouts import ALL, canonical_split, chosen_split
 from dlcvcli.data.reading import Pixels, Progress, decode_rgb, read_ahead, read_bytes, stretch
 from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DlcvError
@@ -74,6 +77,13 @@ class FewShotSet:
         """Return what users call an image: its path below the folder, and how far it is turned."""
         turns, own = divmod(index, len(self.files))
         name = self.files[own].relative_to(self.root).as_posix()
+        return f"{name}@{90 * turns}" if turns else name
+
+    def class_of(self, index: int) -> str:
+        """Return the name of an image's class, and how far it is turned."""
+        turns, own = divmod(index, len(self.files))
+        sizes = self.sizes[: len(self.classes)]
+        name = self.classes[int(np.searchsorted(np.cumsum(sizes), own, side="right"))].name
         return f"{name}@{90 * turns}" if turns else name
 
     def read(self, limit: int, progress: Progress | None = None) -> None:
@@ -158,6 +168,71 @@ class FewShotSet:
 
     def _decode(self, index: int) -> Pixels:
         return stretch(decode_rgb(read_bytes(self.files[index]), self.files[index]), self.size)
+
+
+@dataclass(frozen=True)
+class OpenedSplit:
+    """A split to be tested on.
+
+    Attributes:
+        data: not read yet.
+        ids: what the set's own CSV calls its images -> their files.
+        remarks: what is worth saying of the choice of its classes, line by line.
+    """
+
+    data: FewShotSet
+    ids: dict[str, Path]
+    remarks: tuple[str, ...]
+
+
+def open_few_shot(
+    folder: Path,
+    split: str,
+    *,
+    size: tuple[int, int],
+    layout: str = "auto",
+    splits: str = AUTO,
+    rotations: bool = False,
+    known: Mapping[str, Sequence[str]] | None = None,
+) -> OpenedSplit:
+    """Open a split of a folder of images by class, for a model that was trained on some of them.
+
+    Where the folder has no such split and the model remembers which classes it cut for it, those
+    are taken. Of any other folder without splits all classes are.
+
+    Args:
+        folder: the set.
+        split: what is wanted; `all` for everything.
+        size: (height, width) that images are stretched to.
+        layout: see `find_image_layout`.
+        splits: see `named_splits`.
+        rotations: see `FewShotSet`.
+        known: split -> names of the classes that the model was trained, chosen and tested on.
+
+    Raises:
+        DataError: the folder holds no images by class, or no such split.
+    """
+    found = find_image_layout(folder, layout)
+    named, wanted = named_splits(found, splits), canonical_split(split)
+    pool = {one.name: one for classes in named.values() for one in classes}
+    cut = (known or {}).get(wanted, ())
+    remarks = [found.describe()]
+    if wanted == ALL:
+        classes = tuple(pool.values())
+    elif wanted not in named and cut and all(name in pool for name in cut):
+        classes = tuple(pool[name] for name in cut)
+        remarks.append(
+            f"split '{wanted}': the {len(cut)} classes that the training of the model held out"
+        )
+    else:
+        classes = chosen_split(named, split, found.root)
+        wanted = wanted if wanted in named else ALL
+    trained = set((known or {}).get("train", ())) & {one.name for one in classes}
+    if trained and len(trained) * 2 > len(classes):
+        remarks.append(f"{len(trained)} of the {len(classes)} classes were trained on")
+    ids = found.ids.get(wanted) or {k: v for each in found.ids.values() for k, v in each.items()}
+    data = FewShotSet(classes, wanted, found.root, size, rotations=rotations)
+    return OpenedSplit(data, ids, tuple(remarks))
 
 
 def _require_memory(needed: int) -> None:

@@ -19,8 +19,8 @@ from dlcvcli.errors import DataError, UsageError, nearest
 ImageLayoutName = Literal["class_folders", "csv", "omniglot"]
 
 _SPLITS = {"train", "val", "test"}
-_FILE_COLUMNS = ("filename", "file", "image")
-_ID_COLUMNS = ("id",)
+FILE_COLUMNS = ("filename", "file", "image")
+ID_COLUMNS = ("id",)
 _LABEL_COLUMNS = ("label", "class")
 
 
@@ -179,15 +179,15 @@ def _read_table(table: Path) -> tuple[Split, dict[str, Path]] | None:
     try:
         with table.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
-            file = _column(reader.fieldnames, _FILE_COLUMNS)
-            label = _column(reader.fieldnames, _LABEL_COLUMNS)
+            file = column_of(reader.fieldnames, FILE_COLUMNS)
+            label = column_of(reader.fieldnames, _LABEL_COLUMNS)
             if file is None or label is None:
                 return None
-            known = _column(reader.fieldnames, _ID_COLUMNS)
+            known = column_of(reader.fieldnames, ID_COLUMNS)
             rows = [(row[file], row[label], row[known] if known else "") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} is not CSV: {error}") from error
-    folder = _folder_of(table, [row[0] for row in rows[:1]])
+    folder = folder_of_table(table, [row[0] for row in rows[:1]])
     by_class: dict[str, list[Path]] = {}
     ids = {}
     for name, label, number in rows:
@@ -206,12 +206,13 @@ def _read_table(table: Path) -> tuple[Split, dict[str, Path]] | None:
     return classes, ids
 
 
-def _column(names: Iterable[str] | None, wanted: tuple[str, ...]) -> str | None:
+def column_of(names: Iterable[str] | None, wanted: tuple[str, ...]) -> str | None:
+    """Return the first of some wanted columns that a CSV has, as it writes it; None for none."""
     found = {name.strip().lower(): name for name in names or () if name}
     return next((found[name] for name in wanted if name in found), None)
 
 
-def _folder_of(table: Path, names: list[str]) -> Path:
+def folder_of_table(table: Path, names: list[str]) -> Path:
     """Return the folder that the images of a CSV lie in: its own name's, `images`, or beside it."""
     places = (table.with_suffix(""), table.parent / "images", table.parent)
     return next((p for p in places if names and (p / names[0]).is_file()), places[0])

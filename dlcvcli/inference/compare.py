@@ -55,16 +55,7 @@ def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any
         Interrupted: this process was told to stop.
     """
     with TemporaryDirectory(prefix="dlcv-compare-") as folder:
-        results, masks = {}, {}
-        for backend, model in (("torch", checkpoint), ("onnx", onnx)):
-            report, masks[backend] = Path(folder) / f"{backend}.json", Path(folder) / backend
-            run_dlcv(
-                [
-                    *("eval", str(model), "--data", str(request.data), *request.flags),
-                    *("--json", str(report), "--masks", str(masks[backend])),
-                ]
-            )
-            results[backend] = json.loads(report.read_text(encoding="utf-8"))
+        results, masks = run_both(checkpoint, onnx, request, Path(folder), "--masks")
         agreement = mask_agreement(masks["torch"], masks["onnx"])
     reference = results["torch"]
     scalars = {k: v for k, v in reference["metrics"].items() if not isinstance(v, dict)}
@@ -83,6 +74,37 @@ def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any
             "speedup": results["onnx"]["speed"]["images_per_s"] / speed,
         },
     }
+
+
+def run_both(
+    checkpoint: Path, onnx: Path, request: EvalRequest, folder: Path, keep: str
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Evaluate both, one after the other, each in a process of its own.
+
+    Args:
+        checkpoint, onnx: the two.
+        request: what of.
+        folder: for what they write.
+        keep: the flag of `dlcv eval` that keeps predictions.
+
+    Returns:
+        The evaluations of `torch` and `onnx`, and where their predictions are.
+
+    Raises:
+        AlreadySaid: one of the two failed.
+        Interrupted: this process was told to stop.
+    """
+    results, kept = {}, {}
+    for backend, model in (("torch", checkpoint), ("onnx", onnx)):
+        report, kept[backend] = folder / f"{backend}.json", folder / backend
+        run_dlcv(
+            [
+                *("eval", str(model), "--data", str(request.data), *request.flags),
+                *("--json", str(report), keep, str(kept[backend])),
+            ]
+        )
+        results[backend] = json.loads(report.read_text(encoding="utf-8"))
+    return results, kept
 
 
 def mask_agreement(first: Path, second: Path) -> float:
