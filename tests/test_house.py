@@ -22,7 +22,7 @@ FLOORS = (
     ("inference", "sam", "figures"),
     ("tasks", "engine"),
     ("models", "runtime", "data"),
-    ("config", "runs", "metrics", "boundary", "losses", "palette"),
+    ("config", "runs", "metrics", "prototypes", "boundary", "losses", "palette"),
     ("files", "machine", "processes"),
     ("errors",),
     ("dlcvcli",),  # the version, which everything may ask for
@@ -32,16 +32,19 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # What runs and scores an exported model, and what must answer before torch could be loaded.
 WITHOUT_TORCH = (
     *("dlcvcli", "dlcvcli.errors", "dlcvcli.palette", "dlcvcli.metrics", "dlcvcli.runs"),
-    "dlcvcli.boundary",
+    *("dlcvcli.boundary", "dlcvcli.prototypes"),
     *("dlcvcli.config.load", "dlcvcli.config.schema"),
     *("dlcvcli.data.layouts", "dlcvcli.data.masks", "dlcvcli.data.reading"),
     *("dlcvcli.data.segmentation", "dlcvcli.data.batches", "dlcvcli.data.audit"),
     *("dlcvcli.data.image_classes", "dlcvcli.data.episodes", "dlcvcli.data.episode_file"),
+    *("dlcvcli.data.few_shot", "dlcvcli.data.class_splits", "dlcvcli.training.fewshot_data"),
     *("dlcvcli.data.synthetic", "dlcvcli.data.sampler", "dlcvcli.data.normalise"),
     *("dlcvcli.data.download", "dlcvcli.data.unpack", "dlcvcli.data.convert"),
     *("dlcvcli.models.registry", "dlcvcli.training.data", "dlcvcli.training.resume"),
     *("dlcvcli.inference.predictor", "dlcvcli.inference.evaluate"),
     *("dlcvcli.inference.predict", "dlcvcli.inference.compare"),
+    *("dlcvcli.inference.embedding", "dlcvcli.inference.onnx_embedder", "dlcvcli.inference.load"),
+    *("dlcvcli.inference.episodes", "dlcvcli.inference.evaluate_episodes"),
     *("dlcvcli.studies.definition", "dlcvcli.studies.plan", "dlcvcli.studies.outcome"),
     *("dlcvcli.studies.study", "dlcvcli.studies.table", "dlcvcli.studies.worked_example"),
 )

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib.util import find_spec
+from typing import Any, get_args
 
-from dlcvcli.errors import MissingExtra, UsageError
+from dlcvcli.errors import CheckpointError, DataError, MissingExtra, UsageError
+from dlcvcli.inference.embedding import EmbeddingPredictor
+from dlcvcli.inference.onnx_embedder import OnnxEmbedder
 from dlcvcli.inference.onnx_predictor import OnnxPredictor
 from dlcvcli.inference.predictor import Predictor
 from dlcvcli.runs import ModelRef
-from dlcvcli.runtime.session import Provider
+from dlcvcli.runtime.metadata import TaskName, read_task
+from dlcvcli.runtime.session import Provider, read_metadata
+
+
+def task_of(ref: ModelRef) -> TaskName:
+    """Return what a model is for, as cheaply as that can be known.
+
+    An ONNX file and a run's settings say it without torch; a checkpoint alone has to be read.
+
+    Raises:
+        ModelFileError, CheckpointError: the file cannot be used.
+        MissingExtra: a checkpoint without a run, and torch is not installed.
+    """
+    if ref.kind == "onnx":
+        return read_task(read_metadata(ref.path), ref.path)
+    if ref.run is not None:
+        # The checkpoint says it as well, so settings that cannot be read are no obstacle.
+        with contextlib.suppress(DataError, OSError):
+            found = _known_task(ref.run.read_config())
+            if found is not None:
+                return found
+    require_torch("reading a PyTorch checkpoint")
+    from dlcvcli.engine.checkpoint import load_checkpoint
+
+    config = load_checkpoint(ref.path)["config"]
+    found = _known_task(config)
+    if found is None:
+        raise CheckpointError(f"{ref.path} holds task {config.get('task')!r}, unknown to this dlcv")
+    return found
+
+
+def _known_task(config: dict[str, Any]) -> TaskName | None:
+    return next((name for name in get_args(TaskName) if name == config.get("task")), None)
 
 
 def load_predictor(
@@ -28,14 +64,30 @@ def load_predictor(
     """
     if ref.kind == "onnx":
         return OnnxPredictor.load(ref.path, provider, fixed_shapes=fixed_shapes)
+    _prepare_torch(provider)
+    from dlcvcli.inference.torch_predictor import TorchPredictor
+
+    return TorchPredictor.load(ref, provider)
+
+
+def load_embedder(
+    ref: ModelRef, *, provider: Provider = "auto", fixed_shapes: bool = True
+) -> EmbeddingPredictor:
+    """Load the few-shot model that a reference names; see `load_predictor`."""
+    if ref.kind == "onnx":
+        return OnnxEmbedder.load(ref.path, provider, fixed_shapes=fixed_shapes)
+    _prepare_torch(provider)
+    from dlcvcli.inference.torch_embedder import TorchEmbedder
+
+    return TorchEmbedder.load(ref, provider)
+
+
+def _prepare_torch(provider: Provider) -> None:
     if provider == "tensorrt":
         raise UsageError(
             "--provider tensorrt runs ONNX files; the model is a PyTorch checkpoint", "add --onnx"
         )
     require_torch("running a PyTorch checkpoint")
-    from dlcvcli.inference.torch_predictor import TorchPredictor
-
-    return TorchPredictor.load(ref, provider)
 
 
 def require_torch(what: str) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import UsageError
+from dlcvcli.inference.onnx_run import OnnxRun
 from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.palette import Mask
 from dlcvcli.runtime.metadata import (
@@ -31,12 +33,9 @@ class OnnxPredictor:
 
     def __init__(self, session: Session, card: SegmenterCard) -> None:
         self.card = card
-        self.provider = session.provider
-        self.notes: dict[str, Any] = {"provider_reason": session.reason}
-        if session.nodes:
-            self.notes["nodes_per_provider"] = session.nodes
-        self._session = session.session
-        self._on_cpu = session.provider == "CPUExecutionProvider"
+        self._run = OnnxRun(session)
+        self.provider = self._run.provider
+        self.notes = self._run.notes
 
     @classmethod
     def load(cls, path: Path, provider: Provider, *, fixed_shapes: bool = True) -> OnnxPredictor:
@@ -50,30 +49,17 @@ class OnnxPredictor:
         return cls(session, read_segmenter_card(session.metadata, path))
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
-        return np.asarray(self._run(MASK, images, size, clock), dtype=np.uint8)
+        return np.asarray(self._run(MASK, _feed(images, size), clock), dtype=np.uint8)
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         """Return float32 [N, C, h, w]; see `Predictor.logits`."""
-        if LOGITS not in {output.name for output in self._session.get_outputs()}:
+        if not self._run.gives(LOGITS):
             raise UsageError(
                 "the ONNX file gives out masks alone, and tiles and --tta need its logits",
                 "export it with --logits, or give the run folder with --onnx",
             )
-        return np.asarray(self._run(LOGITS, images, size, clock), dtype=np.float32)
+        return np.asarray(self._run(LOGITS, _feed(images, size), clock), dtype=np.float32)
 
-    def _run(self, output: str, images: Pixels, size: tuple[int, int], clock: StageClock) -> Any:
-        feed = {IMAGES: images, SIZE: np.asarray(size, dtype=np.int64)}
-        if self._on_cpu:
-            with clock.stage("run", lap=True):
-                return self._session.run([output], feed)[0]
-        # Small things cross the bus: uint8 images up, uint8 masks down.
-        binding = self._session.io_binding()
-        with clock.stage("copy"):
-            for name, value in feed.items():
-                binding.bind_cpu_input(name, value)
-            binding.bind_output(output, "cuda")
-        with clock.stage("run", lap=True):
-            self._session.run_with_iobinding(binding)
-            binding.synchronize_outputs()
-        with clock.stage("copy"):
-            return binding.copy_outputs_to_cpu()[0]
+
+def _feed(images: Pixels, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    return {IMAGES: images, SIZE: np.asarray(size, dtype=np.int64)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, Literal, cast
 
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.errors import ModelFileError
@@ -17,8 +17,13 @@ from dlcvcli.palette import ClassSet
 
 FORMAT = "1"
 
+TaskName = Literal["seg", "fewshot"]
+
 IMAGES, SIZE, MASK, LOGITS = "images", "size", "mask", "logits"
 EMBEDDING, SUPPORT, QUERY = "embedding", "support", "query"
+
+# What a few-shot file computes: embeddings of images, or the logits of a whole episode.
+ENCODER, EPISODE = "encoder", "episode"
 
 RESIZE_RULE = "stretch, Pillow bilinear with antialiasing, uint8 RGB"
 
@@ -128,6 +133,7 @@ class EmbedderCard(ModelCard):
         shape: ways, shots and queries of each way that it is tested with unless told otherwise.
         rotations: whether it is tested on turned classes, too.
         classes: split -> the classes that it was trained, chosen and may be tested on.
+        graph: what an ONNX file computes, `encoder` or `episode`.
     """
 
     dimension: int
@@ -138,6 +144,7 @@ class EmbedderCard(ModelCard):
     shape: tuple[int, int, int] = (5, 1, 15)
     rotations: bool = False
     classes: dict[str, list[str]] = field(default_factory=dict)
+    graph: str = ENCODER
 
     def _own_fields(self) -> dict[str, Any]:
         return {
@@ -148,6 +155,7 @@ class EmbedderCard(ModelCard):
             "episode": list(self.shape),
             "rotations": self.rotations,
             "class_splits": self.classes,
+            "graph": self.graph,
         }
 
     @classmethod
@@ -161,14 +169,15 @@ class EmbedderCard(ModelCard):
             "shape": (ways, shots, queries),
             "rotations": json.loads(metadata["rotations"]),
             "classes": json.loads(metadata["class_splits"]),
+            "graph": metadata["graph"],
         }
 
 
 _CARDS: dict[str, type[ModelCard]] = {"seg": SegmenterCard, "fewshot": EmbedderCard}
 
 
-def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
-    """Read the card of a model's task back from `metadata_props`.
+def read_task(metadata: Mapping[str, str], path: object) -> TaskName:
+    """Return what a model is for.
 
     Raises:
         ModelFileError: dlcv did not write the file, or a newer dlcv did.
@@ -181,12 +190,25 @@ def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
         )
     if found != FORMAT:
         raise ModelFileError(f"{path} has dlcv format {found}; this dlcv reads {FORMAT}")
+    task = metadata.get("task")
+    if task not in _CARDS:
+        raise ModelFileError(f"{path} holds task {task!r}; this dlcv knows {', '.join(_CARDS)}")
+    return cast("TaskName", task)
+
+
+def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
+    """Read the card of a model's task back from `metadata_props`.
+
+    Raises:
+        ModelFileError: see `read_task`; or the metadata is damaged.
+    """
+    task = read_task(metadata, path)
+    card = _CARDS[task]
     try:
         size = json.loads(metadata["size"])
         recipe = metadata["recipe"]
-        card = _CARDS[metadata["task"]]
         return card(
-            task=metadata["task"],
+            task=task,
             model=metadata["model"],
             **card._read_own(metadata),
             size=None if size is None else (size[0], size[1]),
@@ -208,19 +230,28 @@ def read_segmenter_card(metadata: Mapping[str, str], path: object) -> SegmenterC
     Raises:
         ModelFileError: see `read_card`; or the model is for another task.
     """
-    card = read_card(metadata, path)
-    if not isinstance(card, SegmenterCard):
-        raise ModelFileError(f"{path} holds task '{card.task}'; a segmenter is needed")
-    return card
+    _require_task(metadata, path, "seg", "a segmenter")
+    return cast("SegmenterCard", read_card(metadata, path))
 
 
 def read_embedder_card(metadata: Mapping[str, str], path: object) -> EmbedderCard:
-    """Read the card of a few-shot model.
+    """Read the card of a few-shot encoder.
 
     Raises:
-        ModelFileError: see `read_card`; or the model is for another task.
+        ModelFileError: see `read_card`; or the model is for another task, or takes whole episodes.
     """
-    card = read_card(metadata, path)
-    if not isinstance(card, EmbedderCard):
-        raise ModelFileError(f"{path} holds task '{card.task}'; a few-shot model is needed")
+    _require_task(metadata, path, "fewshot", "a few-shot model")
+    card = cast("EmbedderCard", read_card(metadata, path))
+    if card.graph != ENCODER:
+        raise ModelFileError(
+            f"{path} takes whole episodes (support and query in, logits out); its encoder is "
+            "needed alone",
+            "export the run without --episode, or give the run folder",
+        )
     return card
+
+
+def _require_task(metadata: Mapping[str, str], path: object, task: TaskName, needed: str) -> None:
+    found = read_task(metadata, path)
+    if found != task:
+        raise ModelFileError(f"{path} holds task '{found}'; {needed} is needed")

@@ -1,0 +1,55 @@
+"""One call of an ONNX Runtime session, on the CPU or on a GPU and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dlcvcli.inference.predictor import StageClock
+from dlcvcli.runtime.session import Session
+
+
+class OnnxRun:
+    """Runs a session for one of its outputs.
+
+    Attributes:
+        provider: the execution provider in force.
+        notes: facts for a result: why the provider was chosen, and what it does not run.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.provider = session.provider
+        self.notes: dict[str, Any] = {"provider_reason": session.reason}
+        if session.nodes:
+            self.notes["nodes_per_provider"] = session.nodes
+        self._session = session.session
+        self._on_cpu = session.provider == "CPUExecutionProvider"
+
+    def gives(self, output: str) -> bool:
+        """Return whether the model has an output of that name."""
+        return output in {value.name for value in self._session.get_outputs()}
+
+    def __call__(self, output: str, feed: Mapping[str, NDArray[Any]], clock: StageClock) -> Any:
+        """Return one output as an array in main memory.
+
+        Args:
+            output: its name.
+            feed: every input by its name.
+            clock: its stages `copy` (to and from the device) and `run` get the time.
+        """
+        if self._on_cpu:
+            with clock.stage("run", lap=True):
+                return self._session.run([output], dict(feed))[0]
+        # Small things cross the bus: uint8 images up, masks or embeddings down.
+        binding = self._session.io_binding()
+        with clock.stage("copy"):
+            for name, value in feed.items():
+                binding.bind_cpu_input(name, value)
+            binding.bind_output(output, "cuda")
+        with clock.stage("run", lap=True):
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+        with clock.stage("copy"):
+            return binding.copy_outputs_to_cpu()[0]
