@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
@@ -23,6 +24,10 @@ _MOST_QUERIES = 15
 _NAME = 18
 _SIDE = 4.6
 _WRONG = "#c1121f"
+# Pale colours are seen by their rim.
+_EDGE: Any = {"edgecolors": "#555555", "linewidths": 0.4}
+# In images: room for the names, between support and queries, and around each.
+_NAMES, _GAP, _RIM = 2.7, 0.5, 0.06
 
 
 @dataclass(frozen=True)
@@ -62,67 +67,61 @@ def episode_figure(found: EpisodePicture) -> Figure:
     shown = min(shots, _MOST_SHOTS)
     most = max(int((found.answers == way).sum()) for way in range(ways))
     asked = min(most, _MOST_QUERIES)
-    wide = (shown + asked + 0.6) * _CELL + 1.6
-    figure = new_figure(wide + _SIDE, max(_SIDE, ways * _CELL + 0.9))
-    left, right = figure.subfigures(1, 2, width_ratios=(wide, _SIDE))
+    wide, high = (_NAMES + shown + _GAP + asked) * _CELL, (ways + 1) * _CELL
+    figure = new_figure(wide + _SIDE, max(_SIDE, high + 0.6))
+    parts: Any = figure.subfigures(1, 2, width_ratios=(wide, _SIDE))
+    left, right = parts
     colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in safe_colours(ways)]
     right_count = int((found.answers == found.predictions).sum())
     figure.suptitle(f"{found.title}: {right_count} of {len(found.answers)} queries right")
-    _draw_images(left, found, colours, shown, asked)
+    axes = left.subplots()
+    # One frame for all images, in units of one of them.
+    axes.set(xlim=(-_NAMES, shown + _GAP + asked), ylim=(ways, -1), aspect="equal", anchor="N")
+    axes.set_axis_off()
+    _draw_images(axes, found, colours, shown, asked)
     _draw_points(right, found, colours)
     return figure
 
 
 def _draw_images(
-    figure: Any, found: EpisodePicture, colours: list[str], shown: int, asked: int
+    axes: Any, found: EpisodePicture, colours: list[str], shown: int, asked: int
 ) -> None:
     ways, shots = found.support.shape[:2]
-    grid = figure.subplots(
-        ways,
-        shown + 1 + asked,
-        squeeze=False,
-        gridspec_kw={"width_ratios": [1] * shown + [0.4] + [1] * asked},
-    )
-    for axes in grid.ravel():
-        axes.set_axis_off()
     for way in range(ways):
         name = found.names[way]
         short = name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
-        grid[way][0].text(
-            -0.25, 0.5, f"{short}  {way}", transform=grid[way][0].transAxes,
-            ha="right", va="center", fontsize=7, color="black",
-        )  # fmt: skip
+        axes.text(-0.15, way + 0.5, f"{short}  {way}", ha="right", va="center", fontsize=7)
         for shot in range(shown):
-            _framed(grid[way][shot], found.support[way, shot], colours[way], 2.0)
+            _framed(axes, (shot, way), found.support[way, shot], colours[way], 2.0)
         mine = np.flatnonzero(found.answers == way)
         # Wrong ones first, so that none of them is what is left out.
         mine = mine[np.argsort(found.predictions[mine] == way, kind="stable")][:asked]
         for place, query in enumerate(mine):
-            axes, taken = grid[way][shown + 1 + place], int(found.predictions[query])
+            corner, taken = (shown + _GAP + place, way), int(found.predictions[query])
             good = taken == way
-            _framed(axes, found.query[query], "#bbbbbb" if good else _WRONG, 0.6 if good else 2.0)
+            colour, width = ("#bbbbbb", 0.6) if good else (_WRONG, 2.0)
+            _framed(axes, corner, found.query[query], colour, width)
             if not good:
                 axes.text(
-                    0.04, 0.96, str(taken), transform=axes.transAxes, ha="left", va="top",
-                    fontsize=7, color="white",
-                    bbox={"facecolor": _WRONG, "edgecolor": "none", "pad": 1.0},
+                    corner[0] + 0.12, way + 0.12, str(taken), ha="left", va="top", fontsize=6.5,
+                    color="white", bbox={"facecolor": _WRONG, "edgecolor": "none", "pad": 0.8},
                 )  # fmt: skip
     more = f" ({shown} of {shots})" if shown < shots else ""
-    grid[0][0].set_title(f"support{more}", loc="left", fontsize=8)
-    grid[0][shown + 1].set_title(
-        "queries: a red frame is a wrong one, its number what it was taken for",
-        loc="left",
-        fontsize=8,
+    axes.text(0, -0.2, f"support{more}", fontsize=8, ha="left" if shown > 1 else "right")
+    axes.text(shown + _GAP, -0.2, "queries; in red: wrong, and what it was taken for", fontsize=8)
+
+
+def _framed(
+    axes: Any, corner: tuple[float, float], pixels: Pixels, colour: str, width: float
+) -> None:
+    """Draw an image into the unit square whose upper left corner is given."""
+    x, y = corner
+    inside = (x + _RIM, x + 1 - _RIM, y + 1 - _RIM, y + _RIM)
+    axes.imshow(pixels, extent=inside, interpolation="nearest", aspect="equal")
+    side = 1 - 2 * _RIM
+    axes.add_patch(
+        Rectangle((x + _RIM, y + _RIM), side, side, fill=False, edgecolor=colour, linewidth=width)
     )
-
-
-def _framed(axes: Any, pixels: Pixels, colour: str, width: float) -> None:
-    axes.imshow(pixels, interpolation="nearest")
-    axes.set_axis_on()
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=colour, linewidth=width)
 
 
 def _draw_points(figure: Any, found: EpisodePicture, colours: list[str]) -> None:
@@ -136,13 +135,13 @@ def _draw_points(figure: Any, found: EpisodePicture, colours: list[str]) -> None
     for way in range(ways):
         mine = found.answers == way
         good = mine & (found.predictions == way)
-        axes.scatter(*query[good].T, s=16, color=colours[way], linewidths=0)
+        axes.scatter(*query[good].T, s=18, color=colours[way], **_EDGE)
         axes.scatter(
             *query[mine & ~good].T, s=34, marker="X", color=colours[way],
             edgecolors="black", linewidths=0.7, zorder=3,
         )  # fmt: skip
         if shots > 1:
-            axes.scatter(*support[way].T, s=22, marker="s", facecolors="none", color=colours[way])
+            axes.scatter(*support[way].T, s=18, marker="s", color=colours[way], **_EDGE)
         prototype = support[way].mean(axis=0)
         axes.scatter(
             *prototype, s=170, marker="*", color=colours[way], edgecolors="black",
