@@ -1,0 +1,110 @@
+"""Few-shot sets: images in memory within a limit, turned ones as classes of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dlcvcli.data.few_shot import FewShotSet, open_few_shot
+from dlcvcli.data.image_classes import find_image_layout, image_split
+from dlcvcli.data.reading import read_rgb, stretch
+from dlcvcli.errors import DataError, DlcvError
+
+SIZE = (6, 6)
+EACH = 3
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five classes of three images of 9x7, no splits."""
+    root = tmp_path_factory.mktemp("set")
+    rng = np.random.default_rng(0)
+    for name in "abcde":
+        (root / name).mkdir()
+        for number in range(EACH):
+            pixels = rng.integers(0, 256, (9, 7, 3), np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def made(root: Path, *, rotations: bool = False, limit: int = 1 << 20) -> FewShotSet:
+    layout = find_image_layout(root)
+    data = FewShotSet(image_split(layout, "all"), "all", root, SIZE, rotations=rotations)
+    data.read(limit)
+    return data
+
+
+@pytest.mark.parametrize("kept", [0, 4, 15])
+def test_a_limit_changes_no_pixel(root: Path, kept: int) -> None:
+    data = made(root, limit=kept * 3 * 36 + 50)
+    assert data.kept == kept
+    assert f"{kept} of 15 images decoded" in data.describe()
+    indices = np.array([[14, 0, 3], [7, 7, 2]])
+    found = data.images(indices)
+    assert found.shape == (2, 3, *SIZE, 3)
+    for place in np.ndindex(2, 3):
+        wanted = stretch(read_rgb(data.files[indices[place]]), SIZE)
+        assert np.array_equal(found[place], wanted)
+    assert data.sha256 == made(root).sha256
+
+
+def test_turned_images_are_classes_of_their_own(root: Path) -> None:
+    plain, turned = made(root), made(root, rotations=True, limit=5 * 3 * 36)
+    assert plain.sizes == (EACH,) * 5
+    assert turned.sizes == (EACH,) * 20
+    assert len(turned) == 60
+    for index in range(60):
+        turns, own = divmod(index, 15)
+        wanted = np.rot90(plain.images([own])[0], turns)
+        assert np.array_equal(turned.images([index])[0], wanted)
+    assert turned.name_of(2) == plain.name_of(2) == "a/2.png"
+    assert turned.name_of(17) == "a/2.png@90"
+    assert turned.class_of(17) == "a@90"
+    assert turned.class_of(44) == "e@180"
+
+
+def test_the_colour_is_that_of_the_images(root: Path) -> None:
+    data = made(root)
+    pixels = data.images(range(15)) / 255
+    mean, std = data.colour()
+    np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(std, pixels.std((0, 1, 2)), atol=1e-4)
+
+
+def test_the_fingerprint_follows_every_byte_and_name(root: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    assert made(copy).sha256 == made(root).sha256
+    (copy / "a" / "0.png").rename(copy / "a" / "9.png")
+    assert made(copy).sha256 != made(root).sha256
+    (copy / "a" / "9.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="not an image"):
+        made(copy)
+
+
+def test_memory_that_is_not_there_is_not_asked_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dlcvcli.data.few_shot.free_memory", lambda: 100)
+    with pytest.raises(DlcvError, match="MiB of memory are free"):
+        made(root)
+
+
+def test_a_model_remembers_the_classes_that_it_held_out(root: Path) -> None:
+    known = {"train": ["a", "b", "c"], "val": ["d", "e"]}
+    opened = open_few_shot(root, "val", size=SIZE, known=known)
+    assert [one.name for one in opened.data.classes] == ["d", "e"]
+    assert opened.data.split == "val"
+    assert "held out" in opened.remarks[-1]
+    whole = open_few_shot(root, "all", size=SIZE, known=known)
+    assert len(whole.data.classes) == 5
+    assert "3 of the 5 classes were trained on" in whole.remarks[-1]
+    other = open_few_shot(root, "val", size=SIZE, known={"train": ["x"], "val": ["y"]})
+    assert len(other.data.classes) == 5
+    assert other.data.split == "all"
+    assert len(other.remarks) == 1
