@@ -128,8 +128,12 @@ def curves(
         list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)
     ],
     metric: Annotated[
-        str, typer.Option(help="Of the validation: miou, overall_acc, mean_acc, freqw_acc.")
-    ] = "miou",
+        str | None,
+        typer.Option(
+            help="Of the validation: miou, overall_acc, mean_acc, freqw_acc, accuracy.",
+            show_default="what the best is chosen by",
+        ),
+    ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(help="What to call each run, in order.", show_default="as its folder"),
@@ -144,6 +148,9 @@ def curves(
     from dlcvcli.figures.curves import METRICS
     from dlcvcli.figures.curves import curves as draw
 
+    if metric is None:
+        fewshot = RunFolder.open(runs[0]).read_config().get("task") == "fewshot"
+        metric = "accuracy" if fewshot else "miou"
     if metric not in METRICS:
         raise UsageError(f"unknown metric '{metric}'", nearest(metric, METRICS))
     titles = _titles(runs, name)
