@@ -94,3 +94,25 @@ def exported_run(trained_run: Path) -> Path:
     if not run.onnx.exists():
         export(find_model(trained_run), run.onnx)
     return trained_run
+
+
+@pytest.fixture(scope="session")
+def characters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made set of characters by alphabets, without splits; read only."""
+    from tests.made_fewshot import make_characters
+
+    return make_characters(tmp_path_factory.mktemp("characters"))
+
+
+@pytest.fixture(scope="session")
+def fewshot_run(tmp_path_factory: pytest.TempPathFactory, characters: Path) -> Path:
+    """The run folder of a small prototypical network, trained for a few episodes; read only."""
+    import torch
+
+    from dlcvcli.training.run import train
+    from tests.made_fewshot import request_for
+
+    torch.set_num_threads(1)
+    run = tmp_path_factory.mktemp("runs") / "fewshot"
+    train(request_for(run, characters))
+    return run

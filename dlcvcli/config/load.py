@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from dlcvcli.config.schema import Settings
 from dlcvcli.errors import ConfigError, nearest
 
-_READ_FIRST = ("task", "recipe", "data", "model", "loss")
+_READ_FIRST = ("task", "recipe", "data", "episode", "model", "distance", "loss")
 
 S = TypeVar("S", bound=Settings)
 Tree = dict[str, Any]

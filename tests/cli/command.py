@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from dlcvcli.cli import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,9 +55,35 @@ def _run(
     )
 
 
+def dlcv_here(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `dlcv` in this process: what torch takes to be loaded is paid once.
+
+    For what does not depend on a fresh process, such as the words of a refusal.
+    """
+    words, code = ["dlcv", *map(str, arguments)], 0
+    out, err = io.StringIO(), io.StringIO()
+    before, sys.argv = sys.argv, words
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = before
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def refused_here(status: int, *arguments: object, says: str) -> str:
+    """Do as `refused`, in this process."""
+    return _require_refusal(dlcv_here(*arguments), status, says)
+
+
 def refused(status: int, *arguments: object, says: str) -> str:
     """Run `dlcv`, and require one `error:` line that says something, and no traceback."""
-    done = dlcv(*arguments)
+    return _require_refusal(dlcv(*arguments), status, says)
+
+
+def _require_refusal(done: subprocess.CompletedProcess[str], status: int, says: str) -> str:
     assert done.returncode == status, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, done.stderr

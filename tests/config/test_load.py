@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcvcli.config import load
+from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import differences, recipe_names, resolve, to_yaml, validate
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import ConfigError, ExitStatus
@@ -278,8 +279,10 @@ def test_a_value_may_hold_an_equals_sign_and_words_stay_words() -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_shipped_recipe_fits(name: str) -> None:
-    got = _resolve(recipe=name)
-    assert differences(got, TrainSegSettings())
+    task = load.load_recipe(name).get("task", "seg")
+    schema: Any = {"seg": TrainSegSettings, "fewshot": TrainFewshotSettings}[task]
+    got = resolve(schema, recipe=name)
+    assert differences(got, schema())
     assert got.train.epochs or got.train.steps
 
 

@@ -7,10 +7,12 @@ from importlib import resources
 
 import pytest
 
+from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import load_recipe, recipe_names, resolve
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.losses import build_loss
 from dlcvcli.models.profile import build_on_meta
+from dlcvcli.models.registry import build_encoder
 
 OF_STUDIES = {
     "study1-fcn32s": "0.4153",
@@ -29,7 +31,21 @@ def _text(name: str) -> str:
     return (resources.files("dlcvcli.config") / "recipes" / f"{name}.yaml").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", recipe_names())
+SEG = [name for name in recipe_names() if load_recipe(name).get("task", "seg") == "seg"]
+FEWSHOT = [name for name in recipe_names() if name not in SEG]
+
+
+@pytest.mark.parametrize("name", FEWSHOT)
+def test_one_of_few_shot_learning_resolves_and_its_encoder_exists(name: str) -> None:
+    settings = resolve(TrainFewshotSettings, recipe=name, flags={"train.steps": 2})
+    assert settings.recipe == name
+    assert settings.train.steps == 2
+    assert settings.data.path == ""
+    encoder = build_encoder(settings.model.name, **settings.model.options)
+    assert encoder.dimension(settings.data.size or (84, 84)) > 0
+
+
+@pytest.mark.parametrize("name", SEG)
 def test_it_resolves_and_its_network_and_loss_exist(name: str) -> None:
     settings = resolve(TrainSegSettings, recipe=name)
     assert settings.recipe == name
@@ -41,7 +57,7 @@ def test_it_resolves_and_its_network_and_loss_exist(name: str) -> None:
     assert settings.data.path == ""
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", SEG)
 def test_flags_make_it_a_run_of_seconds(name: str) -> None:
     settings = resolve(TrainSegSettings, recipe=name, flags=SHRUNK)
     assert (settings.train.steps, settings.train.epochs) == (2, None)

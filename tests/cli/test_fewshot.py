@@ -1,0 +1,154 @@
+"""`dlcv train fewshot`, `eval`, `predict` and `figure episode` as users meet them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.command import dlcv_here, dlcv_without_torch, refused_here
+from tests.made_fewshot import CHARACTERS
+
+SMALL = (
+    *("--size", "16x16", "--n-way", 3, "--n-query", 2, "--episodes", 2, "--test-k-shot", 2),
+    *("--set", "episode.val_episodes=4", "--set", "episode.test_episodes=5"),
+    *("--set", "model.options.channels=4", "--precision", "fp32"),
+)
+
+
+def evaluated(*arguments: object) -> dict[str, Any]:
+    done = dlcv_here("eval", *arguments, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) -> None:
+    run = tmp_path / "run"
+    done = dlcv_here("train", "fewshot", "--data", characters, *SMALL, "--out", run)
+    assert done.returncode == 0, done.stderr
+    assert "layout omniglot" in done.stderr
+    assert "cut between whole classes" in done.stderr
+    assert "best validation accuracy" in done.stdout
+    assert "3-way 2-shot on 5 other episodes" in done.stdout
+    assert "next: dlcv eval" in done.stdout
+    more = dlcv_here("train", "fewshot", "--resume", run, "--episodes", 3, "--extend")
+    assert more.returncode == 0, more.stderr
+    assert "3 of 3" in more.stdout
+    refused_here(2, "train", "seg", "--resume", run, says="is a run of task fewshot")
+    refused_here(
+        2, "train", "fewshot", "--model", "fcn8s_vgg16", says="is for task seg, not fewshot"
+    )
+    refused_here(
+        2, "train", "fewshot", "--set", "episode.ways=3", says="unknown key 'episode.ways'"
+    )
+
+
+def test_printed_settings_are_those_of_the_task() -> None:
+    done = dlcv_without_torch(
+        "train", "fewshot", "--n-way", 20, "--distance", "cosine", "--print-config"
+    )
+    assert done.returncode == 0, done.stderr
+    for line in ("task: fewshot", "n_way: 20", "name: cosine", "name: adam", "every: 2000"):
+        assert line in done.stdout
+
+
+def test_eval_gives_the_number_of_the_run_and_of_a_file(
+    tmp_path: Path, fewshot_run: Path, characters: Path
+) -> None:
+    own = json.loads((fewshot_run / "results.json").read_text())["metrics"]
+    found = evaluated(fewshot_run, "--data", characters, "--episodes", 30)
+    assert found["task"] == "fewshot"
+    assert found["metrics"]["accuracy"] == own["accuracy"]
+    assert found["metrics"]["episodes_sha256"] == own["episodes_sha256"]
+    assert found["data"]["split"] == "val"
+    assert found["data"]["images"] == CHARACTERS * 6
+    assert found["speed"]["episodes_per_s"] > 0
+    shaped = evaluated(
+        fewshot_run, "--data", characters, "--split", "all", "--episodes", 4, "--n-way", 5,
+        "--k-shot", 2, "--n-query", 1, "--seed", 3, "--rotations",
+    )  # fmt: skip
+    file = tmp_path / "episodes.csv"
+    arguments = ("--n-way", 5, "--k-shot", 2, "--n-query", 1, "--seed", 3, "--rotations")
+    dlcv_without_torch(
+        "data", "episodes", characters, *arguments, "--episodes", 4, "--split", "all", "--out", file
+    )
+    again = evaluated(
+        fewshot_run, "--data", characters, "--split", "all", "--episodes", file, "--rotations"
+    )
+    assert shaped["data"]["classes"] == 4 * 18
+    assert again["metrics"] == shaped["metrics"]
+    refused_here(
+        2, "eval", fewshot_run, "--data", characters, "--episodes", file, "--n-way", 5,
+        says="is about drawn episodes",
+    )  # fmt: skip
+
+
+def test_what_eval_cannot_do_is_one_line(
+    fewshot_run: Path, trained_run: Path, characters: Path, landcover: Path
+) -> None:
+    data = ("--data", characters)
+    refused_here(2, "eval", fewshot_run, *data, "--metric", "voc", says="--metric does not go")
+    refused_here(
+        2, "eval", trained_run, "--data", landcover, "--n-way", 5, says="--n-way does not go"
+    )
+    refused_here(2, "eval", fewshot_run, *data, "--episodes", 1, says="at least 2")
+    refused_here(1, "eval", fewshot_run, *data, "--n-way", 4, says="too few for 4 ways")
+    refused_here(
+        1, "eval", fewshot_run, *data, "--episodes", "none.csv", says="cannot read the episodes"
+    )
+    refused_here(1, "eval", fewshot_run, "--data", landcover / "train", says="no images by class")
+    low = dlcv_here("eval", fewshot_run, *data, "--episodes", 5, "--min-accuracy", 1.0)
+    assert low.returncode == 3
+    assert "is below --min-accuracy" in low.stderr
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six images that a CSV names by id, without labels, and a file of two episodes."""
+    root = tmp_path_factory.mktemp("cases")
+    (root / "test").mkdir()
+    rng = np.random.default_rng(1)
+    rows = ["id,filename"]
+    for number in range(6):
+        pixels = rng.integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(root / "test" / f"n{number}.png")
+        rows.append(f"{number},n{number}.png")
+    # A query that is the support itself is of its class whatever the model is.
+    (root / "test.csv").write_text("\n".join(rows) + "\n")
+    head = "episode_id,class0_support,class1_support,query0,query1,query2\n"
+    (root / "cases.txt").write_text(head + "0,0,1,1,0,1\n1,5,4,4,4,5\n")
+    return root
+
+
+def test_labels_of_the_courses_cases_are_predicted(
+    tmp_path: Path, fewshot_run: Path, unlabelled: Path
+) -> None:
+    out = tmp_path / "labels"
+    arguments = ("predict", fewshot_run, unlabelled / "cases.txt", "--out", out)
+    done = dlcv_here(*arguments, "--data", unlabelled)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.reader((out / "cases.csv").read_text().splitlines()))
+    assert rows == [
+        ["episode_id", "query0", "query1", "query2"],
+        ["0", "1", "0", "1"],
+        ["1", "1", "1", "0"],
+    ]
+    refused_here(2, *arguments, says="needs the images that it names")
+    refused_here(2, *arguments, "--data", unlabelled, "--tta", says="--tta is about segmenters")
+    refused_here(1, *arguments, "--data", tmp_path, says="is not in")
+
+
+def test_an_episode_is_drawn(tmp_path: Path, fewshot_run: Path, characters: Path) -> None:
+    out = tmp_path / "episode.png"
+    arguments = ("figure", "episode", fewshot_run, "--data", characters)
+    done = dlcv_here(*arguments, "--episode", 1, "--out", out)
+    assert done.returncode == 0, done.stderr
+    with Image.open(out) as picture:
+        assert picture.width > 1000
+    refused_here(2, *arguments, "--out", tmp_path / "episode.gif", says=".png")
