@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
 
 from dlcvcli import __version__
-from dlcvcli.data.batches import EvalBatches
-from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.errors import CheckFailed, UsageError
-from dlcvcli.exporting.certify import Certificate, check_structure, compare
-from dlcvcli.exporting.graph import DEFAULT_OPSET, trace, without_logits
+from dlcvcli.exporting.certify import Certificate, check_structure
+from dlcvcli.exporting.export_embedder import EmbedderSubject
+from dlcvcli.exporting.export_segmenter import SegmenterSubject
+from dlcvcli.exporting.subject import Subject, VerifyData
+from dlcvcli.exporting.tracing import DEFAULT_OPSET
 from dlcvcli.files import sha256_of, write_atomically, write_json
-from dlcvcli.inference.onnx_predictor import OnnxPredictor
-from dlcvcli.inference.predictor import StageClock
-from dlcvcli.inference.restore import card_of, load_segmenter
-from dlcvcli.inference.torch_predictor import TorchPredictor
-from dlcvcli.metrics import SegmentationScore
 from dlcvcli.runs import ModelRef
-from dlcvcli.runtime.metadata import SegmenterCard
-from dlcvcli.runtime.session import open_session
+from dlcvcli.runtime.metadata import ModelCard
 
 Say = Callable[[str], None]
-
-# How far the mIoU over a whole set may fall: 0.01 points.
-METRIC_FALL = 1e-4
-# How many images are named in which the two differ most.
-_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -41,7 +29,7 @@ class Exported:
     """An exported file and its certificate; `certificate` is None where none was asked for."""
 
     path: Path
-    card: SegmenterCard
+    card: ModelCard
     certificate: Certificate | None
 
 
@@ -51,8 +39,9 @@ def export(
     *,
     opset: int = DEFAULT_OPSET,
     verify: bool = True,
-    verify_data: SegmentationSet | None = None,
+    verify_data: VerifyData | None = None,
     with_logits: bool = False,
+    episode: bool = False,
     say: Say = lambda text: None,
 ) -> Exported:
     """Export a checkpoint to an ONNX file and certify it.
@@ -62,12 +51,13 @@ def export(
         out: the file to write; its certificate is written beside it (see `certificate_path`).
         opset: of the file.
         verify: compare with PyTorch and write the certificate.
-        verify_data: a split on which both backends are scored too.
-        with_logits: give the logits out as a second output.
+        verify_data: a split on which both backends are scored too, of the checkpoint's task.
+        with_logits: of a segmenter, give the logits out as a second output.
+        episode: of a few-shot model, export the graph of whole episodes, not the encoder.
         say: told what is going on.
 
     Raises:
-        UsageError: not a checkpoint, or an opset that cannot be written.
+        UsageError: not a checkpoint, an option of another task, or an opset that cannot be written.
         CheckFailed: the file is not within the tolerances; it is kept as `NAME.failed.onnx`.
         CheckpointError, DlcvError: the checkpoint cannot be read, or the tracer fails.
     """
@@ -77,24 +67,59 @@ def export(
     if not DEFAULT_OPSET <= opset <= newest:
         raise UsageError(f"--opset {opset}: the exporter writes opset {DEFAULT_OPSET} to {newest}")
     checkpoint = load_checkpoint(ref.path)
-    segmenter = load_segmenter(checkpoint)
-    card = card_of(checkpoint, sha256_of(ref.path))
-    card = replace(card, versions={**card.versions, **_exporter_versions()})
-    say(f"tracing {card.model} ({ref.path})")
-    model = trace(segmenter, card, opset)
-    final = model if with_logits else without_logits(model)
+    subject = _subject(checkpoint, sha256_of(ref.path), with_logits=with_logits, episode=episode)
+    say(f"tracing {subject.card.model} ({ref.path})")
+    traced = subject.trace(opset)
+    final = subject.given_out(traced)
     content = final.SerializeToString()
     certificate = None
     if verify:
         say("comparing with PyTorch")
         certificate = Certificate(
-            structure=check_structure(final),
-            cases=tuple(compare(segmenter, content, model.SerializeToString(), _own_size(card))),
+            check_structure(final, subject.inputs, subject.outputs),
+            subject.compare(content, traced.SerializeToString()),
         )
         if verify_data is not None:
-            say(f"scoring both on {len(verify_data)} images")
-            scored = _score_both(segmenter, card, content, verify_data)
-            certificate = replace(certificate, dataset=scored)
+            say(f"scoring both on {subject.amount(verify_data)}")
+            certificate = replace(certificate, dataset=subject.score(content, verify_data))
+    return _write(out, content, subject.card, certificate, opset)
+
+
+def require_fitting(task: object, *, with_logits: bool, episode: bool) -> None:
+    """Refuse options that are another task's.
+
+    Args:
+        task: of the checkpoint.
+        with_logits, episode: see `export`.
+
+    Raises:
+        UsageError: one is.
+    """
+    if with_logits and task == "fewshot":
+        raise UsageError(
+            "--logits is for segmenters, and the checkpoint holds a few-shot model",
+            "--episode exports a graph that gives the logits of whole episodes",
+        )
+    if episode and task == "seg":
+        raise UsageError(
+            "--episode is for few-shot models, and the checkpoint holds a segmenter",
+            "leave --episode out",
+        )
+
+
+def _subject(checkpoint: Checkpoint, sha256: str, *, with_logits: bool, episode: bool) -> Subject:
+    task = checkpoint["config"].get("task")
+    require_fitting(task, with_logits=with_logits, episode=episode)
+    versions = _exporter_versions()
+    if task == "fewshot":
+        return EmbedderSubject(checkpoint, sha256, versions, episode=episode)
+    return SegmenterSubject(checkpoint, sha256, versions, with_logits=with_logits)
+
+
+def _write(
+    out: Path, content: bytes, card: ModelCard, certificate: Certificate | None, opset: int
+) -> Exported:
+    """Write the file and its certificate, under names that say so where the certificate failed."""
     failed = certificate is not None and not certificate.passed
     path = out.with_name(f"{out.stem}.failed.onnx") if failed else out
     write_atomically(path, content)
@@ -126,13 +151,6 @@ def certificate_path(file: Path) -> Path:
     return file.with_name(name)
 
 
-def _own_size(card: SegmenterCard) -> tuple[int, int] | None:
-    if card.size is not None:
-        return card.size
-    crop = card.config["data"].get("crop")
-    return None if crop is None else (crop[0], crop[1])
-
-
 def _exporter_versions() -> dict[str, str]:
     import onnxruntime
 
@@ -141,34 +159,4 @@ def _exporter_versions() -> dict[str, str]:
         "export.torch": str(torch.__version__),
         "export.onnx": onnx.__version__,
         "export.onnxruntime": onnxruntime.__version__,
-    }
-
-
-def _score_both(
-    segmenter: Any, card: SegmenterCard, content: bytes, data: SegmentationSet
-) -> dict[str, Any]:
-    """Score PyTorch and the file on one split, both on the CPU, and note where they differ."""
-    predictors = (
-        TorchPredictor(segmenter, card, torch.device("cpu")),
-        OnnxPredictor(open_session(content, "cpu"), card),
-    )
-    scores = [SegmentationScore(data.classes) for _ in predictors]
-    differing: dict[str, float] = {}
-    with closing(EvalBatches(data, 4).read()) as source:
-        for batch in source:
-            size = batch.masks.shape[1], batch.masks.shape[2]
-            masks = [predictor(batch.images, size, StageClock()) for predictor in predictors]
-            for score, found in zip(scores, masks, strict=True):
-                score.update(batch.masks, found)
-            shares = (masks[0] != masks[1]).mean(axis=(1, 2))
-            differing |= dict(zip(batch.names, shares.tolist(), strict=True))
-    before, after = (score.compute()["miou"] for score in scores)
-    worst = sorted((name for name in differing if differing[name]), key=lambda n: -differing[n])
-    return {
-        "images": len(data),
-        "split": data.split,
-        "torch_miou": before,
-        "onnx_miou": after,
-        "differ_most": [{"image": name, "share": differing[name]} for name in worst[:_LISTED]],
-        "passed": (before or 0.0) - (after or 0.0) <= METRIC_FALL,
     }

@@ -1,8 +1,8 @@
-"""The certificate's arithmetic, on hand-made logits, and its structural checks."""
+"""What every certificate says: its words, its structural checks, its measures."""
 
 from __future__ import annotations
 
-import json
+import math
 
 import numpy as np
 import onnx
@@ -10,54 +10,19 @@ import pytest
 from onnx import TensorProto, helper
 
 from dlcvcli.exporting.certify import (
-    Case,
     Certificate,
+    SetScore,
     check_structure,
-    compare_case,
-    parity_shapes,
+    relative_error,
+    widest_gap,
 )
+from dlcvcli.exporting.certify_segmenter import SegmenterCase
 
-
-def logits(values: list[list[float]]) -> np.ndarray:
-    """Return [1, C, 1, P] from one row of class values per pixel."""
-    return np.asarray(values, dtype=np.float32).T[None, :, None, :]
-
-
-def test_equal_logits_pass() -> None:
-    reference = logits([[1.0, 2.0], [3.0, 0.0]])
-    case = compare_case((1, 1, 2), (1, 2), reference, reference, np.array([[[1, 0]]], np.uint8))
-    assert (case.logits_error, case.agreement, case.differing, case.widest_gap) == (0, 1, 0, 0)
-    assert case.passed
-
-
-def test_the_error_is_relative_to_the_largest_logit() -> None:
-    reference = logits([[0.0, 10.0]])
-    case = compare_case(
-        (1, 1, 1), (1, 1), reference, reference + 0.005, np.array([[[1]]], np.uint8)
-    )
-    assert case.logits_error == pytest.approx(5e-4, rel=1e-3)
-    assert not case.passed
-
-
-def test_a_near_tie_may_differ_and_a_clear_pixel_may_not() -> None:
-    near, clear = [5.0, 5.0001], [0.0, 5.0]
-    many = [clear] * 19999
-    reference = logits([near, *many])
-    mask = reference.argmax(1).astype(np.uint8)
-    mask[0, 0, 0] = 0
-    case = compare_case((1, 1, 20000), (1, 20000), reference, reference, mask)
-    assert case.differing == 1
-    assert case.widest_gap < 1e-3
-    assert case.passed
-    mask = reference.argmax(1).astype(np.uint8)
-    mask[0, 0, 1] = 0
-    case = compare_case((1, 1, 20000), (1, 20000), reference, reference, mask)
-    assert case.widest_gap > 0.5
-    assert not case.passed
+GOOD = SegmenterCase((1, 64, 64), (64, 64), 0.0, 1.0, 0, 0.0)
 
 
 def test_failures_are_said_in_words() -> None:
-    bad = Case((1, 64, 64), (64, 64), 1e-3, 0.99, 41, 0.2)
+    bad = SegmenterCase((1, 64, 64), (64, 64), 1e-3, 0.99, 41, 0.2)
     certificate = Certificate({"onnx_checker": "broken", "ok": None}, (bad,))
     assert not certificate.passed
     assert certificate.failures[0] == "onnx_checker: broken"
@@ -65,13 +30,19 @@ def test_failures_are_said_in_words() -> None:
     assert certificate.as_dict()["parity"]["differing_pixels"] == 41
 
 
-def test_shapes_have_two_batches_an_odd_size_and_one_that_is_not_square() -> None:
-    for stride in (8, 16, 32):
-        for own in (None, (256, 256), (176, 240), (5, 5)):
-            shapes = [images for images, _ in parity_shapes(stride, own)]
-            assert {shape[0] for shape in shapes} == {1, 2}
-            assert len({shape[1:] for shape in shapes}) == 3
-            assert any(shape[1] % 2 and shape[1] % stride for shape in shapes)
+@pytest.mark.parametrize(
+    ("before", "after", "passed"),
+    [(0.8, 0.8, True), (0.8, 0.79995, True), (0.8, 0.7998, False), (None, None, True)],
+)
+def test_a_metric_may_hardly_fall(before: float | None, after: float | None, passed: bool) -> None:
+    certificate = Certificate(
+        {}, (GOOD,), SetScore("mIoU", "4 images", before, after, {"images": 4})
+    )
+    assert certificate.passed == passed
+    said = certificate.as_dict()["dataset"]
+    assert said == {"images": 4, "torch_miou": before, "onnx_miou": after, "passed": passed}
+    if not passed:
+        assert certificate.failures == ["mIoU over 4 images: torch 0.8, onnx 0.7998"]
 
 
 def test_nodes_in_training_mode_and_wrong_faces_are_found() -> None:
@@ -80,19 +51,25 @@ def test_nodes_in_training_mode_and_wrong_faces_are_found() -> None:
     graph = helper.make_graph([helper.make_node("Dropout", ["x"], ["y"])], "g", [x], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     assert isinstance(model, onnx.ModelProto)
-    found = check_structure(model)
+    found = check_structure(model, ["images", "size"], ["mask"])
     assert found["onnx_checker"] is None
     assert found["no_training_nodes"] == "Dropout"
-    assert found["inputs_and_outputs"] is not None
+    assert found["inputs_and_outputs"] == "found (['x'], ['y'])"
+    assert check_structure(model, ["x"], ["y"])["inputs_and_outputs"] is None
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("side", ["torch", "onnx"])
-def test_logits_that_are_no_numbers_fail_and_can_be_written(bad: float, side: str) -> None:
-    one, other = logits([[1.0, 2.0], [3.0, 0.0]]), logits([[1.0, 2.0], [3.0, 0.0]])
-    (one if side == "torch" else other)[0, 0, 0, 0] = bad
-    case = compare_case((1, 1, 2), (1, 2), one, other, np.array([[[0, 1]]], np.uint8))
-    assert not case.passed
-    said = Certificate({}, (case,)).as_dict()
-    assert said["parity"]["max_logits_error"] is None
-    json.dumps(said, allow_nan=False)
+def test_an_error_is_a_share_of_the_largest_value() -> None:
+    reference = np.array([[0.0, -8.0], [2.0, 4.0]], np.float32)
+    assert relative_error(reference, reference) == 0
+    assert relative_error(reference, reference + np.float32(0.5)) == 0.5 / 8
+    assert relative_error(reference, np.full_like(reference, np.nan)) == math.inf
+    assert relative_error(np.full_like(reference, np.inf), reference) == math.inf
+    assert relative_error(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32)) == 0
+
+
+def test_the_widest_gap_is_among_those_that_differ() -> None:
+    reference = np.array([[0.0, 1.0, 10.0], [4.0, 5.0, 0.0]], np.float32)
+    assert widest_gap(reference, np.array([False, False])) == 0
+    assert widest_gap(reference, np.array([False, True])) == pytest.approx(0.1)
+    assert widest_gap(reference, np.array([True, True])) == pytest.approx(0.9)
+    assert widest_gap(reference[:, :1], np.array([True, True])) == 0

@@ -15,7 +15,7 @@ from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.reading import Pixels
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.errors import CheckFailed, UsageError
-from dlcvcli.exporting import export as module
+from dlcvcli.exporting import export_segmenter as module
 from dlcvcli.exporting.export import export
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.evaluate import evaluate

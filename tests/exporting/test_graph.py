@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -19,7 +16,7 @@ from torch import Tensor, nn
 
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.errors import DlcvError
-from dlcvcli.exporting.graph import _quiet, trace, without_logits
+from dlcvcli.exporting.graph import trace, without_logits
 from dlcvcli.inference.restore import load_segmenter
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
@@ -205,36 +202,3 @@ def test_another_opset_than_the_one_asked_for_is_refused(monkeypatch: pytest.Mon
         trace(small_segmenter(), CARD, 18)
     assert caught.value.message == "opset 18 was asked for and the exporter wrote 20"
     assert caught.value.hint == "use --opset 18 or newer"
-
-
-def test_the_exporters_chatter_is_kept_back_and_only_while_it_works(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def chatter() -> None:
-        sys.stdout.write("tracing ...\n")
-        sys.stderr.write("skipping\n")
-        warnings.warn("will be removed", DeprecationWarning, stacklevel=1)
-
-    logger = logging.getLogger("onnxscript")
-    before = logger.level
-    with _quiet():
-        chatter()
-        assert logger.level == logging.ERROR
-    assert capsys.readouterr() == ("", "")
-    assert logger.level == before
-    with pytest.warns(DeprecationWarning, match="will be removed"):
-        chatter()
-    assert capsys.readouterr() == ("tracing ...\n", "skipping\n")
-
-
-def test_levels_are_put_back_after_a_failure_too() -> None:
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-
-    def fail() -> None:
-        with _quiet():
-            raise ValueError("broken")
-
-    with pytest.raises(ValueError, match="broken"):
-        fail()
-    assert logger.level == before
