@@ -7,7 +7,9 @@ way unless told otherwise; drawing, gathering, prototypes, distances and the mea
 - dlcv: what `dlcv eval` does behind the encoder: `drawn_episodes`, `compact`, `score_episodes`
 - easyfsl: its `evaluate` on a `FeaturesDataset` through its `TaskSampler` and a `DataLoader`, as
   people use it, without the progress bar
-- easyfsl, 2 workers: the same with two loader processes
+- easyfsl, 1 thread: the same; its tensors are so small that PyTorch's threads may cost more than
+  they give
+- easyfsl, 2 workers: the same as the first with two loader processes
 
 Rates count: the peer draws `--peer-episodes`, as people do. Before the first round both score the
 same episodes, and the script ends where their accuracies differ by more than rounding.
@@ -101,13 +103,16 @@ def _peer_data(features: Floats, options: argparse.Namespace) -> Any:
     return FeaturesDataset(labels, torch.from_numpy(features), names)
 
 
-def peer(options: argparse.Namespace, *, workers: int = 0) -> float:
-    """Episodes/s of easyfsl."""
+def peer(options: argparse.Namespace, *, threads: int | None = None, workers: int = 0) -> float:
+    """Episodes/s of easyfsl, with PyTorch's own number of threads unless told otherwise."""
+    import torch
     from easyfsl.methods import PrototypicalNetworks
     from easyfsl.utils import evaluate
     from easyfsl_peer import task_loader
     from torch import nn
 
+    if threads is not None:
+        torch.set_num_threads(threads)
     data, shape = _peer_data(_features(options), options), _shape(options)
     model = PrototypicalNetworks(nn.Identity())
     random.seed(SEED)
@@ -157,7 +162,12 @@ if __name__ == "__main__":
         {
             "dlcv": ours,
             **installed(
-                "easyfsl", {"easyfsl": peer, "easyfsl, 2 workers": partial(peer, workers=2)}
+                "easyfsl",
+                {
+                    "easyfsl": peer,
+                    "easyfsl, 1 thread": partial(peer, threads=1),
+                    "easyfsl, 2 workers": partial(peer, workers=2),
+                },
             ),
         },
         _arguments,
