@@ -25,7 +25,7 @@ Contender = Callable[[argparse.Namespace], float]
 
 _PACKAGES = (
     "dlcv", "torch", "torchvision", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow",
-    "lightning-fabric", "torchmetrics",
+    "lightning-fabric", "torchmetrics", "easyfsl",
 )  # fmt: skip
 # Where things lie says nothing of what was measured.
 _NOT_OPTIONS = ("work", "json", "only", "contender", "model_options")

@@ -23,12 +23,30 @@ def _section(name: str, result: dict[str, Any]) -> list[str]:
     return [f"### {name}", "", f"`{result['command']}`: {', '.join(options)}.", "", *table(result)]
 
 
+def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether two machines differ in nothing that both say of themselves."""
+    ours, theirs = one["versions"], other["versions"]
+    return {**one, "versions": {}} == {**other, "versions": {}} and all(
+        ours[package] == theirs[package] for package in ours.keys() & theirs.keys()
+    )
+
+
 def _machines(results: dict[str, dict[str, Any]]) -> list[str]:
-    """Return a line for each machine that something was measured on."""
-    machines = {json.dumps(result["machine"], sort_keys=True) for result in results.values()}
+    """Return a line for each machine that something was measured on.
+
+    What was installed later, and changed no version, makes no other machine of it.
+    """
+    machines: list[dict[str, Any]] = []
+    for result in results.values():
+        new = result["machine"]
+        same = next((known for known in machines if _agree(known, new)), None)
+        if same is None:
+            machines.append({**new, "versions": dict(new["versions"])})
+        else:
+            same["versions"] |= new["versions"]
     lines = []
-    for machine in map(json.loads, sorted(machines)):
-        versions = ", ".join(f"{package} {v}" for package, v in machine["versions"].items())
+    for machine in sorted(machines, key=lambda one: json.dumps(one, sort_keys=True)):
+        versions = ", ".join(f"{package} {v}" for package, v in sorted(machine["versions"].items()))
         lines.append(
             f"{machine['processor']}, {machine['cores']} cores, GPU: {machine['gpu'] or 'none'}; "
             f"{machine['system']}, Python {machine['python']}; {versions}."
