@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def episodes_csv(data: FewShotSet, episodes: EpisodeList) -> str:
     images = np.concatenate([episodes.support.reshape(len(episodes), -1), episodes.query], axis=1)
     lines = [",".join(["episode_id", *heads])]
     for number, row in zip(episodes.ids, images.tolist(), strict=True):
-        lines.append(f"{number},{','.join([names[index] for index in row])}")
+        lines.append(f"{number},{','.join(itemgetter(*row)(names))}")
     return "\n".join(lines) + "\n"
 
 

@@ -54,6 +54,7 @@ class FewShotSet:
         self.size = size
         self.rotations = rotations
         self.files = tuple(file for one in classes for file in one.files)
+        self._names = [file.relative_to(root).as_posix() for file in self.files]
         own = [len(one.files) for one in classes]
         self.sizes: tuple[int, ...] = tuple(own * (QUARTERS if rotations else 1))
         self.sha256 = ""
@@ -76,7 +77,7 @@ class FewShotSet:
     def name_of(self, index: int) -> str:
         """Return what users call an image: its path below the folder, and how far it is turned."""
         turns, own = divmod(index, len(self.files))
-        name = self.files[own].relative_to(self.root).as_posix()
+        name = self._names[own]
         return f"{name}@{90 * turns}" if turns else name
 
     def class_of(self, index: int) -> str:
@@ -113,7 +114,7 @@ class FewShotSet:
         for index, digest in enumerate(
             read_ahead(take, places, threads=min(8, usable_cores()), ahead=256)
         ):
-            digests.append((self.files[index].relative_to(self.root).as_posix(), digest))
+            digests.append((self._names[index], digest))
             if progress is not None:
                 progress(index + 1, len(self.files))
         self.sha256 = fingerprint(digests)

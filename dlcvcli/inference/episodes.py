@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dlcvcli.data.episodes import EpisodeList
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.reading import Pixels, Progress, read_ahead
+from dlcvcli.machine import usable_cores
 from dlcvcli.prototypes import Distance, Floats, Interval, interval, prototypes_of
 
 Ints = NDArray[np.int64]
@@ -22,6 +23,7 @@ _PIXELS_AT_ONCE = 1 << 19
 _MOST_AT_ONCE = 256
 # Values gathered at a time, so that they stay in the processor's cache.
 _VALUES_AT_ONCE = 1 << 20
+_PAIR = 256
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,18 @@ def predict_episodes(features: Floats, support: Ints, query: Ints, distance: Dis
     """
     each = (support[0].size + query[0].size) * features.shape[1]
     if distance.name == "parametric":
-        each = max(each, query[0].size * support.shape[1] * 256)
+        # Its layers see every pair.
+        each = max(each, query[0].size * support.shape[1] * _PAIR)
     chunk = max(1, _VALUES_AT_ONCE // each)
-    found = np.empty(query.shape, np.int64)
-    for start in range(0, len(support), chunk):
+
+    def predict(start: int) -> Ints:
         part = slice(start, start + chunk)
         prototypes = prototypes_of(features[support[part]])
-        found[part] = distance.logits(features[query[part]], prototypes).argmax(axis=-1)
-    return found
+        return distance.nearest(np.take(features, query[part], axis=0), prototypes)
+
+    starts = range(0, len(support), chunk)
+    parts = read_ahead(predict, starts, threads=usable_cores(), ahead=2 * usable_cores())
+    return np.concatenate(list(parts))
 
 
 def score_episodes(
