@@ -48,6 +48,7 @@ WITHOUT_TORCH = (
     *("dlcvcli.inference.episodes", "dlcvcli.inference.evaluate_episodes"),
     *("dlcvcli.studies.definition", "dlcvcli.studies.plan", "dlcvcli.studies.outcome"),
     *("dlcvcli.studies.study", "dlcvcli.studies.table", "dlcvcli.studies.worked_example"),
+    *("dlcvcli.studies.kinds", "dlcvcli.studies.study_data", "dlcvcli.studies.made"),
 )
 WHOLLY_WITHOUT_TORCH = ("dlcvcli.runtime", "dlcvcli.config", "dlcvcli.cli")
 HEAVY = ("torch", "torchvision", "lightning_fabric", "matplotlib", "sklearn", "onnx", "onnxscript")

@@ -8,6 +8,7 @@ from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.studies.cells import (
     NONE,
     best_epochs,
+    four_digits,
     plus_minus,
     seeds_done,
     training_rate,
@@ -33,21 +34,19 @@ def main_table(outcome: StudyOutcome) -> Table:
 
 def difference_table(outcome: StudyOutcome) -> Table | None:
     """Return how far the runs differ from the first, by episodes; None where there is nothing."""
+    several = outcome.record.seeds > 1
     rows = []
     for run in outcome.runs[1:]:
         found = outcome.by_episode(run)
         if found:
             mean, half = over_seeds(found)
-            sd = spread([one.mean for one in found]).sd
+            row = (run.run.label, how_compared(found), plus_minus(mean, half, sign="+"))
             each = ", ".join(plus_minus(one.mean, one.ci95, sign="+") for one in found)
-            rows.append(
-                (
-                    *(run.run.label, how_compared(found), plus_minus(mean, half, sign="+")),
-                    *(str(len(found)), NONE if sd is None else f"{sd:.4f}", each),
-                )
-            )
+            sd = spread([one.mean for one in found]).sd
+            rows.append((*row, *((four_digits(sd), str(len(found)), each) if several else ())))
     title = f"Accuracy less that of {outcome.runs[0].run.label}, ± 95 % interval over episodes"
-    columns = ("run", "episodes", "difference", "seeds", "sd over seeds", "seed by seed")
+    more = ("sd over seeds", "seeds", "seed by seed") if several else ()
+    columns = ("run", "episodes", "difference", *more)
     return Table(title, columns, tuple(rows), words=2) if rows else None
 
 
@@ -60,12 +59,12 @@ def how_compared(found: list[EpisodeDifference]) -> str:
 def page_tables(outcome: StudyOutcome) -> list[Table]:
     """Return what the other functions do in tables narrow enough for a page."""
     whole = main_table(outcome)
-    scores = ("tested", "reported accuracy", "measured accuracy", "seeds", "best epoch")
-    cost = ("encoder", "distance", "trained", "images/s", "parameters")
+    scores = ("reported accuracy", "measured accuracy", "seeds", "best epoch")
+    made = ("encoder", "distance", "trained", "tested", "images/s", "parameters")
     tables = (
         whole.only("", scores, marked=True),
         difference_table(outcome),
-        whole.only("What was trained, its size and its speed", cost),
+        whole.only("What was trained and tested, its speed and its size", made),
     )
     return [table for table in tables if table is not None]
 
