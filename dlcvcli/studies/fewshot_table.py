@@ -19,6 +19,7 @@ from dlcvcli.studies.text_table import Table
 from dlcvcli.training.fewshot_data import test_shape, training_shape
 
 PAIRED, UNPAIRED = "paired", "not paired"
+SEED_BY_SEED = "seed by seed"
 
 
 def main_table(outcome: StudyOutcome) -> Table:
@@ -45,7 +46,7 @@ def difference_table(outcome: StudyOutcome) -> Table | None:
             sd = spread([one.mean for one in found]).sd
             rows.append((*row, *((four_digits(sd), str(len(found)), each) if several else ())))
     title = f"Accuracy less that of {outcome.runs[0].run.label}, ± 95 % interval over episodes"
-    more = ("sd over seeds", "seeds", "seed by seed") if several else ()
+    more = ("sd over seeds", "seeds", SEED_BY_SEED) if several else ()
     columns = ("run", "episodes", "difference", *more)
     return Table(title, columns, tuple(rows), words=2) if rows else None
 
@@ -58,12 +59,16 @@ def how_compared(found: list[EpisodeDifference]) -> str:
 
 def page_tables(outcome: StudyOutcome) -> list[Table]:
     """Return what the other functions do in tables narrow enough for a page."""
-    whole = main_table(outcome)
+    whole, apart = main_table(outcome), difference_table(outcome)
+    if apart is not None:
+        # Of several seeds, one after the other is too wide, and the figure shows each.
+        kept = (name for name in apart.columns[1:] if name != SEED_BY_SEED)
+        apart = apart.only(apart.title, kept)
     scores = ("reported accuracy", "measured accuracy", "seeds", "best epoch")
     made = ("encoder", "distance", "trained", "tested", "images/s", "parameters")
     tables = (
         whole.only("", scores, marked=True),
-        difference_table(outcome),
+        apart,
         whole.only("What was trained and tested, its speed and its size", made),
     )
     return [table for table in tables if table is not None]
