@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dlcvcli.data.glyphs import make_glyphs
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.synthetic import make_landcover
 from dlcvcli.palette import PRESETS
@@ -34,6 +35,14 @@ def landcover(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made land-cover set, 12 + 4 tiles of 64 x 64; read only."""
     folder = tmp_path_factory.mktemp("landcover")
     make_landcover(folder, train=12, validation=4, size=(64, 64), seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made set of images by class, 5 alphabets of 4 characters by 6 drawers; read only."""
+    folder = tmp_path_factory.mktemp("glyphs")
+    make_glyphs(folder, alphabets=5, characters=4, drawers=6, size=(16, 16))
     return folder
 
 

@@ -38,7 +38,8 @@ WITHOUT_TORCH = (
     *("dlcvcli.data.segmentation", "dlcvcli.data.batches", "dlcvcli.data.audit"),
     *("dlcvcli.data.image_classes", "dlcvcli.data.episodes", "dlcvcli.data.episode_file"),
     *("dlcvcli.data.few_shot", "dlcvcli.data.class_splits", "dlcvcli.training.fewshot_data"),
-    *("dlcvcli.data.synthetic", "dlcvcli.data.sampler", "dlcvcli.data.normalise"),
+    *("dlcvcli.data.synthetic", "dlcvcli.data.glyphs"),
+    *("dlcvcli.data.sampler", "dlcvcli.data.normalise"),
     *("dlcvcli.data.download", "dlcvcli.data.unpack", "dlcvcli.data.convert"),
     *("dlcvcli.models.registry", "dlcvcli.training.data", "dlcvcli.training.resume"),
     *("dlcvcli.inference.predictor", "dlcvcli.inference.evaluate"),
@@ -47,6 +48,7 @@ WITHOUT_TORCH = (
     *("dlcvcli.inference.episodes", "dlcvcli.inference.evaluate_episodes"),
     *("dlcvcli.studies.definition", "dlcvcli.studies.plan", "dlcvcli.studies.outcome"),
     *("dlcvcli.studies.study", "dlcvcli.studies.table", "dlcvcli.studies.worked_example"),
+    *("dlcvcli.studies.kinds", "dlcvcli.studies.study_data", "dlcvcli.studies.made"),
 )
 WHOLLY_WITHOUT_TORCH = ("dlcvcli.runtime", "dlcvcli.config", "dlcvcli.cli")
 HEAVY = ("torch", "torchvision", "lightning_fabric", "matplotlib", "sklearn", "onnx", "onnxscript")

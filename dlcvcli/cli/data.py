@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,25 @@ from dlcvcli.errors import DataError, MissingExtra, UsageError
 if TYPE_CHECKING:
     from dlcvcli.data.audit import Audit
     from dlcvcli.data.segmentation import SegmentationSet
+
+MAKE_EPILOG = (
+    "dlcv data make landcover made --train 64 --size 256x256"
+    "\n\ndlcv data make glyphs characters --alphabets 12 --size 28x28"
+)
+
+# What --help says of them: kind -> numbers, size, and what they come to.
+_MADE: dict[str, tuple[dict[str, int], str, str]] = {
+    "landcover": (
+        {"train": 64, "validation": 16},
+        "512x512",
+        "{train} training and {validation} validation tiles",
+    ),
+    "glyphs": (
+        {"alphabets": 10, "characters": 20, "drawers": 20},
+        "105x105",
+        "{alphabets} alphabets of {characters} characters by {drawers} drawers",
+    ),
+}
 
 app = typer.Typer(help="Get, make, check, count and convert annotated sets.", no_args_is_help=True)
 
@@ -41,33 +61,54 @@ app.command("episodes", epilog=data_episodes.EPILOG)(data_episodes.episodes)
 app.command("encode", epilog=data_masks.ENCODE_EPILOG)(data_masks.encode)
 
 
-@app.command("make", epilog="dlcv data make landcover made --train 64 --size 256x256")
+@app.command("make", epilog=MAKE_EPILOG)
 def make(
-    kind: Annotated[Literal["landcover"], typer.Argument(help="What to make.")],
+    kind: Annotated[Literal["landcover", "glyphs"], typer.Argument(help="What to make.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.", show_default=False)],
-    train: Annotated[int, typer.Option(min=1, help="Training images.")] = 64,
-    validation: Annotated[int, typer.Option(min=1, help="Validation images.")] = 16,
-    size: Annotated[str, typer.Option(help="HxW of each image.")] = "512x512",
+    train: Annotated[
+        int | None, typer.Option(min=1, help="landcover: training images.", show_default="64")
+    ] = None,
+    validation: Annotated[
+        int | None, typer.Option(min=1, help="landcover: validation images.", show_default="16")
+    ] = None,
+    alphabets: Annotated[
+        int | None, typer.Option(min=1, help="glyphs: alphabets.", show_default="10")
+    ] = None,
+    characters: Annotated[
+        int | None, typer.Option(min=1, help="glyphs: characters of each.", show_default="20")
+    ] = None,
+    drawers: Annotated[
+        int | None, typer.Option(min=1, help="glyphs: images of a character.", show_default="20")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="HxW of each image.", show_default="512x512, glyphs 105x105"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything in it.")] = 0,
 ) -> None:
-    """Make a procedural set: satellite-like tiles of 7 land-cover classes."""
+    """Make a procedural set: satellite-like tiles of 7 land-cover classes, or characters."""
     from dlcvcli.cli.console import counting, say
     from dlcvcli.cli.networks import read_size
+    from dlcvcli.data.glyphs import make_glyphs
     from dlcvcli.data.synthetic import make_landcover
 
-    height, width = read_size(size)
+    numbers = {
+        "landcover": {"train": train, "validation": validation},
+        "glyphs": {"alphabets": alphabets, "characters": characters, "drawers": drawers},
+    }
+    own = numbers.pop(kind)
+    for name, value in next(iter(numbers.values())).items():
+        if value is not None:
+            raise UsageError(f"--{name} is not for {kind}", f"{kind} has --{', --'.join(own)}")
+    defaults, default_size, told = _MADE[kind]
+    counts = defaults | {name: value for name, value in own.items() if value is not None}
+    height, width = read_size(size or default_size)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty", "choose a new folder")
-    with counting("making tiles") as progress:
-        make_landcover(
-            folder,
-            train=train,
-            validation=validation,
-            size=(height, width),
-            seed=seed,
-            progress=progress,
-        )
-    say(f"{train} training and {validation} validation tiles of {height}x{width} in {folder}")
+    write: Callable[..., None] = make_landcover if kind == "landcover" else make_glyphs
+    with counting("making images") as progress:
+        write(folder, **counts, size=(height, width), seed=seed, progress=progress)
+    say(f"{told.format(**counts)} of {height}x{width} in {folder}")
 
 
 @app.command("check")

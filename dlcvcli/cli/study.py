@@ -23,6 +23,7 @@ _NAME_WIDTH = 10
 EPILOG = (
     "dlcv study run landcover-models --seeds 3 --out runs/models"
     "\n\ndlcv study run study4-segmentation --data my-set --set data.crop=256x256 --out runs/study4"
+    "\n\ndlcv study run distance --data mini-imagenet --set train.steps=10000 --out runs/distance"
     "\n\ndlcv study report runs/study4"
 )
 
@@ -95,12 +96,12 @@ def show(name: Name, sets: Sets = None, seeds: Seeds = None) -> None:
     settings = study_settings(study, sets or [])
     folder = StudyFolder(Path("OUT"))
     data = "DIR" if study.data is None else folder.data
-    made = study.data and "made: {d.train} + {d.validation} tiles of {d.size[0]}x{d.size[1]}"
+    shown = ", ".join(study.figures.images) or f"the first {study.figures.first}"
     head = [
         ("question", study.question),
         ("source", study.source),
-        ("data", made.format(d=study.data) if made else "your own: --data DIR"),
-        ("images shown", ", ".join(study.figures.images) or f"the first {study.figures.first}"),
+        ("data", f"made: {study.data.describe()}" if study.data else "your own: --data DIR"),
+        *([("images shown", shown)] if study.kind.shows_images else []),
     ]
     stdout().print(facts(study.title, [*head, *(("note", note) for note in study.notes)]))
     stdout().print(_as_rich(key_settings(study, settings)))
@@ -115,7 +116,8 @@ def run(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of images and masks.", show_default="what a study makes for itself"
+            help="Folder of images with masks, or by class.",
+            show_default="what a study makes for itself",
         ),
     ] = None,
     out: Annotated[
@@ -184,11 +186,10 @@ def _report(folder: StudyFolder, json_to: str | None) -> None:
 
 def _print(outcome: StudyOutcome) -> None:
     from dlcvcli.cli.console import stdout
-    from dlcvcli.studies.table import difference_table, main_table, notes_of, reported_table
+    from dlcvcli.studies.table import further_tables, main_table, notes_of
 
-    for table in (main_table(outcome), difference_table(outcome), reported_table(outcome)):
-        if table is not None:
-            stdout().print(_as_rich(table))
+    for table in (main_table(outcome), *further_tables(outcome)):
+        stdout().print(_as_rich(table))
     for line in notes_of(outcome):
         stdout().print(line, markup=False, soft_wrap=True)
 

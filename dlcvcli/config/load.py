@@ -46,7 +46,9 @@ def resolve(
     tree: Tree = copy.deepcopy(base or {})
     origin: dict[str, str] = {}
     if recipe is not None:
-        _merge(tree, load_recipe(recipe), origin, f"recipe '{recipe}'")
+        own = load_recipe(recipe)
+        _require_task(recipe, own, schema)
+        _merge(tree, own, origin, f"recipe '{recipe}'")
         tree["recipe"] = recipe
     typed = [_nest(key, value) for key, value in (flags or {}).items() if value is not None]
     layers = [
@@ -131,6 +133,17 @@ def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
     return {
         key: (first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)
     }
+
+
+def _require_task(recipe: str, own: Tree, schema: type[Settings]) -> None:
+    """Refuse another task's recipe: its first key that does not fit would say less."""
+    field = schema.model_fields.get("task")
+    task = own.get("task", "seg")
+    if field is not None and field.default != task:
+        raise ConfigError(
+            f"recipe '{recipe}' is for task {task}, not {field.default}",
+            f"use it as in: dlcv train {task} --recipe {recipe}",
+        )
 
 
 def _load_file(path: Path) -> Tree:

@@ -6,19 +6,20 @@ Reads what the runs' folders hold, finished or not. Needs no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from dlcvcli.metrics import RULES
+from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import StudyRun
+from dlcvcli.studies.episode_differences import EpisodeDifference, compare_episodes, over_seeds
+from dlcvcli.studies.kinds import StudyKind
 from dlcvcli.studies.study_folder import State, StudyFolder, StudyRecord, read_results, state_of
-
-METRICS = ("miou", "overall_acc", "mean_acc", "freqw_acc")
+from dlcvcli.training.fewshot_data import test_shape, training_shape
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ class RunOutcome:
         """Return what results.json says under a key, seed by seed."""
         return [results[key] for results in self.finished.values()]
 
+    @property
+    def parameters(self) -> int | None:
+        """How many the network has; None before any training is done."""
+        return next(iter(self.told("parameters")), None)
+
     def best_epochs(self) -> list[float]:
         """Return the epoch of the best validation, seed by seed."""
         return [best["epoch"] for best in self.told("best") if best is not None]
@@ -116,27 +122,42 @@ class StudyOutcome:
     runs: tuple[RunOutcome, ...]
 
     @property
+    def kind(self) -> StudyKind:
+        """What the study's task brings along."""
+        return self.record.definition.kind
+
+    @property
     def unfinished(self) -> list[SeedOutcome]:
         """The trainings that are not done."""
         return [one for run in self.runs for one in run.seeds if one.state != "finished"]
 
     @cached_property
     def best(self) -> RunOutcome | None:
-        """The run with the highest mean mIoU, where at least two have one."""
-        means = [(run.over_seeds("miou").mean, run) for run in self.runs]
+        """The run with the highest mean of the main score, where at least two have one."""
+        means = [(run.over_seeds(self.kind.main).mean, run) for run in self.runs]
         known = [(mean, run) for mean, run in means if mean is not None]
         return max(known, key=lambda pair: pair[0])[1] if len(known) > 1 else None
 
     def difference(self, run: RunOutcome) -> dict[int, float]:
-        """Return seed -> mIoU of a run less that of the first run, for seeds that both have."""
-        first, other = self.runs[0].values("miou"), run.values("miou")
+        """Return seed -> main score of a run less that of the first, for seeds that both have."""
+        first, other = (one.values(self.kind.main) for one in (self.runs[0], run))
         return {seed: other[seed] - first[seed] for seed in sorted(first.keys() & other.keys())}
+
+    def by_episode(self, run: RunOutcome) -> list[EpisodeDifference]:
+        """Return how a few-shot run differs from the first, for each seed that both have."""
+        first = self.runs[0]
+
+        def scored(one: RunOutcome, seed: int) -> tuple[RunFolder, dict[str, Any]]:
+            return one.seeds[seed].folder, one.finished[seed]["metrics"]
+
+        seeds = sorted(first.finished.keys() & run.finished.keys())
+        return [compare_episodes(seed, scored(first, seed), scored(run, seed)) for seed in seeds]
 
     @cached_property
     def classes(self) -> list[str]:
         """The classes that a finished run scores, in the order of their ids."""
         found = [results["metrics"] for run in self.runs for results in run.finished.values()]
-        names = dict.fromkeys(name for metrics in found for name in metrics["iou_per_class"])
+        names = dict.fromkeys(name for one in found for name in one.get("iou_per_class", {}))
         return [
             name
             for name in names
@@ -183,22 +204,22 @@ class StudyOutcome:
                 {"folder": _relative(one, self.folder), "state": one.state, "step": one.step}
                 for one in self.unfinished
             ],
-            "rule": RULES["voc"],
+            "rule": self.kind.rule,
             "best": None if best is None else best.run.name,
             "runs": [self._run_as_dict(run) for run in self.runs],
             "remarks": self.remarks(),
         }
 
     def _run_as_dict(self, run: RunOutcome) -> dict[str, Any]:
-        difference = self.difference(run)
+        difference, kind = self.difference(run), self.kind
         return {
             "name": run.run.name,
             "label": run.run.label,
             "model": run.model,
-            "parameters": next(iter(run.told("parameters")), None),
-            "reported": run.run.reported.model_dump(),
-            "measured": {key: run.over_seeds(key).as_dict() for key in METRICS},
-            "iou_per_class": {name: run.iou_of(name).as_dict() for name in self.classes},
+            "parameters": run.parameters,
+            "reported": run.run.reported.model_dump(include={*kind.reported, "when"}),
+            "measured": {key: run.over_seeds(key).as_dict() for key in kind.scores},
+            **_TOLD[kind.task](self, run),
             "images_per_s": spread(run.told("images_per_s")).mean,
             "peak_memory_mb": max(run.told("peak_memory_mb"), default=None),
             "to_first": None
@@ -213,11 +234,43 @@ class StudyOutcome:
                     "folder": _relative(one, self.folder),
                     "state": one.state,
                     "best": one.results and one.results["best"],
-                    **{key: one.results and one.results["metrics"][key] for key in METRICS},
+                    **{key: one.results and one.results["metrics"].get(key) for key in kind.told},
                 }
                 for one in run.seeds
             ],
         }
+
+
+def _told_of_segmenter(outcome: StudyOutcome, run: RunOutcome) -> dict[str, Any]:
+    return {"iou_per_class": {name: run.iou_of(name).as_dict() for name in outcome.classes}}
+
+
+def _told_of_fewshot(outcome: StudyOutcome, run: RunOutcome) -> dict[str, Any]:
+    settings = outcome.record.settings[run.run.name]
+    assert isinstance(settings, TrainFewshotSettings)
+    found = outcome.by_episode(run) if run is not outcome.runs[0] else []
+    mean, half = over_seeds(found) if found else (None, None)
+    return {
+        "distance": settings.distance.name,
+        "trained": str(training_shape(settings.episode)),
+        "tested": str(test_shape(settings.episode)),
+        "ci95": run.over_seeds("ci95").mean,
+        "to_first_by_episode": None
+        if run is outcome.runs[0]
+        else {
+            "mean": mean,
+            "ci95": half,
+            "paired": bool(found) and all(one.paired for one in found),
+            "by_seed": {str(one.seed): one.as_dict() for one in found},
+        },
+    }
+
+
+# What the results of a run hold beside what all tasks have.
+_TOLD: dict[str, Callable[[StudyOutcome, RunOutcome], dict[str, Any]]] = {
+    "seg": _told_of_segmenter,
+    "fewshot": _told_of_fewshot,
+}
 
 
 def read_outcome(folder: StudyFolder) -> StudyOutcome:

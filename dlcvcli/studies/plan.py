@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from dlcvcli.config.load import differences, parse_set
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import UsageError, nearest
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import Reported, StudyDefinition, StudyRun, run_settings
+from dlcvcli.studies.kinds import StudySettings, TaskName
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.text_table import Table
 
@@ -27,11 +27,21 @@ _LENGTHS = {"train.epochs": "train.steps", "train.steps": "train.epochs"}
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training: a run of the definition with one seed, and its folder."""
+    """One training: a run of the definition with one seed.
 
+    Attributes:
+        task: as in `dlcv train TASK`.
+        run: of the definition.
+        seed: its seed.
+        folder: where it goes.
+        init: the run whose weights it begins from; None for none.
+    """
+
+    task: TaskName
     run: StudyRun
     seed: int
     folder: RunFolder
+    init: RunFolder | None = None
 
     @property
     def title(self) -> str:
@@ -57,14 +67,20 @@ def planned_runs(
                 nearest(name, names),
             )
     return [
-        PlannedRun(run, seed, folder.run(run.name, seed))
+        PlannedRun(
+            definition.task,
+            run,
+            seed,
+            folder.run(run.name, seed),
+            None if run.init is None else folder.run(run.init, seed),
+        )
         for seed in range(seeds)
         for run in definition.runs
         if not only or run.name in only
     ]
 
 
-def study_settings(definition: StudyDefinition, sets: Sequence[str]) -> dict[str, TrainSegSettings]:
+def study_settings(definition: StudyDefinition, sets: Sequence[str]) -> dict[str, StudySettings]:
     """Return run -> settings, with the user's `--set` texts over the definition's.
 
     Raises:
@@ -75,17 +91,19 @@ def study_settings(definition: StudyDefinition, sets: Sequence[str]) -> dict[str
         key, _ = parse_set(text)
         if key in own:
             raise UsageError(f"--set {text}: a study sets that itself", f"see {own[key]}")
-    return {run.name: run_settings(run, tuple(sets)) for run in definition.runs}
+    return {run.name: run_settings(run, tuple(sets), definition.task) for run in definition.runs}
 
 
-def key_settings(definition: StudyDefinition, settings: Mapping[str, TrainSegSettings]) -> Table:
+def key_settings(definition: StudyDefinition, settings: Mapping[str, StudySettings]) -> Table:
     """Return a column a run: its recipe, what was reported, and its settings off the defaults."""
-    defaults = TrainSegSettings()
+    defaults = definition.kind.schema()
     changed = {name: differences(defaults, one) for name, one in settings.items()}
     keys = sorted({key for found in changed.values() for key in found} - {"recipe"})
     rows = [("label", *(run.label for run in definition.runs))]
     if any(run.recipe for run in definition.runs):
         rows.append(("recipe", *(run.recipe or "–" for run in definition.runs)))
+    if any(run.init for run in definition.runs):
+        rows.append(("begins from", *(run.init or "–" for run in definition.runs)))
     for name in Reported.model_fields:
         told = [getattr(run.reported, name) for run in definition.runs]
         if any(told):
@@ -100,7 +118,7 @@ def key_settings(definition: StudyDefinition, settings: Mapping[str, TrainSegSet
     return Table("", columns, tuple(rows), words=len(columns))
 
 
-def value_at(settings: TrainSegSettings, key: str) -> str:
+def value_at(settings: StudySettings, key: str) -> str:
     """Return the value at a dotted key as text; a dash for one that is not set."""
     value: Any = settings.model_dump(mode="json")
     for part in key.split("."):
@@ -133,9 +151,10 @@ def train_arguments(
     words += [word for text in sets for word in ("--set", text)]
     words += [word for name in images for word in ("--snapshot", name)]
     words += [] if devices is None else ["--devices", str(devices)]
+    words += [] if planned.init is None else ["--init", str(planned.init.path)]
     return [
-        *("train", "seg", *recipe, "--data", str(data), "--seed", str(planned.seed), *words),
-        *("--out", str(planned.folder.path)),
+        *("train", planned.task, *recipe, "--data", str(data), "--seed", str(planned.seed)),
+        *(*words, "--out", str(planned.folder.path)),
     ]
 
 

@@ -9,13 +9,10 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dlcvcli.config.load import parse_set, validate
-from dlcvcli.config.schema import RESUMABLE_CHANGES, DataSettings, TrainSegSettings
-from dlcvcli.data.audit import fingerprint_of
-from dlcvcli.data.layouts import find_layout
-from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.data.synthetic import make_landcover
+from dlcvcli.config.schema import RESUMABLE_CHANGES
 from dlcvcli.errors import AlreadySaid, ConfigError, Interrupted, UsageError
 from dlcvcli.processes import run_dlcv
 from dlcvcli.studies.definition import StudyDefinition, StudyFigures
@@ -26,6 +23,7 @@ from dlcvcli.studies.plan import (
     study_settings,
     train_arguments,
 )
+from dlcvcli.studies.study_data import DATA, placed
 from dlcvcli.studies.study_folder import (
     StudyFolder,
     StudyRecord,
@@ -33,7 +31,6 @@ from dlcvcli.studies.study_folder import (
     require_same_study,
     state_of,
 )
-from dlcvcli.training.data import open_training_data
 
 Say = Callable[[str], None]
 
@@ -88,16 +85,19 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
     seeds = request.seeds or (before.seeds if before is not None else 1)
     # Asked about before anything is made: a mistyped run is said at once.
     planned = planned_runs(definition, folder, seeds, request.only)
+    _require_their_beginnings(planned)
     if before is None and request.data is None and definition.data is None:
         raise UsageError(
             f"the study '{definition.name}' needs data", "give a folder with --data DIR"
         )
     if before is None and request.data is not None:
-        find_layout(request.data)
+        DATA[definition.task].recognise(request.data)
     folder.begin()
     data = _data_folder(request, before, say)
-    first = _data_settings(settings[definition.runs[0].name], data)
-    train, _, layout = open_training_data(first, 0)
+    # Of every run that is to come: a set may be large enough for some of them only.
+    names = dict.fromkeys([definition.runs[0].name, *(one.run.name for one in planned)])
+    each = [DATA[definition.task].open(placed(settings[name], data, 0)) for name in names]
+    opened = each[0]
     if before is not None and Path(before.data) != data:
         _require_same_data(folder, before, data)
     record = StudyRecord(
@@ -105,12 +105,12 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
         sets=request.sets,
         settings=settings,
         data=str(data),
-        classes=train.classes.as_dict(),
+        classes=opened.classes,
         seeds=max(seeds, before.seeds if before is not None else 0),
     )
     folder.write(record)
     count = "1 training" if len(planned) == 1 else f"{len(planned)} trainings"
-    say(f"{definition.title}: {count} into {folder.path}; {layout}")
+    say(f"{definition.title}: {count} into {folder.path}; {opened.layout}")
     _train_all(request, record, planned, say)
     return record
 
@@ -126,9 +126,8 @@ def go_on_command(request: StudyRequest) -> str:
     return command_line(["study", "run", request.called, *flags])
 
 
-def choose_images(figures: StudyFigures, val: SegmentationSet) -> tuple[str, ...]:
-    """Return the validation images to show: the wished ones that there are, else the first few."""
-    names = [pair.name for pair in val.pairs]
+def choose_images(figures: StudyFigures, names: Sequence[str]) -> tuple[str, ...]:
+    """Return which validation images to show: the wished ones there are, else the first few."""
     wished = tuple(name for name in figures.images if name in names)
     return wished or tuple(names[: figures.first])
 
@@ -136,11 +135,15 @@ def choose_images(figures: StudyFigures, val: SegmentationSet) -> tuple[str, ...
 def _train_all(
     request: StudyRequest, record: StudyRecord, planned: Sequence[PlannedRun], say: Say
 ) -> None:
+    main = record.definition.kind.main_name
     for number, one in enumerate(planned, 1):
         title = f"{number}/{len(planned)} {one.title}"
         results = read_results(one.folder)
         if results is not None:
-            say(f"{title}: done before, mIoU {_score(results['metrics']['miou'])}")
+            say(f"{title}: done before, {main} {_score(record, results)}")
+            continue
+        if not _can_begin(one):
+            say(f"{title}: left out, as run '{one.run.init}' that it begins from is not finished")
             continue
         try:
             arguments, how = _arguments(request, record, one)
@@ -160,7 +163,7 @@ def _train_all(
         if results is None:
             say(f"{title}: not finished, and left as it is")
         else:
-            say(f"{title}: mIoU {_score(results['metrics']['miou'])}")
+            say(f"{title}: {main} {_score(record, results)}")
 
 
 def _arguments(
@@ -176,16 +179,16 @@ def _arguments(
             if parse_set(text)[0] in RESUMABLE_CHANGES
             for word in ("--set", text)
         ]
-        resume = ("train", "seg", "--resume", str(one.folder.path), "--data", record.data)
+        resume = ("train", one.task, "--resume", str(one.folder.path), "--data", record.data)
         return [*resume, *devices, *sets], "going on"
     if state_of(one.folder) != "not begun":
         # Broken off before its first checkpoint, which is written before the first step.
         shutil.rmtree(one.folder.path)
     settings, figures = record.settings[one.run.name], record.definition.figures
     images: tuple[str, ...] = ()
-    if figures.snapshots or figures.side_by_side:
-        _, val, _ = open_training_data(_data_settings(settings, Path(record.data)), one.seed)
-        images = choose_images(figures, val)
+    if record.definition.kind.shows_images and (figures.snapshots or figures.side_by_side):
+        opened = DATA[one.task].open(placed(settings, record.data, one.seed))
+        images = choose_images(figures, opened.images)
     arguments = train_arguments(
         one, data=record.data, sets=request.sets, images=images, devices=request.devices
     )
@@ -205,16 +208,27 @@ def _data_folder(request: StudyRequest, before: StudyRecord | None, say: Say) ->
         # Under another name until it is whole, so that one that was broken off is made anew.
         partial = target.with_name(f"{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        say(f"making {made.train} training and {made.validation} validation tiles in {target}")
-        make_landcover(
-            partial, train=made.train, validation=made.validation, size=made.size, seed=made.seed
-        )
+        say(f"making {made.describe()} in {target}")
+        made.make(partial)
         os.replace(partial, target)
     return target
 
 
-def _data_settings(settings: TrainSegSettings, data: Path) -> DataSettings:
-    return settings.data.model_copy(update={"path": str(data)})
+def _require_their_beginnings(planned: Sequence[PlannedRun]) -> None:
+    """Refuse a run that begins from one which is not finished and is not to be trained before."""
+    coming = {one.folder.path for one in planned}
+    for one in planned:
+        if one.init is not None and one.init.path not in coming and not _can_begin(one):
+            raise UsageError(
+                f"{one.title} begins from run '{one.run.init}', which is not finished with that "
+                "seed",
+                f"train that too: --only {one.run.init} --only {one.run.name}",
+            )
+
+
+def _can_begin(one: PlannedRun) -> bool:
+    """Say whether the run that another begins from is finished, or no longer needed."""
+    return one.init is None or one.folder.last.is_file() or read_results(one.init) is not None
 
 
 def _require_same_data(folder: StudyFolder, before: StudyRecord, data: Path) -> None:
@@ -223,9 +237,8 @@ def _require_same_data(folder: StudyFolder, before: StudyRecord, data: Path) -> 
         if not one.folder.environment.is_file():
             continue
         known = json.loads(one.folder.environment.read_text(encoding="utf-8"))["data"]["sha256"]
-        settings = validate(TrainSegSettings, one.folder.read_config())
-        train, val, _ = open_training_data(_data_settings(settings, data), one.seed)
-        if {part.split: fingerprint_of(part) for part in (train, val)} != known:
+        settings = validate(before.definition.kind.schema, one.folder.read_config())
+        if DATA[one.task].fingerprints(placed(settings, data, one.seed)) != known:
             raise ConfigError(
                 f"the data in {data} is not what the study in {folder.path} was begun with "
                 f"({before.data})",
@@ -234,5 +247,6 @@ def _require_same_data(folder: StudyFolder, before: StudyRecord, data: Path) -> 
         return
 
 
-def _score(value: float | None) -> str:
+def _score(record: StudyRecord, results: dict[str, Any]) -> str:
+    value = results["metrics"][record.definition.kind.main]
     return "–" if value is None else f"{value:.4f}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dlcvcli.data.masks import read_mask
 from dlcvcli.data.reading import read_rgb
+from dlcvcli.figures.accuracy_points import Point, accuracy_points
 from dlcvcli.figures.class_bars import class_bars
 from dlcvcli.figures.masks import Row, side_by_side, snapshot_grid
 from dlcvcli.figures.study_curves import study_curves
@@ -28,32 +29,33 @@ class StudyPictures:
         classes: IoU of every class.
         side_by_side: image, truth and the masks of every finished run.
         snapshots: label of a run -> its masks during training.
+        points: the accuracies with their intervals.
     """
 
     curves: Path | None
     classes: Path | None
     side_by_side: Path | None
     snapshots: dict[str, Path]
+    points: Path | None = None
 
 
 def draw_study(outcome: StudyOutcome) -> StudyPictures:
     """Draw what the study's definition asks for and its runs have; old figures are replaced."""
-    folder, wanted = outcome.folder, outcome.record.definition.figures
-    for old in folder.figures.glob("*.png"):
+    folder, wishes = outcome.folder.figures, outcome.record.definition.figures
+    for old in folder.glob("*.png"):
         old.unlink()
-    classes = ClassSet.from_dict(outcome.record.classes)
+    wanted = {name for name in outcome.kind.figures if getattr(wishes, name)}
     snapshots = {}
-    for run in outcome.runs if wanted.snapshots else ():
-        grid = _snapshots(run, classes, folder.figures / f"snapshots-{run.run.name}.png")
+    for run in outcome.runs if "snapshots" in wanted else ():
+        grid = _snapshots(outcome, run, folder / f"snapshots-{run.run.name}.png")
         if grid is not None:
             snapshots[run.run.label] = grid
     return StudyPictures(
-        _curves(outcome, folder.figures / "curves.png") if wanted.curves else None,
-        _classes(outcome, folder.figures / "classes.png") if wanted.classes else None,
-        _side_by_side(outcome, classes, folder.figures / "side-by-side.png")
-        if wanted.side_by_side
-        else None,
+        _curves(outcome, folder / "curves.png") if "curves" in wanted else None,
+        _classes(outcome, folder / "classes.png") if "classes" in wanted else None,
+        _side_by_side(outcome, folder / "side-by-side.png") if "side_by_side" in wanted else None,
         snapshots,
+        _points(outcome, folder / "accuracy.png") if "points" in wanted else None,
     )
 
 
@@ -65,7 +67,7 @@ def _curves(outcome: StudyOutcome, path: Path) -> Path | None:
     }
     if not begun:
         return None
-    save(study_curves(begun), path)
+    save(study_curves(begun, outcome.kind.main), path)
     return path
 
 
@@ -89,8 +91,30 @@ def _classes(outcome: StudyOutcome, path: Path) -> Path | None:
     return path
 
 
-def _snapshots(run: RunOutcome, classes: ClassSet, path: Path) -> Path | None:
+def _points(outcome: StudyOutcome, path: Path) -> Path | None:
+    main = outcome.kind.main
+    found: dict[str, list[Point]] = {
+        run.run.label: [
+            (results["metrics"][main], results["metrics"]["ci95"])
+            for results in run.finished.values()
+        ]
+        for run in outcome.runs
+        if run.finished
+    }
+    if not found:
+        return None
+    reported: dict[str, Point] = {
+        run.run.label: (run.run.reported.accuracy, run.run.reported.ci95)
+        for run in outcome.runs
+        if run.finished and run.run.reported.accuracy is not None
+    }
+    save(accuracy_points(found, reported), path)
+    return path
+
+
+def _snapshots(outcome: StudyOutcome, run: RunOutcome, path: Path) -> Path | None:
     """Draw the masks of the run's first seed that kept any."""
+    classes = ClassSet.from_dict(outcome.record.classes)
     for one in run.seeds:
         if any(one.folder.snapshots.glob("*/step-*.png")):
             save(snapshot_grid(one.folder, classes, one.folder.steps_per_epoch()), path)
@@ -98,8 +122,9 @@ def _snapshots(run: RunOutcome, classes: ClassSet, path: Path) -> Path | None:
     return None
 
 
-def _side_by_side(outcome: StudyOutcome, classes: ClassSet, path: Path) -> Path | None:
+def _side_by_side(outcome: StudyOutcome, path: Path) -> Path | None:
     """Draw image | truth | the best weights of every run, of the first seed that all share."""
+    classes = ClassSet.from_dict(outcome.record.classes)
     done = [run for run in outcome.runs if run.finished]
     seeds = set.intersection(*(set(run.finished) for run in done)) if done else set()
     if not seeds:

@@ -12,11 +12,12 @@ import yaml
 from pydantic import Field
 
 from dlcvcli.config.load import differences, validate
-from dlcvcli.config.schema import RESUMABLE_CHANGES, Settings, TrainSegSettings
+from dlcvcli.config.schema import RESUMABLE_CHANGES, Settings
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import StudyDefinition
+from dlcvcli.studies.kinds import StudySettings
 
 _MARK = ".dlcv-study"
 
@@ -31,13 +32,13 @@ class StudyRecord(Settings):
         sets: the user's `--set` texts.
         settings: run -> its settings, before what depends on the data was filled in.
         data: the data folder, absolute.
-        classes: its class set, as plain types.
+        classes: its class set, as plain types; empty where classes are no class set's.
         seeds: how many, from 0.
     """
 
     definition: StudyDefinition
     sets: tuple[str, ...]
-    settings: dict[str, TrainSegSettings]
+    settings: dict[str, StudySettings]
     data: str
     classes: dict[str, Any]
     seeds: int = Field(ge=1)
@@ -150,7 +151,7 @@ def require_same_study(
     folder: StudyFolder,
     record: StudyRecord,
     definition: StudyDefinition,
-    settings: Mapping[str, TrainSegSettings],
+    settings: Mapping[str, StudySettings],
 ) -> None:
     """Refuse to go on with a study whose numbers would not be of one kind.
 
@@ -166,6 +167,12 @@ def require_same_study(
             "choose another --out",
         )
     changed = changed_settings(record.settings, settings)
+    begun = {run.name: run.init for run in record.definition.runs}
+    changed += [
+        f"{run.name}: init: {begun[run.name]} -> {run.init}"
+        for run in definition.runs
+        if run.init != begun.get(run.name, run.init)
+    ]
     if changed:
         raise ConfigError(
             f"the study in {folder.path} was begun with other settings ({'; '.join(changed)})",
@@ -174,7 +181,7 @@ def require_same_study(
 
 
 def changed_settings(
-    before: Mapping[str, TrainSegSettings], after: Mapping[str, TrainSegSettings]
+    before: Mapping[str, StudySettings], after: Mapping[str, StudySettings]
 ) -> list[str]:
     """Return what differs between two studies' runs, a line each; what all share is said once."""
     lines = [f"run {name}: removed" for name in before if name not in after]

@@ -7,18 +7,15 @@ from typing import Any
 
 from dlcvcli.config.load import differences
 from dlcvcli.files import write_json
-from dlcvcli.palette import ClassSet
+from dlcvcli.palette import ClassSet, Colour
+from dlcvcli.runs import RunFolder
 from dlcvcli.studies.outcome import RunOutcome, StudyOutcome, read_outcome
 from dlcvcli.studies.pages import write_page
-from dlcvcli.studies.plan import PlannedRun, command_line, train_arguments, value_at
+from dlcvcli.studies.plan import command_line, planned_runs, train_arguments, value_at
+from dlcvcli.studies.seg_table import class_table
 from dlcvcli.studies.study_figures import StudyPictures, draw_study
 from dlcvcli.studies.study_folder import StudyFolder
-from dlcvcli.studies.table import (
-    class_table,
-    notes_of,
-    page_tables,
-    write_tables,
-)
+from dlcvcli.studies.table import notes_of, page_tables, write_tables
 from dlcvcli.studies.worked_example import worked_example
 
 # Told elsewhere on the page, or the same for every run.
@@ -41,10 +38,9 @@ def report_study(folder: StudyFolder) -> StudyOutcome:
 
 def write_study_page(outcome: StudyOutcome, pictures: StudyPictures) -> None:
     """Tell a study on one page."""
-    classes = ClassSet.from_dict(outcome.record.classes)
     shown = outcome.best or next((run for run in outcome.runs if run.finished), None)
     example = None
-    if shown is not None:
+    if shown is not None and outcome.classes:
         example = worked_example(shown.finished[min(shown.finished)]["metrics"])
     write_page(
         outcome.folder.page,
@@ -57,7 +53,7 @@ def write_study_page(outcome: StudyOutcome, pictures: StudyPictures) -> None:
             "tables": page_tables(outcome),
             "remarks": notes_of(outcome),
             "classes": class_table(outcome),
-            "colours": dict(zip(classes.names, classes.colours, strict=True)),
+            "colours": _colours(outcome),
             "pictures": pictures,
             "example": example,
             "shown": shown,
@@ -81,6 +77,8 @@ def settings_that_differ(outcome: StudyOutcome) -> dict[str, list[str]]:
     settings = [outcome.record.settings[run.run.name] for run in outcome.runs]
     keys = sorted({key for other in settings[1:] for key in differences(settings[0], other)})
     found = {}
+    if any(run.run.init for run in outcome.runs):
+        found["begins from"] = [run.run.init or "–" for run in outcome.runs]
     for key in keys:
         whole = any(other.startswith(f"{key}.") for other in keys)
         if key not in _UNSHOWN and not whole:
@@ -90,18 +88,12 @@ def settings_that_differ(outcome: StudyOutcome) -> dict[str, list[str]]:
 
 def commands_of(outcome: StudyOutcome) -> list[str]:
     """Return the command line of each training, seed after seed."""
-    record, seeds = outcome.record, range(outcome.record.seeds)
+    record = outcome.record
     return [
         command_line(
-            train_arguments(
-                PlannedRun(run.run, seed, outcome.folder.run(run.run.name, seed)),
-                data=record.data,
-                sets=record.sets,
-                images=_images_of(run, seed),
-            )
+            train_arguments(one, data=record.data, sets=record.sets, images=_images_of(one.folder))
         )
-        for seed in seeds
-        for run in outcome.runs
+        for one in planned_runs(record.definition, outcome.folder, record.seeds)
     ]
 
 
@@ -117,7 +109,15 @@ def machines_of(runs: tuple[RunOutcome, ...]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _images_of(run: RunOutcome, seed: int) -> list[str]:
+def _colours(outcome: StudyOutcome) -> dict[str, Colour]:
+    """Return class -> its colour; empty where classes have none."""
+    if not outcome.record.classes:
+        return {}
+    classes = ClassSet.from_dict(outcome.record.classes)
+    return dict(zip(classes.names, classes.colours, strict=True))
+
+
+def _images_of(run: RunFolder) -> list[str]:
     """Return the images that a run was begun with; those of a run to come are not known yet."""
-    folder = run.seeds[seed].folder
-    return list(folder.read_config()["snapshot"]["images"]) if folder.config.is_file() else []
+    config = run.read_config() if run.config.is_file() else {}
+    return list(config.get("snapshot", {}).get("images", ()))

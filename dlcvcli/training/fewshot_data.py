@@ -11,7 +11,7 @@ from dlcvcli.config.fewshot import EpisodeSettings, FewshotDataSettings, TrainFe
 from dlcvcli.data.class_splits import AUTO, VINYALS, describe_cut, hold_out, named_splits
 from dlcvcli.data.episodes import Shape, require_enough
 from dlcvcli.data.few_shot import FewShotSet
-from dlcvcli.data.image_classes import ImageLayout, find_image_layout
+from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.errors import DlcvError, UsageError
@@ -76,15 +76,27 @@ def test_shape(settings: EpisodeSettings) -> Shape:
     )
 
 
-def check_fewshot_data(
-    settings: TrainFewshotSettings, progress: Progress | None = None
-) -> FewshotData:
-    """Find the splits of a run, read every image that it trains and validates on, and keep them.
+@dataclass(frozen=True)
+class OpenedSets:
+    """The splits of a run, none of their images read.
+
+    Attributes:
+        layout: what the folder was recognised as.
+        splits: split -> its classes, as the run cuts them.
+        sets: `train`, `val` and, where there is one, `test`.
+    """
+
+    layout: ImageLayout
+    splits: dict[str, Split]
+    sets: dict[str, FewShotSet]
+
+
+def open_fewshot_data(settings: TrainFewshotSettings) -> OpenedSets:
+    """Find the splits of a run and see that they are large enough, without reading their images.
 
     Raises:
-        DataError: a file cannot be used, or a split is too small for the episodes asked for.
+        DataError: the folder does not hold them, or a split is too small for the episodes.
         UsageError: no folder was named, or rotations of images that are not square.
-        DlcvError: too little memory is free.
     """
     data = settings.data
     if not data.path:
@@ -112,7 +124,22 @@ def check_fewshot_data(
     for part, one in sets.items():
         shape = shapes.get(part, test_shape(settings.episode))
         require_enough(one.sizes, shape, f"split '{part}' of {found.root}")
-    left = data.cache // settings.train.devices
+    return OpenedSets(found, splits, sets)
+
+
+def check_fewshot_data(
+    settings: TrainFewshotSettings, progress: Progress | None = None
+) -> FewshotData:
+    """Find the splits of a run, read every image that it trains and validates on, and keep them.
+
+    Raises:
+        DataError: a file cannot be used, or a split is too small for the episodes asked for.
+        UsageError: no folder was named, or rotations of images that are not square.
+        DlcvError: too little memory is free.
+    """
+    opened = open_fewshot_data(settings)
+    found, sets = opened.layout, opened.sets
+    left = settings.data.cache // settings.train.devices
     for part in ("train", "val"):
 
         def report(done: int, total: int, name: str = part) -> None:
@@ -122,7 +149,7 @@ def check_fewshot_data(
         sets[part].read(left, report)
         left -= sets[part].kept * sets[part].image_bytes
     read = [sets["train"], sets["val"]]
-    cut = splits.keys() != found.splits.keys()
+    cut = opened.splits.keys() != found.splits.keys()
     return FewshotData(
         sets["train"],
         sets["val"],
@@ -131,7 +158,7 @@ def check_fewshot_data(
         {part: tuple(one.name for one in each.classes) for part, each in sets.items()},
         {one.split: one.sha256 for one in read},
         (
-            *([f"cut between whole classes: {describe_cut(splits)}"] if cut else []),
+            *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),
         ),
     )

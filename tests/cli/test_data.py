@@ -27,6 +27,19 @@ def test_data_make_check_and_stats(tmp_path: Path) -> None:
     assert "forest" in dlcv("data", "stats", folder).stdout
 
 
+def test_made_characters_are_a_few_shot_set(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    make = ("data", "make", "glyphs", folder, "--alphabets", 2, "--characters", 3, "--drawers", 4)
+    done = dlcv(*make, "--size", "28x28")
+    assert done.returncode == 0, done.stderr
+    assert f"2 alphabets of 3 characters by 4 drawers of 28x28 in {folder}" in done.stderr
+    drawn = dlcv("data", "episodes", folder, "--n-query", 3, "--out", tmp_path / "episodes.csv")
+    assert "6 classes" in drawn.stderr
+    refused(2, *make, "--train", 3, says="--train is not for glyphs")
+    other = ("data", "make", "landcover", tmp_path / "other", "--drawers", 3)
+    assert "--train, --validation" in refused(2, *other, says="--drawers is not for landcover")
+
+
 def test_off_table_colours_are_counted_and_named(tmp_path: Path, landcover: Path) -> None:
     folder = shutil.copytree(landcover, tmp_path / "set")
     path = folder / "train" / "0003_mask.png"

@@ -14,6 +14,7 @@ import pytest
 
 from dlcvcli.studies.definition import study_names
 from tests.cli.command import ROOT, dlcv, dlcv_without_torch, refused
+from tests.studies.made_fewshot import TEXT as FEW
 from tests.studies.made_study import TEXT
 
 
@@ -97,6 +98,43 @@ def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_pat
     assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # all that the set has
 
 
+# Four processes that import torch, one after the other.
+@pytest.mark.timeout(300)
+def test_a_few_shot_study_trains_on_characters_of_its_own(tmp_path: Path) -> None:
+    file, out = tmp_path / "few.yaml", tmp_path / "out"
+    made = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
+    file.write_text(FEW + made)
+    only = ("--only", "euclid", "--only", "learned", "--set", "model.options={channels: 4}")
+    done = dlcv("study", "run", file, "--out", out, *only)
+    assert done.returncode == 0, done.stderr
+    assert "making 5 alphabets of 4 characters" in done.stderr
+    assert f"tensors from {out / 'runs' / 'euclid' / 'seed-0'}" in done.stderr
+    assert "not finished" not in done.stderr
+    assert "paired" in done.stdout
+    found = json.loads((out / "results.json").read_text())
+    euclid, cosine, _, learned = found["runs"]
+    assert 0 < euclid["measured"]["accuracy"]["mean"] < 1
+    assert euclid["by_seed"][0]["split"] == "test"
+    assert cosine["measured"]["accuracy"]["mean"] is None
+    assert learned["to_first_by_episode"]["paired"]
+    mean = learned["measured"]["accuracy"]["mean"] - euclid["measured"]["accuracy"]["mean"]
+    assert learned["to_first_by_episode"]["mean"] == pytest.approx(mean, abs=1e-5)
+    assert (out / "figures" / "accuracy.png").is_file()
+
+
+def test_a_few_shot_study_is_shown() -> None:
+    shown = dlcv("study", "show", "distance")
+    assert shown.returncode == 0, shown.stderr
+    assert "images shown" not in shown.stdout
+    commands = [line for line in shown.stdout.splitlines() if line.startswith("dlcv train ")]
+    assert commands[3] == (
+        "dlcv train fewshot --recipe study3-protonet --data DIR --seed 0 "
+        "--set distance.name=parametric --init OUT/runs/euclidean/seed-0 "
+        "--out OUT/runs/parametric-pretrained/seed-0"
+    )
+    assert "12 alphabets of 20 characters" in dlcv("study", "show", "fewshot-glyphs").stdout
+
+
 @pytest.mark.parametrize(
     ("status", "arguments", "says"),
     [
@@ -107,6 +145,8 @@ def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_pat
         (2, ("run", "landcover-models", "--only", "unet"), "no such run"),
         (2, ("run", "landcover-models", "--set", "optim.rl=1"), "unknown key 'optim.rl'"),
         (2, ("run", "landcover-models", "--set", "train.seed=1"), "sets that itself"),
+        (2, ("run", "distance"), "needs data"),
+        (2, ("run", "fewshot-glyphs", "--set", "data.crop=64x64"), "unknown key 'data.crop'"),
         (2, ("show", "study4-segmentation", "--set", "model.name=unet"), "unet"),
         (1, ("report", "absent"), "does not exist"),
         (1, ("report", "tests"), "is not a study's folder"),

@@ -330,3 +330,11 @@ def test_the_yaml_says_what_is_trained_on_what_before_how_and_leaves_nothing_out
     keys = list(yaml.safe_load(to_yaml(TrainSegSettings())))
     assert keys[:4] == ["task", "recipe", "data", "model"]
     assert {*keys} == {*TrainSegSettings.model_fields}
+
+
+def test_another_tasks_recipe_is_told_as_such() -> None:
+    with pytest.raises(ConfigError, match="recipe 'omniglot' is for task fewshot") as caught:
+        resolve(TrainSegSettings, recipe="omniglot")
+    assert "dlcv train fewshot --recipe omniglot" in caught.value.hint
+    with pytest.raises(ConfigError, match="recipe 'camvid' is for task seg, not fewshot"):
+        resolve(TrainFewshotSettings, recipe="camvid")

@@ -13,12 +13,14 @@ from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.losses import build_loss
 from dlcvcli.models.profile import build_on_meta
 from dlcvcli.models.registry import build_encoder
+from dlcvcli.training.fewshot_data import EPOCH
 
 OF_STUDIES = {
     "study1-fcn32s": "0.4153",
     "study1-deeplabv3-r101": "0.7472",
     "study2-fcn32s": "0.6581",
     "study2-deeplabv3-r50": "0.7413",
+    "study3-protonet": "0.4695",
     "study4-fcn32s": "0.676",
     "study4-fcn8s": "0.696",
     "study5-cross-entropy": "0.6055",
@@ -74,13 +76,23 @@ def test_one_of_a_study_says_what_was_reported_and_what_was_chosen(
     name: str, reported: str
 ) -> None:
     text = _text(name)
-    head = " ".join(line.lstrip("# ") for line in text.partition("data:")[0].splitlines())
-    assert re.search(rf"Reported: mIoU {re.escape(reported)}\b.*\(study {name[5]} of", head)
+    head = " ".join(line.lstrip("# ") for line in text.partition("\ndata:")[0].splitlines())
+    score = "accuracy" if name in FEWSHOT else "mIoU"
+    assert re.search(rf"Reported: {score} {re.escape(reported)}\b.*\(study {name[5]} of", head)
     settings = [line for line in text.splitlines() if re.match(r"\s+\w+: [^{]*$", line)]
     unsaid = [
         line for line in settings if "#" not in line and line.strip() != "class_weights: none"
     ]
     assert not unsaid
+
+
+def test_what_study_3_states_is_what_is_set() -> None:
+    settings = resolve(TrainFewshotSettings, recipe="study3-protonet")
+    assert (settings.model.name, settings.data.size) == ("conv4", (84, 84))
+    assert (settings.episode.n_way, settings.episode.k_shot) == (5, 1)
+    assert (settings.optim.name, settings.optim.lr) == ("adam", 1e-3)
+    assert settings.distance.name == "euclidean"
+    assert settings.train.steps == 300 * EPOCH
 
 
 def test_what_study_5_states_is_what_is_set() -> None:

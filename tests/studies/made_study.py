@@ -68,42 +68,53 @@ class Trainer:
         stop_at: this call is stopped by a signal half-way.
     """
 
+    task = "seg"
+    schema: Any = TrainSegSettings
+
     def __init__(self, stop_at: int | None = None) -> None:
         self.calls: list[list[str]] = []
         self.stop_at = stop_at
 
     def __call__(self, arguments: list[str]) -> None:
         self.calls.append(arguments)
-        assert arguments[:2] == ["train", "seg"]
+        assert arguments[:2] == ["train", self.task]
         if "--resume" in arguments:
-            run = RunFolder(Path(self._after("--resume")[0]))
-            settings = resolve(TrainSegSettings, base=run.read_config())
+            run = RunFolder(Path(self.after("--resume")[0]))
+            settings = resolve(self.schema, base=run.read_config())
         else:
-            run = RunFolder(Path(self._after("--out")[0]))
-            settings = resolve(
-                TrainSegSettings,
-                flags={
-                    "train.seed": int(self._after("--seed")[0]),
-                    "data.path": self._after("--data")[0],
-                    "snapshot.images": self._after("--snapshot"),
-                },
-                sets=self._after("--set"),
-            )
+            run = RunFolder(Path(self.after("--out")[0]))
+            flags = {
+                "train.seed": int(self.after("--seed")[0]),
+                "data.path": self.after("--data")[0],
+                **self.flags(),
+            }
+            settings = resolve(self.schema, flags=flags, sets=self.after("--set"))
         if len(self.calls) == self.stop_at:
-            begin_run(run, settings)
+            self.begin(run, settings)
             raise Interrupted(2, "stopped by SIGINT")
+        self.finish(run, settings)
+
+    def flags(self) -> dict[str, Any]:
+        """Return what the command has besides."""
+        return {"snapshot.images": self.after("--snapshot")}
+
+    def begin(self, run: RunFolder, settings: Any) -> None:
+        """Write what a run has half-way."""
+        begin_run(run, settings)
+
+    def finish(self, run: RunFolder, settings: Any) -> None:
+        """Write what a finished run has."""
         finish_run(run, settings)
 
-    def _after(self, flag: str) -> list[str]:
+    def after(self, flag: str) -> list[str]:
+        """Return what follows a flag in the newest call."""
         words = self.calls[-1]
         return [words[place + 1] for place, word in enumerate(words) if word == flag]
 
 
-def begin_run(run: RunFolder, settings: TrainSegSettings) -> None:
-    """Write what a run has half-way."""
-    write_atomically(run.config, to_yaml(settings))
-    write_atomically(run.last, b"")
-    environment = {
+def made_environment() -> dict[str, Any]:
+    """Return what a run was made with."""
+    return {
         "dlcv": "0",
         "python": "3",
         "platform": "here",
@@ -114,7 +125,13 @@ def begin_run(run: RunFolder, settings: TrainSegSettings) -> None:
         "versions": {"torch": "2"},
         "data": {"layout": "made", "sha256": {"train": "a", "val": "b"}},
     }
-    write_json(run.environment, environment)
+
+
+def begin_run(run: RunFolder, settings: TrainSegSettings) -> None:
+    """Write what a run has half-way."""
+    write_atomically(run.config, to_yaml(settings))
+    write_atomically(run.last, b"")
+    write_json(run.environment, made_environment())
     lines = [{"step": 2, "epoch": 1, "split": "train", "loss": 2.0}]
     lines.append({"step": 2, "epoch": 1, "split": "val", "miou": 0.2})
     write_atomically(run.metrics, "".join(json.dumps(line) + "\n" for line in lines))

@@ -11,6 +11,9 @@ from dlcvcli.errors import ConfigError
 from dlcvcli.studies.definition import load_study, parse_study, run_settings, study_names
 
 HEAD = "name: a\ntitle: t\nquestion: q\nsource: s\n"
+FEW = f"{HEAD}task: fewshot\n"
+RUN = "runs: [{name: b, label: c}]"
+GLYPHS = "{alphabets: 2, characters: 3, drawers: 4, size: 28x28}"
 
 
 @pytest.mark.parametrize("name", study_names())
@@ -23,11 +26,16 @@ def test_the_shipped_ones_are_whole(name: str) -> None:
 
 
 def test_every_study_with_a_report_has_its_figures() -> None:
+    studies = {name: load_study(name) for name in study_names()}
     reported = {
-        name: [run.reported.miou for run in load_study(name).runs] for name in study_names()
+        name: [getattr(run.reported, study.kind.main) for run in study.runs]
+        for name, study in studies.items()
     }
     assert reported == {
+        "distance": [0.4695, None, None, 0.46],
+        "fewshot-glyphs": [None, None, None, None],
         "landcover-models": [None, None, None],
+        "shots": [0.4695, None, None],
         "study1-segmentation": [0.4153, 0.7472],
         "study2-segmentation": [0.6581, 0.7413],
         "study4-segmentation": [0.676, 0.696],
@@ -43,6 +51,22 @@ def test_the_one_without_data_is_as_small_as_it_says() -> None:
     assert [one.optim.lr for one in settings] == [1e-4, 1e-4, 1e-3]
     assert {one.train.steps for one in settings} == {120}
     assert {one.data.augment.scale for one in settings} == {(0.75, 1.5)}
+
+
+def test_the_few_shot_studies_differ_in_one_thing_alone() -> None:
+    shots = [run_settings(run, task="fewshot") for run in load_study("shots").runs]
+    assert [one.episode.k_shot for one in shots] == [1, 5, 10]
+    assert {one.episode.test_k_shot for one in shots} == {None}
+    plain = [one.model_copy(update={"episode": None}).model_dump() for one in shots]
+    assert plain == [plain[0]] * 3
+    runs = load_study("distance").runs
+    distances = [run_settings(run, task="fewshot") for run in runs]
+    assert [one.distance.name for one in distances] == [
+        *("euclidean", "cosine", "parametric", "parametric"),
+    ]  # fmt: skip
+    assert [run.init for run in runs] == [None, None, None, "euclidean"]
+    plain = [one.model_copy(update={"distance": None}).model_dump() for one in distances]
+    assert plain == [plain[0]] * 4
 
 
 @pytest.mark.parametrize(
@@ -61,6 +85,23 @@ def test_the_one_without_data_is_as_small_as_it_says() -> None:
         (HEAD + "runs: []", "'runs'", ""),
         (HEAD, "'runs'", ""),
         (HEAD + "task: cls\nruns: [{name: b, label: c}]", "'task'", ""),
+        (HEAD + "runs: [{name: b, label: c, reported: {accuracy: 0.5}}]", "no reported acc", ""),
+        (HEAD + f"data: {GLYPHS}\n{RUN}", "unknown key 'alphabets'", "validation"),
+        (HEAD + "data: {train: 2, validation: 0, size: 64x64}\n" + RUN, "'validation'", ""),
+        (FEW + "data: {alphabets: 2, drawers: 3, size: 28x28}\n" + RUN, "'characters'", ""),
+        (HEAD + "figures: {points: false}\nruns: [{name: b, label: c}]", "no figures.points", ""),
+        (FEW + "runs: [{name: b, label: c, reported: {miou: 0.5}}]", "no reported miou", ""),
+        (FEW + "data: {trian: 2}\n" + RUN, "unknown key 'trian'", "alphabets, characters"),
+        (FEW + "figures: {first: 2}\n" + RUN, "no figures.first", ""),
+        (FEW + "runs: [{name: b, label: c, settings: {loss: {name: dice}}}]", "'loss'", ""),
+        (FEW + "runs: [{name: b, label: c, recipe: camvid}]", "for task seg, not few", "train seg"),
+        (
+            HEAD + "runs: [{name: b, label: c, recipe: study3-protonet}]",
+            "task fewshot, not seg",
+            "",
+        ),
+        (HEAD + "runs: [{name: b, label: c, init: d}]", "'d', which the study does not have", ""),
+        (HEAD + "runs: [{name: b, label: c, init: b}]", "'b', which does not come before it", ""),
         ("- a", "mapping", ""),
         ("a: [", "not YAML", ""),
     ],

@@ -35,9 +35,9 @@ def _parsed(arguments: list[str]) -> dict[str, Any]:
     return dict(context.params)
 
 
-def _settings(params: dict[str, Any]) -> TrainSegSettings:
+def _settings(params: dict[str, Any], schema: Any = TrainSegSettings) -> Any:
     return resolve(
-        TrainSegSettings,
+        schema,
         recipe=params["recipe"],
         flags={"train.seed": params["seed"], "data.path": str(params["data"])},
         sets=params["sets"] or [],
@@ -46,24 +46,34 @@ def _settings(params: dict[str, Any]) -> TrainSegSettings:
 
 @pytest.mark.parametrize("name", study_names())
 @pytest.mark.parametrize(
-    "sets", [(), ("train.epochs=2", "data.crop=64x64"), ("train={steps: 3}",), ("optim.lr=1e-5",)]
+    "sets", [(), ("train.epochs=2", "data.size=64x64"), ("train={steps: 3}",), ("optim.lr=1e-5",)]
 )
 def test_a_command_gives_the_settings_of_the_plan(name: str, sets: tuple[str, ...]) -> None:
     study = load_study(name)
     wanted = study_settings(study, sets)
+    images = ("0013",) if study.kind.shows_images else ()
     for one in planned_runs(study, FOLDER, 2):
-        line = command_line(train_arguments(one, data="my data", sets=sets, images=("0013",)))
+        line = command_line(train_arguments(one, data="my data", sets=sets, images=images))
         words = shlex.split(line)
-        assert words[0] == "dlcv"
+        assert words[:3] == ["dlcv", "train", study.task]
         params = _parsed(words[1:])
-        got = _settings(params)
+        got = _settings(params, study.kind.schema)
         assert got.train.seed == one.seed
         assert got.data.path == "my data"
-        assert list(params["snapshot"]) == ["0013"]
+        assert list(params.get("snapshot", ())) == list(images)
+        begins = None if one.run.init is None else FOLDER.run(one.run.init, one.seed).path
+        assert params["init"] == begins
         assert Path(params["out"]) == one.folder.path
         plain = got.model_dump(mode="json")
         plain["train"]["seed"], plain["data"]["path"] = 0, ""
         assert plain == wanted[one.run.name].model_dump(mode="json")
+
+
+def test_a_run_begins_from_the_one_of_its_seed() -> None:
+    planned = planned_runs(load_study("distance"), FOLDER, 2, ["parametric-pretrained"])
+    assert [one.init and one.init.path for one in planned] == [
+        Path(f"a folder/runs/euclidean/seed-{seed}") for seed in range(2)
+    ]
 
 
 def test_texts_that_look_like_something_else_stay_texts() -> None:
@@ -106,3 +116,12 @@ def test_the_settings_shown_are_those_off_the_defaults_with_what_was_reported() 
     assert rows["model.options.output_stride"] == ("16", "16")
     assert "model.options" not in rows
     assert "train.batch_size" not in rows
+
+
+def test_what_is_shown_of_a_few_shot_study_says_what_runs_begin_from() -> None:
+    study = load_study("distance")
+    rows = {row[0]: row[1:] for row in key_settings(study, study_settings(study, ())).rows}
+    assert rows["begins from"] == ("–", "–", "–", "euclidean")
+    assert rows["reported accuracy"] == ("0.4695", "–", "–", "0.46")
+    assert rows["distance.name"] == ("euclidean", "cosine", "parametric", "parametric")
+    assert "snapshot.images" not in rows

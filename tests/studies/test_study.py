@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ from dlcvcli.studies import study
 from dlcvcli.studies.plan import study_settings
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder, changed_settings, state_of
+from tests.studies.made_fewshot import TEXT as FEW
+from tests.studies.made_fewshot import FewshotTrainer
 from tests.studies.made_study import TEXT, Trainer, tiny_study
 
 
@@ -207,3 +210,86 @@ def test_without_any_of_the_wished_images_the_first_are_shown(
     _run(folder, landcover, TEXT.replace('["0001", "0099"]', '["0099"], first: 2'))
     shown = [word for word in trainer.calls[0] if word.startswith("00")]
     assert shown == ["0000", "0001"]
+
+
+def _few(
+    folder: StudyFolder, data: Path | None, text: str = FEW, **more: object
+) -> tuple[list[str], FewshotTrainer]:
+    said: list[str] = []
+    trainer = FewshotTrainer(more.pop("stop_at", None))  # type: ignore[arg-type]
+    request = StudyRequest(tiny_study(text), "few", folder, data, **more)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "run_dlcv", trainer)
+        with contextlib.suppress(Interrupted):
+            run_study(request, say=said.append)
+    return said, trainer
+
+
+def test_a_few_shot_study_trains_few_shot_learners(folder: StudyFolder, glyphs: Path) -> None:
+    said, trainer = _few(folder, glyphs, seeds=2)
+    assert len(trainer.calls) == 8
+    assert any(line.startswith("1/8 euclid seed 0: accuracy 0.") for line in said)
+    assert not any("--snapshot" in call for call in trainer.calls)
+    begun = [call for call in trainer.calls if "--init" in call]
+    assert [call[call.index("--init") + 1] for call in begun] == [
+        str(folder.run("euclid", seed).path) for seed in range(2)
+    ]
+    assert folder.read().classes == {}
+    again, after = _few(folder, glyphs)
+    assert after.calls == []
+    assert sum("done before, accuracy" in line for line in again) == 8
+
+
+def test_a_resumed_run_begins_from_nothing(folder: StudyFolder, glyphs: Path) -> None:
+    _few(folder, glyphs, stop_at=4)
+    assert state_of(folder.run("learned", 0)) == "unfinished"
+    # What it began from is not needed any more.
+    shutil.rmtree(folder.run("euclid", 0).path)
+    _, trainer = _few(folder, None, only=("learned",))
+    (call,) = trainer.calls
+    assert "--resume" in call
+    assert "--init" not in call
+
+
+def test_a_run_waits_for_the_one_it_begins_from(folder: StudyFolder, glyphs: Path) -> None:
+    with pytest.raises(UsageError, match="learned seed 0 begins from run 'euclid'") as caught:
+        _few(folder, glyphs, only=("learned",))
+    assert "--only euclid --only learned" in caught.value.hint
+    assert not folder.path.exists()
+    # Both are to come, and the first does not finish, as with --max-time.
+    said: list[str] = []
+    request = StudyRequest(tiny_study(FEW), "few", folder, glyphs, only=("euclid", "learned"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "run_dlcv", lambda arguments: None)
+        run_study(request, say=said.append)
+    assert said[-2] == "1/2 euclid seed 0: not finished, and left as it is"
+    assert said[-1].startswith("2/2 learned seed 0: left out, as run 'euclid'")
+
+
+def test_to_begin_from_another_run_is_another_study(folder: StudyFolder, glyphs: Path) -> None:
+    _few(folder, glyphs)
+    with pytest.raises(ConfigError, match="learned: init: euclid -> cosine"):
+        _few(folder, glyphs, FEW.replace("init: euclid", "init: cosine"))
+
+
+def test_data_too_small_for_a_later_run_is_said_before_the_first(
+    folder: StudyFolder, glyphs: Path
+) -> None:
+    with pytest.raises(DataError, match="fewer than 9 images"):
+        _few(folder, glyphs, FEW.replace("k_shot: 3", "k_shot: 7"))
+    _few(folder, glyphs, FEW.replace("k_shot: 3", "k_shot: 7"), only=("euclid", "cosine"))
+
+
+def test_a_few_shot_study_makes_its_own_characters(folder: StudyFolder) -> None:
+    made = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
+    said, _ = _few(folder, None, FEW + made)
+    assert said[0].startswith("making 5 alphabets of 4 characters by 6 drawers, 16x16 in ")
+    assert len(list(folder.data.rglob("*.png"))) == 120
+
+
+def test_other_images_by_class_are_refused(
+    folder: StudyFolder, glyphs: Path, tmp_path: Path
+) -> None:
+    _few(folder, glyphs)
+    with pytest.raises(ConfigError, match="is not what the study"):
+        _few(folder, Path(shutil.copytree(glyphs, tmp_path / "moved")))

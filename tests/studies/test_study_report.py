@@ -15,6 +15,8 @@ from dlcvcli.studies.plan import command_line
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.study_report import report_study
+from tests.studies.made_fewshot import TEXT as FEW
+from tests.studies.made_fewshot import made_outcome
 from tests.studies.made_study import TEXT, Trainer, tiny_study
 
 
@@ -119,3 +121,36 @@ def test_only_what_the_definition_wants_is_drawn(tmp_path: Path, landcover: Path
     report_study(folder)
     assert [path.name for path in folder.figures.iterdir()] == ["curves.png"]
     assert not any("--snapshot" in call for call in trainer.calls)
+
+
+def test_the_page_of_a_few_shot_study(tmp_path: Path, glyphs: Path) -> None:
+    outcome, trainer = made_outcome(tmp_path / "study", glyphs, 2)
+    folder = report_study(outcome.folder).folder
+    assert sorted(path.name for path in folder.figures.iterdir()) == ["accuracy.png", "curves.png"]
+    text = _text(folder.page)
+    for part in (
+        *("Which distance learns more?", "0.5000 ± 0.0100", "Four episodes teach nothing."),
+        *("not paired: other episodes", "begins from – – – euclid", "validation accuracy"),
+        *("Accuracy less that of Euclidean", "distance.name euclidean cosine", "torch 2"),
+    ):
+        assert part in text
+    for alien in ("mIoU", "IoU of every class", "masks", "pixel"):
+        assert alien not in text
+    for call in trainer.calls:
+        assert command_line(call) in text
+    page = folder.page.read_text("utf-8")
+    assert page.count('src="data:image/png;base64,') == 2
+    for link in re.findall(r'href="([^"]+)"', page):
+        assert (folder.path / link).exists(), link
+
+
+def test_a_few_shot_study_half_done_shows_what_it_has(tmp_path: Path, glyphs: Path) -> None:
+    outcome, _ = made_outcome(tmp_path / "study", glyphs, 1, stop_at=2)
+    report_study(outcome.folder)
+    text = _text(outcome.folder.page)
+    assert "runs/cosine/seed-0 (unfinished, step 2)" in text
+    assert (outcome.folder.figures / "accuracy.png").is_file()
+    wanted = "figures: {points: false, curves: false}\n"
+    other, _ = made_outcome(tmp_path / "bare", glyphs, 1, text=FEW + wanted)
+    report_study(other.folder)
+    assert not list(other.folder.figures.glob("*"))
