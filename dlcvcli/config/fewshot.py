@@ -10,9 +10,11 @@ from dlcvcli.config.names import DistanceName, OptimizerName, ScheduleName
 from dlcvcli.config.schema import (
     Bytes,
     OptimSettings,
+    Range,
     RunSettings,
     ScheduleSettings,
     Settings,
+    Share,
     Size,
     TrainSettings,
 )
@@ -20,6 +22,23 @@ from dlcvcli.config.schema import (
 Count = Annotated[int, Field(ge=1)]
 Colour = tuple[float, float, float]
 Rotations = Literal["none", "train", "all"]
+
+
+class JitterSettings(Settings):
+    """Random movements of training images, each image's own; each is off at 0 or [1, 1]."""
+
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="degrees, ± this")
+    shear: Annotated[float, Field(ge=0, le=45)] = Field(0.0, description="degrees, ± this")
+    scale: Range = Field((1.0, 1.0), description="low and high")
+    shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0, description="share of the side, ± this, in each direction"
+    )
+    flip: Share = Field(0.0, description="probability of a left-right flip")
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it leaves images as they are."""
+        return self == JitterSettings()
 
 
 class FewshotDataSettings(Settings):
@@ -63,6 +82,7 @@ class FewshotDataSettings(Settings):
         description="memory for decoded images, e.g. 2GiB; those beyond it are decoded whenever "
         "they are needed",
     )
+    jitter: JitterSettings = JitterSettings()
 
 
 class EpisodeSettings(Settings):

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dlcvcli.data.episodes import Ints, Shape, draw_episode
+from dlcvcli.config.fewshot import JitterSettings
+from dlcvcli.data.episodes import Shape, draw_episode
 from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.jitter import jitter
 from dlcvcli.data.reading import read_ahead
 
 Batch = dict[str, Tensor]
+
+# Sets the generator of movements apart from those that draw episodes.
+_MOVES = 1 << 41
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class EpisodeBatches:
         data: the training split.
         shape: of an episode; the set has enough for it.
         seed: of the draw.
+        jitter: of the images.
         episodes: of a step, over all ranks.
         steps_per_epoch: for the log.
         pin_memory: page-locked batches, for a GPU.
@@ -41,6 +48,7 @@ class EpisodeBatches:
         shape: Shape,
         seed: int,
         *,
+        jitter: JitterSettings | None = None,
         episodes: int = 1,
         steps_per_epoch: int = 100,
         pin_memory: bool = False,
@@ -48,6 +56,7 @@ class EpisodeBatches:
         self.data = data
         self.shape = shape
         self.seed = seed
+        self.jitter = jitter or JitterSettings()
         self.episodes = episodes
         self.pin_memory = pin_memory
         images = shape.n_way * (shape.k_shot + shape.n_query) * episodes
@@ -74,19 +83,21 @@ class EpisodeBatches:
 
         def make(step: int) -> Batch:
             first = step * self.episodes + rank * share
-            drawn = [
-                draw_episode(self.data.sizes, self.shape, self.seed, number)
-                for number in range(first, first + share)
-            ]
-            batch = {
-                "support": torch.stack([self._images(one.support) for one in drawn]),
-                "query": torch.stack([self._images(one.query).flatten(0, 1) for one in drawn]),
-            }
+            parts = [self._episode(number) for number in range(first, first + share)]
+            support, query = (torch.stack(images) for images in zip(*parts, strict=True))
+            batch = {"support": support, "query": query}
             return {k: v.pin_memory() for k, v in batch.items()} if self.pin_memory else batch
 
         # One thread suffices: what is in memory is copied, and files are decoded by threads below.
         threads = 1 if workers is None else min(1, workers)
         yield from read_ahead(make, range(start, stop), threads=threads, ahead=2)
 
-    def _images(self, indices: Ints) -> Tensor:
-        return torch.from_numpy(self.data.images(indices))
+    def _episode(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return the support [N, K, H, W, 3] and the queries [N Q, H, W, 3] of an episode."""
+        drawn = draw_episode(self.data.sizes, self.shape, self.seed, number)
+        places = np.concatenate([drawn.support.ravel(), drawn.query.ravel()])
+        images = torch.from_numpy(self.data.images(places))
+        rng = np.random.default_rng((self.seed, number, _MOVES))
+        moved = jitter(images, self.jitter, rng)
+        support, query = moved[: drawn.support.size], moved[drawn.support.size :]
+        return support.reshape(*drawn.support.shape, *support.shape[1:]), query

@@ -99,6 +99,7 @@ class FewshotJob(Job):
             self.data.train,
             self.shape,
             self.settings.train.seed,
+            jitter=self.settings.data.jitter,
             episodes=self.settings.train.batch_size,
             steps_per_epoch=EPOCH,
             pin_memory=launcher.device.type == "cuda",
