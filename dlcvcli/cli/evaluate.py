@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dlcvcli.cli.evaluate_fewshot import FewshotFlags, evaluate_fewshot
 from dlcvcli.cli.evaluate_seg import SegFlags, evaluate_seg
 from dlcvcli.cli.fewshot_flags import FEWSHOT, KShot, NQuery, NWay, Rotations, Splits
-from dlcvcli.cli.flags import JsonTo
+from dlcvcli.cli.flags import JsonTo, Provider
 from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales
 from dlcvcli.errors import DataError, UsageError
 
@@ -23,8 +23,6 @@ EPILOG = (
     "\n\ndlcv eval runs/first --data scenes --tile 512 --overlap 64 --tta --confusion matrix.png"
     "\n\ndlcv eval runs/omniglot --data omniglot --n-way 20 --k-shot 5 --episodes 10000"
 )
-
-Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from dlcvcli.cli.onnx_file import both_files, ensure_onnx
 from dlcvcli.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
-    from dlcvcli.cli.evaluate import Provider
+    from dlcvcli.cli.flags import Provider
     from dlcvcli.data.episodes import EpisodeList
     from dlcvcli.data.few_shot import OpenedSplit
     from dlcvcli.inference.embedding import EmbeddingPredictor

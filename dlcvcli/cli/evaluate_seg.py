@@ -11,7 +11,7 @@ from dlcvcli.cli.views import as_flags, read_views
 from dlcvcli.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
-    from dlcvcli.cli.evaluate import Provider
+    from dlcvcli.cli.flags import Provider
     from dlcvcli.inference.views import Views
     from dlcvcli.metrics import Convention
     from dlcvcli.runs import ModelRef

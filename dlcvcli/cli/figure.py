@@ -10,12 +10,11 @@ import typer
 from dlcvcli.cli import figure_episode
 from dlcvcli.cli.data import Binarise, IgnoreIndex, LayoutOption
 from dlcvcli.cli.data import Classes as ClassSetOption
+from dlcvcli.cli.figure_file import require_drawing, require_format, save_figure
 from dlcvcli.cli.networks import ClassesOption, SetOption, SizeOption
 from dlcvcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from dlcvcli.data.segmentation import SegmentationSet
     from dlcvcli.inference.examples import Example
     from dlcvcli.inference.predictor import Predictor
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from dlcvcli.runs import RunFolder
 
 app = typer.Typer(help="Draw figures of runs, models, sets and networks.", no_args_is_help=True)
-
-FORMATS = (".png", ".pdf")
 
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)
@@ -72,7 +69,7 @@ def architecture(
     from dlcvcli.models.profile import build_on_meta
 
     network = build_on_meta(name, num_classes=classes, options=options)
-    _save(draw(name, network, wanted), target)
+    save_figure(draw(name, network, wanted), target)
 
 
 @app.command(
@@ -98,7 +95,7 @@ def snapshots(
 
     folder = RunFolder.open(run)
     target = out or folder.figures / "snapshots.png"
-    _require_drawing(target)
+    require_drawing(target)
     from dlcvcli.figures.masks import snapshot_grid
 
     per_epoch = folder.steps_per_epoch()
@@ -106,7 +103,7 @@ def snapshots(
         raise UsageError(f"{run} has no records that say how long an epoch is", "leave --epoch out")
     steps = _kept_steps(folder, per_epoch or 1, epoch or [])
     classes = _coloured(folder.read_classes(), colour_blind)
-    _save(snapshot_grid(folder, classes, per_epoch, images=image or (), steps=steps), target)
+    save_figure(snapshot_grid(folder, classes, per_epoch, images=image or (), steps=steps), target)
 
 
 def _kept_steps(run: RunFolder, per_epoch: int, epochs: list[float]) -> list[int]:
@@ -131,8 +128,12 @@ def curves(
         list[Path], typer.Argument(metavar="RUN...", help="Run folders.", show_default=False)
     ],
     metric: Annotated[
-        str, typer.Option(help="Of the validation: miou, overall_acc, mean_acc, freqw_acc.")
-    ] = "miou",
+        str | None,
+        typer.Option(
+            help="Of the validation: miou, overall_acc, mean_acc, freqw_acc, accuracy.",
+            show_default="what the best is chosen by",
+        ),
+    ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(help="What to call each run, in order.", show_default="as its folder"),
@@ -142,15 +143,20 @@ def curves(
     """Draw the training loss and the validation score of several runs on one plot."""
     from dlcvcli.runs import RunFolder
 
-    _require_drawing(out)
+    require_drawing(out)
     from dlcvcli.errors import nearest
     from dlcvcli.figures.curves import METRICS
     from dlcvcli.figures.curves import curves as draw
 
+    if metric is None:
+        fewshot = RunFolder.open(runs[0]).read_config().get("task") == "fewshot"
+        metric = "accuracy" if fewshot else "miou"
     if metric not in METRICS:
         raise UsageError(f"unknown metric '{metric}'", nearest(metric, METRICS))
     titles = _titles(runs, name)
-    _save(draw({t: RunFolder.open(run) for t, run in zip(titles, runs, strict=True)}, metric), out)
+    save_figure(
+        draw({t: RunFolder.open(run) for t, run in zip(titles, runs, strict=True)}, metric), out
+    )
 
 
 @app.command(
@@ -184,7 +190,7 @@ def compare(
     colour_blind: ColourBlind = False,
 ) -> None:
     """Draw image | truth | model A | model B ..., with what differs from the truth outlined."""
-    _require_drawing(out)
+    require_drawing(out)
     from dlcvcli.data.layouts import find_image
     from dlcvcli.figures.masks import Row, side_by_side
     from dlcvcli.inference.examples import predict_examples
@@ -202,7 +208,7 @@ def compare(
         for example in examples
     ]
     figure = side_by_side(rows, _coloured(found.classes, colour_blind), outlined=outlines)
-    _save(figure, out)
+    save_figure(figure, out)
 
 
 @app.command("grid", epilog="dlcv figure grid VOCdevkit --count 20 --out classes.pdf")
@@ -224,7 +230,7 @@ def grid(
     from dlcvcli.cli.console import counting, say
     from dlcvcli.data.segmentation import open_split
 
-    _require_drawing(out)
+    require_drawing(out)
     if columns % 2:
         raise UsageError(f"--columns {columns} is odd, and every image takes two", "e.g. 10")
     found = open_split(
@@ -244,7 +250,7 @@ def grid(
         say(f"without: {', '.join(missing)}")
     coloured = _coloured(found.classes, colour_blind)
     samples = [found.read(index) for index in chosen]
-    _save(annotation_grid(samples, coloured, columns=columns), out)
+    save_figure(annotation_grid(samples, coloured, columns=columns), out)
 
 
 @app.command(
@@ -261,10 +267,10 @@ def confusion(
     out: Annotated[Path, _out("confusion.png")] = Path("confusion.png"),
 ) -> None:
     """Draw the confusion matrix of an evaluation, each row as shares of its true class."""
-    _require_drawing(out)
+    require_drawing(out)
     from dlcvcli.figures.confusion import confusion_figure, read_confusion
 
-    _save(confusion_figure(*read_confusion(source)), out)
+    save_figure(confusion_figure(*read_confusion(source)), out)
 
 
 def _open_models(
@@ -333,30 +339,3 @@ def _coloured(classes: ClassSet, colour_blind: bool) -> ClassSet:
     from dlcvcli.figures.colours import recoloured
 
     return recoloured(classes) if colour_blind else classes
-
-
-def _require_drawing(path: Path) -> None:
-    from dlcvcli.inference.load import require_part
-
-    require_format(path)
-    require_part("matplotlib", "drawing")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    from dlcvcli.figures.style import save
-
-    save(figure, path)
-    typer.echo(path)
-
-
-def require_format(path: Path) -> None:
-    """Refuse a figure's file whose ending names no format.
-
-    Raises:
-        UsageError: it ends in neither .png nor .pdf.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(
-            f"--out {path}: a figure is a {' or '.join(FORMATS)} file",
-            f"e.g. --out {path.with_suffix('.png') if path.name else 'figure.png'}",
-        )

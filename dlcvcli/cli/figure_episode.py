@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dlcvcli.cli.fewshot_flags import KShot, NQuery, NWay, Rotations, Splits
+from dlcvcli.cli.figure_file import require_drawing, save_figure
+from dlcvcli.cli.flags import Provider
 from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,20 +37,16 @@ def episode(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     rotations: Rotations = None,
     splits: Splits = None,
-    provider: Annotated[
-        Literal["auto", "cuda", "tensorrt", "cpu"], typer.Option(help="What runs it.")
-    ] = "auto",
+    provider: Annotated[Provider, typer.Option(help="What runs it.")] = "auto",
     out: Annotated[Path, typer.Option(help="A .png or .pdf file.")] = Path("episode.png"),
 ) -> None:
     """Draw an episode: support, queries, what they were taken for, and the embeddings in 2-D."""
-    from dlcvcli.cli.console import say, stdout
+    from dlcvcli.cli.console import say
     from dlcvcli.cli.evaluate_fewshot import FewshotFlags, open_test_split, test_episodes
-    from dlcvcli.cli.figure import require_format
-    from dlcvcli.inference.load import load_embedder, require_part, task_of
+    from dlcvcli.inference.load import load_embedder, task_of
     from dlcvcli.runs import find_model
 
-    require_format(out)
-    require_part("matplotlib", "drawing a figure")
+    require_drawing(out)
     ref = find_model(model)
     if task_of(ref) != "fewshot":
         raise UsageError(f"{model} is no few-shot model", "train one with dlcv train fewshot")
@@ -65,10 +63,8 @@ def episode(
     if number >= len(drawn):
         raise UsageError(f"--episode {number}: {wanted} has {len(drawn)}, from 0 on")
     from dlcvcli.figures.episode import episode_figure
-    from dlcvcli.figures.style import save
 
-    save(episode_figure(_picture(predictor, opened, drawn, number)), out)
-    stdout().print(str(out), markup=False, soft_wrap=True)
+    save_figure(episode_figure(_picture(predictor, opened, drawn, number)), out)
 
 
 def _picture(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,3 +10,5 @@ JsonTo = Annotated[
     str | None,
     typer.Option("--json", help="Write the result to FILE, or - for stdout.", show_default=False),
 ]
+
+Provider = Literal["auto", "cuda", "tensorrt", "cpu"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dlcvcli.cli.fewshot_flags import FEWSHOT
+from dlcvcli.cli.flags import Provider
 from dlcvcli.cli.onnx_file import ensure_onnx
 from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales, read_views
 from dlcvcli.errors import DataError, UsageError
@@ -24,8 +25,6 @@ EPILOG = (
     "\n\nls *.jpg | dlcv predict street.onnx - --out masks"
     "\n\ndlcv predict runs/protonet cases.csv --data mini --out labels"
 )
-
-Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
 
 
 def predict(

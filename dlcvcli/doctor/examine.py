@@ -304,7 +304,8 @@ def _model(found: dict[str, Any], path: Path) -> Iterator[Finding]:
     if "foreign" in found:
         yield Finding("model", path.name, f"{size}; {found['foreign']}", "note", found["mend"])
     else:
-        about = f"{found['model']} ({found['task']}, {found['classes']} classes)"
+        classes = f", {found['classes']} classes" if "classes" in found else ""
+        about = f"{found['model']} ({found['task']}{classes})"
         yield Finding("model", path.name, f"{about}, {size}")
     nodes = ", ".join(f"{provider} {count}" for provider, count in found["nodes"].items())
     yield Finding("model", "nodes", f"{nodes} ({found['provider_reason']})")

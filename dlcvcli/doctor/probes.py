@@ -132,7 +132,7 @@ def probe_session(provider: Any) -> dict[str, Any]:
 def probe_model(path: str) -> dict[str, Any]:
     """Return what an ONNX file is, and how its nodes are spread over the providers."""
     from dlcvcli.errors import ModelFileError
-    from dlcvcli.runtime.metadata import read_segmenter_card
+    from dlcvcli.runtime.metadata import SegmenterCard, read_card
     from dlcvcli.runtime.session import open_session
 
     session = open_session(Path(path), count_nodes=True)
@@ -142,10 +142,11 @@ def probe_model(path: str) -> dict[str, Any]:
         "nodes": session.nodes,
     }
     try:
-        card = read_segmenter_card(session.metadata, path)
+        card = read_card(session.metadata, path)
     except ModelFileError as error:
         return {**found, "foreign": error.message, "mend": error.hint}
-    return {**found, "model": card.model, "task": card.task, "classes": len(card.classes)}
+    found |= {"model": card.model, "task": card.task}
+    return found | ({"classes": len(card.classes)} if isinstance(card, SegmenterCard) else {})
 
 
 _PROBES: dict[str, Callable[..., dict[str, Any]]] = {

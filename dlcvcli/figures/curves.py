@@ -23,6 +23,7 @@ METRICS = {
     "overall_acc": "validation pixel accuracy",
     "mean_acc": "validation mean class accuracy",
     "freqw_acc": "validation frequency-weighted IoU",
+    "accuracy": "validation accuracy of episodes",
 }
 
 
