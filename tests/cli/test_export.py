@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from dlcvcli.cli.export import default_onnx_path
+from dlcvcli.cli.onnx_file import default_onnx_path
 from dlcvcli.runs import ModelRef, RunFolder
 from tests.cli.command import Code, dlcv_here, dlcv_without_torch, refused, refused_here
 
