@@ -125,3 +125,15 @@ def fewshot_run(tmp_path_factory: pytest.TempPathFactory, characters: Path) -> P
     run = tmp_path_factory.mktemp("runs") / "fewshot"
     train(request_for(run, characters))
     return run
+
+
+@pytest.fixture(scope="session")
+def exported_fewshot(fewshot_run: Path) -> Path:
+    """The few-shot run with its `model.onnx` and certificate; read only."""
+    from dlcvcli.exporting.export import export
+    from dlcvcli.runs import RunFolder, find_model
+
+    run = RunFolder(fewshot_run)
+    if not run.onnx.exists():
+        export(find_model(fewshot_run), run.onnx)
+    return fewshot_run

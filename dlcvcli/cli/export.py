@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dlcvcli.cli.onnx_file import default_onnx_path
 from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,17 +89,6 @@ def export(
         say=say,
     )
     _print(done)
-
-
-def default_onnx_path(ref: ModelRef, *, episode: bool = False) -> Path:
-    """Return where the export of a checkpoint goes: into its run, else beside it.
-
-    A run's encoder or segmenter is `model.onnx`, its graph of whole episodes `episode.onnx`.
-    """
-    if ref.run is None:
-        beside = ref.path.with_suffix(".onnx")
-        return beside.with_stem(f"{beside.stem}-episode") if episode else beside
-    return ref.run.onnx.with_stem("episode") if episode else ref.run.onnx
 
 
 def _open_annotated(ref: ModelRef, folder: Path, split: str) -> SegmentationSet:

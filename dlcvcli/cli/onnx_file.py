@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from dlcvcli.runs import ModelRef
 
 
+def default_onnx_path(ref: ModelRef, *, episode: bool = False) -> Path:
+    """Return where the export of a checkpoint goes: into its run, else beside it.
+
+    A run's encoder or segmenter is `model.onnx`, its graph of whole episodes `episode.onnx`.
+    """
+    if ref.run is None:
+        beside = ref.path.with_suffix(".onnx")
+        return beside.with_stem(f"{beside.stem}-episode") if episode else beside
+    return ref.run.onnx.with_stem("episode") if episode else ref.run.onnx
+
+
 def card_of_file(path: Path) -> Any:
     """Return what an exported file says of itself."""
     from dlcvcli.runtime.metadata import read_card
@@ -25,7 +36,6 @@ def ensure_onnx(ref: ModelRef, *, logits: bool = False) -> ModelRef:
     One that gives out logits as well lies beside the other, which is smaller in what it hands over.
     """
     from dlcvcli.cli.console import say
-    from dlcvcli.cli.export import default_onnx_path
     from dlcvcli.errors import ModelFileError
     from dlcvcli.files import sha256_of
     from dlcvcli.processes import run_dlcv

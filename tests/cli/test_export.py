@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from dlcvcli.cli.export import default_onnx_path
+from dlcvcli.cli.onnx_file import default_onnx_path
 from dlcvcli.runs import ModelRef, RunFolder
-from tests.cli.command import Code, dlcv_without_torch, refused
+from tests.cli.command import Code, dlcv_here, dlcv_without_torch, refused, refused_here
 
 
 def test_a_checkpoint_with_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
@@ -41,3 +41,36 @@ def test_a_file_goes_into_its_run_or_beside_its_checkpoint(tmp_path: Path) -> No
     assert default_onnx_path(ModelRef("checkpoint", run.best, run)) == run.path / "model.onnx"
     bare = ModelRef("checkpoint", tmp_path / "street.ckpt", None)
     assert default_onnx_path(bare) == tmp_path / "street.onnx"
+
+
+def test_a_graph_of_episodes_has_a_name_of_its_own(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    ref = ModelRef("checkpoint", run.best, run)
+    assert default_onnx_path(ref, episode=True) == run.path / "episode.onnx"
+    bare = ModelRef("checkpoint", tmp_path / "marks.ckpt", None)
+    assert default_onnx_path(bare, episode=True) == tmp_path / "marks-episode.onnx"
+
+
+def test_a_few_shot_run_is_exported_and_told(
+    tmp_path: Path, fewshot_run: Path, characters: Path
+) -> None:
+    out = tmp_path / "marks.onnx"
+    done = dlcv_here("export", fewshot_run, "--out", out, "--verify-data", characters)
+    assert done.returncode == 0, done.stderr
+    assert "the 3 classes that the training of the model held out" in done.stderr
+    assert "scoring both on 600 episodes" in done.stderr
+    told = ("conv4, 8 values an image", "euclidean", "images in, embeddings out", "16x16")
+    for words in (*told, "largest embedding error", "accuracy on 600 episodes", "passed; "):
+        assert words in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"marks.onnx", "marks.certificate.json"}
+
+
+def test_flags_of_the_other_task_are_exit_2(
+    tmp_path: Path, trained_run: Path, fewshot_run: Path
+) -> None:
+    to = ("--out", tmp_path / "model.onnx")
+    refused_here(2, "export", fewshot_run, *to, "--logits", says="--logits is for segmenters")
+    refused_here(2, "export", trained_run, *to, "--episode", says="--episode is for few-shot")
+    refused_here(2, "export", fewshot_run, *to, "--opset", 99, says="the exporter writes opset 18")
+    refused_here(1, "export", fewshot_run, *to, "--verify-data", tmp_path, says="holds no images")
+    assert not list(tmp_path.iterdir())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dlcvcli.errors import CheckpointError, MissingExtra, ModelFileError, UsageError
 from dlcvcli.inference import load as module
-from dlcvcli.inference.load import load_predictor, require_torch
+from dlcvcli.inference.load import load_embedder, load_predictor, require_torch, task_of
 from dlcvcli.runs import ModelRef, RunFolder, find_model
 
 
@@ -30,14 +31,47 @@ def test_a_file_runs_under_its_own_runtime(exported_run: Path) -> None:
     assert onnx.card.classes == checkpoint.card.classes
 
 
+def test_a_few_shot_file_runs_under_its_own_runtime(exported_fewshot: Path) -> None:
+    run = RunFolder(exported_fewshot)
+    checkpoint = load_embedder(find_model(exported_fewshot), provider="cpu")
+    onnx = load_embedder(find_model(run.onnx), provider="cpu")
+    assert (checkpoint.backend, onnx.backend) == ("torch", "onnx")
+    assert onnx.card.distance == checkpoint.card.distance
+    assert onnx.card.checkpoint_sha256 == checkpoint.card.checkpoint_sha256 != ""
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_the_task_of_a_run_and_of_a_file_needs_no_torch(
+    exported_run: Path, exported_fewshot: Path
+) -> None:
+    for path, task in ((exported_run, "seg"), (exported_fewshot, "fewshot")):
+        assert task_of(find_model(path)) == task
+        assert task_of(find_model(RunFolder(path).onnx)) == task
+        with pytest.raises(MissingExtra, match="reading a PyTorch checkpoint needs torch"):
+            task_of(ModelRef("checkpoint", RunFolder(path).best, None))
+
+
+def test_a_checkpoint_alone_says_its_task(
+    trained_run: Path, fewshot_run: Path, tmp_path: Path
+) -> None:
+    for path, task in ((trained_run, "seg"), (fewshot_run, "fewshot")):
+        assert task_of(ModelRef("checkpoint", RunFolder(path).best, None)) == task
+    # Settings that cannot be read, or are of no task, are no obstacle.
+    run = RunFolder(tmp_path)
+    for text in ("[", yaml.safe_dump({"task": "detect"})):
+        run.config.write_text(text)
+        assert task_of(ModelRef("checkpoint", RunFolder(fewshot_run).best, run)) == "fewshot"
+
+
 def test_tensorrt_is_refused_for_a_checkpoint_before_it_is_read(tmp_path: Path) -> None:
     ref = ModelRef("checkpoint", tmp_path / "none.ckpt", None)
-    with pytest.raises(UsageError) as caught:
-        load_predictor(ref, provider="tensorrt")
-    assert caught.value.message == (
-        "--provider tensorrt runs ONNX files; the model is a PyTorch checkpoint"
-    )
-    assert caught.value.hint == "add --onnx"
+    for load in (load_predictor, load_embedder):
+        with pytest.raises(UsageError) as caught:
+            load(ref, provider="tensorrt")
+        assert caught.value.message == (
+            "--provider tensorrt runs ONNX files; the model is a PyTorch checkpoint"
+        )
+        assert caught.value.hint == "add --onnx"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

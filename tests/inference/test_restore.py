@@ -16,6 +16,7 @@ from dlcvcli.errors import CheckpointError
 from dlcvcli.inference.restore import card_of, load_segmenter, settings_of
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
+from dlcvcli.runtime.metadata import read_card
 
 
 def checkpoint_with(**flags: Any) -> Checkpoint:
@@ -68,7 +69,7 @@ def test_a_card_leaves_open_what_its_settings_left_open() -> None:
 
 def test_a_card_goes_into_a_file_and_comes_back(trained: Checkpoint) -> None:
     card = card_of(trained, "digest")
-    assert type(card).from_metadata(card.to_metadata(), "x.onnx") == card
+    assert read_card(card.to_metadata(), "x.onnx") == card
     assert card.metric["miou"] == trained["best"]["value"]
     assert card.data.keys() == {"train", "val"}
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcvcli.errors import ModelFileError
 from dlcvcli.palette import PRESETS
-from dlcvcli.runtime.metadata import SegmenterCard, read_card
+from dlcvcli.prototypes import packed, unpacked
+from dlcvcli.runtime.metadata import (
+    EPISODE,
+    EmbedderCard,
+    SegmenterCard,
+    read_card,
+    read_embedder_card,
+    read_segmenter_card,
+    read_task,
+)
 
 sizes = st.none() | st.tuples(st.integers(1, 4096), st.integers(1, 4096))
 
@@ -44,6 +56,79 @@ def test_a_card_comes_back_as_it_was(
     metadata = card.to_metadata()
     assert all(isinstance(value, str) for value in metadata.values())
     assert read_card(metadata, "x") == card
+
+
+floats32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+names = st.text(min_size=1, max_size=5)
+distances = st.one_of(
+    st.just({"name": "euclidean"}),
+    st.builds(lambda scale: {"name": "cosine", "scale": scale}, st.floats(1e-3, 1e3)),
+    st.builds(
+        lambda row: {"name": "parametric", "weights": {"w": packed(np.array(row, np.float32))}},
+        st.lists(floats32, min_size=1, max_size=4),
+    ),
+)
+
+
+@given(
+    sizes,
+    distances,
+    st.tuples(*[st.floats(0, 1)] * 3),
+    st.tuples(st.integers(2, 20), st.integers(1, 10), st.integers(1, 19)),
+    st.booleans(),
+    st.dictionaries(names, st.lists(names, max_size=3), max_size=3),
+    st.sampled_from(["encoder", "episode"]),
+)
+def test_a_few_shot_card_comes_back_as_it_was(
+    size: tuple[int, int] | None,
+    distance: dict[str, Any],
+    mean: tuple[float, float, float],
+    shape: tuple[int, int, int],
+    rotations: bool,
+    classes: dict[str, list[str]],
+    graph: str,
+) -> None:
+    card = EmbedderCard(
+        task="fewshot",
+        model="m",
+        dimension=64,
+        distance=distance,
+        mean=mean,
+        std=(0.1, 0.2, 0.3),
+        shape=shape,
+        rotations=rotations,
+        classes=classes,
+        graph=graph,
+        size=size,
+        metric={"accuracy": 0.5},
+    )
+    metadata = card.to_metadata()
+    assert all(isinstance(value, str) for value in metadata.values())
+    found = read_card(metadata, "x")
+    assert found == card
+    assert isinstance(found, EmbedderCard)
+    if distance["name"] == "parametric":
+        before, after = (unpacked(each.distance["weights"]["w"]) for each in (card, found))
+        assert before.tobytes() == after.tobytes()
+
+
+def test_what_a_file_is_for_is_told_and_another_use_refused() -> None:
+    seg = SegmenterCard("seg", "m", PRESETS["voc21"], 16).to_metadata()
+    few = EmbedderCard("fewshot", "m", 64, {"name": "euclidean"})
+    assert (read_task(seg, "x"), read_task(few.to_metadata(), "x")) == ("seg", "fewshot")
+    assert read_embedder_card(few.to_metadata(), "x") == few
+    with pytest.raises(ModelFileError, match="x holds task 'fewshot'; a segmenter is needed"):
+        read_segmenter_card(few.to_metadata(), "x")
+    with pytest.raises(ModelFileError, match="x holds task 'seg'; a few-shot model is needed"):
+        read_embedder_card(seg, "x")
+    with pytest.raises(ModelFileError, match="x takes whole episodes"):
+        read_embedder_card({**few.to_metadata(), "graph": EPISODE}, "x")
+    with pytest.raises(ModelFileError, match="holds task 'detect'; this dlcv knows seg, fewshot"):
+        read_task({**seg, "task": "detect"}, "x")
+    for key in ("graph", "distance", "episode"):
+        broken = {k: v for k, v in few.to_metadata().items() if k != key}
+        with pytest.raises(ModelFileError, match="damaged"):
+            read_card(broken, "x")
 
 
 def test_a_foreign_a_newer_and_a_damaged_file_are_told_apart() -> None:
