@@ -22,7 +22,7 @@ FLOORS = (
     ("inference", "sam", "figures"),
     ("tasks", "engine"),
     ("models", "runtime", "data"),
-    ("config", "runs", "metrics", "boundary", "losses", "palette"),
+    ("config", "runs", "metrics", "prototypes", "boundary", "losses", "palette"),
     ("files", "machine", "processes"),
     ("errors",),
     ("dlcvcli",),  # the version, which everything may ask for
@@ -32,7 +32,7 @@ HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # What runs and scores an exported model, and what must answer before torch could be loaded.
 WITHOUT_TORCH = (
     *("dlcvcli", "dlcvcli.errors", "dlcvcli.palette", "dlcvcli.metrics", "dlcvcli.runs"),
-    "dlcvcli.boundary",
+    *("dlcvcli.boundary", "dlcvcli.prototypes", "dlcvcli.inference.episodes"),
     *("dlcvcli.config.load", "dlcvcli.config.schema"),
     *("dlcvcli.data.layouts", "dlcvcli.data.masks", "dlcvcli.data.reading"),
     *("dlcvcli.data.segmentation", "dlcvcli.data.batches", "dlcvcli.data.audit"),
