@@ -9,6 +9,7 @@ from torch import nn
 
 from dlcvcli.errors import UsageError
 from dlcvcli.models.diagram import Diagram, Sketch, Stage
+from dlcvcli.models.observation import in_mode
 from dlcvcli.models.weights import LoadReport, load_backbone
 
 
@@ -60,9 +61,7 @@ class Encoder(nn.Module):
     @torch.inference_mode()
     def dimension(self, size: tuple[int, int]) -> int:
         """Return D for images of a size (height, width)."""
-        was = self.training
         like = next(self.parameters())
         image = torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device)
-        found = self.eval()(image).shape[1]
-        self.train(was)
-        return int(found)
+        with in_mode(self, training=False):
+            return int(self(image).shape[1])

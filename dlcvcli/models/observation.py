@@ -105,6 +105,18 @@ def kept_for_backward(network: nn.Module, size: Size) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) // _TRAINING_BATCH
 
 
+@contextmanager
+def in_mode(network: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put a network into one of its modes, and each of its modules back into its own at the end."""
+    modes = {module: module.training for module in network.modules()}
+    network.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def require_pixels(size: Size) -> None:
     """Check that there can be an image of a size (height, width).
 
@@ -121,15 +133,10 @@ def require_pixels(size: Size) -> None:
 def _run(network: nn.Module, size: Size, *, training: bool) -> dict[str, Tensor]:
     """Run a network in one of its modes, and put it back into its own."""
     require_pixels(size)
-    modes = {module: module.training for module in network.modules()}
     device = next(network.parameters()).device
     images = torch.zeros(_TRAINING_BATCH if training else 1, 3, *size, device=device)
-    network.train(training)
-    try:
+    with in_mode(network, training=training):
         outputs: dict[str, Tensor] | Tensor = network(images)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     return {EMBEDDING: outputs} if isinstance(outputs, Tensor) else outputs
 
 
