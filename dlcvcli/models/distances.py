@@ -65,7 +65,7 @@ class CosineDistance(Distance):
 
     def spec(self) -> dict[str, Any]:
         """See `Distance.spec`."""
-        return {"name": "cosine", "scale": float(self.log_scale.exp())}
+        return {"name": "cosine", "scale": float(self.log_scale.detach().exp())}
 
 
 class ParametricDistance(Distance):
