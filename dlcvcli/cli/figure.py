@@ -52,23 +52,25 @@ def architecture(
     out: Annotated[
         Path | None, typer.Option(help="A .png or .pdf file.", show_default="NAME.png")
     ] = None,
-    size: SizeOption = "512x512",
-    classes: ClassesOption = 21,
+    size: SizeOption = None,
+    classes: ClassesOption = None,
     sets: SetOption = None,
 ) -> None:
     """Draw a network: its blocks, how data flows between them, shapes, strides and rates."""
-    from dlcvcli.cli.networks import read_options, read_size
+    from dlcvcli.cli.networks import classes_of, read_options, size_of
     from dlcvcli.inference.load import require_torch
     from dlcvcli.models.registry import model_entry
 
-    target = out or Path(f"{model_entry(name).name}.png")
+    entry = model_entry(name)
+    target = out or Path(f"{entry.name}.png")
     require_format(target)
-    wanted, options = read_size(size), read_options(sets)
+    wanted, options = size_of(entry, size), read_options(sets)
+    num_classes = classes_of(entry, classes)
     require_torch("measuring a network")
     from dlcvcli.figures.architecture import architecture as draw
     from dlcvcli.models.profile import build_on_meta
 
-    network = build_on_meta(name, num_classes=classes, options=options)
+    network = build_on_meta(name, num_classes=num_classes, options=options)
     save_figure(draw(name, network, wanted), target)
 
 

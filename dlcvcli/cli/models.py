@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from dlcvcli.models.profile import Layer, Profile
     from dlcvcli.models.registry import ModelEntry
 
-EPILOG = "dlcv models --size 1024x1024\n\ndlcv models deeplabv3_resnet50 --set output_stride=8"
+EPILOG = (
+    "dlcv models --size 1024x1024\n\ndlcv models deeplabv3_resnet50 --set output_stride=8\n\n"
+    "dlcv models conv4 --size 28x28"
+)
+
+Size = tuple[int, int]
+
+_TASKS = {"seg": "semantic segmentation", "fewshot": "encoders of images"}
 
 _MIB = 2**20
 # Weights, gradients and AdamW's two averages, float32 each.
@@ -32,8 +39,8 @@ _WHAT = (
 
 def models(
     name: Annotated[str | None, typer.Argument(help="One of them.", show_default=False)] = None,
-    size: SizeOption = "512x512",
-    classes: ClassesOption = 21,
+    size: SizeOption = None,
+    classes: ClassesOption = None,
     sets: SetOption = None,
     depth: Annotated[
         int | None,
@@ -43,53 +50,76 @@ def models(
 ) -> None:
     """List the networks with what they cost, or describe one, layer by layer."""
     from dlcvcli.cli.console import say
-    from dlcvcli.cli.networks import read_options, read_size
-    from dlcvcli.models.registry import model_entry
+    from dlcvcli.cli.networks import CLASSES, classes_of, read_options, read_size, size_of
+    from dlcvcli.models.registry import USUAL_SIZES, model_entry
 
-    wanted = read_size(size)
     options = read_options(sets)
     if find_spec("torch") is None:
         say("parameters, GFLOPs and memory are left out: torch, which counts them, is missing")
     if name is not None:
-        _describe(model_entry(name), wanted, classes, options, depth or 2, json_to)
+        entry = model_entry(name)
+        wanted, num_classes = size_of(entry, size), classes_of(entry, classes)
+        _describe(entry, wanted, num_classes, options, depth or 2, json_to)
     elif options or depth is not None:
         flag = "--set" if options else "--depth"
         raise UsageError(f"{flag} is about one model, and none is named", "dlcv models NAME")
     else:
-        _list(wanted, classes, json_to)
+        typed = None if size is None else read_size(size)
+        sizes = {task: typed or usual for task, usual in USUAL_SIZES.items()}
+        _list(sizes, classes or CLASSES, json_to)
 
 
-def _list(size: tuple[int, int], classes: int, json_to: str | None) -> None:
+def _list(sizes: dict[str, Size], classes: int, json_to: str | None) -> None:
+    from dlcvcli.cli.console import stdout, write_result
+    from dlcvcli.models.registry import MODELS, fits_size
+
+    costs = {
+        # Too small for one of the encoders is no reason to keep back what the others cost.
+        name: _cost(entry, sizes[entry.task], classes, {})
+        if fits_size(entry, sizes[entry.task])
+        else None
+        for name, entry in MODELS.items()
+    }
+    found = [_as_dict(entry, sizes[entry.task], costs[name]) for name, entry in MODELS.items()]
+    write_result({"size": list(sizes["seg"]), "classes": classes, "models": found}, json_to)
+    if json_to == "-":
+        return
+    counted = any(costs.values())
+    for task, what in _TASKS.items():
+        rows = [(entry, costs[name]) for name, entry in MODELS.items() if entry.task == task]
+        title = f"{task}: {what}"
+        if counted:
+            title += f", at {_times(sizes[task])}"
+            title += f" with {classes} classes" if task == "seg" else ""
+        stdout().print(_list_table(title, rows, counted=counted, embeds=task == "fewshot"))
+    if counted:
+        stdout().print(_WHAT, markup=False)
+
+
+def _list_table(
+    title: str, rows: list[tuple[ModelEntry, Profile | None]], *, counted: bool, embeds: bool
+) -> Table:
+    """Make the table of a task's networks; what cannot be counted at its size has dashes."""
     from rich.table import Table
     from rich.text import Text
 
-    from dlcvcli.cli.console import stdout, write_result
-    from dlcvcli.models.registry import MODELS
-
-    costs = {name: _cost(entry, size, classes, {}) for name, entry in MODELS.items()}
-    counted = any(costs.values())
-    found = [_as_dict(entry, costs[name]) for name, entry in MODELS.items()]
-    write_result({"size": list(size), "classes": classes, "models": found}, json_to)
-    if json_to == "-":
-        return
-    table = Table()
+    table = Table(title=title, title_justify="left")
     table.add_column("name", no_wrap=True)
-    table.add_column("task")
-    for column in ("M parameters", "GFLOPs", "MiB/image") if counted else ():
+    columns = ["M parameters", "GFLOPs", "MiB/image", *(["values"] if embeds else [])]
+    for column in columns if counted else ():
         table.add_column(column, justify="right")
     table.add_column("what it is")
-    for name, entry in MODELS.items():
-        cost = costs[name]
-        numbers = [] if cost is None else _numbers(cost)
-        table.add_row(name, entry.task, *numbers, Text(entry.summary))
-    stdout().print(table)
-    if counted:
-        stdout().print(f"At {size[0]}x{size[1]} with {classes} classes. {_WHAT}", markup=False)
+    for entry, cost in rows:
+        numbers = ["–"] * len(columns)
+        if cost is not None:
+            numbers = [*_numbers(cost), *([str(cost.embedding)] if embeds else [])]
+        table.add_row(entry.name, *(numbers if counted else ()), Text(entry.summary))
+    return table
 
 
 def _describe(
     entry: ModelEntry,
-    size: tuple[int, int],
+    size: Size,
     classes: int,
     options: dict[str, Any],
     depth: int,
@@ -98,7 +128,9 @@ def _describe(
     from dlcvcli.cli.console import facts, stdout, write_result
 
     cost = _cost(entry, size, classes, options)
-    found = {"size": list(size), "classes": classes, "options": options} | _as_dict(entry, cost)
+    found = {"options": options} | _as_dict(entry, size, cost)
+    if entry.task == "seg":
+        found["classes"] = classes
     if cost is not None:
         found["layers"] = [_layer_as_dict(layer) for layer in cost.layers(depth)]
     write_result(found, json_to)
@@ -108,7 +140,7 @@ def _describe(
         ("task", entry.task),
         ("what it is", entry.summary),
         ("source", entry.source),
-        ("input", f"any size; padded to a multiple of {entry.stride} inside"),
+        ("input", _input_in_words(entry)),
         ("--weights imagenet", entry.weights[0] if entry.weights else "none exist"),
     ]
     if entry.min_train_batch > 1:
@@ -121,9 +153,13 @@ def _describe(
         stdout().print(_WHAT, markup=False)
 
 
-def _cost(
-    entry: ModelEntry, size: tuple[int, int], classes: int, options: dict[str, Any]
-) -> Profile | None:
+def _input_in_words(entry: ModelEntry) -> str:
+    if entry.task == "fewshot":
+        return f"any size of at least {entry.stride}x{entry.stride}"
+    return f"any size; padded to a multiple of {entry.stride} inside"
+
+
+def _cost(entry: ModelEntry, size: Size, classes: int, options: dict[str, Any]) -> Profile | None:
     """Count what a network costs; None where torch is missing."""
     if find_spec("torch") is None:
         return None
@@ -132,17 +168,19 @@ def _cost(
     return profile_model(entry.name, num_classes=classes, size=size, options=options)
 
 
-def _as_dict(entry: ModelEntry, cost: Profile | None) -> dict[str, Any]:
-    """Return what a network is and costs; the counts are null where torch is missing."""
-    return {
+def _as_dict(entry: ModelEntry, size: Size, cost: Profile | None) -> dict[str, Any]:
+    """Return what a network is and costs; the counts are null where it could not be counted."""
+    found = {
         "name": entry.name,
         "task": entry.task,
         "summary": entry.summary,
         "source": entry.source,
+        "size": list(size),
         "parameters": cost and cost.parameters,
         "flops": cost and cost.flops,
         "training_bytes_per_image": cost and cost.activation_bytes,
     }
+    return found | ({"embedding": cost and cost.embedding} if entry.task == "fewshot" else {})
 
 
 def _layer_as_dict(layer: Layer) -> dict[str, Any]:
@@ -156,10 +194,13 @@ def _layer_as_dict(layer: Layer) -> dict[str, Any]:
 
 
 def _numbers(cost: Profile) -> list[str]:
+    from dlcvcli.models.profile import rounded
+
+    kept = cost.activation_bytes / _MIB
     return [
-        f"{cost.parameters / 1e6:.1f}",
-        f"{cost.flops / 1e9:.1f}",
-        f"{cost.activation_bytes / _MIB:,.0f}",
+        rounded(cost.parameters / 1e6),
+        rounded(cost.flops / 1e9),
+        f"{kept:,.0f}" if kept >= 10 else rounded(kept),
     ]
 
 
@@ -167,15 +208,17 @@ def _costs_in_words(entry: ModelEntry, cost: Profile) -> list[tuple[str, str]]:
     from dlcvcli.models.registry import builder_options
 
     inside = cost.backbone_parameters
+    parameters = f"{cost.parameters:,}"
+    if cost.embedding is None:
+        parameters += f" (backbone {inside:,}, head {cost.parameters - inside:,})"
     _, flops, memory = _numbers(cost)
-    size = f"{cost.size[0]}x{cost.size[1]}"
+    size = _times(cost.size)
     fixed = _BYTES_OF_A_PARAMETER * cost.parameters / _MIB
+    classes = "" if cost.num_classes is None else f", {cost.num_classes} classes"
     rows = [
-        (
-            "parameters",
-            f"{cost.parameters:,} (backbone {inside:,}, head {cost.parameters - inside:,})",
-        ),
-        ("GFLOPs", f"{flops} at {size}, {cost.num_classes} classes"),
+        *([] if cost.embedding is None else [("embedding", f"{cost.embedding} values")]),
+        ("parameters", parameters),
+        ("GFLOPs", f"{flops} at {size}{classes}"),
         (
             "memory in training",
             f"{fixed:,.0f} MiB of weights, gradients and AdamW's averages\n"
@@ -193,7 +236,7 @@ def _layer_table(cost: Profile, depth: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"at {cost.size[0]}x{cost.size[1]}", title_justify="left", show_footer=True)
+    table = Table(title=f"at {_times(cost.size)}", title_justify="left", show_footer=True)
     total = {"parameters": f"{cost.parameters:,}", "GFLOPs": _gflops(cost.flops), "share": "100.0%"}
     table.add_column("layer", footer="total")
     table.add_column("kind")
@@ -209,6 +252,10 @@ def _layer_table(cost: Profile, depth: int) -> Table:
             f"{layer.flops / max(1, cost.flops):.1%}",
         )
     return table
+
+
+def _times(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _gflops(flops: int) -> str:

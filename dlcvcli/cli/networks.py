@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dlcvcli.errors import UsageError
 
-SizeOption = Annotated[str, typer.Option("--size", metavar="HxW", help="Of the image, in pixels.")]
-ClassesOption = Annotated[int, typer.Option("--classes", min=1, help="Number of classes.")]
+if TYPE_CHECKING:
+    from dlcvcli.models.registry import ModelEntry
+
+# Of a segmentation network that is counted or drawn, unless told otherwise: Pascal VOC's.
+CLASSES = 21
+
+SizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="HxW",
+        help="Of the image, in pixels.",
+        show_default="512x512; of encoders 84x84",
+    ),
+]
+ClassesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--classes", min=1, help="Number of classes; encoders have none.", show_default=str(CLASSES)
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -35,6 +54,33 @@ def read_size(text: str) -> tuple[int, int]:
     except ValueError as error:
         raise UsageError(f"--size: {error}") from None
     return height, width
+
+
+def size_of(entry: ModelEntry, size: str | None) -> tuple[int, int]:
+    """Read the value of `--size` for a network; None is the usual one of its task.
+
+    Raises:
+        UsageError: it is not HxW, or too small for an encoder.
+    """
+    from dlcvcli.models.registry import USUAL_SIZES, require_size
+
+    found = USUAL_SIZES[entry.task] if size is None else read_size(size)
+    require_size(entry, found)
+    return found
+
+
+def classes_of(entry: ModelEntry, classes: int | None) -> int:
+    """Return the number of classes that `--classes` gives a network.
+
+    Raises:
+        UsageError: it was given, and the network is an encoder.
+    """
+    if classes is not None and entry.task == "fewshot":
+        raise UsageError(
+            f"--classes: {entry.name} is an encoder, which has no classes",
+            "leave --classes out",
+        )
+    return classes or CLASSES
 
 
 def read_options(sets: Iterable[str] | None) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from dlcvcli.errors import UsageError
 from dlcvcli.figures.placement import FONT_SIZE, Box, Placement, place
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.models.diagram import Block, BlockFacts, Kind, measure
+from dlcvcli.models.encoder import Encoder
 from dlcvcli.models.network import SegmentationNetwork
-from dlcvcli.models.profile import Profile, Size, profile
+from dlcvcli.models.observation import Size
+from dlcvcli.models.profile import Profile, profile, rounded
 
 # What a kind of block is called in the legend, and its colour.
 KINDS: dict[Kind, tuple[str, str]] = {
@@ -31,6 +33,8 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "join": ("join", "#777777"),
     "training": ("in training only", SERIES[3]),
 }
+
+_TO_A_VECTOR = {"mean": "mean over the map", "flatten": "the map, flattened"}
 
 _TITLE_SIZE = 10.0
 _TITLE_HEIGHT = 0.5
@@ -47,15 +51,15 @@ def architecture(name: str, network: nn.Module, size: Size = (512, 512)) -> Figu
 
     Args:
         name: what the title calls it.
-        network: a `SegmentationNetwork`, whose `diagram` is drawn; on the meta device, so that
-            nothing is computed.
+        network: a `SegmentationNetwork` or an `Encoder`, whose `diagram` is drawn; on the meta
+            device, so that nothing is computed.
         size: height and width of the image, in pixels.
 
     Raises:
         UsageError: a size that cannot be, or a network that has no diagram.
     """
-    if not isinstance(network, SegmentationNetwork):
-        raise UsageError(f"model '{name}' has no diagram", "those of task seg in `dlcv models` do")
+    if not isinstance(network, SegmentationNetwork | Encoder):
+        raise UsageError(f"model '{name}' has no diagram", "those in `dlcv models` do")
     diagram = network.diagram()
     facts = measure(network, diagram, size)
     texts = {block.name: lines_of(block, facts[block.name]) for block in diagram.blocks}
@@ -65,7 +69,8 @@ def architecture(name: str, network: nn.Module, size: Size = (512, 512)) -> Figu
     width = max(placed.width, _LEAST_WIDTH)
     height = _TITLE_HEIGHT + placed.height + rows * _LEGEND_ROW
     deepest = max(facts[block.name].stride for block in diagram.blocks if block.kind == "backbone")
-    about = f"{type(network.backbone).__name__} to stride {deepest:g} · "
+    stages = network if isinstance(network, Encoder) else network.backbone
+    about = f"{type(stages).__name__} to stride {deepest:g} · "
     with styled(), mpl.rc_context({"font.size": FONT_SIZE}):
         figure = new_figure(width, height)
         figure.set_layout_engine("none")  # everything is placed already
@@ -91,6 +96,8 @@ def lines_of(block: Block, facts: BlockFacts) -> list[str]:
         lines.append(f"bilinear ×{facts.enlarges:g}")
     elif facts.operations:
         lines.append(facts.operations)
+    elif block.operation in _TO_A_VECTOR:
+        lines.append(_TO_A_VECTOR[block.operation])
     if block.kind == "backbone":
         rate = f", rate {facts.rate}" if facts.rate > 1 else ""
         lines.append(f"stride {facts.stride:g}{rate}")
@@ -100,9 +107,12 @@ def lines_of(block: Block, facts: BlockFacts) -> list[str]:
 
 def facts_line(cost: Profile) -> str:
     """Say in a line what a network costs."""
+    gives = (
+        f"{cost.embedding} values" if cost.num_classes is None else f"{cost.num_classes} classes"
+    )
     return (
-        f"{cost.parameters / 1e6:.1f} M parameters · {cost.flops / 1e9:.1f} GFLOPs "
-        f"at {cost.size[0]}×{cost.size[1]} · {cost.num_classes} classes"
+        f"{rounded(cost.parameters / 1e6)} M parameters · {rounded(cost.flops / 1e9)} GFLOPs "
+        f"at {cost.size[0]}×{cost.size[1]} · {gives}"
     )
 
 

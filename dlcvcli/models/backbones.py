@@ -5,6 +5,8 @@ The names of the parameters are torchvision's, so that its state dicts fit as th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
 import torchvision
@@ -140,7 +142,7 @@ class _MobileNet(Backbone):
         super().__init__()
         _check_output_stride(output_stride)
         # Where each stage begins: taken down before strides become dilations.
-        self._starts = [index for index, block in enumerate(features) if _is_strided(block)]
+        self._starts = stage_starts(features)
         limit_stride(features, output_stride)
         for part in features.modules():
             if isinstance(part, nn.BatchNorm2d):
@@ -164,13 +166,8 @@ class _MobileNet(Backbone):
     def stages(self) -> tuple[Stage, ...]:
         """Cut ``features`` before each block that strides, or did before the stride was limited."""
         taps = {self._low_index: "low", self._middle_index: "middle"}
-        found = []
-        for first, end in zip(self._starts, [*self._starts[1:], len(self.features)], strict=True):
-            span = f"features {first}–{end - 1}"
-            modules = tuple(f"features.{index}" for index in range(first, end))
-            tap = "high" if end == len(self.features) else taps.get(end - 1, "")
-            found.append(Stage(span, modules, tap))
-        return tuple(found)
+        taps[len(self.features) - 1] = "high"
+        return feature_stages([*self._starts, len(self.features)], taps)
 
 
 class MobileNetV2(_MobileNet):
@@ -320,6 +317,28 @@ def limit_stride(features: nn.Module, output_stride: int) -> None:
             stride *= own_stride
         padding = own_dilation * (conv.kernel_size[0] // 2)
         conv.dilation, conv.padding = (own_dilation, own_dilation), (padding, padding)
+
+
+def stage_starts(features: nn.Sequential) -> list[int]:
+    """Return the indices of the blocks of a MobileNet's ``features`` that stride."""
+    return [index for index, block in enumerate(features) if _is_strided(block)]
+
+
+def feature_stages(bounds: Sequence[int], taps: Mapping[int, str]) -> tuple[Stage, ...]:
+    """List the stages of a MobileNet's ``features`` for a diagram.
+
+    Args:
+        bounds: where each begins; the last is where the last of them ends.
+        taps: index of a block -> which of the backbone's maps is its output.
+    """
+    return tuple(
+        Stage(
+            f"features {first}–{end - 1}",
+            tuple(f"features.{index}" for index in range(first, end)),
+            taps.get(end - 1, ""),
+        )
+        for first, end in pairwise(bounds)
+    )
 
 
 def _is_strided(block: nn.Module) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dlcvcli.models.diagram import Stage
 from dlcvcli.models.encoder import Encoder
 
 
@@ -40,6 +41,12 @@ class Conv4(Encoder):
         """Compute the embeddings."""
         embeddings: Tensor = self.blocks(x).flatten(1)
         return embeddings
+
+    def stages(self) -> tuple[Stage, ...]:
+        """List the blocks."""
+        return tuple(
+            Stage(f"block {index + 1}", (f"blocks.{index}",)) for index in range(len(self.blocks))
+        )
 
 
 def conv4(*, weights: str | None = None, channels: int = 64) -> Conv4:

@@ -14,14 +14,16 @@ from typing import Literal
 
 from torch import nn
 
-from dlcvcli.models.profile import Observation, Shape, Size, observe
+from dlcvcli.models.observation import EMBEDDING, Observation, Shape, Size, observe
 
 Kind = Literal[
     "data", "backbone", "context", "head", "classifier", "upsampling", "join", "training"
 ]
 # Column and row.
 Place = tuple[int, float]
-Operation = Literal["", "input", "output", "resize", "concatenate", "add", "multiply"]
+Operation = Literal[
+    "", "input", "output", "resize", "concatenate", "add", "multiply", "mean", "flatten"
+]
 
 # A size at which every cell of every map covers whole pixels, so that strides come out exact.
 _EVEN_SIZE = (512, 512)
@@ -30,10 +32,12 @@ _EVEN_SIZE = (512, 512)
 _UNSAID = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Dropout, nn.Dropout2d, nn.Identity)
 _WORDS = {
     "AdaptiveAvgPool2d": "mean",
+    "BasicBlock": "basic block",
     "BilinearUpsample": "deconvolution",
     "Bottleneck": "bottleneck",
     "InvertedResidual": "inv. residual",
     "MaxPool2d": "max pool",
+    "ResidualBlock": "3 × 3×3 beside 1×1, max pool",
     "Sigmoid": "sigmoid",
 }
 
@@ -51,7 +55,8 @@ class Block:
         after: the names of the blocks that feed it.
         modules: dotted names of its submodules in the order in which they run. Every parameter of
             a network belongs to one block.
-        operation: what it does where it has no submodules. ``resize`` is bilinear.
+        operation: what it does where it names no submodules. ``resize`` is bilinear; ``mean`` and
+            ``flatten`` make a vector of a map.
         like: for ``resize``, the block whose height and width it takes.
         turned: those of `after` that come in from above or below, not from the side.
     """
@@ -70,7 +75,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A network's blocks, from the image to the logits; each stands after those that feed it."""
+    """A network's blocks, from the image to the output; each stands after those that feed it."""
 
     blocks: tuple[Block, ...]
 
@@ -85,8 +90,8 @@ class BlockFacts:
     """What was measured of a block.
 
     Attributes:
-        shape: channels, height and width of its output, for one image.
-        stride: pixels of the image per cell of the output, along an edge.
+        shape: channels, height and width of its output, for one image; of a vector, its length.
+        stride: pixels of the image per cell of the output, along an edge; a vector is one cell.
         operations: what its submodules do, such as ``3×3, rate 12``; empty without submodules.
         rate: the largest dilation in it; 1 without.
         enlarges: how many times higher its output is than its first input; 1 for the image.
@@ -101,11 +106,12 @@ class BlockFacts:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a backbone, for the diagram.
+    """One stage of a backbone or an encoder, for the diagram.
 
     Attributes:
         title: its line in the diagram.
-        modules: names of its submodules inside the backbone, in the order in which they run.
+        modules: names of its submodules inside the backbone or encoder, in the order in which they
+            run.
         tap: which of the backbone's maps is its output, such as ``low``; empty for none.
     """
 
@@ -120,15 +126,16 @@ class Sketch:
     Rows and columns are those of `Block`; ``after`` names what feeds a block, in order.
 
     Args:
-        stages: of the network's ``backbone``; with the image they stand in column 0, from row 0
-            down.
+        stages: of the network's backbone; with the image they stand in column 0, from row 0 down.
+        root: what stands before the names of their submodules; empty where the network is an
+            encoder and nothing but its stages.
     """
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    def __init__(self, stages: Sequence[Stage], root: str = "backbone.") -> None:
         self._blocks = [Block("image", "image", "data", 0, 0, operation="input")]
         self._taps: dict[str, Block] = {}
         for row, stage in enumerate(stages, start=1):
-            modules = [f"backbone.{name}" for name in stage.modules]
+            modules = [f"{root}{name}" for name in stage.modules]
             block = self.run(
                 f"stage{row}",
                 "backbone",
@@ -172,6 +179,13 @@ class Sketch:
         """Add an output at the image's size."""
         return self._add(Block(name, name, kind, *at, (after,), operation="output"))
 
+    def embedding(self, operation: Literal["mean", "flatten"]) -> Block:
+        """Add the vector that an encoder makes of its last stage's map, below it."""
+        last = self._blocks[-1]
+        at = (last.column, last.row + 1)
+        block = Block(EMBEDDING, EMBEDDING, "data", *at, (last.name,), operation=operation)
+        return self._add(block)
+
     def diagram(self) -> Diagram:
         """Return what was added."""
         return Diagram(tuple(self._blocks))
@@ -185,7 +199,7 @@ def measure(network: nn.Module, diagram: Diagram, size: Size) -> dict[str, Block
     """Measure the blocks of a diagram on the network, run as in training, without gradients.
 
     Args:
-        network: as in `profile.profile`, on the meta device.
+        network: as in `observation.observe`, on the meta device.
         diagram: the network's.
         size: height and width of the image, in pixels.
 
@@ -200,15 +214,19 @@ def measure(network: nn.Module, diagram: Diagram, size: Size) -> dict[str, Block
     facts = {}
     for block in diagram.blocks:
         modules = [network.get_submodule(name) for name in block.modules]
-        height = even[block.name][1]
+        height = _height(even[block.name])
         facts[block.name] = BlockFacts(
             shape=shapes[block.name],
             stride=_EVEN_SIZE[0] / height,
             operations=_operations(modules),
             rate=max((_rate(conv) for conv in _convolutions(modules)), default=1),
-            enlarges=height / even[block.after[0]][1] if block.after else 1,
+            enlarges=height / _height(even[block.after[0]]) if block.after else 1,
         )
     return facts
+
+
+def _height(shape: Shape) -> int:
+    return shape[1] if len(shape) == 3 else 1
 
 
 def _shapes(diagram: Diagram, seen: Observation, size: Size) -> dict[str, Shape]:
@@ -224,6 +242,10 @@ def _shapes(diagram: Diagram, seen: Observation, size: Size) -> dict[str, Shape]
             shapes[block.name] = (sources[0][0], *size)
         elif block.operation == "resize":
             shapes[block.name] = (sources[0][0], *shapes[block.like][1:])
+        elif block.operation == "mean":
+            shapes[block.name] = sources[0][:1]
+        elif block.operation == "flatten":
+            shapes[block.name] = (prod(sources[0]),)
         else:
             channels = [source[0] for source in sources]
             joined = sum(channels) if block.operation == "concatenate" else max(channels)

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from dlcvcli.errors import UsageError
+from dlcvcli.models.diagram import Diagram, Sketch, Stage
+from dlcvcli.models.observation import in_mode
 from dlcvcli.models.weights import LoadReport, load_backbone
 
 
@@ -15,7 +17,8 @@ class Encoder(nn.Module):
     """Base of the encoders: normalised images ``[N, 3, H, W]`` to embeddings ``[N, D]``.
 
     Attributes:
-        any_size: whether D is the same for every size of image.
+        any_size: whether D is the same for every size of image, as the mean over the last map is;
+            else the map is flattened.
         torchvision_weights: what ``imagenet`` means, as ``Enum.MEMBER``; empty where nothing does.
         load_report: what was loaded, None where nothing was.
     """
@@ -45,12 +48,20 @@ class Encoder(nn.Module):
             )
         return self
 
+    def stages(self) -> tuple[Stage, ...]:
+        """List the stages for the diagram, up to the last map."""
+        raise NotImplementedError
+
+    def diagram(self) -> Diagram:
+        """Lay out the stages one below the other, and the embedding below the last."""
+        sketch = Sketch(self.stages(), root="")
+        sketch.embedding("mean" if self.any_size else "flatten")
+        return sketch.diagram()
+
     @torch.inference_mode()
     def dimension(self, size: tuple[int, int]) -> int:
         """Return D for images of a size (height, width)."""
-        was = self.training
         like = next(self.parameters())
         image = torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device)
-        found = self.eval()(image).shape[1]
-        self.train(was)
-        return int(found)
+        with in_mode(self, training=False):
+            return int(self(image).shape[1])

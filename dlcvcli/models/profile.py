@@ -16,27 +16,29 @@ What is counted:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
-from dlcvcli.errors import UsageError
-from dlcvcli.models.registry import build_network, model_entry
-
-Size = tuple[int, int]
-# A map's channels, height and width; of anything else, its shape without the batch.
-Shape = tuple[int, ...]
-
-# Beyond it the number of a map's bytes would not fit the 64 bits that PyTorch has for it.
-LARGEST_SIDE = 65536
-
-# Two images: in training, a BatchNorm that sees 1x1 maps cannot do with one.
-_TRAINING_BATCH = 2
+from dlcvcli.models.observation import (
+    EMBEDDING,
+    Observation,
+    Shape,
+    Size,
+    kept_for_backward,
+    observe,
+    require_pixels,
+)
+from dlcvcli.models.registry import (
+    USUAL_SIZES,
+    build_encoder,
+    build_network,
+    model_entry,
+    require_size,
+)
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,18 @@ class Profile:
 
     Attributes:
         size: height and width of the image, in pixels.
-        num_classes: channels of the logits.
+        num_classes: channels of the logits; None of an encoder.
+        embedding: values that an encoder makes of an image; None of a segmentation network.
         parameters: of the whole network, an auxiliary head included.
-        backbone_parameters: those of its backbone.
+        backbone_parameters: those of its backbone; of an encoder, all.
         flops: of one prediction of one image.
         activation_bytes: kept for the backward pass, an image of a training batch, float32.
         root: the network as a tree of layers.
     """
 
     size: Size
-    num_classes: int
+    num_classes: int | None
+    embedding: int | None
     parameters: int
     backbone_parameters: int
     flops: int
@@ -110,29 +114,39 @@ def profile_model(
     name: str,
     *,
     num_classes: int = 21,
-    size: Size = (512, 512),
+    size: Size | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Profile:
     """Build a network by name, without memory, and count what it costs.
 
-    Images are padded to a multiple of the network's stride before it sees them, so that is what is
-    counted.
+    Images are padded to a multiple of a segmentation network's stride before it sees them, so that
+    is what is counted.
 
     Args:
         name: a key of `registry.MODELS`.
-        num_classes: channels of the logits.
-        size: height and width of the image, in pixels.
+        num_classes: channels of the logits; of no meaning to an encoder.
+        size: height and width of the image, in pixels; None for that of `registry.USUAL_SIZES`.
         options: of the network's builder, such as ``output_stride``.
 
     Raises:
         UsageError: an unknown name or option, or a value or size that cannot be.
     """
+    entry = model_entry(name)
+    size = size or USUAL_SIZES[entry.task]
     # In the words of the size that was asked for.
-    _require_size(size)
-    stride = model_entry(name).stride
-    padded = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
-    found = profile(build_on_meta(name, num_classes=num_classes, options=options), padded)
+    require_pixels(size)
+    require_size(entry, size)
+    seen = size
+    if entry.task == "seg":
+        stride = entry.stride
+        seen = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
+    found = profile(build_on_meta(name, num_classes=num_classes, options=options), seen)
     return replace(found, size=size)
+
+
+def rounded(number: float) -> str:
+    """Write a number for people: with one decimal, or below 1 with two significant digits."""
+    return f"{number:.1f}" if number >= 1 or number == 0 else f"{number:.2g}"
 
 
 def build_on_meta(
@@ -140,10 +154,17 @@ def build_on_meta(
 ) -> nn.Module:
     """Build a network whose tensors have shapes and no memory.
 
+    Args:
+        name: a key of `registry.MODELS`.
+        num_classes: channels of the logits; of no meaning to an encoder.
+        options: of the network's builder.
+
     Raises:
         UsageError: an unknown name or option, or a value that an option does not allow.
     """
     with torch.device("meta"):
+        if model_entry(name).task == "fewshot":
+            return build_encoder(name, **(options or {}))
         return build_network(name, num_classes=num_classes, **(options or {}))
 
 
@@ -151,159 +172,28 @@ def profile(network: nn.Module, size: Size) -> Profile:
     """Count what a network on the meta device costs.
 
     Args:
-        network: images ``[N, 3, H, W]`` to ``{"out": logits [N, C, H, W]}``, with a ``backbone``;
-            on any other device it is run for the count. Left in the mode that it was in.
+        network: images ``[N, 3, H, W]`` to ``{"out": logits [N, C, H, W]}``, with a ``backbone``,
+            or to embeddings ``[N, D]``; on any other device it is run for the count. Left in the
+            mode that it was in.
         size: height and width of the image, in pixels.
 
     Raises:
         UsageError: a side of no pixels, or of more than `LARGEST_SIDE`.
     """
     seen = observe(network, size)
+    embeds = EMBEDDING in seen.outputs
+    values = seen.outputs[EMBEDDING if embeds else "out"].shape[1]
+    backbone = network if embeds else network.get_submodule("backbone")
     return Profile(
         size=size,
-        num_classes=seen.outputs["out"].shape[1],
+        num_classes=None if embeds else values,
+        embedding=values if embeds else None,
         parameters=_parameters(network),
-        backbone_parameters=_parameters(network.get_submodule("backbone")),
+        backbone_parameters=_parameters(backbone),
         flops=seen.flops.get("", 0),
         activation_bytes=kept_for_backward(network, size),
         root=_tree("", network, seen),
     )
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What one forward pass showed, by the dotted names of the modules that ran.
-
-    Attributes:
-        shapes: of each output, without the batch.
-        inputs: of each first input, without the batch.
-        flops: of each module with all inside it, for the whole batch.
-        outputs: of the network.
-    """
-
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    inputs: dict[str, Shape] = field(default_factory=dict)
-    flops: dict[str, int] = field(default_factory=dict)
-    outputs: dict[str, Tensor] = field(default_factory=dict)
-
-
-def observe(network: nn.Module, size: Size, *, training: bool = False) -> Observation:
-    """Run a network once, without gradients, and note what each module does.
-
-    Args:
-        network: as in `profile`.
-        size: height and width of the image, in pixels.
-        training: whether it runs as in training, on two images, with its auxiliary head.
-
-    Raises:
-        UsageError: a side of no pixels, or of more than `LARGEST_SIDE`.
-    """
-    seen = Observation()
-    handles = [
-        module.register_forward_hook(_noting(name, seen))
-        for name, module in network.named_modules()
-    ]
-    counter = FlopCounterMode(display=False)
-    try:
-        with counter, torch.no_grad(), _norms_passed_over(network):
-            seen.outputs.update(_run(network, size, training=training))
-    finally:
-        for handle in handles:
-            handle.remove()
-    # The counter's names begin with the network's class.
-    for name, counts in counter.get_flop_counts().items():
-        if name != "Global":
-            seen.flops[name.partition(".")[2]] = sum(counts.values())
-    return seen
-
-
-def kept_for_backward(network: nn.Module, size: Size) -> int:
-    """Measure what autograd keeps of one image of a training batch, in bytes.
-
-    Each storage is counted once; those of parameters and buffers are not.
-
-    Args:
-        network: as in `profile`; its parameters' type is what is counted.
-        size: height and width of the image, in pixels.
-
-    Raises:
-        UsageError: a side of no pixels, or of more than `LARGEST_SIDE`.
-    """
-    own = {_storage(tensor) for tensor in (*network.parameters(), *network.buffers())}
-    kept: dict[int, Tensor] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        # Held on to, since the address of a storage that is freed may be given out again.
-        if _storage(tensor) not in own:
-            kept.setdefault(_storage(tensor), tensor)
-        return tensor
-
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
-        _run(network, size, training=True)
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) // _TRAINING_BATCH
-
-
-def _require_size(size: Size) -> None:
-    if not all(1 <= side <= LARGEST_SIDE for side in size):
-        raise UsageError(
-            f"an image of {size[0]}x{size[1]} pixels cannot be",
-            f"each side has from 1 to {LARGEST_SIDE} pixels",
-        )
-
-
-def _run(network: nn.Module, size: Size, *, training: bool) -> dict[str, Tensor]:
-    """Run a network in one of its modes, and put it back into its own."""
-    _require_size(size)
-    modes = {module: module.training for module in network.modules()}
-    device = next(network.parameters()).device
-    images = torch.zeros(_TRAINING_BATCH if training else 1, 3, *size, device=device)
-    network.train(training)
-    try:
-        outputs: dict[str, Tensor] = network(images)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    return outputs
-
-
-@contextmanager
-def _norms_passed_over(network: nn.Module) -> Iterator[None]:
-    """Let every BatchNorm hand its input on: no shape and no count depends on it.
-
-    The meta device has it as a dozen operations in Python, half the time of a pass.
-    """
-    norms = [vars(part) for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
-    for own in norms:
-        own["forward"] = _hand_on
-    try:
-        yield
-    finally:
-        for own in norms:
-            del own["forward"]
-
-
-def _hand_on(x: Tensor) -> Tensor:
-    return x
-
-
-def _storage(tensor: Tensor) -> int:
-    # On the meta device every data pointer is zero; the storage object itself still has an address.
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _noting(name: str, seen: Observation) -> Callable[[nn.Module, Any, Any], None]:
-    """Make the hook that notes the shapes of a module."""
-
-    def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        if inputs and isinstance(inputs[0], Tensor):
-            seen.inputs[name] = tuple(inputs[0].shape[1:])
-        if isinstance(output, dict):  # the network's: what it is for
-            output = output["out"]
-        if isinstance(output, tuple):  # a backbone's maps: the deepest
-            output = output[-1]
-        seen.shapes[name] = tuple(output.shape[1:])
-
-    return note
 
 
 def _tree(name: str, module: nn.Module, seen: Observation) -> Layer:

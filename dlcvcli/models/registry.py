@@ -227,6 +227,10 @@ _ENTRIES = (
 
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 
+# Height and width at which the networks of a task are counted and drawn unless told otherwise: for
+# encoders that of mini-ImageNet (Vinyals et al. 2016, arXiv:1606.04080).
+USUAL_SIZES: dict[str, tuple[int, int]] = {"seg": (512, 512), "fewshot": (84, 84)}
+
 
 def model_names(task: str | None = None) -> tuple[str, ...]:
     """List the names of the networks, of one task or of all, in the table's order."""
@@ -297,13 +301,35 @@ def require_task(name: str, task: str) -> ModelEntry:
     Raises:
         UsageError: there is none of that name, or it is for another task.
     """
-    entry = model_entry(name)
+    names = model_names(task)
+    if name not in MODELS:
+        raise UsageError(f"no model is called '{name}'", nearest(name, names))
+    entry = MODELS[name]
     if entry.task != task:
         raise UsageError(
             f"model '{name}' is for task {entry.task}, not {task}",
-            f"choose one of {', '.join(model_names(task))}",
+            f"choose one of {', '.join(names)}",
         )
     return entry
+
+
+def fits_size(entry: ModelEntry, size: tuple[int, int]) -> bool:
+    """Return whether a network takes images of a size (height, width); ``seg`` takes every one."""
+    return entry.task != "fewshot" or min(size) >= entry.stride
+
+
+def require_size(entry: ModelEntry, size: tuple[int, int]) -> None:
+    """Check that a network takes images of a size (height, width).
+
+    Raises:
+        UsageError: they are too small for an encoder.
+    """
+    if not fits_size(entry, size):
+        least = entry.stride
+        raise UsageError(
+            f"{entry.name} needs images of at least {least}x{least}, and gets {size[0]}x{size[1]}",
+            "choose a larger --size",
+        )
 
 
 def _build(name: str, task: str, options: dict[str, Any], **keywords: Any) -> object:

@@ -7,10 +7,11 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dlcvcli.models.diagram import Stage
 from dlcvcli.models.encoder import Encoder
 
 
-class _Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Three 3x3 convolutions beside a 1x1 one, then 2x2 max pooling."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
@@ -49,7 +50,7 @@ class ResNet12(Encoder):
         widths = (3, 64, 160, 320, 640)
         blocks: list[nn.Module] = []
         for before, after in pairwise(widths):
-            blocks += [_Block(before, after), nn.Dropout2d(dropout)]
+            blocks += [ResidualBlock(before, after), nn.Dropout2d(dropout)]
         self.blocks = nn.Sequential(*blocks)
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
@@ -59,6 +60,14 @@ class ResNet12(Encoder):
         """Compute the embeddings."""
         embeddings: Tensor = self.blocks(x).mean(dim=(2, 3))
         return embeddings
+
+    def stages(self) -> tuple[Stage, ...]:
+        """List the blocks, each with its dropout."""
+        pairs = range(0, len(self.blocks), 2)
+        return tuple(
+            Stage(f"block {number}", (f"blocks.{index}", f"blocks.{index + 1}"))
+            for number, index in enumerate(pairs, start=1)
+        )
 
 
 def resnet12(*, weights: str | None = None, dropout: float = 0.1) -> ResNet12:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torchvision import models
 
+from dlcvcli.models.backbones import feature_stages, stage_starts
+from dlcvcli.models.diagram import Stage
 from dlcvcli.models.encoder import Encoder
 
 
-class _Residual(Encoder):
+class ResNetEncoder(Encoder):
     """A ResNet up to its mean pooling: ``[N, 512]`` or ``[N, 2048]`` (arXiv:1512.03385)."""
 
     def __init__(self, net: models.ResNet, torchvision_weights: str) -> None:
@@ -30,8 +32,13 @@ class _Residual(Encoder):
             x = part(x)
         return x.flatten(1)
 
+    def stages(self) -> tuple[Stage, ...]:
+        """List the stem and the four layers."""
+        layers = (Stage(name, (name,)) for name in ("layer1", "layer2", "layer3", "layer4"))
+        return (Stage("stem", ("conv1", "bn1", "maxpool")), *layers)
 
-class _Mobile(Encoder):
+
+class MobileNetEncoder(Encoder):
     """A MobileNet up to its mean pooling, without the layers of its classifier."""
 
     def __init__(self, features: nn.Sequential, torchvision_weights: str) -> None:
@@ -48,9 +55,13 @@ class _Mobile(Encoder):
         maps: Tensor = self.features(x)
         return maps.mean(dim=(2, 3))
 
+    def stages(self) -> tuple[Stage, ...]:
+        """Cut ``features`` before each block that strides."""
+        return feature_stages([*stage_starts(self.features), len(self.features)], {})
+
 
 def _resnet(build: Callable[..., models.ResNet], name: str, weights: str | None) -> Encoder:
-    return _Residual(build(weights=None), name).fill(weights)
+    return ResNetEncoder(build(weights=None), name).fill(weights)
 
 
 def resnet18(*, weights: str | None = None) -> Encoder:
@@ -71,4 +82,4 @@ def resnet50(*, weights: str | None = None) -> Encoder:
 def mobilenet_v3_large(*, weights: str | None = None) -> Encoder:
     """Build a MobileNetV3-Large encoder, 960 values an image; `weights`: see `Encoder.fill`."""
     net = models.mobilenet_v3_large(weights=None)
-    return _Mobile(net.features, "MobileNet_V3_Large_Weights.IMAGENET1K_V2").fill(weights)
+    return MobileNetEncoder(net.features, "MobileNet_V3_Large_Weights.IMAGENET1K_V2").fill(weights)

@@ -31,6 +31,8 @@ def test_an_architecture_is_drawn_and_its_path_printed(tmp_path: Path) -> None:
         (("fcn8s_vgg16", "--size", "big"), "big"),
         (("fcn8s_vgg16", "--set", "rate=2"), "no option 'rate'"),
         (("fcn8s_vgg16", "--set", "rate"), "KEY=VALUE"),
+        (("conv4", "--size", "28x15"), "at least 16x16, and gets 28x15"),
+        (("conv4", "--classes", "5"), "which has no classes"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(
@@ -41,6 +43,10 @@ def test_what_cannot_be_drawn_is_refused(
     else:  # one number is a square
         done = dlcv("figure", "architecture", *arguments, "--out", tmp_path / "a.png")
         assert done.returncode == 0, done.stderr
+
+
+def test_an_encoder_is_drawn_too(tmp_path: Path) -> None:
+    drawn("architecture", "conv4", "--set", "channels=32", to=tmp_path / "conv4.png")
 
 
 def test_without_torch_one_line_says_what_is_missing() -> None:

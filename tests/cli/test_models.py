@@ -19,13 +19,63 @@ def test_models_are_listed_with_what_they_cost(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in MODELS:
         assert name in done.stdout
-    for words in ("M parameters", "GFLOPs", "MiB/image", "256x512 with 3 classes", "is 2"):
+    for words in (
+        "M parameters",
+        "GFLOPs",
+        "MiB/image",
+        "256x512 with 3 classes",
+        "is 2",
+        "values",
+    ):
         assert words in done.stdout
+    assert "fewshot: encoders of images, at 256x512\n" in plain(done.stdout)
     found = json.loads(file.read_text())
     assert (found["size"], found["classes"]) == ([256, 512], 3)
     assert [model["name"] for model in found["models"]] == list(MODELS)
     assert all(model["parameters"] > 0 and model["flops"] > 0 for model in found["models"])
     assert all(model["training_bytes_per_image"] > 0 for model in found["models"])
+
+
+def plain(text: str) -> str:
+    """Return a text without the blanks that its lines end in."""
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def test_each_task_is_counted_at_its_own_size_unless_one_is_typed(tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+    said = plain(dlcv("models", "--json", file).stdout)
+    assert "seg: semantic segmentation, at 512x512 with 21 classes\n" in said
+    assert "fewshot: encoders of images, at 84x84\n" in said
+    rows = {row["name"]: row for row in json.loads(file.read_text())["models"]}
+    assert {name: row["size"] for name, row in rows.items()} == {
+        name: [512, 512] if entry.task == "seg" else [84, 84] for name, entry in MODELS.items()
+    }
+    assert rows["conv4"]["embedding"] == 1600
+    assert "embedding" not in rows[SMALL]
+
+
+def test_an_encoder_that_a_size_is_too_small_for_keeps_no_other_back() -> None:
+    found = json.loads(dlcv("models", "--size", "16x16", "--json", "-").stdout)
+    rows = {row["name"]: row for row in found["models"]}
+    assert rows["resnet18"]["flops"] is rows["resnet18"]["embedding"] is None
+    assert rows["conv4"]["embedding"] == 64
+    assert rows[SMALL]["flops"] > 0
+
+
+def test_an_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
+    file = tmp_path / "conv4.json"
+    done = dlcv("models", "conv4", "--size", "28x28", "--json", file)
+    assert done.returncode == 0, done.stderr
+    for words in ("64 values", "112,832", "at least 16x16", "none exist", "at 28x28", "blocks.3"):
+        assert words in done.stdout
+    assert "classes" not in done.stdout
+    assert "backbone" not in done.stdout
+    found = json.loads(file.read_text())
+    assert (found["size"], found["embedding"], found["parameters"]) == ([28, 28], 64, 112_832)
+    assert "classes" not in found
+    assert sum(layer["parameters"] for layer in found["layers"]) == 112_832
+    narrow = json.loads(dlcv("models", "conv4", "--set", "channels=32", "--json", "-").stdout)
+    assert (narrow["size"], narrow["embedding"]) == ([84, 84], 800)
 
 
 def test_a_model_is_described_layer_by_layer() -> None:
@@ -62,17 +112,20 @@ def test_json_of_one_model_adds_up() -> None:
         ((SMALL, "--set", "output_stride=8"), "no option 'output_stride'"),
         (("deeplabv3_resnet50", "--set", "auxiliary=perhaps"), "true or false, not 'perhaps'"),
         (("deeplabv3_resnet50", "--set", "dropout=2"), "between 0 and 1"),
+        (("conv4", "--classes", "5"), "which has no classes"),
+        (("resnet18", "--size", "16x84"), "at least 32x32, and gets 16x84"),
+        (("conv4", "--set", "dropout=0.5"), "no option 'dropout'"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(arguments: tuple[str, ...], says: str) -> None:
     refused(2, "models", *arguments, says=says)
 
 
-@pytest.mark.parametrize("name", [(), (SMALL,)])
+@pytest.mark.parametrize("name", [(), (SMALL,), ("conv4",)])
 def test_without_torch_models_are_described_but_not_counted(name: tuple[str, ...]) -> None:
     done = dlcv_without_torch("models", *name)
     assert done.returncode == 0, done.stderr
-    assert SMALL in done.stdout
+    assert (*name, SMALL)[0] in done.stdout
     assert "GFLOPs" not in done.stdout
     assert len(done.stderr.splitlines()) == 1
     assert "torch" in done.stderr

@@ -54,6 +54,19 @@ def test_the_drawing_says_what_was_measured() -> None:
     assert any("GFLOPs at 256×384 · 21 classes" in text for text in texts)
 
 
+def test_an_encoder_ends_in_its_embedding() -> None:
+    for name, words, values in (
+        ("conv4", "the map, flattened", "64"),
+        ("resnet12", "mean over the map", "640"),
+    ):
+        figure = architecture(name, build_on_meta(name), (28, 28))
+        *blocks, title, about = (text.get_text() for text in figure.axes[0].texts)
+        assert title == name
+        assert blocks[-3:] == ["embedding", words, values]
+        assert about.startswith(f"{'Conv4' if name == 'conv4' else 'ResNet12'} to stride 16 · ")
+        assert about.endswith(f"GFLOPs at 28×28 · {values} values")
+
+
 def test_upsampling_says_by_how_much() -> None:
     network, diagram = built("fcn16s_vgg16", {})
     facts = measure(network, diagram, (500, 375))

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import pytest
 
 from dlcvcli.models.aspp import ASPP_RATES
 from dlcvcli.models.diagram import Diagram, measure
+from dlcvcli.models.encoder import Encoder
 from dlcvcli.models.network import SegmentationNetwork
-from dlcvcli.models.profile import build_on_meta, observe
-from dlcvcli.models.registry import MODELS
+from dlcvcli.models.observation import observe
+from dlcvcli.models.profile import build_on_meta
+from dlcvcli.models.registry import model_entry, model_names
 
 CASES: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in MODELS),
+    *((name, {}) for name in model_names()),
     ("deeplabv3_resnet50", {"auxiliary": True, "output_stride": 8}),
     ("deeplabv3plus_mobilenet_v3_large", {"output_stride": 8}),
 ]
+ENCODERS = model_names("fewshot")
+DEEPLABS = [name for name in model_names("seg") if name.startswith("deeplab")]
 # Padded by hand on its way in.
 PADDED = {"fc6"}
+# What a network ends in: maps of logits, or a vector.
+OUTPUTS = {"output", "mean", "flatten"}
 
 
-def built(name: str, options: dict[str, Any]) -> tuple[SegmentationNetwork, Diagram]:
+def built(name: str, options: dict[str, Any]) -> tuple[SegmentationNetwork | Encoder, Diagram]:
     network = build_on_meta(name, options=options)
-    assert isinstance(network, SegmentationNetwork)
+    assert isinstance(network, Encoder if name in ENCODERS else SegmentationNetwork)
     return network, network.diagram()
 
 
@@ -50,9 +57,9 @@ def test_data_flows_from_the_image_through_every_block_to_an_output(
         assert bool(block.after) == (block.name != "image")
         assert set(block.turned) <= set(block.after)
         known.add(block.name)
-    ends = {block.name for block in diagram.blocks if block.operation == "output"}
+    ends = {block.name for block in diagram.blocks if block.operation in OUTPUTS}
     assert set(names) - {source for source, _ in diagram.edges} == ends
-    assert "logits" in ends
+    assert ("embedding" if name in ENCODERS else "logits") in ends
 
 
 @pytest.mark.parametrize("size", [(512, 512), (200, 331)])
@@ -71,15 +78,16 @@ def test_shapes_are_those_that_the_modules_meet(
         # An FCN's image is padded to a multiple of 32, too.
         if block.name not in PADDED and not (block.after == ("image",) and "fcn" in name):
             assert meets == fed
-    outputs = {"logits": "out", "auxiliary logits": "aux"}
-    ends = [block.name for block in diagram.blocks if block.operation == "output"]
+    outputs = {"logits": "out", "auxiliary logits": "aux", "embedding": "embedding"}
+    ends = [block.name for block in diagram.blocks if block.operation in OUTPUTS]
     assert {outputs[end] for end in ends} == seen.outputs.keys()
     for end in ends:
-        assert facts[end].shape == tuple(seen.outputs[outputs[end]].shape[1:]) == (21, *size)
+        assert facts[end].shape == tuple(seen.outputs[outputs[end]].shape[1:])
+        assert name in ENCODERS or facts[end].shape == (21, *size)
 
 
 @pytest.mark.parametrize("stride", [8, 16])
-@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("deeplab")])
+@pytest.mark.parametrize("name", DEEPLABS)
 def test_strides_and_rates_are_measured(name: str, stride: int) -> None:
     network, diagram = built(name, {"output_stride": stride})
     facts = measure(network, diagram, (333, 77))
@@ -93,9 +101,20 @@ def test_strides_and_rates_are_measured(name: str, stride: int) -> None:
     assert facts["full"].enlarges == (4 if "plus" in name else stride)
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_last_stage_of_an_encoder_is_at_its_stride(name: str) -> None:
+    network, diagram = built(name, {})
+    facts = measure(network, diagram, (77, 84))
+    *_, last, embedding = (facts[block.name] for block in diagram.blocks)
+    # Which is also the least image that it takes.
+    assert last.stride == model_entry(name).stride
+    assert embedding.shape[0] == (prod(last.shape) if name == "conv4" else last.shape[0])
+
+
 def test_blocks_say_what_they_do() -> None:
     facts = {}
-    for name in ("deeplabv3plus_resnet101", "deeplabv3plus_mobilenet_v2", "fcn8s_vgg16"):
+    names = ("deeplabv3plus_resnet101", "deeplabv3plus_mobilenet_v2", "fcn8s_vgg16")
+    for name in (*names, *ENCODERS):
         found = measure(*built(name, {}), (512, 512))
         facts |= {f"{name} {block}": fact.operations for block, fact in found.items()}
     assert facts["deeplabv3plus_resnet101 stage1"] == "7×7, max pool"
@@ -107,3 +126,8 @@ def test_blocks_say_what_they_do() -> None:
     assert facts["fcn8s_vgg16 stage3"] == "3 × 3×3, max pool"
     assert facts["fcn8s_vgg16 upscore"] == "deconvolution"
     assert facts["fcn8s_vgg16 image"] == ""
+    assert facts["conv4 stage4"] == "3×3, max pool"
+    assert facts["resnet12 stage2"] == "3 × 3×3 beside 1×1, max pool"
+    assert facts["resnet34 stage4"] == "6 × basic block"
+    assert facts["resnet50 stage5"] == "3 × bottleneck"
+    assert facts["mobilenet_v3_large stage5"] == "3 × inv. residual, 1×1"

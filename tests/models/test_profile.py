@@ -6,49 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_weight
 
 from dlcvcli.errors import UsageError
-from dlcvcli.models.profile import (
-    LARGEST_SIDE,
-    build_on_meta,
-    kept_for_backward,
-    observe,
-    profile,
-    profile_model,
-)
-from dlcvcli.models.registry import MODELS, build_network
-
-
-class Tiny(nn.Module):
-    """A network whose counts fit on a line of paper."""
-
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"out": self.head(self.backbone(x))}
-
-
-class Wrapped(nn.Module):
-    """A classifier of torchvision's as a network."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"out": self.net(x)}
-
-
-def tiny(*, device: str = "meta", head: nn.Module | None = None) -> Tiny:
-    conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
-    backbone = nn.Sequential(conv, nn.BatchNorm2d(8), nn.ReLU(inplace=True))
-    return Tiny(backbone, head or nn.Conv2d(8, 5, 1)).to(device)
+from dlcvcli.models.observation import LARGEST_SIDE, kept_for_backward
+from dlcvcli.models.profile import Profile, build_on_meta, profile, profile_model, rounded
+from dlcvcli.models.registry import build_encoder, build_network, model_names
+from tests.models.test_observation import tiny
 
 
 def test_a_convolution_is_counted_as_by_hand() -> None:
@@ -69,30 +33,6 @@ def test_groups_strides_and_transposed_convolutions_are_counted_as_by_hand() -> 
     assert found.flops == 2 * 16 * 16 * 216 + head
 
 
-@pytest.mark.parametrize(
-    ("builder", "weights"),
-    [
-        ("resnet50", "ResNet50_Weights.IMAGENET1K_V1"),
-        ("resnet101", "ResNet101_Weights.IMAGENET1K_V1"),
-        ("mobilenet_v2", "MobileNet_V2_Weights.IMAGENET1K_V1"),
-        ("mobilenet_v3_large", "MobileNet_V3_Large_Weights.IMAGENET1K_V1"),
-        ("vgg16", "VGG16_Weights.IMAGENET1K_V1"),
-    ],
-)
-def test_classifiers_count_as_torchvision_says(builder: str, weights: str) -> None:
-    with torch.device("meta"):
-        network = Wrapped(getattr(torchvision.models, builder)(weights=None))
-    published = get_weight(weights).meta["_ops"]  # 1e9 multiply-adds at 224 x 224
-    assert observe(network, (224, 224)).flops[""] / 2e9 == pytest.approx(published, abs=6e-4)
-
-
-def test_what_backward_needs_is_counted_as_by_hand() -> None:
-    # The image for the first convolution, its output for the BatchNorm, and the ReLU's for the
-    # ReLU and the classifier; beside them the BatchNorm's mean and deviation, for both images.
-    maps = 10 * 20 * (3 + 8 + 8)
-    assert kept_for_backward(tiny(), (10, 20)) == 4 * maps + 4 * 8
-
-
 def test_without_memory_the_count_is_that_of_real_tensors() -> None:
     name = "lraspp_mobilenet_v3_large"
     real = build_network(name, num_classes=21)
@@ -100,12 +40,26 @@ def test_without_memory_the_count_is_that_of_real_tensors() -> None:
     assert profile(real, (64, 96)).flops == profile_model(name, size=(64, 96)).flops
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", model_names("seg"))
 def test_every_model_is_counted_and_its_layers_add_up(name: str) -> None:
     found = profile_model(name, num_classes=7, size=(64, 64))
     real = sum(p.numel() for p in build_network(name, num_classes=7).parameters())
     assert found.parameters == real
-    assert found.num_classes == 7
+    assert (found.num_classes, found.embedding) == (7, None)
+    adds_up(found)
+
+
+@pytest.mark.parametrize("name", model_names("fewshot"))
+def test_every_encoder_is_counted_and_its_layers_add_up(name: str) -> None:
+    found = profile_model(name, size=(64, 72))
+    real = build_encoder(name)
+    assert found.parameters == sum(p.numel() for p in real.parameters())
+    assert found.backbone_parameters == found.parameters
+    assert (found.num_classes, found.embedding) == (None, real.dimension((64, 72)))
+    adds_up(found)
+
+
+def adds_up(found: Profile) -> None:
     for depth in (1, 2, 9):
         rows = found.layers(depth)
         assert sum(row.parameters for row in rows) == found.parameters
@@ -162,29 +116,6 @@ def test_a_finer_map_and_a_larger_image_cost_more() -> None:
     assert tall.activation_bytes == pytest.approx(2 * coarse.activation_bytes, rel=1e-3)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_a_network_is_left_as_it_was(training: bool) -> None:
-    network = tiny(device="cpu").train(training)
-    network.head.train(not training)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    observe(network, (8, 8))
-    assert [network.training, network.backbone.training] == [training, training]
-    assert network.head.training is not training
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert not any(module._forward_hooks for module in network.modules())
-    x = torch.randn(2, 3, 8, 8)
-    shifted = nn.functional.batch_norm(
-        network.backbone[0](x), torch.zeros(8), torch.ones(8), training=training
-    )
-    assert torch.allclose(network.backbone(x), shifted.relu())
-
-
-@pytest.mark.parametrize("size", [(0, 8), (8, LARGEST_SIDE + 1)])
-def test_a_size_that_cannot_be_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match=f"{size[0]}x{size[1]}"):
-        profile(tiny(), size)
-
-
 @pytest.mark.parametrize("name", ["deeplabv3plus_mobilenet_v2", "fcn8s_vgg16"])
 @pytest.mark.parametrize("size", [(1, 1), (33, 500), (LARGEST_SIDE, LARGEST_SIDE)])
 def test_any_size_that_can_be_is_counted(name: str, size: tuple[int, int]) -> None:
@@ -202,6 +133,45 @@ def test_any_size_that_can_be_is_counted(name: str, size: tuple[int, int]) -> No
 def test_what_cannot_be_built_is_refused(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         profile_model(name, options=options)
+
+
+def test_conv4_is_counted_as_by_hand() -> None:
+    found = profile_model("conv4", size=(28, 28))
+    # Convolutions without a bias, and a scale and a shift of each channel of a BatchNorm.
+    assert found.parameters == 9 * 64 * (3 + 3 * 64) + 4 * 2 * 64 == 112_832
+    cells = (28 * 28 * 3, 14 * 14 * 64, 7 * 7 * 64, 3 * 3 * 64)
+    assert found.flops == sum(2 * 9 * 64 * each for each in cells)
+    assert [row.shape for row in found.layers(2)] == [
+        (64, 14, 14),
+        (64, 7, 7),
+        (64, 3, 3),
+        (64, 1, 1),
+    ]
+
+
+def test_an_encoder_is_counted_at_its_own_size_and_never_padded() -> None:
+    usual = profile_model("conv4")
+    assert (usual.size, usual.embedding) == ((84, 84), 1600)
+    assert profile_model("lraspp_mobilenet_v3_large").size == (512, 512)
+    # 95 pixels have as many cells as 80, and a finer first map.
+    odd = profile_model("conv4", size=(95, 95))
+    assert odd.embedding == 1600
+    assert profile_model("conv4", size=(80, 80)).flops < odd.flops
+    assert odd.flops < profile_model("conv4", size=(96, 96)).flops
+
+
+@pytest.mark.parametrize(("name", "least"), [("conv4", 16), ("resnet50", 32)])
+def test_an_image_too_small_for_an_encoder_is_refused(name: str, least: int) -> None:
+    assert profile_model(name, size=(least, least)).flops > 0
+    with pytest.raises(UsageError, match=f"at least {least}x{least}, and gets 84x{least - 1}"):
+        profile_model(name, size=(84, least - 1))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1234.56, "1234.6"), (1.0, "1.0"), (0.112832, "0.11"), (0, "0.0")]
+)
+def test_numbers_for_people_keep_what_says_something(number: float, text: str) -> None:
+    assert rounded(number) == text
 
 
 def test_an_odd_size_costs_what_it_is_padded_to() -> None:

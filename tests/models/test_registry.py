@@ -10,10 +10,15 @@ import pytest
 from dlcvcli.errors import UsageError
 from dlcvcli.models.registry import (
     MODELS,
+    USUAL_SIZES,
+    build_encoder,
     build_network,
     builder_options,
+    fits_size,
     model_entry,
     model_names,
+    require_size,
+    require_task,
 )
 
 NAMES = (
@@ -28,6 +33,7 @@ NAMES = (
     "fcn32s_vgg16",
     "lraspp_mobilenet_v3_large",
 )
+ENCODERS = ("conv4", "resnet12", "resnet18", "resnet34", "resnet50", "mobilenet_v3_large")
 
 
 def test_importing_the_table_imports_no_torch() -> None:
@@ -41,18 +47,20 @@ def test_importing_the_table_imports_no_torch() -> None:
 
 def test_names() -> None:
     assert set(NAMES) <= set(model_names("seg")) <= set(model_names())
+    assert set(ENCODERS) <= set(model_names("fewshot"))
+    assert set(model_names()) == {name for task in USUAL_SIZES for name in model_names(task)}
     assert model_names() == tuple(MODELS)
     assert model_names("no such task") == ()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + ENCODERS)
 def test_an_entry_is_complete(name: str) -> None:
     entry = model_entry(name)
     assert entry.name == name
-    assert entry.task == "seg"
+    assert entry.task == ("seg" if name in NAMES else "fewshot")
     assert entry.summary
     assert entry.source
-    assert entry.weights
+    assert bool(entry.weights) == (name not in {"conv4", "resnet12"})
     assert entry.builder.startswith("dlcvcli.models.")
     assert entry.builder.endswith(f":{name}")
 
@@ -69,6 +77,33 @@ def test_an_unknown_name_brings_up_the_nearest() -> None:
     with pytest.raises(UsageError, match="deeplabv3plus_resnet5'") as caught:
         build_network("deeplabv3plus_resnet5", num_classes=3)
     assert "deeplabv3plus_resnet50" in caught.value.hint
+
+
+def test_each_task_has_models_of_its_own() -> None:
+    with pytest.raises(UsageError, match="'conv4' is for task fewshot, not seg") as caught:
+        build_network("conv4", num_classes=3)
+    assert "fcn8s_vgg16" in caught.value.hint
+    assert "conv4" not in caught.value.hint
+    with pytest.raises(UsageError, match="'fcn8s_vgg16' is for task seg, not fewshot") as caught:
+        build_encoder("fcn8s_vgg16")
+    assert "conv4" in caught.value.hint
+    assert require_task("conv4", "fewshot") is MODELS["conv4"]
+    with pytest.raises(UsageError, match="'conv5'") as caught:
+        require_task("conv5", "fewshot")
+    assert "conv4" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", NAMES + ENCODERS)
+def test_only_encoders_refuse_small_images(name: str) -> None:
+    entry = model_entry(name)
+    require_size(entry, (entry.stride, entry.stride))
+    assert fits_size(entry, USUAL_SIZES[entry.task])
+    for small in ((entry.stride - 1, 100), (100, entry.stride - 1)):
+        assert fits_size(entry, small) == (entry.task == "seg")
+        if entry.task == "fewshot":
+            with pytest.raises(UsageError, match=f"gets {small[0]}x{small[1]}") as caught:
+                require_size(entry, small)
+            assert "--size" in caught.value.hint
 
 
 def test_an_unknown_option_brings_up_the_nearest() -> None:
@@ -100,8 +135,24 @@ def test_options_come_with_their_defaults() -> None:
     defaults = {"output_stride": 16, "auxiliary": False, "dropout": 0.1}
     assert builder_options("deeplabv3_resnet50") == defaults
     assert builder_options("lraspp_mobilenet_v3_large") == {}
+    assert builder_options("conv4") == {"channels": 64}
+    assert builder_options("resnet12") == {"dropout": 0.1}
+    assert builder_options("resnet18") == {}
 
 
 def test_nothing_is_loaded_unless_asked_for() -> None:
     network = build_network("lraspp_mobilenet_v3_large", num_classes=3)
     assert network.load_report is None
+    assert build_encoder("conv4").load_report is None
+
+
+def test_an_encoder_takes_its_options() -> None:
+    assert build_encoder("conv4", channels=8).dimension((32, 32)) == 8 * 2 * 2
+    for option, value, says in (
+        ("chanels", 8, "no option 'chanels'"),
+        ("channels", 8.0, "a whole number, not 8.0"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            build_encoder("conv4", **{option: value})
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        build_encoder("resnet12", dropout=2)

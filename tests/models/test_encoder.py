@@ -1,0 +1,133 @@
+"""What every encoder keeps to, and how weights come into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dlcvcli.errors import CheckpointError, UsageError
+from dlcvcli.models.encoder import Encoder
+from dlcvcli.models.registry import _import_builder, build_encoder, model_entry, model_names
+from tests.model_contract import images
+
+NAMES = model_names("fewshot")
+DIMENSIONS = {
+    "conv4": 1600,
+    "resnet12": 640,
+    "resnet18": 512,
+    "resnet34": 512,
+    "resnet50": 2048,
+    "mobilenet_v3_large": 960,
+}
+
+
+def whole_weights(encoder: nn.Module) -> None:
+    """Give every BatchNorm a scale, a shift and statistics of its own, in place."""
+    for part in encoder.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias, std=0.1)
+            nn.init.normal_(part.running_mean, std=0.1)
+            nn.init.uniform_(part.running_var, 0.5, 1.5)
+
+
+def saved(encoder: nn.Module, folder: Path, prefix: str = "") -> str:
+    path = folder / "weights.pt"
+    torch.save({f"{prefix}{name}": value for name, value in encoder.state_dict().items()}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_encoder_keeps_to_the_contract(name: str) -> None:
+    torch.manual_seed(0)
+    encoder, entry = build_encoder(name), model_entry(name)
+    assert isinstance(encoder, Encoder)
+    assert encoder.training
+    # What its any_size says of other sizes, and the registry of the weights that there are.
+    assert encoder.dimension((84, 84)) == DIMENSIONS[name]
+    least = (entry.stride, entry.stride)
+    assert (encoder.dimension(least) == DIMENSIONS[name]) == encoder.any_size
+    assert encoder.torchvision_weights == (entry.weights[0] if entry.weights else "")
+    with pytest.raises(TypeError, match="positional"):
+        _import_builder(entry.builder)("none")
+    # As in training: every parameter gets a finite gradient, and none is left out.
+    encoder(images(entry.min_train_batch + 1, 64, 64)).square().mean().backward()
+    for parameter_name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+    # In evaluation an image's embedding is its own.
+    whole_weights(encoder)
+    batch = images(3, *least)
+    with torch.no_grad():
+        together, alone = encoder.eval()(batch), encoder(batch[1:2])
+    assert together.shape == (3, encoder.dimension(least))
+    assert together.dtype == torch.float32
+    assert together.std(dim=0).max() > 0
+    torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-4 * float(alone.abs().max()))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_its_dimension_is_asked_for_without_a_trace(training: bool) -> None:
+    encoder = build_encoder("conv4", channels=4).train(training)
+    encoder.blocks[0].eval()
+    modes = [part.training for part in encoder.modules()]
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    assert encoder.dimension((40, 64)) == 4 * 2 * 4
+    assert [part.training for part in encoder.modules()] == modes
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, before[name])
+    # Nothing of it is an inference tensor, which could not be trained.
+    encoder(torch.rand(2, 3, 16, 16)).sum().backward()
+
+
+@pytest.mark.parametrize("prefix", ["", "encoder.", "task.protonet.embedder.encoder."])
+def test_a_file_fills_it(prefix: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = build_encoder("conv4", channels=8)
+    whole_weights(source)
+    filled = build_encoder("conv4", weights=saved(source, tmp_path, prefix), channels=8)
+    report = filled.load_report
+    assert report is not None
+    assert (report.missing, report.left_over) == ((), ())
+    x = images(2, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(filled.eval()(x), source.eval()(x))
+
+
+def test_a_file_of_another_encoder_is_refused(tmp_path: Path) -> None:
+    path = saved(build_encoder("conv4", channels=8), tmp_path)
+    with pytest.raises(CheckpointError, match="fits 0 of the 20"):
+        build_encoder("conv4", weights=path, channels=16)
+    with pytest.raises(CheckpointError, match="fits 0 of the"):
+        build_encoder("resnet12", weights=path)
+    with pytest.raises(CheckpointError, match="nowhere"):
+        build_encoder("conv4", weights=str(tmp_path / "nowhere.pt"))
+
+
+@pytest.mark.parametrize("name", ["conv4", "resnet12"])
+def test_imagenet_is_refused_where_there_is_none(name: str) -> None:
+    with pytest.raises(UsageError, match="no ImageNet weights") as caught:
+        build_encoder(name, weights="imagenet")
+    assert "--weights" in caught.value.hint
+
+
+def test_imagenet_is_the_file_that_the_registry_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    source = build_encoder("resnet18")
+    whole_weights(source)
+    asked: list[str] = []
+
+    def download(name: str) -> dict[str, Tensor]:
+        asked.append(name)
+        # Torchvision's has the classifier as well.
+        return {**source.state_dict(), "fc.weight": torch.rand(1000, 512)}
+
+    monkeypatch.setattr("dlcvcli.models.weights.download", download)
+    filled = build_encoder("resnet18", weights="imagenet")
+    assert asked == [model_entry("resnet18").weights[0]]
+    assert filled.load_report is not None
+    assert filled.load_report.left_over == ("fc.weight",)
+    assert all(torch.equal(v, source.state_dict()[k]) for k, v in filled.state_dict().items())
