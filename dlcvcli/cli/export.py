@@ -170,9 +170,12 @@ def _parity_rows(certificate: Certificate) -> Rows:
     if "max_embedding_error" in parity:
         return [("largest embedding error", f"{parity['max_embedding_error']:.1e} of the largest")]
     compared = "queries" if "differing_queries" in parity else "pixels"
+    agreement = f"{parity['min_agreement']:.6f} at least"
+    if parity.get("differing_queries"):
+        agreement += "; the others nearly tie"
     return [
         ("largest logit error", f"{parity['max_logits_error']:.1e} of the largest"),
-        (f"{compared} that agree", f"{parity['min_agreement']:.6f} at least"),
+        (f"{compared} that agree", agreement),
     ]
 
 

@@ -20,8 +20,6 @@ from dlcvcli.data.reading import Pixels
 TOLERANCE = 1e-4
 # Share of pixels or queries that get the same class.
 AGREEMENT = 0.9999
-# Gap between the two best logits of one that does not, as a share of the range of logits.
-NEAR_TIE = 1e-3
 # How far a metric over a whole set may fall: 0.01 points.
 METRIC_FALL = 1e-4
 
@@ -187,22 +185,21 @@ def relative_error(reference: NDArray[np.float32], found: NDArray[np.float32]) -
     return float(np.abs(reference - found).max()) / max(float(np.abs(reference).max()), 1e-30)
 
 
-def widest_gap(reference: NDArray[np.float32], differs: NDArray[np.bool_]) -> float:
+def widest_gap(reference: NDArray[np.float32], differs: NDArray[np.bool_], unit: float) -> float:
     """Return the largest gap between the two best logits where two backends chose differently.
 
     Args:
         reference: logits, with the classes along axis 1.
         differs: where they did; the shape of the logits without axis 1.
+        unit: what the gap is told as a share of.
 
     Returns:
-        As a share of the range of the logits; 0 where none differ, infinite where logits are not
-        finite.
+        0 where none differ; infinite where logits are not finite.
     """
     if not differs.any() or reference.shape[1] < 2:
         return 0.0
     top = np.partition(reference, -2, axis=1)[:, -2:]
-    spread = float(reference.max() - reference.min())
-    gap = float((top[:, 1] - top[:, 0])[differs].max()) / max(spread, 1e-30)
+    gap = float((top[:, 1] - top[:, 0])[differs].max()) / max(unit, 1e-30)
     return gap if math.isfinite(gap) else math.inf
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dlcvcli.exporting.certify import (
     AGREEMENT,
-    NEAR_TIE,
     TOLERANCE,
     Case,
     finite,
@@ -23,6 +23,11 @@ from dlcvcli.models.protonet import ProtoNet
 from dlcvcli.models.registry import model_entry
 from dlcvcli.runtime.metadata import EMBEDDING, IMAGES, LOGITS, QUERY, SUPPORT, EmbedderCard
 from dlcvcli.runtime.session import open_session
+
+# Gap between the two best logits of a query that differs, as a share of the largest logit: what two
+# logits that are each within the tolerance can close. Not of their range, which is next to nothing
+# where a network hardly tells its images apart.
+NEAR_TIE = 2 * TOLERANCE
 
 _BATCHES = (1, 2, 7)
 _MOST_QUERIES = 25
@@ -76,7 +81,7 @@ class EpisodeCase(Case):
         agreement: share of queries with the same class.
         differing: number of queries that differ.
         widest_gap: among those, the largest gap between PyTorch's two best logits, as a share of
-            the range of its logits; 0 where none differ.
+            its largest absolute logit; 0 where none differ.
     """
 
     support: tuple[int, int, int, int]
@@ -174,15 +179,22 @@ def compare_episodes(
         with torch.inference_mode():
             inputs = torch.from_numpy(support)[None], torch.from_numpy(query)[None]
             reference = protonet(*inputs)[0].numpy()
-        differs = reference.argmax(axis=1) != found.argmax(axis=1)
-        cases.append(
-            EpisodeCase(
-                (ways, shots, *size),
-                queries,
-                relative_error(reference, found),
-                float(1 - differs.mean()),
-                int(differs.sum()),
-                widest_gap(reference, differs),
-            )
-        )
+        cases.append(compare_episode((ways, shots, *size), reference, found))
     return tuple(cases)
+
+
+def compare_episode(
+    support: tuple[int, int, int, int],
+    reference: NDArray[np.float32],
+    found: NDArray[np.float32],
+) -> EpisodeCase:
+    """Compare logits [M, N] of two backends, of an episode whose support is [N, K, H, W]."""
+    differs = reference.argmax(axis=1) != found.argmax(axis=1)
+    return EpisodeCase(
+        support,
+        len(reference),
+        relative_error(reference, found),
+        float(1 - differs.mean()),
+        int(differs.sum()),
+        widest_gap(reference, differs, float(np.abs(reference).max())),
+    )

@@ -69,7 +69,8 @@ def test_an_error_is_a_share_of_the_largest_value() -> None:
 
 def test_the_widest_gap_is_among_those_that_differ() -> None:
     reference = np.array([[0.0, 1.0, 10.0], [4.0, 5.0, 0.0]], np.float32)
-    assert widest_gap(reference, np.array([False, False])) == 0
-    assert widest_gap(reference, np.array([False, True])) == pytest.approx(0.1)
-    assert widest_gap(reference, np.array([True, True])) == pytest.approx(0.9)
-    assert widest_gap(reference[:, :1], np.array([True, True])) == 0
+    assert widest_gap(reference, np.array([False, False]), 10) == 0
+    assert widest_gap(reference, np.array([False, True]), 10) == pytest.approx(0.1)
+    assert widest_gap(reference, np.array([True, True]), 5) == pytest.approx(1.8)
+    assert widest_gap(reference[:, :1], np.array([True, True]), 10) == 0
+    assert widest_gap(np.full_like(reference, np.nan), np.array([True, True]), 1) == math.inf
