@@ -155,11 +155,14 @@ class RunFolder:
         return data
 
     def read_classes(self) -> ClassSet:
-        """Return the class set that the run was trained with.
+        """Return the class set that a segmenter was trained with.
 
         Raises:
-            DataError: environment.json is not there, or does not hold it.
+            DataError: the run is of another task, or environment.json does not hold it.
         """
+        task = self.read_config().get("task", "seg") if self.config.is_file() else "seg"
+        if task != "seg":
+            raise DataError(f"{self.path} is a run of task {task}; it has no masks")
         try:
             text = self.environment.read_text(encoding="utf-8")
             return ClassSet.from_dict(json.loads(text)["data"]["classes"])
@@ -233,8 +236,9 @@ def find_model(path: Path) -> ModelRef:
         for checkpoint in (run.best, run.last):
             if checkpoint.is_file():
                 return ModelRef("checkpoint", checkpoint, run)
+        task = run.read_config().get("task", "seg")
         raise DataError(
-            f"run {path} has no checkpoint yet", f"train it: dlcv train seg --resume {path}"
+            f"run {path} has no checkpoint yet", f"train it: dlcv train {task} --resume {path}"
         )
     if path.suffix == ".onnx":
         run = RunFolder(path.resolve().parent)
