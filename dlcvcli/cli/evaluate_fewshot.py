@@ -144,7 +144,7 @@ def _evaluate(
     for line in opened.remarks:
         say(line)
     data = opened.data
-    episodes = test_episodes(opened, card, flags)
+    episodes = chosen_episodes(opened, card, flags)
     with counting("reading the images") as progress:
         data.read(_memory(card), progress)
     with counting("embedding") as progress:
@@ -184,7 +184,7 @@ def _memory(card: EmbedderCard) -> int:
     return int(card.config["data"]["cache"])
 
 
-def test_episodes(opened: OpenedSplit, card: EmbedderCard, flags: FewshotFlags) -> EpisodeList:
+def chosen_episodes(opened: OpenedSplit, card: EmbedderCard, flags: FewshotFlags) -> EpisodeList:
     """Return the episodes of a file, or draw them.
 
     Raises:

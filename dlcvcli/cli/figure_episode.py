@@ -42,7 +42,7 @@ def episode(
 ) -> None:
     """Draw an episode: support, queries, what they were taken for, and the embeddings in 2-D."""
     from dlcvcli.cli.console import say
-    from dlcvcli.cli.evaluate_fewshot import FewshotFlags, open_test_split, test_episodes
+    from dlcvcli.cli.evaluate_fewshot import FewshotFlags, chosen_episodes, open_test_split
     from dlcvcli.inference.load import load_embedder, task_of
     from dlcvcli.runs import find_model
 
@@ -59,7 +59,7 @@ def episode(
     flags = FewshotFlags(
         wanted, n_way, k_shot, n_query, seed if typed else None, rotations, splits, None, None
     )
-    drawn = test_episodes(opened, predictor.card, flags)
+    drawn = chosen_episodes(opened, predictor.card, flags)
     if number >= len(drawn):
         raise UsageError(f"--episode {number}: {wanted} has {len(drawn)}, from 0 on")
     from dlcvcli.figures.episode import episode_figure

@@ -16,7 +16,7 @@ from dlcvcli.studies.cells import (
 from dlcvcli.studies.episode_differences import EpisodeDifference, over_seeds
 from dlcvcli.studies.outcome import RunOutcome, StudyOutcome, spread
 from dlcvcli.studies.text_table import Table
-from dlcvcli.training.fewshot_data import test_shape, training_shape
+from dlcvcli.training.fewshot_data import evaluation_shape, training_shape
 
 PAIRED, UNPAIRED = "paired", "not paired"
 SEED_BY_SEED = "seed by seed"
@@ -106,7 +106,7 @@ def extra_columns(outcome: StudyOutcome, run: RunOutcome) -> dict[str, Any]:
     return {
         "distance": settings.distance.name,
         "trained": training_shape(settings.episode),
-        "tested": test_shape(settings.episode),
+        "tested": evaluation_shape(settings.episode),
         "reported_ci95": run.run.reported.ci95,
         "ci95": run.over_seeds("ci95").mean,
         "to_first_by_episode": mean,
@@ -142,7 +142,7 @@ def _row(outcome: StudyOutcome, run: RunOutcome) -> tuple[str, ...]:
         told += "" if reported.ci95 is None else f" ± {reported.ci95:.4f}"
     return (
         *(run.run.label, run.model, settings.distance.name),
-        *(str(training_shape(settings.episode)), str(test_shape(settings.episode))),
+        *(str(training_shape(settings.episode)), str(evaluation_shape(settings.episode))),
         told,
         plus_minus(found.mean, run.over_seeds("ci95").mean if one_seed else found.sd),
         *(seeds_done(run), best_epochs(run), training_rate(run)),

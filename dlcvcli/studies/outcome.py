@@ -19,7 +19,7 @@ from dlcvcli.studies.definition import StudyRun
 from dlcvcli.studies.episode_differences import EpisodeDifference, compare_episodes, over_seeds
 from dlcvcli.studies.kinds import StudyKind
 from dlcvcli.studies.study_folder import State, StudyFolder, StudyRecord, read_results, state_of
-from dlcvcli.training.fewshot_data import test_shape, training_shape
+from dlcvcli.training.fewshot_data import evaluation_shape, training_shape
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _told_of_fewshot(outcome: StudyOutcome, run: RunOutcome) -> dict[str, Any]:
     return {
         "distance": settings.distance.name,
         "trained": str(training_shape(settings.episode)),
-        "tested": str(test_shape(settings.episode)),
+        "tested": str(evaluation_shape(settings.episode)),
         "ci95": run.over_seeds("ci95").mean,
         "to_first_by_episode": None
         if run is outcome.runs[0]

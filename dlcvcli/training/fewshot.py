@@ -25,7 +25,7 @@ from dlcvcli.prototypes import Cosine, Floats, read_distance
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Task
 from dlcvcli.tasks.protonet import ProtoNetTask
-from dlcvcli.training.fewshot_data import EPOCH, FewshotData, test_shape, training_shape
+from dlcvcli.training.fewshot_data import EPOCH, FewshotData, evaluation_shape, training_shape
 from dlcvcli.training.fewshot_results import draw_fewshot, score_best_episodes
 from dlcvcli.training.job import Job
 
@@ -108,7 +108,7 @@ class FewshotJob(Job):
     def lines(self, task: ProtoNetTask, launcher: Launcher) -> list[str]:
         """Say what pre-trained weights filled, and what episodes are made of."""
         report = task.protonet.embedder.encoder.load_report
-        shape = test_shape(self.settings.episode)
+        shape = evaluation_shape(self.settings.episode)
         return [
             *([] if report is None else [str(report)]),
             f"training: {self.batch}; validation: {self.settings.episode.val_episodes} episodes, "
@@ -118,7 +118,9 @@ class FewshotJob(Job):
     def validation(self, launcher: Launcher) -> Validate:
         """Return the accuracy of fixed episodes, in the training precision; ranks share it."""
         val, episode = self.data.val, self.settings.episode
-        drawn = drawn_episodes(val, test_shape(episode), VALIDATION_SEED, episode.val_episodes)
+        drawn = drawn_episodes(
+            val, evaluation_shape(episode), VALIDATION_SEED, episode.val_episodes
+        )
         used, support, query = compact(drawn)
         mine = np.array_split(used, launcher.world_size)[launcher.rank]
         at_once = self.settings.train.val_batch_size

@@ -15,7 +15,7 @@ from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.errors import DlcvError, UsageError
-from dlcvcli.models.registry import model_entry
+from dlcvcli.models.registry import model_entry, require_size
 from dlcvcli.training.paths import absolute
 
 Progress = Callable[[str, int, int], None]
@@ -67,7 +67,7 @@ def training_shape(settings: EpisodeSettings) -> Shape:
     return Shape(settings.n_way, settings.k_shot, settings.n_query)
 
 
-def test_shape(settings: EpisodeSettings) -> Shape:
+def evaluation_shape(settings: EpisodeSettings) -> Shape:
     """Return what episodes of validation and test are made of."""
     return Shape(
         settings.test_n_way or settings.n_way,
@@ -122,7 +122,7 @@ def open_fewshot_data(settings: TrainFewshotSettings) -> OpenedSets:
         sets[part] = FewShotSet(classes, part, found.root, size, rotations=turned)
     shapes = {"train": training_shape(settings.episode)}
     for part, one in sets.items():
-        shape = shapes.get(part, test_shape(settings.episode))
+        shape = shapes.get(part, evaluation_shape(settings.episode))
         require_enough(one.sizes, shape, f"split '{part}' of {found.root}")
     return OpenedSets(found, splits, sets)
 
@@ -188,12 +188,8 @@ def resolve_fewshot(settings: TrainFewshotSettings, data: FewshotData) -> TrainF
         DlcvError: the training images are of one colour.
     """
     model, episode = settings.model, settings.episode
-    size, least = data.train.size, model_entry(model.name).stride
-    if min(size) < least:
-        raise UsageError(
-            f"{model.name} needs images of at least {least}x{least}, and gets {size[0]}x{size[1]}",
-            "choose a larger --size",
-        )
+    size = data.train.size
+    require_size(model_entry(model.name), size)
     settings.images_at_a_time(settings.train.devices)
     pretrained = model.weights != "none"
     mean, std = (MEAN, STD) if pretrained else data.train.colour()
@@ -201,7 +197,7 @@ def resolve_fewshot(settings: TrainFewshotSettings, data: FewshotData) -> TrainF
         raise DlcvError(
             f"the training images in {data.root} are all of one colour", "is it the right folder?"
         )
-    shape, train = test_shape(episode), settings.train
+    shape, train = evaluation_shape(episode), settings.train
     scale = settings.optim.backbone_lr_scale
     if scale is None:
         scale = 0.1 if pretrained else 1.0

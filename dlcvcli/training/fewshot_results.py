@@ -13,7 +13,7 @@ from dlcvcli.inference.evaluate_episodes import evaluate_episodes, write_scores
 from dlcvcli.inference.torch_embedder import TorchEmbedder
 from dlcvcli.runs import ModelRef, RunFolder
 from dlcvcli.runtime.session import Provider
-from dlcvcli.training.fewshot_data import FewshotData, test_shape
+from dlcvcli.training.fewshot_data import FewshotData, evaluation_shape
 
 # What `dlcv eval` draws unless told otherwise; other episodes than those of validation, by which
 # the best weights were chosen.
@@ -36,7 +36,7 @@ def score_best_episodes(
     if not scored.sha256:
         kept = data.train.kept + data.val.kept
         scored.read(max(0, settings.data.cache - kept * scored.image_bytes))
-    shape = test_shape(settings.episode)
+    shape = evaluation_shape(settings.episode)
     episodes = drawn_episodes(scored, shape, TEST_SEED, settings.episode.test_episodes)
     found = evaluate_episodes(predictor, scored, episodes)
     write_scores(run.episodes, episodes, found.score)

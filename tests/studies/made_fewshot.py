@@ -19,7 +19,7 @@ from dlcvcli.studies import study
 from dlcvcli.studies.outcome import StudyOutcome, read_outcome
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder
-from dlcvcli.training.fewshot_data import test_shape as shape_of
+from dlcvcli.training.fewshot_data import evaluation_shape as shape_of
 from tests.studies.made_study import Trainer, made_environment, tiny_study
 
 TEXT = """
