@@ -46,7 +46,7 @@ def headlines(record: Record) -> list[str]:
     found = []
     for key, name in _HEADLINES.items():
         if key in record:
-            value = "none" if record[key] is None else f"{record[key]:.4f}"
+            value = "–" if record[key] is None else f"{record[key]:.4f}"
             ci95 = record.get("ci95") if key == "accuracy" else None
             found.append(f"{name} {value}" + ("" if ci95 is None else f" ± {ci95:.4f}"))
     return found

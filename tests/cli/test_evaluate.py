@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from dlcvcli.runs import RunFolder
-from tests.cli.command import Code, dlcv, dlcv_without_torch, refused
+from tests.cli.command import Code, dlcv_here, dlcv_without_torch
+from tests.cli.command import refused_here as refused
 
 
 def test_a_model_that_cannot_be_used_is_exit_1(
@@ -101,7 +102,7 @@ def test_compare_sets_both_backends_side_by_side(
     exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "eval.json"
-    done = dlcv(
+    done = dlcv_here(
         "eval", exported_run, "--data", landcover, "--onnx", "--compare", "--provider", "cpu",
         "--json", report,
     )  # fmt: skip
@@ -121,11 +122,11 @@ def test_compare_sets_both_backends_side_by_side(
 
 def test_a_score_below_the_threshold_is_exit_3(exported_run: Path, landcover: Path) -> None:
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
-    done = dlcv(*evaluate, "--min-miou", "0.99", "--json", "-")
+    done = dlcv_here(*evaluate, "--min-miou", "0.99", "--json", "-")
     assert done.returncode == 3
     assert json.loads(done.stdout)["metrics"]["miou"] < 0.99
     assert "below --min-miou" in done.stderr
-    assert dlcv(*evaluate, "--min-miou", "0").returncode == 0
+    assert dlcv_here(*evaluate, "--min-miou", "0").returncode == 0
 
 
 def test_results_that_cannot_be_written_are_one_line(
@@ -135,7 +136,7 @@ def test_results_that_cannot_be_written_are_one_line(
     file.touch()
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
     refused(2, *evaluate, "--masks", file, says="file is a file")
-    assert "cannot write" in dlcv(*evaluate, "--json", file / "eval.json").stderr
+    assert "cannot write" in dlcv_here(*evaluate, "--json", file / "eval.json").stderr
 
 
 def test_tiles_and_several_views_give_the_same_under_both_backends(
@@ -143,7 +144,7 @@ def test_tiles_and_several_views_give_the_same_under_both_backends(
 ) -> None:
     run, matrix = tmp_path / "run", tmp_path / "matrix.csv"
     shutil.copytree(exported_run, run)
-    done = dlcv(
+    done = dlcv_here(
         *("eval", run, "--data", landcover, "--compare", "--tile", "48", "--overlap", "16"),
         *("--tta", "--tta-scales", "1.25", "--boundary", "--metric", "voc"),
         *("--metric", "smp-imagewise", "--provider", "cpu", "--confusion", matrix, "--json", "-"),

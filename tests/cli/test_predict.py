@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dlcvcli.runs import RunFolder
-from tests.cli.command import dlcv, dlcv_without_torch, refused
+from tests.cli.command import dlcv, dlcv_without_torch
+from tests.cli.command import refused_here as refused
 
 
 def test_predict_takes_files_folders_and_stdin(

@@ -33,9 +33,7 @@ def test_a_line_has_step_loss_rate_speed_wait_and_time_left() -> None:
 
 def test_a_validation_line_marks_the_best_and_an_empty_score() -> None:
     record = {"step": 10, "miou": 0.5, "overall_acc": None}
-    assert (
-        validation_line(record, True) == "val at step 10: mIoU 0.5000  pixel accuracy none  (best)"
-    )
+    assert validation_line(record, True) == "val at step 10: mIoU 0.5000  pixel accuracy –  (best)"
 
 
 def test_lines_go_to_the_file_and_on(tmp_path: Path) -> None:
