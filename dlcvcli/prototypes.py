@@ -39,6 +39,17 @@ class Distance(Protocol):
     def nearest(self, query: Floats, prototypes: Floats) -> Ints:
         """Return the place of the largest logit, int64 ``[..., M]``, in less time than of all."""
 
+    def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
+        """Return what of embeddings can be computed once for many episodes.
+
+        Args:
+            features: float32 ``[n, D]``.
+
+        Returns:
+            What stands for them as queries and what as support, ``[n, ...]``, and the distance
+            between the two.
+        """
+
 
 def prototypes_of(support: Floats) -> Floats:
     """Return the mean of each class's embeddings: ``[..., N, K, D]`` to ``[..., N, D]``.
@@ -69,6 +80,10 @@ class Euclidean:
         found -= np.square(prototypes).sum(-1)[..., None, :]
         return np.asarray(found.argmax(axis=-1))
 
+    def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
+        """See `Distance.prepared`."""
+        return features, features, self
+
 
 @dataclass(frozen=True)
 class Cosine:
@@ -87,6 +102,10 @@ class Cosine:
         # Neither is the scale, which is above 0, nor a query's length.
         return np.asarray(products(query, _unit(prototypes)).argmax(axis=-1))
 
+    def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
+        """See `Distance.prepared`."""
+        return features, features, self
+
 
 @dataclass(frozen=True)
 class Parametric:
@@ -101,19 +120,47 @@ class Parametric:
 
     def logits(self, query: Floats, prototypes: Floats) -> Floats:
         """See `Distance.logits`."""
-        w = self.weights
-        of_query = query @ w["of_query.weight"].T + w["of_query.bias"]
-        of_prototype = prototypes @ w["of_prototype.weight"].T
-        x = of_query[..., :, None, :] + of_prototype[..., None, :, :]
-        layer = 0
-        while f"rest.{layer}.weight" in w:
-            x = np.maximum(x, 0) @ w[f"rest.{layer}.weight"].T + w[f"rest.{layer}.bias"]
-            layer += 1
-        return np.asarray(x[..., 0], dtype=np.float32)
+        of_query, _, rest = self.prepared(query)
+        _, of_prototype, _ = self.prepared(prototypes)
+        return rest.logits(of_query, of_prototype)
 
     def nearest(self, query: Floats, prototypes: Floats) -> Ints:
         """See `Distance.nearest`."""
         return np.asarray(self.logits(query, prototypes).argmax(axis=-1))
+
+    def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
+        """See `Distance.prepared`: the first layer, whose mean is that of the mean."""
+        w = self.weights
+        of_query = features @ w["of_query.weight"].T + w["of_query.bias"]
+        return of_query, features @ w["of_prototype.weight"].T, _Rest(w)
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """The layers of a parametric distance behind its first."""
+
+    weights: Mapping[str, Floats]
+    name = "parametric"
+
+    def logits(self, query: Floats, prototypes: Floats) -> Floats:
+        """See `Distance.logits`."""
+        pairs = query[..., :, None, :] + prototypes[..., None, :, :]
+        # Flat, so that each layer is one large product instead of one for each query.
+        x = pairs.reshape(-1, pairs.shape[-1])
+        layer = 0
+        while f"rest.{layer}.weight" in self.weights:
+            weight, bias = (self.weights[f"rest.{layer}.{part}"] for part in ("weight", "bias"))
+            x = np.maximum(x, 0, out=x) @ weight.T + bias
+            layer += 1
+        return np.asarray(x.reshape(pairs.shape[:-1]), dtype=np.float32)
+
+    def nearest(self, query: Floats, prototypes: Floats) -> Ints:
+        """See `Distance.nearest`."""
+        return np.asarray(self.logits(query, prototypes).argmax(axis=-1))
+
+    def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
+        """See `Distance.prepared`."""
+        return features, features, self
 
 
 def products(query: Floats, prototypes: Floats) -> Floats:

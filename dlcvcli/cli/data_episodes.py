@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dlcvcli.errors import UsageError
+
 EPILOG = (
     "dlcv data episodes omniglot --n-way 5 --k-shot 1 --n-query 15 --episodes 600 --seed 0 "
     "--out test.csv"
@@ -18,7 +20,25 @@ def episodes(
         Path, typer.Argument(metavar="DIR", help="Images by class.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="The CSV file.", show_default=False)],
-    split: Annotated[str, typer.Option(help="Split; a set without splits gives all.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split; a set without splits gives all.", show_default="test, else val, else all"
+        ),
+    ] = None,
+    splits: Annotated[
+        str | None,
+        typer.Option(
+            help="Which class is in which split: vinyals, or a CSV with class,split.",
+            show_default="as the folder says",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="A run whose held-out classes are a split.", show_default=False
+        ),
+    ] = None,
     n_way: Annotated[int, typer.Option("--n-way", min=2, help="Classes of an episode.")] = 5,
     k_shot: Annotated[int, typer.Option("--k-shot", min=1, help="Examples of each.")] = 1,
     n_query: Annotated[int, typer.Option("--n-query", min=1, help="Queries of each.")] = 15,
@@ -33,16 +53,20 @@ def episodes(
     from dlcvcli.cli.console import say, stdout
     from dlcvcli.data.episode_file import drawn_episodes, episodes_csv
     from dlcvcli.data.episodes import Shape, require_enough
-    from dlcvcli.data.few_shot import FewShotSet
-    from dlcvcli.data.image_classes import find_image_layout, image_split
+    from dlcvcli.data.few_shot_split import open_few_shot
     from dlcvcli.files import write_atomically
 
-    found = find_image_layout(folder, layout)
-    say(found.describe())
-    shape = Shape(n_way, k_shot, n_query)
+    known = {} if run is None else _classes_of(run)
+    wanted = split or _default_split(folder, layout, splits or "auto", known)
     # Nothing is read: of a set of any size the names alone are wanted.
-    data = FewShotSet(image_split(found, split), split, found.root, (1, 1), rotations=rotations)
-    require_enough(data.sizes, shape, f"split '{split}' of {folder}")
+    opened = open_few_shot(
+        folder, wanted, size=(1, 1), layout=layout, splits=splits or "auto",
+        rotations=rotations, known=known,
+    )  # fmt: skip
+    for line in opened.remarks:
+        say(line)
+    shape, data = Shape(n_way, k_shot, n_query), opened.data
+    require_enough(data.sizes, shape, f"split '{wanted}' of {folder}")
     drawn = drawn_episodes(data, shape, seed, count)
     write_atomically(out, episodes_csv(data, drawn))
     stdout().print(
@@ -51,3 +75,26 @@ def episodes(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _classes_of(run: Path) -> dict[str, list[str]]:
+    """Return the classes that a few-shot run was trained, chosen and may be tested on."""
+    import json
+
+    from dlcvcli.runs import RunFolder
+
+    folder = RunFolder.open(run)
+    if folder.read_config().get("task") != "fewshot" or not folder.environment.is_file():
+        raise UsageError(f"{run} is no few-shot run", "give the folder of a dlcv train fewshot")
+    found: dict[str, list[str]] = json.loads(folder.environment.read_text("utf-8"))["data"][
+        "classes"
+    ]
+    return found
+
+
+def _default_split(folder: Path, layout: str, splits: str, known: dict[str, list[str]]) -> str:
+    from dlcvcli.data.class_splits import named_splits
+    from dlcvcli.data.image_classes import find_image_layout
+
+    there = {*named_splits(find_image_layout(folder, layout), splits), *known}
+    return next((name for name in ("test", "val") if name in there), "all")

@@ -36,7 +36,7 @@ def result_table(result: dict[str, Any]) -> Any:
         _accuracy(peer) if peer else "",
     )
     row("episodes", str(metrics["episodes"]))
-    row("queries of an episode", str(metrics["n_query"] * metrics["n_way"]))
+    row("queries of each way", str(metrics["n_query"]))
     scale = f", scale {metrics['scale']:.2f}" if "scale" in metrics else ""
     row("distance", metrics["distance"] + scale)
     table.add_section()

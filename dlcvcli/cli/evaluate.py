@@ -56,7 +56,11 @@ def evaluate(
     ] = False,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Images (or tiles) per call.", show_default="16 on a GPU, else 4"),
+        typer.Option(
+            min=1,
+            help="Images (or tiles) per call.",
+            show_default="16 on a GPU, else 4; few-shot: by their size",
+        ),
     ] = None,
     size: Annotated[
         str | None,

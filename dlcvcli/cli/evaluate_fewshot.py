@@ -12,7 +12,7 @@ from dlcvcli.errors import CheckFailed, UsageError
 if TYPE_CHECKING:
     from dlcvcli.cli.flags import Provider
     from dlcvcli.data.episodes import EpisodeList
-    from dlcvcli.data.few_shot import OpenedSplit
+    from dlcvcli.data.few_shot_split import OpenedSplit
     from dlcvcli.inference.embedding import EmbeddingPredictor
     from dlcvcli.runs import ModelRef
     from dlcvcli.runtime.metadata import EmbedderCard
@@ -109,7 +109,7 @@ def open_test_split(
     rotations: bool | None = None,
 ) -> OpenedSplit:
     """Open a split as a model wants its images."""
-    from dlcvcli.data.few_shot import open_few_shot
+    from dlcvcli.data.few_shot_split import open_few_shot
 
     assert card.size is not None
     trained_on = card.config["data"]
@@ -146,7 +146,7 @@ def _evaluate(
     data = opened.data
     episodes = chosen_episodes(opened, card, flags)
     with counting("reading the images") as progress:
-        data.read(_memory(card), progress)
+        data.read(_memory(card), progress, as_fits=True)
     with counting("embedding") as progress:
         found = evaluate_episodes(
             predictor, data, episodes, batch_size=batch_size, progress=progress
@@ -163,6 +163,7 @@ def _evaluate(
             "split": data.split,
             "images": len(data),
             "classes": len(data.sizes),
+            "classes_trained_on": opened.trained_on,
             "sha256": data.sha256,
         },
         "metrics": found.metrics,

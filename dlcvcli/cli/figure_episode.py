@@ -13,7 +13,7 @@ from dlcvcli.cli.flags import Provider
 from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from dlcvcli.data.few_shot import OpenedSplit
+    from dlcvcli.data.few_shot_split import OpenedSplit
     from dlcvcli.figures.episode import EpisodePicture
     from dlcvcli.inference.embedding import EmbeddingPredictor
 

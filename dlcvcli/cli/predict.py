@@ -82,6 +82,7 @@ def predict(
     ref = find_model(model)
     if task_of(ref) == "fewshot":
         alien = {"--overlay": overlay, "--tile": tile, "--overlap": overlap, "--tta": tta or None}
+        alien["--tta-scales"] = tta_scales
         _refuse_alien(alien, "segmenters")
         _predict_episodes(ref, inputs, out, data, split, onnx=onnx, provider=provider)
         return

@@ -105,7 +105,12 @@ def fewshot(
     ] = None,
     episodes: Annotated[
         int | None,
-        option("--episodes", panel=EPISODES, text="Length: one a step.", default="10000"),
+        option(
+            "--episodes",
+            panel=EPISODES,
+            text="Length in steps, an episode each (or --batch-size).",
+            default="10000",
+        ),
     ] = None,
     model: Annotated[
         str | None,

@@ -55,7 +55,7 @@ def resolve_flags(schema: type[S], task: str, wish: RunWish, flags: dict[str, An
     Raises:
         UsageError: flags that contradict each other, or an unknown key, recipe or model.
     """
-    from dlcvcli.config.load import load_recipe, resolve
+    from dlcvcli.config.load import resolve
     from dlcvcli.models.registry import require_task
     from dlcvcli.runs import RunFolder
 
@@ -70,12 +70,6 @@ def resolve_flags(schema: type[S], task: str, wish: RunWish, flags: dict[str, An
                     f"--{name} does not go with --resume, which goes on with a run as it was begun"
                 )
         base = _base_of(RunFolder.open(wish.resume).read_config(), task, wish.resume)
-    meant = "" if wish.recipe is None else load_recipe(wish.recipe).get("task", "seg")
-    if meant not in {"", task}:
-        raise UsageError(
-            f"recipe '{wish.recipe}' is for dlcv train {meant}, not {task}",
-            f"dlcv train {meant} --recipe {wish.recipe}",
-        )
     settings = resolve(
         schema, base=base, recipe=wish.recipe, file=wish.config, flags=flags, sets=wish.sets
     )

@@ -21,6 +21,9 @@ from dlcvcli.config.schema import (
 
 Count = Annotated[int, Field(ge=1)]
 Colour = tuple[float, float, float]
+Deviation = tuple[
+    Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
+]
 Rotations = Literal["none", "train", "all"]
 
 
@@ -76,7 +79,7 @@ class FewshotDataSettings(Settings):
         description="mean of R, G, B in [0, 1] that images are normalised with; null: that of the "
         "training images, or of ImageNet's with its weights",
     )
-    std: Colour | None = Field(None, description="their standard deviation; null: likewise")
+    std: Deviation | None = Field(None, description="their standard deviation; null: likewise")
     cache: Bytes = Field(
         2 << 30,
         description="memory for decoded images, e.g. 2GiB; those beyond it are decoded whenever "

@@ -233,7 +233,7 @@ class TrainSettings(Settings):
         None, description="steps between validations; null: once an epoch"
     )
     val_batch_size: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="null: the training batch of one rank"
+        None, description="null: the training batch of one rank; of few-shot by the images' size"
     )
     save_every: Annotated[int, Field(ge=1)] | None = Field(
         None, description="steps between checkpoints; null: at each validation"

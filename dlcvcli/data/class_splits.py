@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def named_splits(layout: ImageLayout, splits: str) -> dict[str, Split]:
     """
     if splits == AUTO:
         return layout.splits
-    known = {one.name: one for classes in layout.splits.values() for one in classes}
+    known = pooled(layout)
     if splits == VINYALS:
         if layout.name != "omniglot" or len(known) != _VINYALS_SIZE:
             raise DataError(
@@ -64,6 +65,28 @@ def named_splits(layout: ImageLayout, splits: str) -> dict[str, Split]:
             + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
         )
     return _assigned(known, wanted)
+
+
+def pooled(layout: ImageLayout) -> dict[str, ImageClass]:
+    """Return all classes of a set by name; one that several splits have is one, with all files."""
+    found: dict[str, ImageClass] = {}
+    for one in (one for classes in layout.splits.values() for one in classes):
+        before = found.get(one.name)
+        files = one.files if before is None else before.files + one.files
+        found[one.name] = replace(one, files=files)
+    return found
+
+
+def _require_apart(splits: Mapping[str, Split], root: Path) -> None:
+    owner: dict[str, str] = {}
+    for split, classes in splits.items():
+        for one in classes:
+            if owner.setdefault(one.name, split) != split:
+                raise DataError(
+                    f"{root} has the class '{one.name}' in the splits '{owner[one.name]}' and "
+                    f"'{split}': few-shot learning is tested on classes that were not trained on",
+                    "give each class to one split, or cut them with --splits FILE",
+                )
 
 
 def hold_out(
@@ -89,10 +112,12 @@ def hold_out(
         seed: of the choice.
 
     Raises:
-        DataError: there is no split to train on, or too few groups to hold any out.
+        DataError: there is no split to train on, a class is in two splits, or there are too few
+            groups to hold any out.
     """
     train, val = canonical_split(train), canonical_split(val)
     whole = set(splits) == {ALL}
+    _require_apart({k: v for k, v in splits.items() if k in {train, val, "test"}}, layout.root)
     if not whole and train not in splits:
         raise DataError(
             f"{layout.root} has no split '{train}' to train on, but {', '.join(splits)}",
@@ -162,4 +187,11 @@ def _read(path: Path) -> dict[str, str]:
         raise DataError(f"cannot read the splits in {path}: {error}") from error
     if not rows or not {"class", "split"} <= rows[0].keys():
         raise DataError(f"{path} is no file of splits", "wanted: the columns class and split")
-    return {row["class"]: canonical_split(row["split"]) for row in rows}
+    found: dict[str, str] = {}
+    for line, row in enumerate(rows, 2):
+        if not row["class"] or not row["split"]:
+            raise DataError(f"{path}, line {line}: a class and its split are wanted")
+        if row["class"] in found:
+            raise DataError(f"{path}, line {line}: the class '{row['class']}' is there twice")
+        found[row["class"]] = canonical_split(row["split"])
+    return found

@@ -115,8 +115,11 @@ def read_table(path: Path) -> EpisodeTable:
         raise DataError(f"cannot read the episodes in {path}: {error}") from error
     shape, order = _columns(path, lines[0] if lines else [])
     names: dict[str, int] = {}
-    rows = []
+    rows, ids = [], []
     for number, line in enumerate(lines[1:], 2):
+        if not line:
+            continue
+        ids.append(line[0])
         if len(line) <= max(order) or not all(line[column] for column in order):
             raise DataError(f"{path}, line {number}: the line is too short")
         rows.append([names.setdefault(line[column], len(names)) for column in order])
@@ -125,7 +128,7 @@ def read_table(path: Path) -> EpisodeTable:
     images = np.array(rows, np.int64)
     shots = shape.n_way * shape.k_shot
     return EpisodeTable(
-        tuple(line[0] for line in lines[1:]),
+        tuple(ids),
         tuple(names),
         images[:, :shots].reshape(-1, shape.n_way, shape.k_shot),
         images[:, shots:],
@@ -152,7 +155,9 @@ def read_episodes(path: Path, data: FewShotSet, ids: Mapping[str, Path]) -> Epis
         raise DataError(
             f"{path} names the image '{unknown}', which is not in split '{data.split}' of "
             f"{data.root}",
-            "give the set that it was drawn from, with its --split",
+            "add --rotations, where it was drawn with them"
+            if re.search(r"@(90|180|270)$", unknown)
+            else "give the set that it was drawn from, with its --split",
         )
     index = np.array([places[name] for name in table.names], np.int64)
     owner = np.repeat(np.arange(len(data.sizes)), data.sizes)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcvcli.data.class_splits import AUTO, named_splits
-from dlcvcli.data.image_classes import Split, find_image_layout
-from dlcvcli.data.layouts import ALL, canonical_split, chosen_split
+from dlcvcli.data.image_classes import Split
 from dlcvcli.data.reading import Pixels, Progress, decode_rgb, read_ahead, read_bytes, stretch
 from dlcvcli.data.segmentation import fingerprint
-from dlcvcli.errors import DlcvError
+from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import free_memory, usable_cores
 
 Ints = NDArray[np.int64]
@@ -36,7 +33,10 @@ class FewShotSet:
         split: its name.
         root: the folder that names of images are below.
         size: (height, width) that images are stretched to.
-        rotations: see above; images have to be square for it.
+        rotations: see above.
+
+    Raises:
+        UsageError: rotations of images that are not square.
     """
 
     def __init__(
@@ -48,16 +48,22 @@ class FewShotSet:
         *,
         rotations: bool = False,
     ) -> None:
+        if rotations and size[0] != size[1]:
+            raise UsageError(
+                f"rotations need square images, and the size is {size[0]}x{size[1]}",
+                "leave the rotations out, or choose a square --size in training",
+            )
         self.classes = classes
         self.split = split
         self.root = root
         self.size = size
         self.rotations = rotations
         self.files = tuple(file for one in classes for file in one.files)
-        self._names = [file.relative_to(root).as_posix() for file in self.files]
+        self._names = [_name(file, root) for file in self.files]
         own = [len(one.files) for one in classes]
         self.sizes: tuple[int, ...] = tuple(own * (QUARTERS if rotations else 1))
         self.sha256 = ""
+        self._colour = np.zeros((3, 2), np.int64)
         self._kept: Pixels = np.empty((0, *size, 3), np.uint8)
 
     def __len__(self) -> int:
@@ -87,37 +93,53 @@ class FewShotSet:
         name = self.classes[int(np.searchsorted(np.cumsum(sizes), own, side="right"))].name
         return f"{name}@{90 * turns}" if turns else name
 
-    def read(self, limit: int, progress: Progress | None = None) -> None:
+    def read(self, limit: int, progress: Progress | None = None, *, as_fits: bool = False) -> None:
         """Read every file once: fingerprint all, and keep as many as fit, in their order.
 
         Args:
             limit: bytes, at most.
             progress: called with (files done, files in all).
+            as_fits: where less memory is free, keep fewer without a word.
 
         Raises:
             DataError: a file cannot be read or decoded.
             DlcvError: there is not so much memory free.
         """
         count = min(len(self.files), limit // self.image_bytes)
-        _require_memory(count * self.image_bytes)
+        free = free_memory()
+        if free is not None and count * self.image_bytes > free:
+            if not as_fits:
+                raise DlcvError(
+                    f"the decoded images take {count * self.image_bytes // _MIB} MiB, and "
+                    f"{free // _MIB} MiB of memory are free",
+                    "choose a limit, as in --set data.cache=512MiB; the others are decoded when "
+                    "they are needed",
+                )
+            count = free // 2 // self.image_bytes
         self._kept = np.empty((count, *self.size, 3), np.uint8)
+        self._colour = np.zeros((3, 2), np.int64)
         digests = []
 
-        def take(index: int) -> bytes:
+        def take(index: int) -> tuple[bytes, Ints]:
             content = read_bytes(self.files[index])
             image = stretch(decode_rgb(content, self.files[index]), self.size)
             if index < count:
                 self._kept[index] = image
-            return hashlib.sha256(content).digest()
+            return hashlib.sha256(content).digest(), _sums(image)
 
-        places = range(len(self.files))
-        for index, digest in enumerate(
-            read_ahead(take, places, threads=min(8, usable_cores()), ahead=256)
-        ):
-            digests.append((self._names[index], digest))
+        threads = min(8, usable_cores())
+        found = read_ahead(take, range(len(self.files)), threads=threads, ahead=256)
+        for name, (digest, sums) in zip(self._names, found, strict=True):
+            digests.append((name, digest))
+            # Whole numbers: the sum is the same whatever is kept, and in whatever order.
+            self._colour += sums
             if progress is not None:
-                progress(index + 1, len(self.files))
+                progress(len(digests), len(self.files))
         self.sha256 = fingerprint(digests)
+
+    def forget(self) -> None:
+        """Give the memory of decoded images back."""
+        self._kept = self._kept[:0].copy()
 
     def images(self, indices: Ints | Sequence[int]) -> Pixels:
         """Return images by their indices, uint8 ``[..., H, W, 3]`` for indices ``[...]``.
@@ -130,7 +152,8 @@ class FewShotSet:
         found = np.empty((own.size, *self.size, 3), np.uint8)
         here = own < len(self._kept)
         if here.all():
-            np.take(self._kept, own, axis=0, out=found)
+            # Any other mode than its default writes to `out` at once.
+            np.take(self._kept, own, axis=0, out=found, mode="clip")
         else:
             found[here] = self._kept[own[here]]
             away = np.flatnonzero(~here)
@@ -144,20 +167,13 @@ class FewShotSet:
         return found.reshape(*wanted.shape, *self.size, 3)
 
     def colour(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and standard deviation of R, G, B in [0, 1] over the images in memory.
+        """Return mean and standard deviation of R, G, B in [0, 1] over all images, once read.
 
-        The deviation is at least 0.01, so that images of one colour can be normalised. Of a set
-        that does not fit into memory, those that do stand for all.
+        The deviation is at least 0.01, so that images of one colour can be normalised.
         """
-        total, square, pixels = np.zeros(3), np.zeros(3), 0
-        sample = self._kept if len(self._kept) else self.images(range(min(64, len(self.files))))
-        for start in range(0, len(sample), 1024):
-            part = sample[start : start + 1024].reshape(-1, 3).astype(np.float32) / 255
-            total += part.sum(0, dtype=np.float64)
-            square += np.square(part).sum(0, dtype=np.float64)
-            pixels += len(part)
-        mean = total / pixels
-        std = np.sqrt(np.maximum(square / pixels - mean**2, 1e-4))
+        pixels = len(self.files) * self.size[0] * self.size[1]
+        mean, square = self._colour[:, 0] / pixels / 255, self._colour[:, 1] / pixels / 255**2
+        std = np.sqrt(np.maximum(square - mean**2, 1e-4))
         return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())
 
     def describe(self) -> str:
@@ -171,76 +187,13 @@ class FewShotSet:
         return stretch(decode_rgb(read_bytes(self.files[index]), self.files[index]), self.size)
 
 
-@dataclass(frozen=True)
-class OpenedSplit:
-    """A split to be tested on.
-
-    Attributes:
-        data: not read yet.
-        ids: what the set's own CSV calls its images -> their files.
-        remarks: what is worth saying of the choice of its classes, line by line.
-    """
-
-    data: FewShotSet
-    ids: dict[str, Path]
-    remarks: tuple[str, ...]
+def _name(file: Path, root: Path) -> str:
+    """Return a file's path below the folder; of one that a CSV names elsewhere, all of it."""
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
-def open_few_shot(
-    folder: Path,
-    split: str,
-    *,
-    size: tuple[int, int],
-    layout: str = "auto",
-    splits: str = AUTO,
-    rotations: bool = False,
-    known: Mapping[str, Sequence[str]] | None = None,
-) -> OpenedSplit:
-    """Open a split of a folder of images by class, for a model that was trained on some of them.
-
-    Where the folder has no such split and the model remembers which classes it cut for it, those
-    are taken. Of any other folder without splits all classes are.
-
-    Args:
-        folder: the set.
-        split: what is wanted; `all` for everything.
-        size: (height, width) that images are stretched to.
-        layout: see `find_image_layout`.
-        splits: see `named_splits`.
-        rotations: see `FewShotSet`.
-        known: split -> names of the classes that the model was trained, chosen and tested on.
-
-    Raises:
-        DataError: the folder holds no images by class, or no such split.
-    """
-    found = find_image_layout(folder, layout)
-    named, wanted = named_splits(found, splits), canonical_split(split)
-    pool = {one.name: one for classes in named.values() for one in classes}
-    cut = (known or {}).get(wanted, ())
-    remarks = [found.describe()]
-    if wanted == ALL:
-        classes = tuple(pool.values())
-    elif wanted not in named and cut and all(name in pool for name in cut):
-        classes = tuple(pool[name] for name in cut)
-        remarks.append(
-            f"split '{wanted}': the {len(cut)} classes that the training of the model held out"
-        )
-    else:
-        classes = chosen_split(named, split, found.root)
-        wanted = wanted if wanted in named else ALL
-    trained = set((known or {}).get("train", ())) & {one.name for one in classes}
-    if trained and len(trained) * 2 > len(classes):
-        remarks.append(f"{len(trained)} of the {len(classes)} classes were trained on")
-    ids = found.ids.get(wanted) or {k: v for each in found.ids.values() for k, v in each.items()}
-    data = FewShotSet(classes, wanted, found.root, size, rotations=rotations)
-    return OpenedSplit(data, ids, tuple(remarks))
-
-
-def _require_memory(needed: int) -> None:
-    free = free_memory()
-    if free is not None and needed > free:
-        raise DlcvError(
-            f"the decoded images take {needed // _MIB} MiB, and {free // _MIB} MiB of memory are "
-            "free",
-            "choose a limit, as in --set data.cache=512MiB; the others are decoded when needed",
-        )
+def _sums(image: Pixels) -> Ints:
+    """Return the sum of the values of R, G and B and of their squares, int64 [3, 2]."""
+    values = np.arange(256)
+    counts = np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
+    return np.stack([counts @ values, counts @ values**2], axis=1).astype(np.int64)

@@ -171,6 +171,10 @@ def _find_csv(root: Path) -> ImageLayout | None:
         if found is not None:
             split = canonical_split(table.stem)
             splits[split], ids[split] = found
+    if len(splits) == 1 and not splits.keys() & _SPLITS:
+        # One table, whatever it is called, is a set without splits.
+        splits = {ALL: next(iter(splits.values()))}
+        ids = {ALL: next(iter(ids.values()))}
     return ImageLayout("csv", root, splits, ids) if splits else None
 
 
@@ -190,7 +194,13 @@ def _read_table(table: Path) -> tuple[Split, dict[str, Path]] | None:
     folder = folder_of_table(table, [row[0] for row in rows[:1]])
     by_class: dict[str, list[Path]] = {}
     ids = {}
-    for name, label, number in rows:
+    seen: set[str] = set()
+    for line, (name, label, number) in enumerate(rows, 2):
+        if not name or not label:
+            raise DataError(f"{table}, line {line}: a file and its label are wanted")
+        if name in seen:
+            raise DataError(f"{table}, line {line}: {name} is there twice")
+        seen.add(name)
         path = folder / name
         if not path.is_file():
             raise DataError(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlcvcli.data.image_classes import FILE_COLUMNS, ID_COLUMNS, column_of, folder_of_table
+from dlcvcli.data.layouts import canonical_split
 from dlcvcli.errors import DataError
 
 
@@ -45,7 +46,7 @@ def locate_images(folder: Path, names: Sequence[str], split: str | None = None) 
 def _ids(roots: Sequence[Path], split: str | None) -> dict[str, Path]:
     found: dict[str, tuple[Path, Path]] = {}
     for table in (path for root in roots for path in sorted(root.glob("*.csv"))):
-        if split is not None and table.stem != split:
+        if split is not None and canonical_split(table.stem) != canonical_split(split):
             continue
         for name, path in _rows(table):
             if name in found and found[name][0] != path:

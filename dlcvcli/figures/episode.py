@@ -127,11 +127,19 @@ def _framed(
 def _draw_points(figure: Any, found: EpisodePicture, colours: list[str]) -> None:
     ways, shots, width = found.support_points.shape
     axes = figure.subplots()
-    points = np.concatenate([found.support_points.reshape(-1, width), found.query_points])
+    points = np.concatenate(
+        [
+            found.support_points.reshape(-1, width),
+            found.support_points.mean(axis=1),
+            found.query_points,
+        ]
+    )
     if found.on_sphere:
+        # As the cosine sees them; a prototype, too, is scaled after its mean.
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
     flat, share = flattened(points)
-    support, query = flat[: ways * shots].reshape(ways, shots, 2), flat[ways * shots :]
+    support, centres, query = np.split(flat, (ways * shots, ways * (shots + 1)))
+    support = support.reshape(ways, shots, 2)
     for way in range(ways):
         mine = found.answers == way
         good = mine & (found.predictions == way)
@@ -142,12 +150,14 @@ def _draw_points(figure: Any, found: EpisodePicture, colours: list[str]) -> None
         )  # fmt: skip
         if shots > 1:
             axes.scatter(*support[way].T, s=18, marker="s", color=colours[way], **_EDGE)
-        prototype = support[way].mean(axis=0)
+        prototype = centres[way]
         axes.scatter(
             *prototype, s=170, marker="*", color=colours[way], edgecolors="black",
             linewidths=0.8, zorder=4,
         )  # fmt: skip
-        axes.annotate(str(way), prototype, xytext=(6, 5), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            str(way), prototype, xytext=(6, 5), textcoords="offset points", fontsize=8, zorder=5
+        )
     axes.set(
         xlabel=f"first component ({share[0]:.0%} of the variance)",
         ylabel=f"second component ({share[1]:.0%})",

@@ -23,7 +23,6 @@ _PIXELS_AT_ONCE = 1 << 19
 _MOST_AT_ONCE = 256
 # Values gathered at a time, so that they stay in the processor's cache.
 _VALUES_AT_ONCE = 1 << 20
-_PAIR = 256
 
 
 @dataclass(frozen=True)
@@ -104,20 +103,23 @@ def predict_episodes(features: Floats, support: Ints, query: Ints, distance: Dis
         query: int64 [E, M].
         distance: from queries to prototypes.
     """
-    each = (support[0].size + query[0].size) * features.shape[1]
-    if distance.name == "parametric":
+    asked, shown, between = distance.prepared(features)
+    each = (support[0].size + query[0].size) * asked.shape[1]
+    learned = distance.name == "parametric"
+    if learned:
         # Its layers see every pair.
-        each = max(each, query[0].size * support.shape[1] * _PAIR)
+        each = query[0].size * support.shape[1] * asked.shape[1]
     chunk = max(1, _VALUES_AT_ONCE // each)
 
     def predict(start: int) -> Ints:
         part = slice(start, start + chunk)
-        prototypes = prototypes_of(features[support[part]])
-        return distance.nearest(np.take(features, query[part], axis=0), prototypes)
+        prototypes = prototypes_of(shown[support[part]])
+        return between.nearest(np.take(asked, query[part], axis=0), prototypes)
 
+    # Products large enough for the matrix library to use all cores by itself.
+    threads = 0 if learned else usable_cores()
     starts = range(0, len(support), chunk)
-    parts = read_ahead(predict, starts, threads=usable_cores(), ahead=2 * usable_cores())
-    return np.concatenate(list(parts))
+    return np.concatenate(list(read_ahead(predict, starts, threads=threads, ahead=2 * threads)))
 
 
 def score_episodes(

@@ -44,7 +44,8 @@ def predict_table(
     files = {file: index for index, file in enumerate(dict.fromkeys(located))}
     # All of them as one class: which they are of is what is asked.
     everything = ImageClass("", tuple(files), "")
-    images = FewShotSet((everything,), "", folder, size, rotations=True)
+    turned = any(turns for _, turns in parts)
+    images = FewShotSet((everything,), "", folder, size, rotations=turned)
     indices = np.array(
         [files[file] + turns * len(files) for file, (_, turns) in zip(located, parts, strict=True)]
     )

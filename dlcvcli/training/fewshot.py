@@ -14,10 +14,10 @@ from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.data.episode_batches import EpisodeBatches
 from dlcvcli.data.episode_file import drawn_episodes
 from dlcvcli.data.reading import Pixels
-from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.fit import Validate
 from dlcvcli.engine.launch import Launcher
-from dlcvcli.errors import CheckpointError
+from dlcvcli.errors import CheckpointError, UsageError
 from dlcvcli.inference.episodes import compact, embed_images, score_episodes
 from dlcvcli.inference.restore_protonet import build_protonet
 from dlcvcli.models.averaging import evaluated_weights
@@ -42,6 +42,8 @@ class FewshotJob(Job):
     """
 
     monitor = "accuracy"
+    smaller = "fewer with --n-way or --n-query, or a smaller --size"
+    larger = "more with --n-way or --n-query, or a larger --size"
 
     def __init__(self, settings: TrainFewshotSettings, data: FewshotData) -> None:
         self.settings: TrainFewshotSettings = settings
@@ -70,8 +72,9 @@ class FewshotJob(Job):
 
     def take_weights(self, task: ProtoNetTask, path: Path) -> str:
         """Start from another run's encoder, and its distance where that is of the same kind."""
-        state = load_checkpoint(path)["task"]
-        given = evaluated_weights(state, "protonet")
+        checkpoint = load_checkpoint(path)
+        self._require_unseen(checkpoint, path)
+        given = evaluated_weights(checkpoint["task"], "protonet")
         own = task.protonet.state_dict()
         fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
         encoder = [name for name in own if name.startswith("embedder.")]
@@ -82,12 +85,33 @@ class FewshotJob(Job):
                 f"{len(encoder) - len(missing)} of {len(encoder)} tensors match",
                 "choose the --model, its options and the --size that it was trained with",
             )
+        learned = {name for name in own if not name.startswith("embedder.")}
+        if not learned <= fitting.keys():
+            # Of another kind or shape: a part of it would be no distance.
+            fitting = {name: value for name, value in fitting.items() if name not in learned}
         for network in (task.protonet, task.average):
             if network is not None:
                 network.load_state_dict({**own, **fitting})
-        left = sorted(own.keys() - fitting.keys())
-        note = "; the distance starts at random" if left else ""
+        note = "; the distance begins anew" if own.keys() - fitting.keys() else ""
         return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
+
+    def _require_unseen(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Refuse weights that were trained on what this run validates or is tested on.
+
+        Raises:
+            UsageError: they were.
+        """
+        if checkpoint["config"].get("task") != "fewshot":
+            return
+        trained = set(checkpoint["data"]["classes"]["train"])
+        held = {*self.data.splits["val"], *self.data.splits.get("test", ())}
+        if trained & held:
+            raise UsageError(
+                f"--init {path} was trained on {len(trained & held)} of the {len(held)} classes "
+                "that this run is validated or tested on",
+                "cut the classes alike: the same --seed, data.holdout and data.test_holdout, or "
+                "--splits FILE",
+            )
 
     def network_of(self, task: ProtoNetTask) -> nn.Module:
         """Return encoder and distance."""
@@ -143,11 +167,14 @@ class FewshotJob(Job):
                 whole = np.zeros((len(used), own.shape[1]), np.float32)
                 whole[np.searchsorted(used, mine)] = own
                 features = launcher.sum(torch.from_numpy(whole).to(launcher.device)).cpu().numpy()
+            if not launcher.is_main:
+                # All ranks go by rank 0's numbers: another processor may round in another way.
+                return launcher.tell({})
             distance = read_distance(network.distance.spec())
-            score = score_episodes(features, support, query, drawn.answers, distance)
-            found = score.interval
+            found = score_episodes(features, support, query, drawn.answers, distance).interval
             extra = {"scale": distance.scale} if isinstance(distance, Cosine) else {}
-            return {"accuracy": found.mean, "ci95": found.ci95, "episodes": found.count, **extra}
+            metrics = {"accuracy": found.mean, "ci95": found.ci95, "episodes": found.count}
+            return launcher.tell({**metrics, **extra})
 
         return validation
 

@@ -15,6 +15,7 @@ from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.errors import DlcvError, UsageError
+from dlcvcli.machine import torchrun_shape
 from dlcvcli.models.registry import model_entry, require_size
 from dlcvcli.training.paths import absolute
 
@@ -34,7 +35,7 @@ class FewshotData:
 
     Attributes:
         train, val: decoded.
-        test: not read yet; None where there is none.
+        test: read once, and not kept; None where there is none.
         layout: what the folder was recognised as, in one line.
         splits: split -> the names of its classes, for those that the run knows of.
         sha256: split -> fingerprint, of those that are read.
@@ -139,7 +140,8 @@ def check_fewshot_data(
     """
     opened = open_fewshot_data(settings)
     found, sets = opened.layout, opened.sets
-    left = settings.data.cache // settings.train.devices
+    # Under torchrun the ranks are there already, and the settings name one.
+    left = settings.data.cache // (torchrun_shape() or (settings.train.devices,))[0]
     for part in ("train", "val"):
 
         def report(done: int, total: int, name: str = part) -> None:
@@ -148,6 +150,9 @@ def check_fewshot_data(
 
         sets[part].read(left, report)
         left -= sets[part].kept * sets[part].image_bytes
+    if "test" in sets:
+        # Looked at now, so that a damaged file is not found at the end; kept is none of it.
+        sets["test"].read(0)
     read = [sets["train"], sets["val"]]
     cut = opened.splits.keys() != found.splits.keys()
     return FewshotData(
@@ -156,7 +161,7 @@ def check_fewshot_data(
         sets.get("test"),
         found.describe(),
         {part: tuple(one.name for one in each.classes) for part, each in sets.items()},
-        {one.split: one.sha256 for one in read},
+        {part: one.sha256 for part, one in sets.items()},
         (
             *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),

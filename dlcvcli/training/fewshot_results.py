@@ -32,10 +32,8 @@ def score_best_episodes(
     path = run.best if run.best.is_file() else run.last
     provider: Provider = "cuda" if launcher.device.type == "cuda" else "cpu"
     predictor = TorchEmbedder.load(ModelRef("checkpoint", path, run), provider)
+    # Of a test split each image is decoded when it is embedded, which is once.
     scored = data.val if data.test is None else data.test
-    if not scored.sha256:
-        kept = data.train.kept + data.val.kept
-        scored.read(max(0, settings.data.cache - kept * scored.image_bytes))
     shape = evaluation_shape(settings.episode)
     episodes = drawn_episodes(scored, shape, TEST_SEED, settings.episode.test_episodes)
     found = evaluate_episodes(predictor, scored, episodes)

@@ -58,11 +58,14 @@ class Job(ABC):
         monitor: the metric by which `best` is chosen; higher is better.
         model_name: what users call the network.
         batch: in words, what a batch is made of, such as ``8 at 176x240``.
+        smaller, larger: in words, what to choose where a batch is too large or too small.
     """
 
     monitor: str
     model_name: str
     batch: str
+    smaller: str = "a smaller --batch-size or --crop"
+    larger: str = "a larger --batch-size or --crop"
     settings: RunSettings
     data: JobData
 

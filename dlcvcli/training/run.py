@@ -191,13 +191,13 @@ def _explained(job: Job, launcher: Launcher) -> Iterator[None]:
         raise UsageError(
             f"{job.model_name} cannot train on batches of {job.batch}: its norms have a single "
             "value to average",
-            "choose a larger --batch-size or --crop",
+            f"choose {job.larger}",
         ) from error
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"{launcher.device_name} has too little memory for batches of {job.batch}",
-            "choose a smaller --batch-size or --crop, compute the batch in parts with --set "
-            "optim.accumulate=2, or validate fewer at a time with --set train.val_batch_size=1",
+            f"choose {job.smaller}, compute the batch in parts with --set optim.accumulate=2, or "
+            "validate fewer at a time with --set train.val_batch_size=1",
         ) from error
 
 
@@ -258,6 +258,11 @@ def _finish(
         **describe_result(job.network_of(task), launcher, result),
     }
     if launcher.is_main and result.ended == "finished":
+        if result.step < result.total_steps:
+            log.write(
+                f"ended at step {result.step} of {result.total_steps}: none of the last "
+                f"{request.settings.train.patience} validations was better than the best"
+            )
         log.write("evaluating the best checkpoint in fp32")
         if not run.best.is_file():
             log.write(f"{run.best.name} is missing; {run.last.name} is evaluated instead")

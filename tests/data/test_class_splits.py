@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcvcli.data.class_splits import describe_cut, hold_out, named_splits
+from dlcvcli.data.class_splits import describe_cut, hold_out, named_splits, pooled
 from dlcvcli.data.image_classes import ImageClass, ImageLayout
 from dlcvcli.errors import DataError
 
@@ -27,7 +27,7 @@ def cut(layout: ImageLayout, **more: object) -> dict[str, list[str]]:
     return {split: [one.name for one in classes] for split, classes in found.items()}
 
 
-@given(st.integers(4, 20), st.integers(1, 4), st.floats(0.05, 0.4), st.integers(0, 99))
+@given(st.integers(4, 20), st.integers(1, 4), st.floats(0.05, 0.3), st.integers(0, 99))
 def test_no_group_is_in_two_splits(groups: int, each: int, share: float, seed: int) -> None:
     names = [f"g{group}/c{one}" for group in range(groups) for one in range(each)]
     found = cut(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
@@ -61,6 +61,15 @@ def test_what_cannot_be_cut_is_refused() -> None:
         cut(layout_of({"all": ["a/1", "a/2", "b/1"]}), test_holdout=0.5)
 
 
+def test_a_class_in_two_splits_is_refused_and_pooled_whole() -> None:
+    shared = layout_of({"train": ["a", "b"], "val": ["b", "c"]})
+    with pytest.raises(DataError, match="the class 'b' in the splits 'train' and 'val'"):
+        cut(shared)
+    found = pooled(shared)
+    assert list(found) == ["a", "b", "c"]
+    assert len(found["b"].files) == 2
+
+
 def test_the_published_split_of_omniglot_is_whole() -> None:
     sizes = {"Armenian": 41, "Bengali": 46, "Early_Aramaic": 22, "Hebrew": 22}
     sizes |= {"Mkhedruli_(Georgian)": 41, "Kannada": 41, "Keble": 26, "Malayalam": 47}
@@ -89,6 +98,12 @@ def test_a_file_of_splits_names_classes(tmp_path: Path) -> None:
     assert describe_cut(found) == "val 1 classes, test 1 classes"
     file.write_text("class,split\nz,test\n")
     with pytest.raises(DataError, match="the class 'z'"):
+        named_splits(layout, str(file))
+    file.write_text("class,split\na,test\na,val\n")
+    with pytest.raises(DataError, match="line 3: the class 'a' is there twice"):
+        named_splits(layout, str(file))
+    file.write_text("class,split\na\n")
+    with pytest.raises(DataError, match="line 2: a class and its split"):
         named_splits(layout, str(file))
     file.write_text("name\nz\n")
     with pytest.raises(DataError, match="no file of splits"):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.data.few_shot import FewShotSet, open_few_shot
+from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.image_classes import find_image_layout, image_split
 from dlcvcli.data.reading import read_rgb, stretch
-from dlcvcli.errors import DataError, DlcvError
+from dlcvcli.errors import DataError, DlcvError, UsageError
 
 SIZE = (6, 6)
 EACH = 3
@@ -49,6 +49,8 @@ def test_a_limit_changes_no_pixel(root: Path, kept: int) -> None:
         wanted = stretch(read_rgb(data.files[indices[place]]), SIZE)
         assert np.array_equal(found[place], wanted)
     assert data.sha256 == made(root).sha256
+    # What images are normalised with is that of all of them, whatever is kept.
+    assert data.colour() == made(root).colour()
 
 
 def test_turned_images_are_classes_of_their_own(root: Path) -> None:
@@ -93,18 +95,14 @@ def test_memory_that_is_not_there_is_not_asked_for(
     monkeypatch.setattr("dlcvcli.data.few_shot.free_memory", lambda: 100)
     with pytest.raises(DlcvError, match="MiB of memory are free"):
         made(root)
+    layout = find_image_layout(root)
+    data = FewShotSet(image_split(layout, "all"), "all", root, SIZE)
+    monkeypatch.setattr("dlcvcli.data.few_shot.free_memory", lambda: 500)
+    data.read(1 << 20, as_fits=True)
+    assert data.kept == 2
 
 
-def test_a_model_remembers_the_classes_that_it_held_out(root: Path) -> None:
-    known = {"train": ["a", "b", "c"], "val": ["d", "e"]}
-    opened = open_few_shot(root, "val", size=SIZE, known=known)
-    assert [one.name for one in opened.data.classes] == ["d", "e"]
-    assert opened.data.split == "val"
-    assert "held out" in opened.remarks[-1]
-    whole = open_few_shot(root, "all", size=SIZE, known=known)
-    assert len(whole.data.classes) == 5
-    assert "3 of the 5 classes were trained on" in whole.remarks[-1]
-    other = open_few_shot(root, "val", size=SIZE, known={"train": ["x"], "val": ["y"]})
-    assert len(other.data.classes) == 5
-    assert other.data.split == "all"
-    assert len(other.remarks) == 1
+def test_images_that_are_not_square_are_not_turned(root: Path) -> None:
+    classes = image_split(find_image_layout(root), "all")
+    with pytest.raises(UsageError, match="rotations need square images"):
+        FewShotSet(classes, "all", root, (6, 8), rotations=True)

@@ -11,7 +11,8 @@ import onnx
 import pytest
 import torch
 
-from dlcvcli.data.few_shot import FewShotSet, open_few_shot
+from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.few_shot_split import open_few_shot
 from dlcvcli.errors import CheckFailed, UsageError
 from dlcvcli.exporting import export_embedder as module
 from dlcvcli.exporting.export import Exported, certificate_path, export

@@ -106,7 +106,10 @@ def test_a_euclidean_encoder_begins_a_parametric_run(
     request = request_for(tmp_path / "run", characters, distance__name="parametric", train__steps=1)
     checkpoint = find_model(fewshot_run).path
     train(replace(request, init=checkpoint), say=said.append)
-    assert any("the distance starts at random" in line for line in said)
+    assert any("the distance begins anew" in line for line in said)
+    seen = request_for(tmp_path / "seen", characters, train__seed=1)
+    with pytest.raises(UsageError, match="was trained on 3 of the 3 classes"):
+        train(replace(seen, init=checkpoint))
     other = request_for(tmp_path / "wide", characters, model__options={"channels": 16})
     with pytest.raises(CheckpointError, match="does not fit the encoder"):
         train(replace(other, init=checkpoint))

@@ -1,0 +1,83 @@
+"""Splits to test on: what the training held out, and nothing that it saw without a word."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dlcvcli.data.few_shot_split import OpenedSplit, open_few_shot
+from dlcvcli.errors import DataError
+
+KNOWN = {"train": ["a", "b", "c"], "val": ["d", "e"]}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Five classes without splits."""
+    for name in "abcde":
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / "set" / name / f"{number}.png").touch()
+    return tmp_path / "set"
+
+
+def opened(root: Path, split: str, known: dict[str, list[str]] | None = None) -> OpenedSplit:
+    return open_few_shot(root, split, size=(4, 4), known=KNOWN if known is None else known)
+
+
+def names(found: OpenedSplit) -> list[str]:
+    return [one.name for one in found.data.classes]
+
+
+def test_a_model_remembers_the_classes_that_it_held_out(root: Path) -> None:
+    found = opened(root, "val")
+    assert names(found) == ["d", "e"]
+    assert found.data.split == "val"
+    assert found.trained_on == 0
+    whole = opened(root, "all")
+    assert names(whole) == list("abcde")
+    assert whole.trained_on == 3
+    assert whole.remarks[-1] == "3 of the 5 classes were trained on"
+    with pytest.raises(DataError, match="no split 'test', and the model held none out"):
+        opened(root, "test")
+
+
+def test_its_own_cut_counts_where_the_folder_has_parts_of_that_name(root: Path) -> None:
+    parts = root.parent / "parts"
+    for split, classes in (("train", "ad"), ("test", "bce")):
+        for name in classes:
+            shutil.copytree(root / name, parts / split / name)
+    known = {"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]}
+    found = opened(parts, "test", known)
+    assert names(found) == ["e"]
+    assert found.trained_on == 0
+    # Another model's cut is of no concern; the folder's own is taken, and any overlap is said.
+    other = opened(parts, "test", {"train": ["b", "x"]})
+    assert names(other) == ["b", "c", "e"]
+    assert other.trained_on == 1
+
+
+def test_other_classes_are_all_tested_on_and_a_typo_is_refused(root: Path) -> None:
+    other = {"train": ["x"], "val": ["y"]}
+    for split in ("val", "test", "all"):
+        found = opened(root, split, other)
+        assert names(found) == list("abcde")
+        assert found.data.split == "all"
+        assert len(found.remarks) == 1
+    with pytest.raises(DataError, match="no split 'tst'"):
+        opened(root, "tst", other)
+
+
+def test_ids_that_two_tables_share_stand_for_neither(tmp_path: Path) -> None:
+    for split, name in (("train", "a"), ("val", "b")):
+        (tmp_path / split).mkdir()
+        rows = ["id,filename,label"]
+        for number in range(2):
+            (tmp_path / split / f"{name}{number}.png").touch()
+            own = 0 if number == 0 else name
+            rows.append(f"{own},{name}{number}.png,{name}")
+        (tmp_path / f"{split}.csv").write_text("\n".join(rows) + "\n")
+    assert opened(tmp_path, "val", {}).ids.keys() == {"0", "b"}
+    assert opened(tmp_path, "all", {}).ids.keys() == {"a", "b"}
