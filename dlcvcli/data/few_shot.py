@@ -137,10 +137,6 @@ class FewShotSet:
                 progress(len(digests), len(self.files))
         self.sha256 = fingerprint(digests)
 
-    def forget(self) -> None:
-        """Give the memory of decoded images back."""
-        self._kept = self._kept[:0].copy()
-
     def images(self, indices: Ints | Sequence[int]) -> Pixels:
         """Return images by their indices, uint8 ``[..., H, W, 3]`` for indices ``[...]``.
 
