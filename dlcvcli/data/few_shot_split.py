@@ -74,7 +74,10 @@ def open_few_shot(
         classes = tuple(pool.values())
     elif same and wanted in known and all(name in pool for name in known[wanted]):
         classes = tuple(pool[name] for name in known[wanted])
-        remarks.append(f"split '{wanted}': the {len(classes)} classes that the model knows by it")
+        what = "was of" if wanted == "train" else "held out"
+        remarks.append(
+            f"split '{wanted}': the {len(classes)} classes that the training of the model {what}"
+        )
     elif wanted in named:
         classes = named[wanted]
     elif set(named) == {ALL} and wanted in _WORDS and not same:
