@@ -57,16 +57,15 @@ def episodes(
     from dlcvcli.files import write_atomically
 
     known = {} if run is None else _classes_of(run)
-    wanted = split or _default_split(folder, layout, splits or "auto", known)
     # Nothing is read: of a set of any size the names alone are wanted.
     opened = open_few_shot(
-        folder, wanted, size=(1, 1), layout=layout, splits=splits or "auto",
+        folder, split, size=(1, 1), layout=layout, splits=splits or "auto",
         rotations=rotations, known=known,
     )  # fmt: skip
     for line in opened.remarks:
         say(line)
     shape, data = Shape(n_way, k_shot, n_query), opened.data
-    require_enough(data.sizes, shape, f"split '{wanted}' of {folder}")
+    require_enough(data.sizes, shape, f"split '{data.split}' of {folder}")
     drawn = drawn_episodes(data, shape, seed, count)
     write_atomically(out, episodes_csv(data, drawn))
     stdout().print(
@@ -90,11 +89,3 @@ def _classes_of(run: Path) -> dict[str, list[str]]:
         "classes"
     ]
     return found
-
-
-def _default_split(folder: Path, layout: str, splits: str, known: dict[str, list[str]]) -> str:
-    from dlcvcli.data.class_splits import named_splits
-    from dlcvcli.data.image_classes import find_image_layout
-
-    there = {*named_splits(find_image_layout(folder, layout), splits), *known}
-    return next((name for name in ("test", "val") if name in there), "all")

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 FEWSHOT = "Few-shot"
 
-NWay = Annotated[
-    int | None,
-    typer.Option(
-        "--n-way",
-        min=2,
-        rich_help_panel=FEWSHOT,
-        help="Classes of an episode.",
-        show_default="as trained",
-    ),
-]
-KShot = Annotated[
-    int | None,
-    typer.Option(
-        "--k-shot",
-        min=1,
-        rich_help_panel=FEWSHOT,
-        help="Examples of each.",
-        show_default="as trained",
-    ),
-]
-NQuery = Annotated[
-    int | None,
-    typer.Option(
-        "--n-query",
-        min=1,
-        rich_help_panel=FEWSHOT,
-        help="Queries of each.",
-        show_default="as trained",
-    ),
-]
+
+def _count(name: str, least: int, what: str) -> Any:
+    return typer.Option(
+        name, min=least, rich_help_panel=FEWSHOT, help=what, show_default="as trained"
+    )
+
+
+NWay = Annotated[int | None, _count("--n-way", 2, "Classes of an episode.")]
+KShot = Annotated[int | None, _count("--k-shot", 1, "Examples of each.")]
+NQuery = Annotated[int | None, _count("--n-query", 1, "Queries of each.")]
 Rotations = Annotated[
     bool | None,
     typer.Option(

@@ -36,7 +36,7 @@ class OpenedSplit:
 
 def open_few_shot(
     folder: Path,
-    split: str,
+    split: str | None,
     *,
     size: tuple[int, int],
     layout: str = "auto",
@@ -51,7 +51,7 @@ def open_few_shot(
 
     Args:
         folder: the set.
-        split: what is wanted; `all` for everything.
+        split: what is wanted; `all` for everything, None for `test`, else `val`, else everything.
         size: (height, width) that images are stretched to.
         layout: see `find_image_layout`.
         splits: see `named_splits`.
@@ -63,7 +63,10 @@ def open_few_shot(
     """
     found = find_image_layout(folder, layout)
     known = known or {}
-    named, wanted = named_splits(found, splits), canonical_split(split)
+    named = named_splits(found, splits)
+    if split is None:
+        split = next((name for name in ("test", "val") if name in {*named, *known}), ALL)
+    wanted = canonical_split(split)
     pool = pooled(found)
     trained = set(known.get("train", ()))
     # The folder that the model was trained on, or a copy: its own cut counts, whatever the folder

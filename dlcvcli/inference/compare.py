@@ -57,15 +57,28 @@ def compare(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any
     with TemporaryDirectory(prefix="dlcv-compare-") as folder:
         results, masks = run_both(checkpoint, onnx, request, Path(folder), "--masks")
         agreement = mask_agreement(masks["torch"], masks["onnx"])
+    return beside(results, agreement)
+
+
+def beside(results: dict[str, dict[str, Any]], agreement: float) -> dict[str, Any]:
+    """Return the evaluation of ONNX Runtime with what PyTorch's came to, as `compare`.
+
+    Args:
+        results: what `run_both` gives.
+        agreement: share of equal predictions.
+    """
     reference = results["torch"]
-    scalars = {k: v for k, v in reference["metrics"].items() if not isinstance(v, dict)}
+    shown = {
+        k: v
+        for k, v in reference["metrics"].items()
+        if k in _SHOWN_APART or not isinstance(v, dict)
+    }
     speed = reference["speed"]["images_per_s"]
     return {
         **results["onnx"],
         "compare": {
             "torch": {
-                **scalars,
-                **{k: v for k, v in reference["metrics"].items() if k in _SHOWN_APART},
+                **shown,
                 "provider": reference["provider"],
                 "images_per_s": speed,
                 "speed": reference["speed"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcvcli.inference.compare import EvalRequest, run_both
+from dlcvcli.inference.compare import EvalRequest, beside, run_both
 
 
 def compare_episodes(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any]:
@@ -27,21 +27,7 @@ def compare_episodes(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict
     with TemporaryDirectory(prefix="dlcv-compare-") as folder:
         results, labels = run_both(checkpoint, onnx, request, Path(folder), "--predictions")
         agreement = label_agreement(labels["torch"], labels["onnx"])
-    reference = results["torch"]
-    speed = reference["speed"]["images_per_s"]
-    return {
-        **results["onnx"],
-        "compare": {
-            "torch": {
-                **reference["metrics"],
-                "provider": reference["provider"],
-                "images_per_s": speed,
-                "speed": reference["speed"],
-            },
-            "argmax_agreement": agreement,
-            "speedup": results["onnx"]["speed"]["images_per_s"] / speed,
-        },
-    }
+    return beside(results, agreement)
 
 
 def label_agreement(first: Path, second: Path) -> float:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import DeviceError
+from dlcvcli.inference.predictor import StageClock
 from dlcvcli.runtime.session import Provider
 
 
@@ -37,6 +43,26 @@ def as_reference(network: nn.Module) -> None:
     network.register_forward_pre_hook(_contiguous)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+@torch.inference_mode()
+def run_on(
+    device: torch.device, forward: Callable[[Tensor], Tensor], images: Pixels, clock: StageClock
+) -> Any:
+    """Return what a network makes of images uint8 [N, H, W, 3], as an array in main memory.
+
+    Time goes to the clock's stages `copy` (to and from the device) and `run`.
+    """
+    with clock.stage("copy"):
+        # Torch asks for memory it might write to; Pillow hands out read-only arrays.
+        writable = np.require(images, requirements=["C", "W"])
+        batch = torch.from_numpy(writable).to(device)
+    with clock.stage("run", lap=True):
+        out = forward(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    with clock.stage("copy"):
+        return out.cpu().numpy()
 
 
 def _contiguous(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

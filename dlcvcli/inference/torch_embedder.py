@@ -12,7 +12,7 @@ from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.inference.restore_protonet import embedder_card_of, load_protonet
-from dlcvcli.inference.torch_device import as_reference, choose_device, device_name
+from dlcvcli.inference.torch_device import as_reference, choose_device, device_name, run_on
 from dlcvcli.models.protonet import Embedder
 from dlcvcli.prototypes import Floats
 from dlcvcli.runs import ModelRef
@@ -48,14 +48,5 @@ class TorchEmbedder:
         card = embedder_card_of(checkpoint, protonet, sha256_of(ref.path))
         return cls(protonet.embedder, card, device)
 
-    @torch.inference_mode()
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:
-        with clock.stage("copy"):
-            writable = np.require(images, requirements=["C", "W"])
-            batch = torch.from_numpy(writable).to(self.device)
-        with clock.stage("run", lap=True):
-            out = self._embedder(batch)
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-        with clock.stage("copy"):
-            return np.asarray(out.cpu().numpy(), dtype=np.float32)
+        return np.asarray(run_on(self.device, self._embedder, images, clock), dtype=np.float32)

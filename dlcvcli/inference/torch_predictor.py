@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,12 @@ from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.inference.restore import card_of, load_segmenter
-from dlcvcli.inference.torch_device import as_reference, choose_device, device_name
+from dlcvcli.inference.torch_device import as_reference, choose_device, device_name, run_on
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import SegmenterCard
 from dlcvcli.runtime.session import Provider
-
-Forward = Callable[[Tensor, tuple[int, int]], Tensor]
 
 
 class TorchPredictor:
@@ -52,27 +49,16 @@ class TorchPredictor:
         return cls(load_segmenter(checkpoint), card_of(checkpoint, sha256_of(ref.path)), device)
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
-        return np.asarray(self._run(self._segmenter, images, size, clock), dtype=np.uint8)
+        def forward(batch: Tensor) -> Tensor:
+            mask: Tensor = self._segmenter(batch, size)
+            return mask
+
+        return np.asarray(run_on(self.device, forward, images, clock), dtype=np.uint8)
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         """Return float32 [N, C, h, w]; see `Predictor.logits`."""
 
-        def forward(batch: Tensor, size: tuple[int, int]) -> Tensor:
+        def forward(batch: Tensor) -> Tensor:
             return self._segmenter.logits(batch, *size)
 
-        return np.asarray(self._run(forward, images, size, clock), dtype=np.float32)
-
-    @torch.inference_mode()
-    def _run(
-        self, forward: Forward, images: Pixels, size: tuple[int, int], clock: StageClock
-    ) -> Any:
-        with clock.stage("copy"):
-            # Torch asks for memory it might write to; Pillow hands out read-only arrays.
-            writable = np.require(images, requirements=["C", "W"])
-            batch = torch.from_numpy(writable).to(self.device)
-        with clock.stage("run", lap=True):
-            out = forward(batch, size)
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-        with clock.stage("copy"):
-            return out.cpu().numpy()
+        return np.asarray(run_on(self.device, forward, images, clock), dtype=np.float32)
