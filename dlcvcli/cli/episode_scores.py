@@ -8,8 +8,9 @@ from typing import Any
 def result_table(result: dict[str, Any]) -> Any:
     """Return an evaluation as a table for people, PyTorch beside ONNX Runtime where both ran."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
+
+    from dlcvcli.cli.scores import backends_table
 
     both = result.get("compare")
     metrics, speed, data = result["metrics"], result["speed"], result["data"]
@@ -17,14 +18,7 @@ def result_table(result: dict[str, Any]) -> Any:
         f"{result['model']} on {data['images']} images of {data['classes']} classes "
         f"({data['split']}), {result['backend']}, {result['provider']}, {result['precision']}"
     )
-    table = Table()
-    table.add_column("")
-    table.add_column(result["backend"], justify="right")
-    if both:
-        table.add_column("torch", justify="right")
-
-    def row(name: str, own: str, other: str = "") -> None:
-        table.add_row(Text(name), own, *([other] if both else []))
+    table, row = backends_table(result)
 
     def rate(value: float) -> str:
         return f"{value:,.0f}"

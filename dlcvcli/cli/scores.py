@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class Row(Protocol):
+    """Adds a row to a table of backends."""
+
+    def __call__(self, name: str, own: str, other: str = "") -> None: ...
 
 
 def result_table(result: dict[str, Any]) -> Any:
     """Return an evaluation as a table for people, PyTorch beside ONNX Runtime where both ran."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     from dlcvcli.cli.console import fraction
@@ -20,15 +28,7 @@ def result_table(result: dict[str, Any]) -> Any:
         f"{result['model']} on {data['images']} images ({data['split']}), "
         f"{result['backend']}, {result['provider']}, {result['precision']}"
     )
-    table = Table()
-    table.add_column("")
-    table.add_column(result["backend"], justify="right")
-    if both:
-        table.add_column("torch", justify="right")
-
-    def row(name: str, own: str, other: str = "") -> None:
-        # Names of classes may hold brackets, which are no markup here.
-        table.add_row(Text(name), own, *([other] if both else []))
+    table, row = backends_table(result)
 
     def score_row(name: str, key: str) -> None:
         row(name, fraction(metrics[key]), fraction(both["torch"][key]) if both else "")
@@ -78,6 +78,28 @@ def result_table(result: dict[str, Any]) -> Any:
             f"{both['speedup']:.2f} times as fast as PyTorch"
         )
     return Group(Text(title), table, *notes)
+
+
+def backends_table(result: dict[str, Any]) -> tuple[Table, Row]:
+    """Return an empty table with a column for each backend of an evaluation, and what adds a row.
+
+    A row is a name, the own value, and PyTorch's, which counts where both ran.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    both = "compare" in result
+    table = Table()
+    table.add_column("")
+    table.add_column(result["backend"], justify="right")
+    if both:
+        table.add_column("torch", justify="right")
+
+    def row(name: str, own: str, other: str = "") -> None:
+        # Names of classes may hold brackets, which are no markup here.
+        table.add_row(Text(name), own, *([other] if both else []))
+
+    return table, row
 
 
 def absent_classes(confusion: dict[str, Any]) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -21,34 +20,7 @@ from dlcvcli.runtime.session import Session
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype(np.uint8)
 CARD = EmbedderCard("fewshot", "conv4", 8, {"name": "euclidean"}, size=(16, 16))
-
-
-class OnDevice:
-    """An ONNX Runtime session on a GPU, which gives out the first red pixels of each image."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.inputs: dict[str, Any] = {}
-
-    def io_binding(self) -> OnDevice:
-        return self
-
-    def bind_cpu_input(self, name: str, value: Any) -> None:
-        self.inputs[name] = value
-
-    def bind_output(self, name: str, device: str) -> None:
-        self.calls.append(f"{name} on {device}")
-
-    def run_with_iobinding(self, binding: OnDevice) -> None:
-        assert binding is self
-        self.calls.append("run")
-
-    def synchronize_outputs(self) -> None:
-        self.calls.append("wait")
-
-    def copy_outputs_to_cpu(self) -> list[Any]:
-        self.calls.append("copy")
-        return [self.inputs["images"][:, 0, :8, 0].astype(np.float32)]
+from tests.inference.on_device import OnDevice
 
 
 def test_embeddings_are_pytorchs_and_each_image_stands_alone(exported_fewshot: Path) -> None:
@@ -74,7 +46,7 @@ def test_on_a_cpu_there_is_nothing_to_copy(exported_fewshot: Path) -> None:
 
 
 def test_on_a_gpu_images_go_up_and_embeddings_come_down() -> None:
-    device = OnDevice()
+    device = OnDevice(lambda inputs: inputs["images"][:, 0, :8, 0].astype(np.float32))
     nodes = {"CUDAExecutionProvider": 17}
     embedder = OnnxEmbedder(Session(device, "CUDAExecutionProvider", "a GPU", nodes), CARD)
     assert embedder.notes == {"provider_reason": "a GPU", "nodes_per_provider": nodes}
@@ -82,7 +54,7 @@ def test_on_a_gpu_images_go_up_and_embeddings_come_down() -> None:
     found = embedder(IMAGES, clock)
     assert np.array_equal(found, IMAGES[:, 0, :8, 0].astype(np.float32))
     assert device.inputs["images"] is IMAGES
-    assert device.calls == ["embedding on cuda", "run", "wait", "copy"]
+    assert device.calls == ["bind", "embedding on cuda", "run", "wait", "copy"]
     assert clock.seconds.keys() == {"copy", "run"}
     assert len(clock.laps["run"]) == 1
 

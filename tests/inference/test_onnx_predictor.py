@@ -20,36 +20,7 @@ from dlcvcli.runtime.session import Session
 
 CARD = SegmenterCard("seg", "made", PRESETS["landcover7"], 16)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3)).astype(np.uint8)
-
-
-class OnDevice:
-    """An ONNX Runtime session on a GPU, which gives out the red channel of each image."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.inputs: dict[str, Any] = {}
-
-    def io_binding(self) -> OnDevice:
-        self.calls.append("bind")
-        return self
-
-    def bind_cpu_input(self, name: str, value: Any) -> None:
-        self.inputs[name] = value
-
-    def bind_output(self, name: str, device: str) -> None:
-        self.calls.append(f"{name} on {device}")
-
-    def run_with_iobinding(self, binding: OnDevice) -> None:
-        assert binding is self
-        self.calls.append("run")
-
-    def synchronize_outputs(self) -> None:
-        self.calls.append("wait")
-
-    def copy_outputs_to_cpu(self) -> list[Any]:
-        self.calls.append("copy")
-        height, width = self.inputs["size"]
-        return [self.inputs["images"][:, :height, :width, 0]]
+from tests.inference.on_device import OnDevice
 
 
 def edited(source: Path, target: Path, card: SegmenterCard) -> Path:
@@ -102,7 +73,11 @@ def test_a_file_without_a_card_is_refused(exported_run: Path, tmp_path: Path) ->
 
 
 def test_on_a_gpu_images_go_up_and_masks_come_down_as_bytes() -> None:
-    device = OnDevice()
+    def red(inputs: dict[str, Any]) -> Any:
+        height, width = inputs["size"]
+        return inputs["images"][:, :height, :width, 0]
+
+    device = OnDevice(red)
     nodes = {"CUDAExecutionProvider": 90, "CPUExecutionProvider": 4}
     session = Session(device, "CUDAExecutionProvider", "a GPU is at hand", nodes)
     predictor = OnnxPredictor(session, CARD)
