@@ -194,8 +194,16 @@ class RunFolder:
                     return
 
     def cut_metrics(self, step: int) -> None:
-        """Drop the records after `step`, so that a resumed run writes them once."""
-        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        """Drop the records after `step`, so that a resumed run writes them once.
+
+        A training record that was written where the run stopped between two (`partial`) goes, too:
+        the resumed run writes the one of the complete interval.
+        """
+        kept = [
+            record
+            for record in self.read_metrics()
+            if record["step"] <= step and not record.get("partial")
+        ]
         write_atomically(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
 
 

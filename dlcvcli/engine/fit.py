@@ -191,15 +191,19 @@ class _Loop:
         self.best = Best(**checkpoint["best"])
         self.last = checkpoint["last"]
         self.seconds_before = checkpoint["seconds"]
-        self.recorder.go_on_from(Totals(**checkpoint["totals"]))
+        self.recorder.restore(checkpoint)
         if self.launcher.is_main:
             self.run.cut_metrics(self.step)
             if self.best.value is not None and self.best.step == self.step:
                 # Whoever was killed between the two may have saved `last` only.
                 link_checkpoint(self.run.last, self.run.best)
 
-    def state(self) -> Checkpoint:
-        """Return everything that a run needs to go on, as tensors and plain types."""
+    def state(self, recorded: dict[str, Any]) -> Checkpoint:
+        """Return everything that a run needs to go on, as tensors and plain types.
+
+        Args:
+            recorded: see `Recorder.state`.
+        """
         return {
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -208,7 +212,7 @@ class _Loop:
             "best": vars(self.best).copy(),
             "last": self.last,
             "seconds": self._seconds(),
-            "totals": vars(self.recorder.totals).copy(),
+            **recorded,
             "config": self.settings.model_dump(mode="json"),
             "data": self.data,
             "versions": {
@@ -246,10 +250,12 @@ class _Loop:
                 self.step += 1
                 self.recorder.step_done(self.step)
                 stopped = self._after_step(wish)
-        self.recorder.close_window()
-        if self.saved_step != self.step:
-            self._save()
         done = (self.step >= self.total or self._out_of_patience) and not self._owes_validation
+        self._log(partial=not done)
+        if self.saved_step != self.step:
+            began = time.perf_counter()
+            self._save()
+            self.recorder.paused(time.perf_counter() - began)
         signal = 0 if done else wish.signal or 0
         return FitResult(
             step=self.step,
@@ -302,8 +308,8 @@ class _Loop:
         due = self.step % self.poll_every == 0 or ended or saves or self._owes_validation
         if due or (self.launcher.world_size == 1 and wish.wished):
             stopped = self._poll(wish)
-        if self.step % train.log_every == 0 or ended or stopped:
-            self.recorder.log(self.step, self.optimizer.param_groups[-1]["lr"])
+        if self.step % train.log_every == 0 or ended:
+            self._log()
         began = time.perf_counter()
         if self._owes_validation:
             stopped = not self._validate_and_save(wish) or stopped or self._out_of_patience
@@ -312,6 +318,9 @@ class _Loop:
         self._snapshot()
         self.recorder.paused(time.perf_counter() - began)
         return stopped
+
+    def _log(self, *, partial: bool = False) -> None:
+        self.recorder.log(self.step, self.optimizer.param_groups[-1]["lr"], partial=partial)
 
     def _poll(self, wish: StopWish) -> bool:
         """Agree with the other ranks on whether the loss was sound and whether to stop."""
@@ -376,8 +385,9 @@ class _Loop:
 
     def _save(self) -> None:
         require_finite_weights(self.task, self.step)
+        recorded = self.recorder.state()
         if self.launcher.is_main:
-            save_checkpoint(self.run.last, self.state())
+            save_checkpoint(self.run.last, self.state(recorded))
             keep_numbered(self.run.checkpoints, self.run.last, self.step, self.settings.train.keep)
         self.saved_step = self.step
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,17 +58,27 @@ class Totals:
 
 @dataclass
 class _Window:
-    """Running sums since the last log line; `scalars` stay on the device until they are read."""
+    """Running sums since the last training record.
+
+    Attributes:
+        scalars: sums of losses and the like, scalars; on the device until they are read.
+        steps: how many were added.
+        waited: seconds thereof in which the loop waited for data.
+        earlier: seconds that an earlier session of the run trained in this window.
+        paused: seconds of this session that were not training.
+        began: when this session's part began.
+    """
 
     scalars: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
     waited: float = 0.0
+    earlier: float = 0.0
     paused: float = 0.0
     began: float = field(default_factory=time.perf_counter)
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.began - self.paused
+        return self.earlier + time.perf_counter() - self.began - self.paused
 
 
 class Recorder:
@@ -92,7 +103,7 @@ class Recorder:
         self.plan = plan
         if self.launcher.is_main:
             self.hooks.on_start(plan)
-        self._window = _Window()
+        self._window.began = time.perf_counter()
 
     def waited(self, seconds: float) -> None:
         """Note time in which the loop waited for data."""
@@ -114,8 +125,15 @@ class Recorder:
         if self.launcher.is_main:
             self.hooks.on_step(step)
 
-    def log(self, step: int, lr: float) -> None:
-        """Write the record of the steps since the last one; nothing where there were none."""
+    def log(self, step: int, lr: float, *, partial: bool = False) -> None:
+        """Write the record of the steps since the last one; nothing where there were none.
+
+        Args:
+            step: the step's number.
+            lr: the learning rate.
+            partial: the run stops between two records. The sums go on: a resumed run replaces this
+                record by the one of the complete interval.
+        """
         window, plan = self._window, self.plan
         if not window.steps:
             return
@@ -135,7 +153,10 @@ class Recorder:
             "data_wait": round(window.waited / seconds, 4),
             "eta_s": round((plan.total_steps - step) * seconds / window.steps, 1),
         }
-        self.close_window()
+        if partial:
+            record["partial"] = True
+        else:
+            self._before, self._window = self.totals, _Window()
         self._write(record)
         if self.launcher.is_main:
             self.hooks.on_log(record)
@@ -147,11 +168,6 @@ class Recorder:
         if self.launcher.is_main:
             self.hooks.on_validation(record, is_best)
         return record
-
-    def close_window(self) -> None:
-        """Add the running sums to the session's, and begin new ones."""
-        self._before = self.totals
-        self._window = _Window()
 
     @property
     def totals(self) -> Totals:
@@ -165,9 +181,38 @@ class Recorder:
             before.waited + window.waited,
         )
 
-    def go_on_from(self, totals: Totals) -> None:
-        """Take over what earlier sessions of the run trained."""
-        self._before = totals
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: the totals, and the running sums since the last record.
+
+        `window` holds the sums as means over the ranks, so that another number of ranks can go on
+        with them. Every rank has to call this.
+        """
+        window = self._window
+        ranks = self.launcher.world_size
+        return {
+            "totals": vars(self._before).copy(),
+            "window": {
+                "scalars": {
+                    k: (self.launcher.sum(v) / ranks).cpu() for k, v in window.scalars.items()
+                },
+                "steps": window.steps,
+                "waited": window.waited,
+                "seconds": window.seconds if window.steps else 0.0,
+            },
+        }
+
+    def restore(self, checkpoint: Mapping[str, Any]) -> None:
+        """Go on from the `state` in a checkpoint; older ones have no `window`."""
+        self._before = Totals(**checkpoint["totals"])
+        kept = checkpoint.get("window")
+        if kept is not None:
+            device = self.launcher.device
+            self._window = _Window(
+                {name: value.to(device) for name, value in kept["scalars"].items()},
+                kept["steps"],
+                kept["waited"],
+                kept["seconds"],
+            )
 
     def _write(self, record: Record) -> None:
         if not self.launcher.is_main:

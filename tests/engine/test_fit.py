@@ -72,6 +72,48 @@ def test_killed_in_mid_epoch_and_resumed_gives_the_same_weights_to_the_bit(
     assert equal_states(task.state_dict(), straight)
 
 
+class Die(Hooks):
+    """Ends a run after a step, as a kill would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, step: int) -> None:
+        if step == self.step:
+            raise KeyboardInterrupt
+
+
+def records_of(run: RunFolder) -> list[dict[str, Any]]:
+    """Return a run's records without what depends on the clock."""
+    timed = {"images_per_s", "data_wait", "eta_s"}
+    return [{k: v for k, v in r.items() if k not in timed} for r in run.read_metrics()]
+
+
+@pytest.mark.parametrize("step", [2, 4, 7, 11])
+def test_records_of_a_killed_run_are_those_of_a_straight_one(tmp_path: Path, step: int) -> None:
+    settings = tiny_settings(steps=12, save_every=3, log_every=5)
+    _, _, straight = tiny_fit(tmp_path / "straight", settings=settings)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(tmp_path / "run", settings=settings, hooks=Die(step))
+    run = RunFolder(tmp_path / "run")
+    tiny_fit(run.path, settings=settings, resume=load_checkpoint(run.last))
+    assert records_of(run) == records_of(straight)
+
+
+def test_records_of_a_stopped_run_are_those_of_a_straight_one(tmp_path: Path) -> None:
+    _, _, straight = tiny_fit(tmp_path / "straight", settings=tiny_settings(steps=12, log_every=5))
+    stopping = tiny_settings(steps=12, log_every=5, max_time=1e-6)
+    _, result, run = tiny_fit(tmp_path / "run", settings=stopping)
+    # What was trained until then is there to be read.
+    assert [r["step"] for r in run.read_metrics() if r.get("partial")] == [result.step] == [1]
+    tiny_fit(
+        run.path,
+        settings=tiny_settings(steps=12, log_every=5),
+        resume=load_checkpoint(run.last),
+    )
+    assert records_of(run) == records_of(straight)
+
+
 def test_the_optimiser_too_goes_on_to_the_bit(tmp_path: Path) -> None:
     _, _, whole = tiny_fit(tmp_path / "whole", settings=tiny_settings(steps=12))
     _, _, run = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, max_time=1e-6))
@@ -87,12 +129,8 @@ def test_the_optimiser_too_goes_on_to_the_bit(tmp_path: Path) -> None:
 def test_what_began_can_be_resumed_from_its_first_step_on(
     tmp_path: Path, straight: dict[str, Any]
 ) -> None:
-    class Die(Hooks):
-        def on_step(self, step: int) -> None:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12), hooks=Die())
+        tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12), hooks=Die(1))
     checkpoint = load_checkpoint(RunFolder(tmp_path / "run").last)
     assert checkpoint["step"] == 0
     # Other weights of the start: those of the checkpoint count.
@@ -104,14 +142,10 @@ def test_what_began_can_be_resumed_from_its_first_step_on(
 
 
 def test_an_extended_run_keeps_its_new_length_from_the_start(tmp_path: Path) -> None:
-    class Die(Hooks):
-        def on_step(self, step: int) -> None:
-            raise KeyboardInterrupt
-
     _, _, run = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=4))
     longer = tiny_settings(steps=8)
     with pytest.raises(KeyboardInterrupt):
-        tiny_fit(run.path, settings=longer, resume=load_checkpoint(run.last), hooks=Die())
+        tiny_fit(run.path, settings=longer, resume=load_checkpoint(run.last), hooks=Die(5))
     kept = load_checkpoint(run.last)
     assert (kept["step"], kept["config"]["train"]["steps"]) == (4, 8)
 

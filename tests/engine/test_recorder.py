@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,7 @@ class Rank:
     def __init__(self, rank: int = 0, world_size: int = 1) -> None:
         self.is_main = rank == 0
         self.world_size = world_size
+        self.device = torch.device("cpu")
 
     def sum(self, value: Tensor) -> Tensor:
         others = self.world_size - 1
@@ -62,7 +64,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     window = module._Window
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    monkeypatch.setattr(module, "_Window", lambda: window(began=clock.now))
+    monkeypatch.setattr(module, "_Window", lambda *kept: replace(window(*kept), began=clock.now))
     return clock
 
 
@@ -167,7 +169,7 @@ def test_a_window_without_steps_is_not_written(tmp_path: Path, clock: Clock, tol
 
 def test_totals_are_of_all_sessions_of_the_run(tmp_path: Path, clock: Clock, told: Told) -> None:
     recorder = Recorder(RunFolder(tmp_path), told, Rank())  # type: ignore[arg-type]
-    recorder.go_on_from(Totals(images=100, seconds=10.0, waited=1.0))
+    recorder.restore({"totals": {"images": 100, "seconds": 10.0, "waited": 1.0}})
     recorder.start(PLAN)
     assert recorder.totals == Totals(100, 10.0, 1.0)
     do_steps(recorder, clock, [1.0, 1.0], each=3.0)
@@ -177,9 +179,48 @@ def test_totals_are_of_all_sessions_of_the_run(tmp_path: Path, clock: Clock, tol
     recorder.log(2, 0.01)
     assert recorder.totals == Totals(108, 16.0, 3.0)
     do_steps(recorder, clock, [1.0], each=4.0)
-    recorder.close_window()
     assert recorder.totals == Totals(112, 20.0, 3.0)
     assert (recorder.totals.images_per_s, recorder.totals.data_wait) == (5.6, 0.15)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_sums_since_the_last_record_go_through_a_checkpoint(
+    tmp_path: Path, clock: Clock, told: Told, ranks: int
+) -> None:
+    first = recorder_at(tmp_path, told, Rank(world_size=ranks))
+    do_steps(first, clock, [1.0, 2.0], each=3.0)
+    first.waited(3.0)
+    kept = first.state()
+    assert (kept["totals"], kept["window"]["steps"]) == (vars(Totals()), 2)
+
+    clock.now += 1000
+    second = Recorder(RunFolder(tmp_path), told, Rank(world_size=1))  # type: ignore[arg-type]
+    second.restore(kept)
+    clock.now += 1000  # building the data and the like is not training
+    second.start(PLAN)
+    assert second.totals == Totals(8, 6.0, 3.0)
+    do_steps(second, clock, [6.0], each=3.0)
+    second.log(3, 0.01)
+    (record,) = RunFolder(tmp_path).read_metrics()
+    # The other rank of the first session had losses one larger.
+    others = (ranks - 1) / ranks / ranks / 3
+    assert record["loss"] == pytest.approx(3.0 + others)
+    assert (record["images_per_s"], record["data_wait"]) == (round(12 / 9, 3), round(3 / 9, 4))
+    assert second.state()["window"] == {"scalars": {}, "steps": 0, "waited": 0.0, "seconds": 0.0}
+
+
+def test_a_partial_record_leaves_the_sums_as_they_are(
+    tmp_path: Path, clock: Clock, told: Told
+) -> None:
+    recorder = recorder_at(tmp_path, told)
+    do_steps(recorder, clock, [1.0, 3.0])
+    recorder.log(2, 0.01, partial=True)
+    do_steps(recorder, clock, [5.0])
+    recorder.log(3, 0.01)
+    first, second = RunFolder(tmp_path).read_metrics()
+    assert (first["loss"], first["partial"]) == (2.0, True)
+    assert second["loss"] == 3.0
+    assert "partial" not in second
 
 
 def test_a_run_that_did_nothing_has_no_speed_and_no_error() -> None:
