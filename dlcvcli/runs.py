@@ -93,8 +93,19 @@ class RunFolder:
 
     @property
     def holds_run(self) -> bool:
-        """Whether a run has begun here."""
+        """Whether a run is kept here.
+
+        A training that was killed before its first checkpoint, which is written before the first
+        step, leaves none: the command that began it can be given again.
+        """
+        if self._died_at_start:
+            return False
         return self.config.exists() or self.checkpoints.exists()
+
+    @property
+    def _died_at_start(self) -> bool:
+        kept = (self.metrics, self.results, *self.checkpoints.glob("*.ckpt"))
+        return self.checkpoints.is_dir() and not any(file.exists() for file in kept)
 
     def require_free(self) -> None:
         """Refuse a folder that a new run must not be written into.
@@ -113,6 +124,18 @@ class RunFolder:
                     f"{part} is a file, not a folder for a run", "choose another --out"
                 )
 
+    def require_begun(self) -> None:
+        """Refuse a folder in which a training began and has not saved anything yet.
+
+        Raises:
+            DataError: it is one.
+        """
+        if self._died_at_start:
+            raise DataError(
+                f"run {self.path} has no checkpoint yet: nothing was trained",
+                "run the command that began it again",
+            )
+
     def create(self) -> None:
         """Make the folder for a new run.
 
@@ -121,6 +144,9 @@ class RunFolder:
         """
         self.require_free()
         make_folder(self.checkpoints)
+        # What a training that died at its start may have left.
+        for file in (self.environment, self.log):
+            file.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -244,10 +270,8 @@ def find_model(path: Path) -> ModelRef:
         for checkpoint in (run.best, run.last):
             if checkpoint.is_file():
                 return ModelRef("checkpoint", checkpoint, run)
-        task = run.read_config().get("task", "seg")
-        raise DataError(
-            f"run {path} has no checkpoint yet", f"train it: dlcv train {task} --resume {path}"
-        )
+        run.require_begun()
+        raise DataError(f"run {path} has no checkpoint: {run.checkpoints} is empty")
     if path.suffix == ".onnx":
         run = RunFolder(path.resolve().parent)
         return ModelRef("onnx", path, run if run.config.is_file() else None)

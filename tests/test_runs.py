@@ -74,6 +74,31 @@ def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, left: str) -> None
     assert f"--resume {tmp_path}" in caught.value.hint
 
 
+@pytest.mark.parametrize("left", ["", "config.yaml", "log.txt", "checkpoints/.last.ckpt.tmp"])
+def test_a_training_killed_before_its_first_checkpoint_can_be_begun_again(
+    tmp_path: Path, left: str
+) -> None:
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    if left:
+        _touch(tmp_path / left)
+    with pytest.raises(DataError, match="no checkpoint yet") as caught:
+        run.require_begun()
+    assert "command that began it" in caught.value.hint
+    run.create()
+    assert not run.log.exists()
+
+
+@pytest.mark.parametrize("left", ["metrics.jsonl", "results.json", "checkpoints/best.ckpt"])
+def test_a_run_whose_checkpoints_were_removed_is_still_a_run(tmp_path: Path, left: str) -> None:
+    run = RunFolder(tmp_path)
+    run.create()
+    _touch(run.config)
+    _touch(tmp_path / left)
+    assert run.holds_run
+    assert RunFolder.open(tmp_path) == run
+
+
 def test_a_file_in_place_of_the_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a file"):
         RunFolder(_touch(tmp_path / "run")).require_free()
@@ -154,7 +179,10 @@ def test_cutting_where_there_are_no_metrics_leaves_none(run: RunFolder) -> None:
 def test_a_run_stands_for_its_best_checkpoint_else_its_last(run: RunFolder) -> None:
     with pytest.raises(DataError, match="has no checkpoint yet") as caught:
         find_model(run.path)
-    assert f"--resume {run.path}" in caught.value.hint
+    assert "command that began it" in caught.value.hint
+    run.metrics.touch()
+    with pytest.raises(DataError, match=r"has no checkpoint: .*checkpoints is empty"):
+        find_model(run.path)
     _touch(run.last)
     assert find_model(run.path) == ModelRef("checkpoint", run.last, run)
     _touch(run.best)

@@ -54,6 +54,7 @@ def resolve_flags(schema: type[S], task: str, wish: RunWish, flags: dict[str, An
 
     Raises:
         UsageError: flags that contradict each other, or an unknown key, recipe or model.
+        DataError: there is no run to resume.
     """
     from dlcvcli.config.load import resolve
     from dlcvcli.models.registry import require_task
@@ -69,6 +70,7 @@ def resolve_flags(schema: type[S], task: str, wish: RunWish, flags: dict[str, An
                 raise UsageError(
                     f"--{name} does not go with --resume, which goes on with a run as it was begun"
                 )
+        RunFolder(wish.resume).require_begun()
         base = _base_of(RunFolder.open(wish.resume).read_config(), task, wish.resume)
     settings = resolve(
         schema, base=base, recipe=wish.recipe, file=wish.config, flags=flags, sets=wish.sets
@@ -107,8 +109,11 @@ def open_run(wish: RunWish, model: str) -> tuple[RunFolder, Path | None]:
     Raises:
         MissingExtra: torch is missing.
         UsageError, DataError: the folder holds a run already, or --init is no checkpoint.
+        DlcvError: another process goes on with the run.
     """
     from dlcvcli.inference.load import require_torch
+    from dlcvcli.locks import require_unlocked
+    from dlcvcli.machine import this_rank
     from dlcvcli.runs import RunFolder, default_run_path
 
     require_torch("training")
@@ -116,6 +121,9 @@ def open_run(wish: RunWish, model: str) -> tuple[RunFolder, Path | None]:
     run = RunFolder(wish.resume or wish.out or default_run_path(model))
     if wish.resume is None:
         run.require_free()
+    elif not this_rank():
+        # Said at once; the lock itself is taken when all else is known to be right.
+        require_unlocked(run.path)
     return run, init
 
 

@@ -14,8 +14,10 @@ from typing import Any
 from dlcvcli.config.load import parse_set, validate
 from dlcvcli.config.schema import RESUMABLE_CHANGES
 from dlcvcli.errors import AlreadySaid, ConfigError, Interrupted, UsageError
+from dlcvcli.locks import locked
 from dlcvcli.processes import run_dlcv
 from dlcvcli.studies.definition import StudyDefinition, StudyFigures
+from dlcvcli.studies.kinds import StudySettings
 from dlcvcli.studies.plan import (
     PlannedRun,
     command_line,
@@ -74,6 +76,7 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
         UsageError: no data, an unknown run, or a folder that is not a study's.
         ConfigError: the study was begun with other settings, or on other data.
         DataError: the data folder cannot be used.
+        DlcvError: another process runs a study in the folder.
         Interrupted: a signal ended it in good order; the hint has the command to go on.
         AlreadySaid: a training failed; carries its exit status.
     """
@@ -93,6 +96,20 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
     if before is None and request.data is not None:
         DATA[definition.task].recognise(request.data)
     folder.begin()
+    with locked(folder.path):
+        return _run_begun(request, settings, before, planned, say)
+
+
+def _run_begun(
+    request: StudyRequest,
+    settings: dict[str, StudySettings],
+    before: StudyRecord | None,
+    planned: Sequence[PlannedRun],
+    say: Say,
+) -> StudyRecord:
+    """Run a study in its folder, which no other process works in."""
+    folder, definition = request.folder, request.definition
+    seeds = request.seeds or (before.seeds if before is not None else 1)
     data = _data_folder(request, before, say)
     # Of every run that is to come: a set may be large enough for some of them only.
     names = dict.fromkeys([definition.runs[0].name, *(one.run.name for one in planned)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dlcvcli.errors import (
     UsageError,
 )
 from dlcvcli.files import write_atomically, write_json
+from dlcvcli.locks import locked
 from dlcvcli.machine import keep_freed_memory
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.base import Task
@@ -98,9 +99,9 @@ def train(
         sync_batchnorm=settings.sync_batchnorm,
     )
     watched = nullcontext() if lost is None else ranks.peers.watched(_say_to(lost))
-    with watched, deterministic_algorithms(settings.deterministic):
+    with watched, deterministic_algorithms(settings.deterministic), ExitStack() as held:
         try:
-            return _train(request, ranks.start(), hooks, say)
+            return _train(request, ranks.start(), hooks, say, held)
         except RuntimeError as error:
             # An exchange with a rank that is gone fails in the words of its transport.
             fallen = ranks.peers.fallen(wait=3)
@@ -131,15 +132,17 @@ def _rank_lost(what: str) -> RankLost:
 
 
 def _train(
-    request: RunRequest, launcher: Launcher, hooks: Hooks | None, say: Say
+    request: RunRequest, launcher: Launcher, hooks: Hooks | None, say: Say, held: ExitStack
 ) -> dict[str, Any]:
-    """Train on this rank; see `train`."""
+    """Train on this rank; see `train`. The lock of the run folder goes into `held`."""
     if launcher.device.type == "cpu":
         keep_freed_memory()
     request.settings.images_at_a_time(launcher.world_size)
     # The default folder's name holds the time, which each rank reads for itself.
     request = replace(request, run=RunFolder(Path(launcher.tell(str(request.run.path)))))
     settings, run, data = request.settings, request.run, request.data
+    if launcher.is_main and request.resume:
+        held.enter_context(locked(run.path))
     # What `auto` chose belongs to the run: on another machine it goes on in the same arithmetic.
     chosen = settings.train.model_copy(update={"precision": launcher.precision.name})
     settings = settings.model_copy(update={"train": chosen})
@@ -157,6 +160,7 @@ def _train(
     listeners += [hooks] if hooks is not None else []
     if launcher.is_main:
         if not request.resume:
+            held.enter_context(locked(run.path))
             run.create()
         write_atomically(run.config, to_yaml(settings))
         write_json(run.environment, describe_environment(launcher, data))
@@ -209,7 +213,7 @@ def _checkpoint_of(request: RunRequest, job: Job) -> Checkpoint | None:
     if not run.last.exists():
         raise CheckpointError(
             f"run {run.path} has no {run.last.name} to go on from",
-            "delete the folder and begin the run again, or begin another one with --init CKPT",
+            "begin another one with --init CKPT",
         )
     checkpoint = load_checkpoint(run.last)
     require_same_settings(checkpoint["config"], request.settings, extend=request.extend)

@@ -9,11 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from dlcvcli.errors import AlreadySaid, ConfigError, DataError, Interrupted, UsageError
+from dlcvcli.errors import (
+    AlreadySaid,
+    ConfigError,
+    DataError,
+    DlcvError,
+    Interrupted,
+    UsageError,
+)
 from dlcvcli.studies import study
 from dlcvcli.studies.plan import study_settings
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder, changed_settings, state_of
+from tests.held_folder import held_by_another
 from tests.studies.made_fewshot import TEXT as FEW
 from tests.studies.made_fewshot import FewshotTrainer
 from tests.studies.made_study import TEXT, Trainer, tiny_study
@@ -82,6 +90,18 @@ def test_what_was_broken_off_is_resumed_and_the_command_to_go_on_is_whole(
     assert resumed[2:6] == ["--resume", str(folder.run("small", 1).path), "--data", str(landcover)]
     # The limit of a session, not of the run: it is passed on again. The decay is the run's.
     assert resumed[6:] == ["--set", "train.max_time=90s"]
+
+
+def test_a_study_that_another_process_runs_is_refused(
+    trainer: Trainer, folder: StudyFolder, landcover: Path
+) -> None:
+    _run(folder, landcover, only=("small",))
+    with (
+        held_by_another(folder.path) as other,
+        pytest.raises(DlcvError, match=f"in use by process {other.pid}"),
+    ):
+        _run(folder, landcover)
+    assert len(trainer.calls) == 1
 
 
 def test_one_that_died_before_its_first_checkpoint_begins_anew(

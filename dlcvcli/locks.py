@@ -1,0 +1,94 @@
+"""One process at a time in a folder: a lock that the system releases when its process ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dlcvcli.errors import DlcvError
+from dlcvcli.files import make_folder
+
+NAME = ".lock"
+
+# What the system says where another process has the lock.
+_HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes of dlcv out of a folder for the length of a block.
+
+    The folder is made where it is missing. The lock is one of the system's on the file `.lock` in
+    it, so that it ends with this process, however that dies; processes that this one starts do not
+    inherit it. On a file system without locks there is none.
+
+    Raises:
+        DlcvError: another process has it; names the process, its start and its command.
+        UsageError, DlcvError: the folder cannot be made; see `files.make_folder`.
+    """
+    make_folder(folder)
+    path = folder / NAME
+    try:
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
+    with file:
+        try:
+            _lock(file)
+        except OSError as error:
+            if error.errno in _HELD:
+                raise _in_use(folder, path) from None
+        file.truncate(0)
+        file.write(_this_process())
+        file.flush()
+        yield
+
+
+def require_unlocked(folder: Path) -> None:
+    """Refuse a folder in which another process works; makes nothing.
+
+    Raises:
+        DlcvError: see `locked`.
+    """
+    if (folder / NAME).is_file():
+        with locked(folder):
+            pass
+
+
+def _lock(file: IO[str]) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        # Far behind the text, which others could not read otherwise.
+        file.seek(1 << 20)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        # Not flock: loader processes would inherit it, and may outlive the run for seconds.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _this_process() -> str:
+    command = shlex.join(["dlcv", *sys.argv[1:]])
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"process {os.getpid()} on {socket.gethostname()} since {since}: {command}\n"
+
+
+def _in_use(folder: Path, path: Path) -> DlcvError:
+    try:
+        owner = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        owner = ""
+    return DlcvError(
+        f"{folder} is in use by {owner or 'another process'}",
+        "wait until it has ended, or stop it; then run this command again",
+    )
