@@ -159,24 +159,25 @@ def _evaluate(
 ) -> dict[str, Any]:
     from dlcvcli.cli.console import counting, say
     from dlcvcli.data.batches import EvalBatches
-    from dlcvcli.data.layouts import ALL
-    from dlcvcli.data.segmentation import open_split
+    from dlcvcli.data.segmentation_split import open_for_model
     from dlcvcli.files import make_folder
     from dlcvcli.inference.evaluate import evaluate
     from dlcvcli.inference.load import load_predictor
 
     predictor = load_predictor(ref, provider=provider)
     card = predictor.card
-    found = open_split(
+    opened = open_for_model(
         data,
         split,
-        layout=card.layout,
+        seen=card.seen,
         classes=card.classes,
+        layout=card.layout,
         size=_size(size, card.size),
         binarise=card.binarise,
     )
-    if found.split == ALL and str(found.root) == card.config["data"]["path"]:
-        say(f"{data} has no splits: the images that the model was trained on are scored too")
+    for line in opened.remarks:
+        say(line)
+    found = opened.data
     on_gpu = predictor.provider not in {"cpu", "CPUExecutionProvider"}
     # Large scenes come one by one, none of them ahead; the batch is then one of tiles.
     at_once = 1 if views.tile is not None else batch_size or (16 if on_gpu else 4)

@@ -92,19 +92,24 @@ def export(
 
 
 def _open_annotated(ref: ModelRef, folder: Path, split: str) -> SegmentationSet:
-    from dlcvcli.data.segmentation import open_split
+    from dlcvcli.cli.console import say
+    from dlcvcli.data.segmentation_split import open_for_model
     from dlcvcli.engine.checkpoint import load_checkpoint
     from dlcvcli.inference.restore import card_of
 
     card = card_of(load_checkpoint(ref.path), "")
-    return open_split(
+    opened = open_for_model(
         folder,
         split,
-        layout=card.layout,
+        seen=card.seen,
         classes=card.classes,
+        layout=card.layout,
         size=card.size,
         binarise=card.binarise,
     )
+    for line in opened.remarks:
+        say(line)
+    return opened.data
 
 
 def _open_images_by_class(ref: ModelRef, folder: Path, split: str) -> FewShotSet:

@@ -279,7 +279,8 @@ def _open_models(
     models: dict[str, Path], data: Path, split: str
 ) -> tuple[dict[str, Predictor], SegmentationSet]:
     """Load models that tell the same classes apart, and the split that they are shown."""
-    from dlcvcli.data.segmentation import open_split
+    from dlcvcli.cli.console import say
+    from dlcvcli.data.segmentation_split import open_for_model
     from dlcvcli.inference.load import load_predictor
     from dlcvcli.runs import find_model
 
@@ -296,10 +297,17 @@ def _open_models(
                 f"{title} {len(other.classes)} of '{other.classes.name}'",
                 "compare models of the same classes",
             )
-    found = open_split(
-        data, split, layout=card.layout, classes=card.classes, binarise=card.binarise
+    opened = open_for_model(
+        data,
+        split,
+        seen=card.seen,
+        classes=card.classes,
+        layout=card.layout,
+        binarise=card.binarise,
     )
-    return predictors, found
+    for line in opened.remarks:
+        say(line)
+    return predictors, opened.data
 
 
 def _extremes(predictor: Predictor, found: SegmentationSet, worst: int, best: int) -> list[int]:

@@ -67,6 +67,11 @@ def result_table(result: dict[str, Any]) -> Any:
     )
     row("peak memory", f"{speed['peak_memory_mb']} MiB")
     notes = []
+    if data["trained_on"]:
+        notes.append(
+            f"warning: the model was trained on {data['trained_on']} of the {data['images']} "
+            "images: its scores are too high"
+        )
     if metrics["convention"] != "smp-imagewise":
         scored, known = metrics["classes_scored"], len(metrics["iou_per_class"])
         notes.append(f"{scored} of {known} classes are in the mean")

@@ -9,6 +9,7 @@ from dlcvcli.cli.train_flags import (
     DATA,
     MODEL,
     OPTIM,
+    AllowSeen,
     BackboneScale,
     Config,
     Deterministic,
@@ -128,6 +129,7 @@ def fewshot(
     ] = None,
     weights: Weights = None,
     init: Init = None,
+    allow_seen: AllowSeen = False,
     batch_size: Annotated[
         int | None, batch_size("Episodes of a step, over all ranks.", "1")
     ] = None,
@@ -190,7 +192,7 @@ def fewshot(
         "optim.name": optimizer,
         "schedule.name": schedule,
     }
-    wish = RunWish(resume, extend, init, out, recipe, config, sets or [])
+    wish = RunWish(resume, extend, init, out, recipe, config, sets or [], allow_seen)
     settings = resolve_flags(TrainFewshotSettings, "fewshot", wish, flags)
     if print_config:
         print_settings(settings)
@@ -211,7 +213,8 @@ def _prepare(settings: TrainFewshotSettings, wish: RunWish) -> RunRequest:
 
     from dlcvcli.training.run import RunRequest
 
-    return RunRequest(run, settings, data, wish.resume is not None, wish.extend, init)
+    resume = wish.resume is not None
+    return RunRequest(run, settings, data, resume, wish.extend, init, wish.allow_seen)
 
 
 def _check_data(settings: TrainFewshotSettings) -> FewshotData:

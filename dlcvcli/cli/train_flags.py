@@ -37,6 +37,14 @@ Init = Annotated[
     Path | None,
     option("--init", panel=MODEL, text="Begin a new run with the weights of a .ckpt or run."),
 ]
+AllowSeen = Annotated[
+    bool,
+    option(
+        "--allow-seen",
+        panel=MODEL,
+        text="Accept weights (--init, --weights) that were trained on validation images.",
+    ),
+]
 Lr = Annotated[float | None, option("--lr", panel=OPTIM, text="Peak rate.", default="1e-3")]
 BackboneScale = Annotated[
     float | None,

@@ -10,6 +10,7 @@ from dlcvcli.cli.train_flags import (
     MODEL,
     OPTIM,
     RUN,
+    AllowSeen,
     BackboneScale,
     Config,
     Deterministic,
@@ -78,6 +79,7 @@ def seg(
     ] = None,
     weights: Weights = None,
     init: Init = None,
+    allow_seen: AllowSeen = False,
     epochs: Annotated[
         int | None, option("--epochs", panel=OPTIM, text="Length.", default="50")
     ] = None,
@@ -148,7 +150,7 @@ def seg(
         "loss.name": loss,
         "snapshot.images": snapshot or None,
     }
-    wish = RunWish(resume, extend, init, out, recipe, config, sets or [])
+    wish = RunWish(resume, extend, init, out, recipe, config, sets or [], allow_seen)
     settings = resolve_flags(TrainSegSettings, "seg", wish, flags)
     if print_config:
         print_settings(settings)
@@ -169,7 +171,8 @@ def _prepare(settings: TrainSegSettings, wish: RunWish) -> RunRequest:
 
     from dlcvcli.training.run import RunRequest
 
-    return RunRequest(run, settings, data, wish.resume is not None, wish.extend, init)
+    resume = wish.resume is not None
+    return RunRequest(run, settings, data, resume, wish.extend, init, wish.allow_seen)
 
 
 def _check_data(settings: TrainSegSettings, *, known: bool) -> TrainingData:

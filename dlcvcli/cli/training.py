@@ -32,6 +32,7 @@ class RunWish:
         init: a checkpoint or run whose weights a new run starts from.
         out: the folder of a new run.
         recipe, config, sets: layers of settings; see `config.load.resolve`.
+        allow_seen: see `training.run.RunRequest`.
     """
 
     resume: Path | None
@@ -41,6 +42,7 @@ class RunWish:
     recipe: str | None
     config: Path | None
     sets: list[str] = field(default_factory=list)
+    allow_seen: bool = False
 
 
 def resolve_flags(schema: type[S], task: str, wish: RunWish, flags: dict[str, Any]) -> S:
@@ -183,6 +185,7 @@ def _summary(results: dict[str, Any], request: RunRequest) -> Any:
         rows.append((f"best validation {_SCORES[key]}", score))
     if "metrics" in results:
         rows.append(_final_score(results["metrics"]))
+    rows += [("warning", line) for line in results["warnings"]]
     rows += [
         ("steps", f"{results['step']} of {results['total_steps']}"),
         ("time", f"{results['wall_s']:.0f} s, {results['images_per_s']:.1f} images/s"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ class Audit:
         pixels_beside: int64 [C], labelled pixels, of whatever class, in those images.
         sizes: (height, width) -> number of images.
         problems: one error per unreadable or contradictory sample; empty where all is well.
+        image_digests: name -> what identifies the image's file, of those that can be read.
     """
 
     images: int
@@ -36,6 +38,7 @@ class Audit:
     pixels_beside: NDArray[np.int64]
     sizes: dict[tuple[int, int], int]
     problems: tuple[DataError, ...]
+    image_digests: dict[str, bytes]
 
     def as_dict(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return plain types for JSON."""
@@ -57,6 +60,16 @@ class Audit:
         }
 
 
+class _Look(NamedTuple):
+    """What the audit keeps of one sample; `counts` are the pixels of each id, int64 [256]."""
+
+    name: str
+    digest: bytes
+    image_digest: bytes
+    size: tuple[int, int]
+    counts: NDArray[np.int64]
+
+
 def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
     """Read every sample of a split and gather what it holds.
 
@@ -68,15 +81,16 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
     pixels_beside = np.zeros(count, dtype=np.int64)
     sizes: Counter[tuple[int, int]] = Counter()
     digests: list[tuple[str, bytes]] = []
+    image_digests: dict[str, bytes] = {}
     problems: list[DataError] = []
 
-    def look(index: int) -> tuple[str, bytes, tuple[int, int], NDArray[np.int64]] | DataError:
+    def look(index: int) -> _Look | DataError:
         try:
             sample = data.read(index)
         except DataError as error:
             return error
         counts = np.bincount(sample.mask.ravel(), minlength=256)
-        return sample.name, sample.digest, sample.mask.shape, counts
+        return _Look(sample.name, sample.digest, sample.image_digest, sample.mask.shape, counts)
 
     threads = usable_cores()
     found = read_ahead(look, range(len(data)), threads=threads, ahead=4 * threads)
@@ -84,13 +98,14 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
         if isinstance(seen, DataError):
             problems.append(seen)
         else:
-            name, digest, size, counts = seen
-            digests.append((name, digest))
-            sizes[size] += 1
-            pixels[:-1] += counts[:count]
-            pixels[-1] += counts[data.classes.ignore_index]
-            images_with += counts[:count] > 0
-            pixels_beside += (counts[:count] > 0) * counts[:count].sum()
+            labelled = seen.counts[:count]
+            digests.append((seen.name, seen.digest))
+            image_digests[seen.name] = seen.image_digest
+            sizes[seen.size] += 1
+            pixels[:-1] += labelled
+            pixels[-1] += seen.counts[data.classes.ignore_index]
+            images_with += labelled > 0
+            pixels_beside += (labelled > 0) * labelled.sum()
         if progress is not None:
             progress(done, len(data))
     return Audit(
@@ -101,7 +116,24 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
         pixels_beside,
         dict(sizes),
         tuple(problems),
+        image_digests,
     )
+
+
+def shared_images(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> list[str]:
+    """Return the names of the images in `other` whose files `one` holds too, byte by byte.
+
+    Args:
+        one, other: name -> what identifies the image's file.
+    """
+    known = set(one.values())
+    return [name for name, digest in other.items() if digest in known]
+
+
+def describe_shared(shared: Sequence[str], of: int, other: str, one: str) -> str:
+    """Return a line on images of the split `other` that the split `one` holds too."""
+    named = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
+    return f"{len(shared)} of the {of} images of {other} are in {one} too ({named})"
 
 
 def remarks(found: Audit, data: SegmentationSet) -> list[str]:
@@ -127,13 +159,13 @@ def remarks(found: Audit, data: SegmentationSet) -> list[str]:
     return lines
 
 
-def fingerprint_of(data: SegmentationSet) -> str:
-    """Return a split's fingerprint from its bytes alone, without decoding."""
+def fingerprints_of(data: SegmentationSet) -> tuple[str, dict[str, bytes]]:
+    """Return `sha256` and `image_digests` of a split (see `Audit`) without decoding anything."""
     threads = usable_cores()
-    digests = read_ahead(data.digest, range(len(data)), threads=threads, ahead=4 * threads)
-    return fingerprint(
-        (pair.name, digest) for pair, digest in zip(data.pairs, digests, strict=True)
-    )
+    found = list(read_ahead(data.digests, range(len(data)), threads=threads, ahead=4 * threads))
+    names = [pair.name for pair in data.pairs]
+    digests, images = zip(*found, strict=True) if found else ((), ())
+    return fingerprint(zip(names, digests, strict=True)), dict(zip(names, images, strict=True))
 
 
 def require_sound(found: Audit, data: SegmentationSet) -> None:

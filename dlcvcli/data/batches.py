@@ -20,13 +20,14 @@ class Batch:
         names: what users call them.
         images: uint8 [N, H, W, 3], RGB.
         masks: uint8 [N, h, w], class ids.
-        digests: one per sample, see `Sample.digest`.
+        digests, image_digests: one per sample, see `Sample`.
     """
 
     names: tuple[str, ...]
     images: Pixels
     masks: Mask
     digests: tuple[bytes, ...]
+    image_digests: tuple[bytes, ...]
 
 
 class EvalBatches:
@@ -80,4 +81,5 @@ def _stack(samples: list[Sample]) -> Batch:
         images=np.stack([sample.image for sample in samples]),
         masks=np.stack([sample.mask for sample in samples]),
         digests=tuple(sample.digest for sample in samples),
+        image_digests=tuple(sample.image_digest for sample in samples),
     )

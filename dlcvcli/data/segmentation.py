@@ -12,6 +12,7 @@ import numpy as np
 from dlcvcli.data.layouts import ALL, Layout, Pair, canonical_split, find_layout, pairs_of
 from dlcvcli.data.masks import decode_mask
 from dlcvcli.data.reading import Pixels, decode_rgb, read_bytes, stretch
+from dlcvcli.data.seen_images import image_digest
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set, with_ignore_index
 
@@ -25,12 +26,14 @@ class Sample:
         image: uint8 [H, W, 3], RGB, stretched to the set's size where it has one.
         mask: uint8 [h, w], class ids at the annotation's own size.
         digest: SHA-256 over the bytes of both files.
+        image_digest: what identifies the image's file; see `seen_images.digest_of`.
     """
 
     name: str
     image: Pixels
     mask: Mask
     digest: bytes
+    image_digest: bytes
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,18 @@ class SegmentationSet:
             )
         if self.size is not None:
             image = stretch(image, self.size)
-        return Sample(pair.name, image, mask, _digest(image_bytes, mask_bytes))
+        return Sample(pair.name, image, mask, *_digests(image_bytes, mask_bytes))
 
-    def digest(self, index: int) -> bytes:
-        """Return the digest of one pair without decoding it."""
+    def digests(self, index: int) -> tuple[bytes, bytes]:
+        """Return `digest` and `image_digest` of one pair without decoding it; see `Sample`."""
         pair = self.pairs[index]
-        return _digest(read_bytes(pair.image), read_bytes(pair.mask))
+        return _digests(read_bytes(pair.image), read_bytes(pair.mask))
 
 
-def _digest(image_bytes: bytes, mask_bytes: bytes) -> bytes:
-    return hashlib.sha256(
-        hashlib.sha256(image_bytes).digest() + hashlib.sha256(mask_bytes).digest()
-    ).digest()
+def _digests(image_bytes: bytes, mask_bytes: bytes) -> tuple[bytes, bytes]:
+    image = hashlib.sha256(image_bytes).digest()
+    both = hashlib.sha256(image + hashlib.sha256(mask_bytes).digest()).digest()
+    return both, image_digest(image)
 
 
 def _shape(pixels: Pixels) -> str:
@@ -154,8 +157,15 @@ def training_splits(
 
     Raises:
         DataError: a split does not exist, or there is too little to hold any out.
+        UsageError: both are the same split.
     """
     if set(found.splits) != {ALL}:
+        if canonical_split(train) == canonical_split(val):
+            raise UsageError(
+                f"data.train_split and data.val_split are the same split '{train}': validating on "
+                "the training images tells nothing",
+                f"choose another one of {', '.join(found.splits)}",
+            )
         return pairs_of(found, train), pairs_of(found, val)
     pairs = found.splits[ALL]
     count = round(len(pairs) * holdout)

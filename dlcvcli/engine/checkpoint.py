@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.errors import CheckpointError
 
 FORMAT = 1
@@ -128,6 +129,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"checkpoint {path} has format {data['format']}; this dlcv reads format {FORMAT}"
         )
     return data
+
+
+def seen_images_of(checkpoint: Checkpoint) -> SeenImages | None:
+    """Return which images a checkpoint was trained and validated on; None where it has no record.
+
+    Raises:
+        CheckpointError: the record is damaged.
+    """
+    kept = checkpoint["data"].get("seen")
+    if kept is None:
+        return None
+    try:
+        return SeenImages.from_dict(kept)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"the checkpoint's record of its images is damaged ({error!r})"
+        ) from error
 
 
 def keep_numbered(folder: Path, source: Path, step: int, keep: int) -> None:

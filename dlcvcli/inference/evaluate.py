@@ -93,6 +93,8 @@ def evaluate(
     total = SegmentationScore(data.classes, imagewise="smp-imagewise" in conventions)
     outlines = BoundaryScore(data.classes) if boundary else None
     digests: list[tuple[str, bytes]] = []
+    seen = predictor.card.seen
+    trained_on = 0
     laps: list[float] = []
     aside = 0.0
     began = time.perf_counter()
@@ -110,6 +112,7 @@ def evaluate(
             if outlines is not None:
                 outlines.update(batch.masks, masks)
         digests += zip(batch.names, batch.digests, strict=True)
+        trained_on += 0 if seen is None else seen.count_trained(batch.image_digests)
         paused = time.perf_counter()
         if masks_to is not None:
             _keep_masks(masks_to, batch, masks, data.classes)
@@ -125,6 +128,7 @@ def evaluate(
             "path": str(data.root),
             "split": data.split,
             "images": len(data),
+            "trained_on": None if seen is None else trained_on,
             "sha256": fingerprint(digests),
         },
         speed=_speed(clock, laps, wall, len(data), batches.batch_size),

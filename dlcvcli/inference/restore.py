@@ -6,7 +6,7 @@ from typing import Any
 
 from dlcvcli.config.load import validate
 from dlcvcli.config.schema import TrainSegSettings
-from dlcvcli.engine.checkpoint import Checkpoint
+from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.registry import build_network, model_entry
@@ -29,6 +29,7 @@ def card_of(checkpoint: Checkpoint, sha256: str) -> SegmenterCard:
         binarise=settings.data.binarise,
         recipe=settings.recipe,
         data=dict(checkpoint["data"]["sha256"]),
+        seen=seen_images_of(checkpoint),
         metric={
             best["metric"]: best["value"],
             "split": settings.data.val_split,

@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, cast
 
 from dlcvcli.data.normalise import MEAN, STD
+from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.errors import ModelFileError
 from dlcvcli.palette import ClassSet
 
@@ -39,6 +40,7 @@ class ModelCard:
         layout: how the data it was trained on is laid out.
         recipe: the recipe it was trained with, if any.
         data: fingerprints of the training data, split -> SHA-256.
+        seen: which images it was trained and validated on; None where that is not recorded.
         metric: the best validation known when this card was written.
         config: the resolved settings of its training.
         versions: of dlcv and torch that trained it, and of those that exported it.
@@ -52,6 +54,7 @@ class ModelCard:
     layout: str = "auto"
     recipe: str | None = None
     data: dict[str, str] = field(default_factory=dict)
+    seen: SeenImages | None = None
     metric: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class ModelCard:
             "layout": self.layout,
             "recipe": self.recipe,
             "data_sha256": self.data,
+            "seen_images": None if self.seen is None else self.seen.as_dict(),
             "metric": self.metric,
             "config": self.config,
             "versions": self.versions,
@@ -207,6 +211,8 @@ def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
     try:
         size = json.loads(metadata["size"])
         recipe = metadata["recipe"]
+        # Files of older versions have none.
+        seen = json.loads(metadata.get("seen_images", "null"))
         return card(
             task=task,
             model=metadata["model"],
@@ -215,6 +221,7 @@ def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
             layout=metadata["layout"],
             recipe=None if recipe == "null" else recipe,
             data=json.loads(metadata["data_sha256"]),
+            seen=None if seen is None else SeenImages.from_dict(seen),
             metric=json.loads(metadata["metric"]),
             config=json.loads(metadata["config"]),
             versions=json.loads(metadata["versions"]),

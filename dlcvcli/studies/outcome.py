@@ -172,6 +172,13 @@ class StudyOutcome:
             for run in self.runs
             if 0 < len(run.finished) < len(run.seeds)
         ]
+        lines += [
+            f"{run.run.label}: {line}."
+            for run in self.runs
+            for line in dict.fromkeys(
+                line for results in run.finished.values() for line in results.get("warnings", ())
+            )
+        ]
         begun = [
             (one.seed, one.environment)
             for run in self.runs

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.schema import TrainSegSettings
-from dlcvcli.data.audit import fingerprint_of
+from dlcvcli.data.audit import fingerprints_of
 from dlcvcli.data.image_classes import find_image_layout
 from dlcvcli.data.layouts import find_layout
 from dlcvcli.studies.kinds import StudySettings
@@ -62,7 +62,7 @@ class SegmentationData:
         """See `StudyData`."""
         assert isinstance(settings, TrainSegSettings)
         train, val, _ = open_training_data(settings.data, settings.train.seed)
-        return {part.split: fingerprint_of(part) for part in (train, val)}
+        return {part.split: fingerprints_of(part)[0] for part in (train, val)}
 
 
 class FewshotStudyData:

@@ -18,11 +18,20 @@ from dlcvcli.config.schema import (
     TrainSegSettings,
     TrainSettings,
 )
-from dlcvcli.data.audit import Audit, audit, fingerprint_of, remarks, require_sound
+from dlcvcli.data.audit import (
+    Audit,
+    audit,
+    describe_shared,
+    fingerprints_of,
+    remarks,
+    require_sound,
+    shared_images,
+)
 from dlcvcli.data.balance import BALANCES
 from dlcvcli.data.layouts import find_layout
 from dlcvcli.data.reading import image_size, read_ahead
 from dlcvcli.data.sampler import BatchPlan
+from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_splits
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.models.registry import model_entry
@@ -43,6 +52,7 @@ class TrainingData:
         classes: their class set.
         layout: what the folder was recognised as, in one line.
         sha256: split -> fingerprint.
+        seen: their images.
         remarks: what the audit found worth saying, line by line.
         counted: the audit of the training split, where there was one.
     """
@@ -52,6 +62,7 @@ class TrainingData:
     classes: ClassSet
     layout: str
     sha256: dict[str, str]
+    seen: SeenImages
     remarks: tuple[str, ...] = ()
     counted: Audit | None = None
 
@@ -97,10 +108,12 @@ def check_training_data(
     are fingerprinted without decoding them.
 
     Raises:
-        DataError: a file cannot be used, or there is nothing to train on.
+        DataError: a file cannot be used, there is nothing to train on, or both splits hold the
+            same images.
+        UsageError: see `open_training_data`.
     """
     train, val, layout = open_training_data(settings, seed)
-    sha256 = {}
+    sha256, images = {}, {}
     lines: list[str] = []
     counted = None
     for part in (train, val):
@@ -112,12 +125,23 @@ def check_training_data(
         if settings.audit and not known:
             found = audit(part, report)
             require_sound(found, part)
-            sha256[part.split] = found.sha256
+            sha256[part.split], images[part.split] = found.sha256, found.image_digests
             lines += remarks(found, part)
             counted = found if part is train else counted
         else:
-            sha256[part.split] = fingerprint_of(part)
-    return TrainingData(train, val, train.classes, layout, sha256, tuple(lines), counted)
+            sha256[part.split], images[part.split] = fingerprints_of(part)
+    shared = shared_images(images["train"], images["val"])
+    if len(shared) == len(val) == len(train) and not known:
+        raise DataError(
+            f"the validation images of {train.root} are its training images, all {len(val)} of "
+            "them: their score would tell nothing",
+            "put other images into one of the splits, or choose the splits with "
+            "--set data.train_split=NAME and data.val_split",
+        )
+    if shared:
+        lines.append(describe_shared(shared, len(val), "val", "train"))
+    seen = SeenImages(frozenset(images["train"].values()), tuple(images["val"].values()))
+    return TrainingData(train, val, train.classes, layout, sha256, seen, tuple(lines), counted)
 
 
 def resolve_settings(

@@ -49,6 +49,7 @@ class FewshotJob(Job):
         self.settings: TrainFewshotSettings = settings
         self.data: FewshotData = data
         self.model_name = settings.model.name
+        self.weights = settings.model.weights
         self.shape = training_shape(settings.episode)
         height, width = data.train.size
         self.batch = (
@@ -72,9 +73,7 @@ class FewshotJob(Job):
 
     def take_weights(self, task: ProtoNetTask, path: Path) -> str:
         """Start from another run's encoder, and its distance where that is of the same kind."""
-        checkpoint = load_checkpoint(path)
-        self._require_unseen(checkpoint, path)
-        given = evaluated_weights(checkpoint["task"], "protonet")
+        given = evaluated_weights(load_checkpoint(path)["task"], "protonet")
         own = task.protonet.state_dict()
         fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
         encoder = [name for name in own if name.startswith("embedder.")]
@@ -95,22 +94,23 @@ class FewshotJob(Job):
         note = "; the distance begins anew" if own.keys() - fitting.keys() else ""
         return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
 
-    def _require_unseen(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Refuse weights that were trained on what this run validates or is tested on.
+    def accept_weights(self, checkpoint: Checkpoint, source: str, *, allow_seen: bool) -> None:
+        """Refuse weights that were trained on classes that this run is validated or tested on.
 
         Raises:
-            UsageError: they were.
+            UsageError: they were, and `allow_seen` is off.
         """
-        if checkpoint["config"].get("task") != "fewshot":
+        super().accept_weights(checkpoint, source, allow_seen=allow_seen)
+        if checkpoint["config"].get("task") != "fewshot" or allow_seen:
             return
         trained = set(checkpoint["data"]["classes"]["train"])
-        held = {*self.data.splits["val"], *self.data.splits.get("test", ())}
-        if trained & held:
+        held_out = {*self.data.splits["val"], *self.data.splits.get("test", ())}
+        if trained & held_out:
             raise UsageError(
-                f"--init {path} was trained on {len(trained & held)} of the {len(held)} classes "
+                f"{source} was trained on {len(trained & held_out)} of the {len(held_out)} classes "
                 "that this run is validated or tested on",
-                "cut the classes alike: the same --seed, data.holdout and data.test_holdout, or "
-                "--splits FILE",
+                "split the classes as that run did (the same --seed, data.holdout and "
+                "data.test_holdout, or --splits FILE), or add --allow-seen to train all the same",
             )
 
     def network_of(self, task: ProtoNetTask) -> nn.Module:

@@ -14,6 +14,7 @@ from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
+from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import torchrun_shape
 from dlcvcli.models.registry import model_entry, require_size
@@ -49,6 +50,8 @@ class FewshotData:
     splits: dict[str, tuple[str, ...]]
     sha256: dict[str, str]
     remarks: tuple[str, ...] = ()
+    # What a model was trained on is known by its classes.
+    seen: SeenImages | None = None
 
     @property
     def root(self) -> Path:

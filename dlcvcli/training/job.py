@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from torch import nn
 
 from dlcvcli.config.schema import RunSettings
+from dlcvcli.data.seen_images import SeenImages
+from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
 from dlcvcli.engine.fit import StepSource, Validate
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher
@@ -27,6 +29,7 @@ class JobData(Protocol):
         layout: what the folder was recognised as, in one line.
         remarks: what is worth saying of it, line by line.
         sha256: split -> fingerprint.
+        seen: its images, where a run is kept from validating on what it was trained on by them.
     """
 
     @property
@@ -39,6 +42,10 @@ class JobData(Protocol):
 
     @property
     def sha256(self) -> dict[str, str]:
+        """See the class."""
+
+    @property
+    def seen(self) -> SeenImages | None:
         """See the class."""
 
     @property
@@ -55,19 +62,24 @@ class Job(ABC):
     Attributes:
         settings: resolved.
         data: checked and fingerprinted.
+        seen: the images of the run, with those that the weights it begins from were trained on;
+            None where `data` has no such record.
         monitor: the metric by which `best` is chosen; higher is better.
         model_name: what users call the network.
+        weights: `none`, `imagenet`, or the file that fills a new network.
         batch: in words, what a batch is made of, such as ``8 at 176x240``.
         smaller, larger: in words, what to choose where a batch is too large or too small.
     """
 
     monitor: str
     model_name: str
+    weights: str
     batch: str
     smaller: str = "a smaller --batch-size or --crop"
     larger: str = "a larger --batch-size or --crop"
     settings: RunSettings
     data: JobData
+    seen: SeenImages | None = None
 
     @property
     @abstractmethod
@@ -77,6 +89,31 @@ class Job(ABC):
     @abstractmethod
     def build_task(self, *, fresh: bool) -> Task:
         """Build the task; one that is resumed takes its weights from the checkpoint alone."""
+
+    def accept_weights(self, checkpoint: Checkpoint, source: str, *, allow_seen: bool) -> None:
+        """Note what the weights that the run begins from were trained on.
+
+        Args:
+            checkpoint: theirs.
+            source: how the user named it, e.g. `--init runs/first`.
+            allow_seen: whether that may be what this run is validated or tested on.
+
+        Raises:
+            UsageError: it is, and may not be.
+        """
+        theirs = seen_images_of(checkpoint)
+        if self.seen is not None and theirs is not None:
+            self.seen = self.seen.beginning_from(theirs, source, allow=allow_seen)
+
+    def warnings(self) -> list[str]:
+        """Return why the scores of the run are not what they seem, line by line."""
+        leaked = 0 if self.seen is None else self.seen.leaked
+        if self.seen is None or not leaked:
+            return []
+        return [
+            f"{leaked} of the {len(self.seen.validated)} validation images were trained on: "
+            "the validation score is too high"
+        ]
 
     @abstractmethod
     def take_weights(self, task: Any, path: Path) -> str:

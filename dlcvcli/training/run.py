@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import to_yaml
 from dlcvcli.config.schema import RunSettings, TrainSegSettings
-from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.engine.determinism import deterministic_algorithms
 from dlcvcli.engine.fit import FitResult, fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
@@ -57,6 +57,8 @@ class RunRequest:
         resume: go on from `last.ckpt`.
         extend: let a resumed run become longer.
         init: checkpoint whose weights a new run starts from.
+        allow_seen: the weights that a new run starts from may have been trained on what it is
+            validated on.
     """
 
     run: RunFolder
@@ -65,6 +67,7 @@ class RunRequest:
     resume: bool = False
     extend: bool = False
     init: Path | None = None
+    allow_seen: bool = False
 
 
 def train(
@@ -149,6 +152,10 @@ def _train(
     request = replace(request, settings=settings)
     job = job_for(settings, data)
     checkpoint = _checkpoint_of(request, job)
+    if checkpoint is None:
+        _look_at_weights(request, job)
+    else:
+        job.seen = seen_images_of(checkpoint) or job.seen
     torch.manual_seed(settings.train.seed)
     task = job.build_task(fresh=checkpoint is None)
     taken = job.take_weights(task, request.init) if request.init is not None else None
@@ -177,7 +184,7 @@ def _train(
             hooks=HookList(*listeners),
             validate=job.validation(launcher),
             monitor=job.monitor,
-            data=data.as_dict(),
+            data=data.as_dict() | ({} if job.seen is None else {"seen": job.seen.as_dict()}),
             resume=checkpoint,
         )
         return _finish(request, job, task, launcher, result, log)
@@ -217,7 +224,8 @@ def _checkpoint_of(request: RunRequest, job: Job) -> Checkpoint | None:
         )
     checkpoint = load_checkpoint(run.last)
     require_same_settings(checkpoint["config"], request.settings, extend=request.extend)
-    if checkpoint["data"] != request.data.as_dict():
+    kept = {key: value for key, value in checkpoint["data"].items() if key != "seen"}
+    if kept != request.data.as_dict():
         what = "fingerprint" if checkpoint["data"]["sha256"] != request.data.sha256 else "class set"
         raise ConfigError(
             f"the data in {request.data.root} is not what the run was begun with: "
@@ -233,11 +241,30 @@ def _checkpoint_of(request: RunRequest, job: Job) -> Checkpoint | None:
     return checkpoint
 
 
+def _look_at_weights(request: RunRequest, job: Job) -> None:
+    """Note what the weights that a new run starts from were trained on.
+
+    Raises:
+        UsageError: on what this run is validated on, without --allow-seen.
+        CheckpointError: --init cannot be read.
+    """
+    if request.init is not None:
+        job.accept_weights(
+            load_checkpoint(request.init), f"--init {request.init}", allow_seen=request.allow_seen
+        )
+    if job.weights not in {"none", "imagenet"}:
+        # A state dict of another project does not say what it was trained on.
+        with suppress(CheckpointError):
+            theirs = load_checkpoint(Path(job.weights))
+            job.accept_weights(theirs, f"--weights {job.weights}", allow_seen=request.allow_seen)
+
+
 def _opening(job: Job, task: Task, launcher: Launcher, taken: str | None) -> list[str]:
     """Return the lines that say what is about to be trained."""
     return [
         job.data.layout,
         *job.data.remarks,
+        *(f"warning: {line}" for line in job.warnings()),
         f"{job.model_name}: {count_parameters(job.network_of(task)):,} parameters, "
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
         *job.lines(task, launcher),
@@ -260,7 +287,10 @@ def _finish(
         "task": request.settings.task,
         "model": job.model_name,
         **describe_result(job.network_of(task), launcher, result),
+        "warnings": job.warnings(),
     }
+    if results["best"] is not None and job.seen is not None:
+        results["best"]["trained_on"] = job.seen.leaked
     if launcher.is_main and result.ended == "finished":
         if result.step < result.total_steps:
             log.write(

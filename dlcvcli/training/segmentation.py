@@ -36,7 +36,9 @@ class SegmentationJob(Job):
     def __init__(self, settings: TrainSegSettings, data: TrainingData) -> None:
         self.settings: TrainSegSettings = settings
         self.data: TrainingData = data
+        self.seen = data.seen
         self.model_name = settings.model.name
+        self.weights = settings.model.weights
         height, width = settings.data.crop or (0, 0)
         self.batch = f"{settings.train.batch_size} at {height}x{width}"
         self._cache: ImageCache | None = None

@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_eval_of_an_onnx_file_writes_the_contract_without_torch(
     assert result["task"] == "seg"
     assert (result["backend"], result["provider"]) == ("onnx", "CPUExecutionProvider")
     assert result["provider_reason"] == "asked for"
-    assert result["data"].keys() == {"path", "split", "images", "sha256"}
+    assert result["data"].keys() == {"path", "split", "images", "trained_on", "sha256"}
     assert result["data"]["images"] == 4
     metrics = result["metrics"]
     expected = {"miou", "overall_acc", "mean_acc", "freqw_acc", "iou_per_class", "classes_present"}
@@ -84,6 +85,33 @@ def test_eval_of_an_onnx_file_writes_the_contract_without_torch(
     assert metrics["iou_per_class"]["unknown"] is None
     speed = {"images_per_s", "peak_memory_mb", "latency_ms", "wall_s", "share"}
     assert speed <= result["speed"].keys()
+
+
+def test_images_that_were_trained_on_are_counted_or_left_out(
+    exported_run: Path, landcover: Path, tmp_path: Path
+) -> None:
+    # In one folder without splits; four of the twelve training images have names of validation's.
+    flat = tmp_path / "flat"
+    for split in ("train", "validation"):
+        shutil.copytree(landcover / split, flat, dirs_exist_ok=True)
+    onnx = RunFolder(exported_run).onnx
+    known = json.loads(RunFolder(exported_run).environment.read_text())["data"]["sha256"]
+
+    def evaluated(*flags: object) -> tuple[dict[str, Any], str]:
+        done = dlcv_here("eval", onnx, *flags, "--provider", "cpu", "--json", "-")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["data"], done.stderr
+
+    data, said = evaluated("--data", flat)
+    assert (data["images"], data["trained_on"], data["split"]) == (4, 0, "val")
+    assert data["sha256"] == known["val"]
+    assert "4 of its 12 images that the model's training held out" in said
+    data, _ = evaluated("--data", flat, "--split", "all")
+    assert (data["images"], data["trained_on"], data["split"]) == (12, 8, "all")
+    data, _ = evaluated("--data", landcover, "--split", "train")
+    assert (data["images"], data["trained_on"]) == (12, 12)
+    shown = dlcv_here("eval", onnx, "--data", flat, "--split", "all", "--provider", "cpu").stdout
+    assert "warning: the model was trained on 8 of the 12 images" in " ".join(shown.split())
 
 
 def test_what_needs_torch_says_so_where_there_is_none(exported_run: Path, landcover: Path) -> None:

@@ -20,6 +20,7 @@ FOUND = Audit(
     pixels_beside=np.array([200, 100, 0]),
     sizes={},
     problems=(),
+    image_digests={},
 )
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from dlcvcli.data.layouts import ALL, Layout, Pair, find_layout
 from dlcvcli.data.masks import read_mask
 from dlcvcli.data.reading import read_rgb
+from dlcvcli.data.seen_images import digest_of
 from dlcvcli.data.segmentation import (
     class_set_for,
     fingerprint,
@@ -48,7 +49,7 @@ def test_a_sample_holds_the_pixels_the_ids_and_the_digest_of_both_files(camvid: 
     assert np.array_equal(sample.image, read_rgb(image))
     assert np.array_equal(sample.mask, read_mask(mask, data.classes))
     parts = [hashlib.sha256(path.read_bytes()).digest() for path in (image, mask)]
-    assert sample.digest == data.digest(1) == hashlib.sha256(b"".join(parts)).digest()
+    assert sample.digest == data.digests(1)[0] == hashlib.sha256(b"".join(parts)).digest()
 
 
 def test_a_size_stretches_the_image_and_leaves_the_mask(camvid: Path) -> None:
@@ -113,23 +114,23 @@ def test_a_fingerprint_does_not_depend_on_order_but_on_every_byte_and_name(
 
 def test_one_byte_of_either_file_changes_the_digest(camvid: Path) -> None:
     data = open_split(camvid, "train")
-    before = data.digest(0)
+    before = data.digests(0)[0]
     for path in (data.pairs[0].image, data.pairs[0].mask):
         content = path.read_bytes()
         path.write_bytes(content + b"\0")
-        assert data.digest(0) != before
+        assert data.digests(0)[0] != before
         path.write_bytes(content)
-    assert data.digest(0) == before
+    assert data.digests(0)[0] == before
 
 
 def test_swapping_image_and_mask_changes_the_digest(camvid: Path) -> None:
     data = open_split(camvid, "train")
-    before = data.digest(0)
+    before = data.digests(0)[0]
     image, mask = data.pairs[0].image, data.pairs[0].mask
     content = image.read_bytes()
     image.write_bytes(mask.read_bytes())
     mask.write_bytes(content)
-    assert data.digest(0) != before
+    assert data.digests(0)[0] != before
 
 
 # -- class sets ----------------------------------------------------------------------------------
@@ -172,6 +173,23 @@ def test_a_set_without_splits_opens_as_a_whole(tmp_path: Path) -> None:
     for name in ("1_sat.png", "1_mask.png"):
         Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / name)
     assert open_split(tmp_path, "val").split == ALL
+
+
+def test_the_image_alone_identifies_an_image(camvid: Path) -> None:
+    data = open_split(camvid, "train")
+    sample, (_, before) = data.read(0), data.digests(0)
+    assert sample.image_digest == before == digest_of(data.pairs[0].image.read_bytes())
+    mask = data.pairs[0].mask
+    mask.write_bytes(mask.read_bytes() + b"\0")
+    assert data.digests(0)[1] == before
+
+
+@pytest.mark.parametrize(("train", "val"), [("train", "train"), ("val", "validation")])
+def test_training_and_validating_on_one_split_is_refused(
+    camvid: Path, train: str, val: str
+) -> None:
+    with pytest.raises(UsageError, match=f"the same split '{train}'"):
+        training_splits(find_layout(camvid), train, val, holdout=0.2, seed=0)
 
 
 def test_a_set_with_splits_holds_nothing_out(camvid: Path) -> None:

@@ -20,7 +20,7 @@ def held(pixels: list[int], ignored: int = 0, images: int = 10) -> Audit:
     """Return the audit of a split with so many pixels of each class."""
     counts = np.array([*pixels, ignored], dtype=np.int64)
     images_with = np.minimum(images, counts[:-1])
-    return Audit(images, "", counts, images_with, counts[:-1], {}, ())
+    return Audit(images, "", counts, images_with, counts[:-1], {}, (), {})
 
 
 def texts(figure: Figure, panel: int) -> list[str]:

@@ -19,6 +19,7 @@ def test_each_image_has_its_annotation_at_its_right() -> None:
             rng.integers(0, 256, (8, 10, 3)).astype(np.uint8),
             rng.integers(0, 21, (8, 10)).astype(np.uint8),
             b"",
+            b"",
         )
         for i in range(7)
     ]
@@ -35,5 +36,5 @@ def test_each_image_has_its_annotation_at_its_right() -> None:
 
 
 def test_a_single_image_has_no_empty_places_beside_it() -> None:
-    sample = Sample("a", np.zeros((8, 10, 3), np.uint8), np.zeros((8, 10), np.uint8), b"")
+    sample = Sample("a", np.zeros((8, 10, 3), np.uint8), np.zeros((8, 10), np.uint8), b"", b"")
     assert len(annotation_grid([sample], CLASSES).axes) == 2

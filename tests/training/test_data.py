@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,28 @@ def test_the_fingerprint_does_not_depend_on_decoding(landcover: Path) -> None:
     audited = check_training_data(settings_for(landcover).data, 0)
     bytes_only = check_training_data(settings_for(landcover, data__audit=False).data, 0)
     assert audited.sha256 == bytes_only.sha256
+
+
+def test_validation_images_that_are_training_images_are_counted(tmp_path: Path) -> None:
+    folder = write_camvid(tmp_path, {"train": [(16, 16)] * 4, "val": [(16, 16)] * 3})
+    for kind in ("", "annot"):
+        (folder / f"val{kind}" / "001.png").write_bytes(
+            (folder / f"train{kind}" / "003.png").read_bytes()
+        )
+    for audit in (True, False):
+        data = check_training_data(settings_for(folder, data__audit=audit).data, 0)
+        assert "1 of the 3 images of val are in train too (001)" in data.remarks
+        assert data.seen.leaked == 1
+
+
+def test_two_splits_of_the_same_images_are_refused(tmp_path: Path) -> None:
+    folder = write_camvid(tmp_path, {"train": [(16, 16)] * 3})
+    for kind in ("", "annot"):
+        shutil.copytree(folder / f"train{kind}", folder / f"val{kind}")
+    with pytest.raises(DataError, match="its training images, all 3 of them"):
+        check_training_data(settings_for(folder).data, 0)
+    # What a run that was begun before this was checked needs to go on.
+    assert check_training_data(settings_for(folder).data, 0, known=True).seen.leaked == 3
 
 
 def test_a_damaged_file_is_named_before_training(tmp_path: Path) -> None:

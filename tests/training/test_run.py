@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,8 +182,6 @@ def test_resuming_with_other_settings_lists_them(tmp_path: Path, landcover: Path
 def test_resuming_on_other_data_is_refused_and_moved_data_is_not(
     tmp_path: Path, landcover: Path
 ) -> None:
-    import shutil
-
     train(request_for(tmp_path / "run", landcover, train__max_time=1e-6))
     moved = tmp_path / "moved"
     shutil.copytree(landcover, moved)
@@ -209,6 +208,41 @@ def test_init_takes_weights_and_begins_a_new_run(
     with pytest.raises(CheckpointError, match="does not fit"):
         train(replace(other, init=best))
     assert not other.run.path.exists()
+
+
+def test_weights_that_saw_the_validation_images_are_refused_or_counted(
+    tmp_path: Path, landcover: Path
+) -> None:
+    flat = tmp_path / "flat"
+    shutil.copytree(landcover / "train", flat)
+    train(request_for(tmp_path / "first", flat, train__steps=1))
+    best = RunFolder(tmp_path / "first").best
+    same = request_for(tmp_path / "same", flat, train__steps=1)
+    results = train(replace(same, init=best))
+    assert (results["warnings"], results["best"]["trained_on"]) == ([], 0)
+
+    def other_split(name: str, **flags: Any) -> RunRequest:
+        return request_for(tmp_path / name, flat, train__steps=2, train__seed=1, **flags)
+
+    # The weights of --init, those of the weights that they began from, and a file of --weights.
+    second = RunFolder(tmp_path / "same").best
+    for refused in (
+        replace(other_split("b"), init=best),
+        replace(other_split("b"), init=second),
+        other_split("b", model__weights=str(best)),
+    ):
+        with pytest.raises(UsageError, match=r"was trained on . of the 2 images"):
+            train(refused)
+    assert not (tmp_path / "b").exists()
+
+    lines: list[str] = []
+    stopped = other_split("c", train__max_time=1e-6)
+    train(replace(stopped, init=best, allow_seen=True), say=lines.append)
+    assert any(line.startswith("warning: ") for line in lines)
+    # It is not forgotten over a resumption.
+    results = train(replace(other_split("c"), resume=True))
+    assert results["best"]["trained_on"] > 0
+    assert "validation images were trained on" in results["warnings"][0]
 
 
 def test_what_is_wrong_is_found_before_the_folder_is_made(tmp_path: Path, landcover: Path) -> None:

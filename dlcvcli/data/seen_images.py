@@ -1,0 +1,96 @@
+"""Which images a model was trained on and which its run validated on, by fingerprint.
+
+A model carries this record in its checkpoint and its ONNX file, so that a set is recognised by its
+images, wherever it lies and whatever its files are called.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dlcvcli.errors import UsageError
+
+# Bytes of SHA-256 that are kept of an image. Of a million images, any two are alike by chance with
+# a probability of 3e-8; a record of them takes 11 MB as text.
+LENGTH = 8
+
+
+def image_digest(sha256: bytes) -> bytes:
+    """Return what is kept of an image file's SHA-256."""
+    return sha256[:LENGTH]
+
+
+def digest_of(content: bytes) -> bytes:
+    """Return what identifies an image file, from its bytes."""
+    return image_digest(hashlib.sha256(content).digest())
+
+
+@dataclass(frozen=True)
+class SeenImages:
+    """The images of a model's training, as `digest_of` their files.
+
+    Attributes:
+        trained: those that its weights were trained on, with those of the weights it began from.
+        validated: those that its run was validated on, one entry an image.
+    """
+
+    trained: frozenset[bytes]
+    validated: tuple[bytes, ...]
+
+    @property
+    def leaked(self) -> int:
+        """How many of the validation images were trained on."""
+        return self.count_trained(self.validated)
+
+    def count_trained(self, digests: Sequence[bytes]) -> int:
+        """Return how many of some images were trained on."""
+        return sum(digest in self.trained for digest in digests)
+
+    def beginning_from(self, weights: SeenImages, source: str, *, allow: bool) -> SeenImages:
+        """Return the record of this run when it begins from another's weights.
+
+        Args:
+            weights: the record of the other.
+            source: how the user named it, e.g. `--init runs/first`.
+            allow: whether the weights may have been trained on validation images.
+
+        Raises:
+            UsageError: they were, and may not.
+        """
+        seen = weights.count_trained(self.validated)
+        if seen and not allow:
+            raise UsageError(
+                f"{source} was trained on {seen} of the {len(self.validated)} images that this "
+                "run is validated on: its scores would be too high",
+                "split the set as that run did (the same --seed and data.holdout), or add "
+                "--allow-seen to train all the same",
+            )
+        return replace(self, trained=self.trained | weights.trained)
+
+    def as_dict(self) -> dict[str, str]:
+        """Return plain types: the digests of each part in one string, in base64."""
+        return {
+            "trained": base64.b64encode(b"".join(sorted(self.trained))).decode(),
+            "validated": base64.b64encode(b"".join(self.validated)).decode(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SeenImages:
+        """Make a record from plain types; the inverse of `as_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is damaged.
+        """
+        trained, validated = (_split(data[key]) for key in ("trained", "validated"))
+        return cls(frozenset(trained), validated)
+
+
+def _split(text: str) -> tuple[bytes, ...]:
+    content = base64.b64decode(text, validate=True)
+    if len(content) % LENGTH:
+        raise ValueError(f"{len(content)} bytes are no digests of {LENGTH} bytes each")
+    return tuple(content[start : start + LENGTH] for start in range(0, len(content), LENGTH))

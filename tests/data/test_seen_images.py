@@ -1,0 +1,49 @@
+"""A model's record of its images: kept exactly, and what must not be validated on is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlcvcli.data.seen_images import LENGTH, SeenImages, digest_of
+from dlcvcli.errors import UsageError
+
+digests = st.binary(min_size=LENGTH, max_size=LENGTH)
+A, B, C, D = (digest_of(name) for name in (b"a", b"b", b"c", b"d"))
+
+
+@given(st.frozensets(digests), st.lists(digests).map(tuple))
+def test_a_record_goes_through_json_as_it_is(
+    trained: frozenset[bytes], validated: tuple[bytes, ...]
+) -> None:
+    seen = SeenImages(trained, validated)
+    assert SeenImages.from_dict(json.loads(json.dumps(seen.as_dict()))) == seen
+    assert seen.leaked == sum(one in trained for one in validated)
+
+
+@pytest.mark.parametrize(
+    "damaged", [{}, {"trained": ""}, {"trained": "????", "validated": ""}, {"trained": 1}]
+)
+def test_a_damaged_record_is_an_error(damaged: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        SeenImages.from_dict(damaged)
+
+
+def test_a_record_that_was_cut_is_an_error() -> None:
+    kept = SeenImages(frozenset({A}), (B,)).as_dict()
+    with pytest.raises(ValueError, match="no digests"):
+        SeenImages.from_dict(kept | {"trained": kept["trained"][:8]})
+
+
+def test_weights_bring_along_what_they_were_trained_on() -> None:
+    first = SeenImages(frozenset({A}), (B,))
+    second = SeenImages(frozenset({C}), (D,)).beginning_from(first, "--init first", allow=False)
+    assert second == SeenImages(frozenset({A, C}), (D,))
+    third = SeenImages(frozenset(), (A, B, A))
+    with pytest.raises(UsageError, match="--init second was trained on 2 of the 3 images"):
+        third.beginning_from(second, "--init second", allow=False)
+    allowed = third.beginning_from(second, "--init second", allow=True)
+    assert (allowed.leaked, allowed.validated) == (2, (A, B, A))

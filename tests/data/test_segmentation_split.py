@@ -1,0 +1,112 @@
+"""Of a set without splits, a model is scored on what its training held out, wherever that lies."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dlcvcli.data.layouts import find_layout
+from dlcvcli.data.seen_images import SeenImages
+from dlcvcli.data.segmentation import training_splits
+from dlcvcli.data.segmentation_split import ScoredSplit, image_digests, open_for_model
+from dlcvcli.errors import DataError
+from dlcvcli.palette import PRESETS
+from tests.conftest import write_camvid
+
+CLASSES = PRESETS["camvid11"]
+
+
+def write_flat(folder: Path, names: list[str], seed: int = 0) -> Path:
+    """Write a set without splits, of images of noise."""
+    rng = np.random.default_rng(seed)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for name in names:
+        image = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{name}.png")
+        Image.fromarray(image[..., 0] % 11).save(folder / "masks" / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    return write_flat(tmp_path / "flat", [f"{index:02d}" for index in range(10)])
+
+
+@pytest.fixture
+def seen(flat: Path) -> SeenImages:
+    """What a training on the set records: 7 images trained on, 3 held out."""
+    train, val = training_splits(find_layout(flat), "train", "val", holdout=0.3, seed=0)
+    return SeenImages(frozenset(image_digests(train)), tuple(image_digests(val)))
+
+
+def opened(folder: Path, seen: SeenImages | None, split: str = "val") -> ScoredSplit:
+    return open_for_model(folder, split, seen=seen, classes=CLASSES)
+
+
+def held_out(flat: Path) -> set[str]:
+    pairs = training_splits(find_layout(flat), "train", "val", holdout=0.3, seed=0)[1]
+    return {pair.name for pair in pairs}
+
+
+def test_only_what_was_held_out_is_scored_wherever_the_set_lies(
+    flat: Path, seen: SeenImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, copy = tmp_path / "link", tmp_path / "copy" / "wrapped"
+    link.symlink_to(flat)
+    shutil.copytree(flat, copy)
+    monkeypatch.chdir(tmp_path)
+    for path in (flat, Path("flat"), Path("copy/../flat"), link, copy, copy.parent):
+        found = opened(path, seen)
+        assert {pair.name for pair in found.data.pairs} == held_out(flat)
+        assert found.data.split == "val"
+        assert "3 of its 10 images that the model's training held out" in found.remarks[0]
+
+
+def test_files_may_have_other_names(flat: Path, seen: SeenImages) -> None:
+    for kind in ("images", "masks"):
+        for file in sorted((flat / kind).iterdir()):
+            file.rename(file.with_name(f"x{file.name}"))
+    assert len(opened(flat, seen).data) == 3
+
+
+def test_the_training_part_and_everything_can_be_asked_for(flat: Path, seen: SeenImages) -> None:
+    train = opened(flat, seen, "train")
+    assert {pair.name for pair in train.data.pairs}.isdisjoint(held_out(flat))
+    assert (len(train.data), train.data.split) == (7, "train")
+    everything = opened(flat, seen, "all")
+    assert (len(everything.data), everything.data.split) == (10, "all")
+    with pytest.raises(DataError, match="there is no 'test'"):
+        opened(flat, seen, "test")
+
+
+def test_new_images_of_the_set_are_counted(flat: Path, seen: SeenImages, tmp_path: Path) -> None:
+    more = write_flat(tmp_path / "more", ["90", "91"], seed=1)
+    for kind in ("images", "masks"):
+        for file in (more / kind).iterdir():
+            shutil.copy(file, flat / kind)
+    found = opened(flat, seen)
+    assert len(found.data) == 3
+    assert found.remarks[0].endswith("2 that it did not have are left out")
+
+
+def test_of_another_set_everything_is_scored(seen: SeenImages, tmp_path: Path) -> None:
+    found = opened(write_flat(tmp_path / "other", ["a", "b"], seed=1), seen)
+    assert (len(found.data), found.data.split, found.remarks) == (2, "all", ())
+
+
+def test_a_model_without_a_record_says_so(flat: Path) -> None:
+    found = opened(flat, None)
+    assert len(found.data) == 10
+    assert "does not record what it was trained on" in found.remarks[0]
+
+
+def test_a_set_with_splits_is_opened_as_it_says(tmp_path: Path) -> None:
+    folder = write_camvid(tmp_path / "set", {"train": [(8, 8)] * 3, "val": [(8, 8)] * 2})
+    digests = image_digests(find_layout(folder).splits["val"])
+    found = opened(folder, SeenImages(frozenset(digests), ()))
+    assert (len(found.data), found.data.split, found.remarks) == (2, "val", ())
