@@ -138,6 +138,7 @@ def _evaluate(
     from dlcvcli.inference.evaluate_episodes import evaluate_episodes, predictions_csv
     from dlcvcli.inference.load import load_embedder
 
+    from dlcvcli.data.few_shot import duplicate_remarks
     predictor = load_embedder(ref, provider=provider)
     card = predictor.card
     opened = open_test_split(card, folder, split, splits=flags.splits, rotations=flags.rotations)
@@ -158,6 +159,8 @@ def _evaluate(
         "task": card.task,
         "model": card.model,
         **_how(predictor),
+    for line in duplicate_remarks([data]):
+        say(line)
         "data": {
             "path": str(data.root),
             "split": data.split,

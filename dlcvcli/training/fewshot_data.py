@@ -10,7 +10,7 @@ from typing import Any
 from dlcvcli.config.fewshot import EpisodeSettings, FewshotDataSettings, TrainFewshotSettings
 from dlcvcli.data.class_splits import AUTO, VINYALS, describe_cut, hold_out, named_splits
 from dlcvcli.data.episodes import Shape, require_enough
-from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
@@ -165,6 +165,7 @@ def check_fewshot_data(
         (
             *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),
+            *duplicate_remarks(list(sets.values())),
         ),
     )
 
