@@ -102,7 +102,7 @@ def open_fewshot_data(settings: TrainFewshotSettings) -> OpenedSets:
     data = settings.data
     if not data.path:
         raise UsageError("no data folder was named", "give one with --data DIR")
-    found = find_image_layout(Path(data.path), data.layout)
+    found = find_image_layout(Path(data.path), data.layout, allow_outside=data.allow_outside)
     splits = hold_out(
         found,
         named_splits(found, data.splits),
