@@ -81,7 +81,10 @@ def _is_leftover(path: Path) -> bool:
     pid = path.name.removesuffix(_PARTIAL).rpartition(".")[2]
     if not (path.name.startswith(".") and path.name.endswith(_PARTIAL) and pid.isdecimal()):
         return False
-    # On Windows this call would end the process instead of asking about it.
+    # In a container, processes get the same few ids again and again.
+    if int(pid) == os.getpid():
+        return True
+    # On Windows the call below would end the process instead of asking about it.
     if os.name == "nt":
         return False
     try:

@@ -111,12 +111,13 @@ def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path, exists: bool) 
 
 
 @pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("pid", [999999999, os.getpid()])
 def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
-    tmp_path: Path, exists: bool
+    tmp_path: Path, exists: bool, pid: int
 ) -> None:
     target = tmp_path / "set"
     place = target if exists else tmp_path
-    dead, alive = place / ".set.999999999.partial", tmp_path / f".set.{os.getppid()}.partial"
+    dead, alive = place / f".set.{pid}.partial", tmp_path / f".set.{os.getppid()}.partial"
     for left in (dead, alive):
         (left / "train").mkdir(parents=True)
     assert is_new(target)
