@@ -1,4 +1,4 @@
-"""Files written whole or not at all, folders, and digests."""
+"""Files and folders written completely or not at all, and digests."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dlcvcli.errors import DlcvError, UsageError
+from dlcvcli.errors import DataError, DlcvError, UsageError
+
+_PARTIAL = ".partial"
 
 
 def make_folder(path: Path) -> None:
@@ -26,6 +30,70 @@ def make_folder(path: Path) -> None:
         raise UsageError(f"{file} is a file, not a folder", "choose another folder") from error
     except OSError as error:
         raise DlcvError(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
+def is_new(path: Path) -> bool:
+    """Return whether nothing but leftovers of `new_folder` would be in the way of a new folder."""
+    return not path.exists() or (path.is_dir() and all(_is_leftover(p) for p in path.iterdir()))
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder whose content appears as `path` when the block ends without error.
+
+    A process that is killed leaves the temporary folder alone. Its name starts with a dot, so that
+    no data layout takes it for a set, and the next call for the same path removes it.
+
+    Args:
+        path: does not exist, or is an empty folder. That one is filled, not replaced: it may be a
+            mount point, a link or the current folder.
+
+    Raises:
+        UsageError: it, or one above it, is a file.
+        DataError: it already holds something.
+        DlcvError: it cannot be written; names the reason.
+    """
+    in_place = path.exists()
+    parent = path if in_place else path.parent
+    make_folder(parent)
+    if not is_new(path):
+        raise DataError(f"{path} already holds something", "name a new or an empty folder")
+    mark = f".{path.resolve().name}."
+    for other in [p for p in parent.iterdir() if p.name.startswith(mark) and _is_leftover(p)]:
+        shutil.rmtree(other, ignore_errors=True)
+    partial = parent / f"{mark}{os.getpid()}{_PARTIAL}"
+    try:
+        partial.mkdir()
+        yield partial
+        if in_place:
+            for child in sorted(partial.iterdir()):
+                child.rename(path / child.name)
+        else:
+            partial.rename(path)
+    except OSError as error:
+        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_leftover(path: Path) -> bool:
+    """Return whether a folder is the temporary one of a `new_folder` whose process has ended."""
+    pid = path.name.removesuffix(_PARTIAL).rpartition(".")[2]
+    if not (path.name.startswith(".") and path.name.endswith(_PARTIAL) and pid.isdecimal()):
+        return False
+    # In a container, processes get the same few ids again and again.
+    if int(pid) == os.getpid():
+        return True
+    # On Windows the call below would end the process instead of asking about it.
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

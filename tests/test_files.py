@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import pytest
 
 from dlcvcli import files
-from dlcvcli.errors import DlcvError, UsageError
-from dlcvcli.files import make_folder, sha256_of, write_atomically, write_json
+from dlcvcli.errors import DataError, DlcvError, UsageError
+from dlcvcli.files import is_new, make_folder, new_folder, sha256_of, write_atomically, write_json
 
 
 def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -91,6 +91,59 @@ def test_a_folder_that_cannot_be_made_is_a_user_error_too(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(DlcvError, match="cannot write"):
         write_atomically(tmp_path / "file" / "a.txt", "text")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path, exists: bool) -> None:
+    target = tmp_path / "above" / "set"
+    if exists:
+        target.mkdir(parents=True)
+        inode = target.stat().st_ino
+    with new_folder(target) as partial:
+        (partial / "train").mkdir()
+        (partial / "train" / "a.png").touch()
+        assert not [path for path in target.glob("*") if path.name[0] != "."]
+    assert [path.name for path in target.rglob("*")] == ["train", "a.png"]
+    assert list(target.parent.iterdir()) == [target]
+    if exists:
+        # It may be a mount point, or the current folder of a shell.
+        assert target.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("pid", [999999999, os.getpid()])
+def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
+    tmp_path: Path, exists: bool, pid: int
+) -> None:
+    target = tmp_path / "set"
+    place = target if exists else tmp_path
+    dead, alive = place / f".set.{pid}.partial", tmp_path / f".set.{os.getppid()}.partial"
+    for left in (dead, alive):
+        (left / "train").mkdir(parents=True)
+    assert is_new(target)
+    with new_folder(target) as partial:
+        (partial / "val").mkdir()
+    assert [path.name for path in target.iterdir()] == ["val"]
+    assert not dead.exists()
+    assert alive.exists()
+
+
+def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    says = r"cannot write .*set: No space left on device"
+    with pytest.raises(DlcvError, match=says), new_folder(tmp_path / "set"):
+        _full()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "mine.txt").touch()
+    with pytest.raises(DataError, match="already holds something"), new_folder(tmp_path / "set"):
+        pass
+    with (
+        pytest.raises(UsageError, match=r"mine\.txt is a file"),
+        new_folder(tmp_path / "set" / "mine.txt"),
+    ):
+        pass
+    assert not is_new(tmp_path / "set" / "mine.txt")
+    assert not is_new(tmp_path / "set")
 
 
 def test_json_is_indented_and_refuses_what_json_cannot_say(tmp_path: Path) -> None:

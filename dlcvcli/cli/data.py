@@ -91,6 +91,7 @@ def make(
     from dlcvcli.cli.networks import read_size
     from dlcvcli.data.glyphs import make_glyphs
     from dlcvcli.data.synthetic import make_landcover
+    from dlcvcli.files import is_new
 
     numbers = {
         "landcover": {"train": train, "validation": validation},
@@ -103,7 +104,7 @@ def make(
     defaults, default_size, told = _MADE[kind]
     counts = defaults | {name: value for name, value in own.items() if value is not None}
     height, width = read_size(size or default_size)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_new(folder):
         raise UsageError(f"{folder} exists and is not empty", "choose a new folder")
     write: Callable[..., None] = make_landcover if kind == "landcover" else make_glyphs
     with counting("making images") as progress:

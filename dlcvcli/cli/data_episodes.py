@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dlcvcli.cli.fewshot_flags import AllowOutside
 from dlcvcli.errors import UsageError
 
 EPILOG = (
@@ -48,6 +49,7 @@ def episodes(
     rotations: Annotated[
         bool, typer.Option("--rotations", help="Turned images as classes of their own.")
     ] = False,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Draw few-shot episodes and write them down, so that every model is tested on the same."""
     from dlcvcli.cli.console import say, stdout
@@ -60,7 +62,7 @@ def episodes(
     # Nothing is read: of a set of any size the names alone are wanted.
     opened = open_few_shot(
         folder, split, size=(1, 1), layout=layout, splits=splits or "auto",
-        rotations=rotations, known=known,
+        rotations=rotations, known=known, allow_outside=allow_outside,
     )  # fmt: skip
     for line in opened.remarks:
         say(line)

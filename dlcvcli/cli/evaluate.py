@@ -9,7 +9,7 @@ import typer
 
 from dlcvcli.cli.evaluate_fewshot import FewshotFlags, evaluate_fewshot
 from dlcvcli.cli.evaluate_seg import SegFlags, evaluate_seg
-from dlcvcli.cli.fewshot_flags import FEWSHOT, KShot, NQuery, NWay, Rotations, Splits
+from dlcvcli.cli.fewshot_flags import FEWSHOT, AllowOutside, KShot, NQuery, NWay, Rotations, Splits
 from dlcvcli.cli.flags import JsonTo, Provider
 from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales
 from dlcvcli.errors import DataError, UsageError
@@ -110,6 +110,7 @@ def evaluate(
     ] = None,
     rotations: Rotations = None,
     splits: Splits = None,
+    allow_outside: AllowOutside = False,
     min_accuracy: Annotated[
         float | None,
         typer.Option(
@@ -140,7 +141,16 @@ def evaluate(
         metric, boundary, size, min_miou, masks, confusion, tile, overlap, tta, tta_scales
     )
     fewshot = FewshotFlags(
-        episodes, n_way, k_shot, n_query, seed, rotations, splits, min_accuracy, predictions
+        episodes,
+        n_way,
+        k_shot,
+        n_query,
+        seed,
+        rotations,
+        splits,
+        min_accuracy,
+        predictions,
+        allow_outside or None,
     )
     task = task_of(ref)
     _refuse_alien(model, task, seg.typed() if task == "fewshot" else fewshot.typed())

@@ -33,6 +33,7 @@ class FewshotFlags:
     splits: str | None
     min_accuracy: float | None
     predictions: Path | None
+    allow_outside: bool | None = None
 
     def typed(self) -> list[str]:
         """Return the names of those that were given."""
@@ -89,6 +90,7 @@ def _passed_on(
         words += [] if value is None else [name, str(value)]
     if flags.rotations is not None:
         words.append("--rotations" if flags.rotations else "--no-rotations")
+    words += ["--allow-outside"] if flags.allow_outside else []
     return tuple(words)
 
 
@@ -107,6 +109,7 @@ def open_test_split(
     *,
     splits: str | None = None,
     rotations: bool | None = None,
+    allow_outside: bool = False,
 ) -> OpenedSplit:
     """Open a split as a model wants its images."""
     from dlcvcli.data.few_shot_split import open_few_shot
@@ -121,6 +124,7 @@ def open_test_split(
         splits=splits or "auto",
         rotations=card.rotations if rotations is None else rotations,
         known=card.classes,
+        allow_outside=allow_outside,
     )
 
 
@@ -134,19 +138,29 @@ def _evaluate(
     batch_size: int | None,
 ) -> dict[str, Any]:
     from dlcvcli.cli.console import counting, say
+    from dlcvcli.data.few_shot import duplicate_remarks
     from dlcvcli.files import write_atomically
     from dlcvcli.inference.evaluate_episodes import evaluate_episodes, predictions_csv
     from dlcvcli.inference.load import load_embedder
 
     predictor = load_embedder(ref, provider=provider)
     card = predictor.card
-    opened = open_test_split(card, folder, split, splits=flags.splits, rotations=flags.rotations)
+    opened = open_test_split(
+        card,
+        folder,
+        split,
+        splits=flags.splits,
+        rotations=flags.rotations,
+        allow_outside=bool(flags.allow_outside),
+    )
     for line in opened.remarks:
         say(line)
     data = opened.data
     episodes = chosen_episodes(opened, card, flags)
     with counting("reading the images") as progress:
         data.read(_memory(card), progress, as_fits=True)
+    for line in duplicate_remarks([data]):
+        say(line)
     with counting("embedding") as progress:
         found = evaluate_episodes(
             predictor, data, episodes, batch_size=batch_size, progress=progress

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dlcvcli.cli.fewshot_flags import AllowOutside
 from dlcvcli.cli.onnx_file import default_onnx_path
 from dlcvcli.errors import UsageError
 
@@ -41,6 +42,7 @@ def export(
         typer.Option(help="Score PyTorch and the file on this set too.", show_default=False),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of --verify-data.")] = "val",
+    allow_outside: AllowOutside = False,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare with PyTorch.")
     ] = True,
@@ -76,8 +78,11 @@ def export(
     require_fitting(task, with_logits=logits, episode=episode)
     data: SegmentationSet | FewShotSet | None = None
     if verify_data is not None:
-        open_data = _open_images_by_class if task == "fewshot" else _open_annotated
-        data = open_data(ref, verify_data, split)
+        data = (
+            _open_images_by_class(ref, verify_data, split, allow_outside=allow_outside)
+            if task == "fewshot"
+            else _open_annotated(ref, verify_data, split)
+        )
     done = run_export(
         ref,
         target,
@@ -112,7 +117,9 @@ def _open_annotated(ref: ModelRef, folder: Path, split: str) -> SegmentationSet:
     return opened.data
 
 
-def _open_images_by_class(ref: ModelRef, folder: Path, split: str) -> FewShotSet:
+def _open_images_by_class(
+    ref: ModelRef, folder: Path, split: str, *, allow_outside: bool
+) -> FewShotSet:
     from dlcvcli.cli.console import counting, say
     from dlcvcli.cli.evaluate_fewshot import open_test_split
     from dlcvcli.data.episodes import Shape, require_enough
@@ -121,7 +128,7 @@ def _open_images_by_class(ref: ModelRef, folder: Path, split: str) -> FewShotSet
 
     checkpoint = load_checkpoint(ref.path)
     card = embedder_card_of(checkpoint, load_protonet(checkpoint), "")
-    opened = open_test_split(card, folder, split)
+    opened = open_test_split(card, folder, split, allow_outside=allow_outside)
     for line in opened.remarks:
         say(line)
     data = opened.data

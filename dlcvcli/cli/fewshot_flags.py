@@ -27,6 +27,14 @@ Rotations = Annotated[
         show_default="as trained",
     ),
 ]
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        rich_help_panel=FEWSHOT,
+        help="Read images that a CSV or an episode file names outside of the data folder.",
+    ),
+]
 Splits = Annotated[
     str | None,
     typer.Option(

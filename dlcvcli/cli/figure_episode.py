@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlcvcli.cli.fewshot_flags import KShot, NQuery, NWay, Rotations, Splits
+from dlcvcli.cli.fewshot_flags import AllowOutside, KShot, NQuery, NWay, Rotations, Splits
 from dlcvcli.cli.figure_file import require_drawing, save_figure
 from dlcvcli.cli.flags import Provider
 from dlcvcli.errors import UsageError
@@ -37,6 +37,7 @@ def episode(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     rotations: Rotations = None,
     splits: Splits = None,
+    allow_outside: AllowOutside = False,
     provider: Annotated[Provider, typer.Option(help="What runs it.")] = "auto",
     out: Annotated[Path, typer.Option(help="A .png or .pdf file.")] = Path("episode.png"),
 ) -> None:
@@ -51,7 +52,14 @@ def episode(
     if task_of(ref) != "fewshot":
         raise UsageError(f"{model} is no few-shot model", "train one with dlcv train fewshot")
     predictor = load_embedder(ref, provider=provider)
-    opened = open_test_split(predictor.card, data, split, splits=splits, rotations=rotations)
+    opened = open_test_split(
+        predictor.card,
+        data,
+        split,
+        splits=splits,
+        rotations=rotations,
+        allow_outside=allow_outside,
+    )
     for line in opened.remarks:
         say(line)
     wanted = str(max(2, number + 1)) if episodes is None else str(episodes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlcvcli.cli.fewshot_flags import FEWSHOT
+from dlcvcli.cli.fewshot_flags import FEWSHOT, AllowOutside
 from dlcvcli.cli.flags import Provider
 from dlcvcli.cli.onnx_file import ensure_onnx
 from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales, read_views
@@ -74,6 +74,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Write a mask and an overlay for each image, at its own size; or the labels of episodes."""
     from dlcvcli.inference.load import task_of
@@ -84,9 +85,19 @@ def predict(
         alien = {"--overlay": overlay, "--tile": tile, "--overlap": overlap, "--tta": tta or None}
         alien["--tta-scales"] = tta_scales
         _refuse_alien(alien, "segmenters")
-        _predict_episodes(ref, inputs, out, data, split, onnx=onnx, provider=provider)
+        _predict_episodes(
+            ref,
+            inputs,
+            out,
+            data,
+            split,
+            allow_outside=allow_outside,
+            onnx=onnx,
+            provider=provider,
+        )
         return
-    _refuse_alien({"--data": data, "--split": split}, "few-shot models")
+    flags = {"--data": data, "--split": split, "--allow-outside": allow_outside or None}
+    _refuse_alien(flags, "few-shot models")
     views = read_views(tile, overlap, tta, tta_scales)
     _predict_masks(ref, inputs, out, views, onnx=onnx, provider=provider, overlay=overlay)
 
@@ -104,6 +115,7 @@ def _predict_episodes(
     data: Path | None,
     split: str | None,
     *,
+    allow_outside: bool,
     onnx: bool,
     provider: Provider,
 ) -> None:
@@ -131,7 +143,9 @@ def _predict_episodes(
     predictor = load_embedder(ref, provider=provider)
     for path, table in tables.items():
         with counting("embedding") as progress:
-            labels = predict_table(predictor, table, data, split=split, progress=progress)
+            labels = predict_table(
+                predictor, table, data, split=split, allow_outside=allow_outside, progress=progress
+            )
         make_folder(results[path].parent)
         write_atomically(results[path], predictions_csv(table.ids, labels))
         stdout().print(f"{results[path]}  {len(table)} episodes", markup=False, soft_wrap=True)

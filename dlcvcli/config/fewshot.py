@@ -56,6 +56,9 @@ class FewshotDataSettings(Settings):
         description="which class is in which split: auto (as the folder says), vinyals, or a CSV "
         "with the columns class and split",
     )
+    allow_outside: bool = Field(
+        False, description="accept a CSV that names images outside of the data folder"
+    )
     train_split: str = Field("train", description="split to train on")
     val_split: str = Field("val", description="split to validate on")
     holdout: Annotated[float, Field(gt=0, lt=1)] = Field(

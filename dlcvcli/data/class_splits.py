@@ -6,13 +6,13 @@ the cutting: what is tested on was never seen, not even from another angle.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from dlcvcli.data.csv_tables import read_csv
 from dlcvcli.data.image_classes import ImageClass, ImageLayout, Split
 from dlcvcli.data.layouts import ALL, canonical_split
 from dlcvcli.errors import DataError
@@ -180,18 +180,19 @@ def _assigned(known: Mapping[str, ImageClass], owner: Mapping[str, str]) -> dict
 
 def _read(path: Path) -> dict[str, str]:
     """Return class -> split of a CSV."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the splits in {path}: {error}") from error
-    if not rows or not {"class", "split"} <= rows[0].keys():
-        raise DataError(f"{path} is no file of splits", "wanted: the columns class and split")
+    table = read_csv(path, what="the splits in")
+    name, split = table.column(("class",)), table.column(("split",))
+    if name is None or split is None or not table.lines:
+        raise DataError(
+            f"{path} is no file of splits; its first line is {table.describe_columns()}",
+            "wanted: the columns class and split, and a line for each class",
+        )
     found: dict[str, str] = {}
-    for line, row in enumerate(rows, 2):
-        if not row["class"] or not row["split"]:
+    rows = zip(table.lines, table.fields(name), table.fields(split), strict=True)
+    for (line, _), one, owner in rows:
+        if not one or not owner:
             raise DataError(f"{path}, line {line}: a class and its split are wanted")
-        if row["class"] in found:
-            raise DataError(f"{path}, line {line}: the class '{row['class']}' is there twice")
-        found[row["class"]] = canonical_split(row["split"])
+        if one in found:
+            raise DataError(f"{path}, line {line}: the class '{one}' is there twice")
+        found[one] = canonical_split(owner)
     return found

@@ -120,7 +120,21 @@ def download(wanted: PublicSet, folder: Path, progress: Progress | None = None) 
         part.unlink()
     # A plain tar: what it holds takes as much again.
     require_space(folder, 2 * wanted.size - _size(part), wanted.file)
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
+    try:
+        return _download(wanted, file, part, progress)
+    finally:
+        # Where nothing arrived, nothing stays: neither an empty file nor the folders made for it.
+        with contextlib.suppress(OSError):
+            if not _size(part):
+                part.unlink(missing_ok=True)
+            for place in missing:
+                place.rmdir()
+
+
+def _download(wanted: PublicSet, file: Path, part: Path, progress: Progress | None) -> Path:
+    """Return `file`, renamed from `part` once a mirror has completed it."""
     failures: list[str] = []
     for _ in range(_ROUNDS):
         before, spoilt, failures = _size(part), False, []
@@ -140,15 +154,12 @@ def download(wanted: PublicSet, folder: Path, progress: Progress | None = None) 
             spoilt = spoilt or resumed
         if _size(part) <= before and not spoilt:
             break
-    with contextlib.suppress(OSError):
-        # Where nothing arrived, nothing stays.
-        folder.rmdir()
     raise DataError(
         f"{wanted.file} could not be downloaded ({'; '.join(failures)})"
         + (f"; {_size(part) / 1e6:,.0f} MB are kept, to go on from" if _size(part) else ""),
         f"try again later, or get the file ({wanted.size / 1e9:.1f} GB, md5 {wanted.md5}) by other "
         f"means, as from {wanted.urls[0]}, and hand it over: "
-        f"dlcv data get {wanted.name} {folder} --from {wanted.file}",
+        f"dlcv data get {wanted.name} {file.parent} --from {wanted.file}",
     )
 
 

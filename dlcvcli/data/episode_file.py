@@ -10,7 +10,6 @@ the classes of the images.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.data.csv_tables import CsvTable, read_csv
 from dlcvcli.data.episodes import EpisodeList, Shape, draw_episodes
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.errors import DataError
@@ -74,8 +74,8 @@ def episodes_csv(data: FewShotSet, episodes: EpisodeList) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a field of CSV (RFC 4180)."""
-    if any(mark in text for mark in ',"\r\n'):
+    """Return a field of CSV (RFC 4180); spaces around one that is not quoted may get lost."""
+    if text != text.strip() or any(mark in text for mark in ',"\r\n'):
         doubled = text.replace('"', '""')
         return f'"{doubled}"'
     return text
@@ -109,18 +109,13 @@ def read_table(path: Path) -> EpisodeTable:
     Raises:
         DataError: no such file, not of that layout, or a line is too short.
     """
-    try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the episodes in {path}: {error}") from error
-    shape, order = _columns(path, lines[0] if lines else [])
+    table = read_csv(path, what="the episodes in")
+    shape, order = _columns(table)
     names: dict[str, int] = {}
     rows, ids = [], []
-    for number, line in enumerate(lines[1:], 2):
-        if not line:
-            continue
+    for number, line in table.lines:
         ids.append(line[0])
-        if len(line) <= max(order) or not all(line[column] for column in order):
+        if not all(line[column] for column in order):
             raise DataError(f"{path}, line {number}: the line is too short")
         rows.append([names.setdefault(line[column], len(names)) for column in order])
     if not rows:
@@ -176,21 +171,21 @@ def read_episodes(path: Path, data: FewShotSet, ids: Mapping[str, Path]) -> Epis
     return EpisodeList(table.ids, support, query, right.argmax(axis=2), table.sha256)
 
 
-def _columns(path: Path, head: list[str]) -> tuple[Shape, list[int]]:
+def _columns(table: CsvTable) -> tuple[Shape, list[int]]:
     """Return the shape of a file's episodes, and its columns: support by class, then queries."""
     support = {}
     queries = {}
-    for column, name in enumerate(head):
-        if found := _SUPPORT.fullmatch(name.strip()):
+    for column, name in enumerate(table.columns):
+        if found := _SUPPORT.fullmatch(name):
             support[int(found[1]), int(found[2] or 0)] = column
-        elif found := _QUERY.fullmatch(name.strip()):
+        elif found := _QUERY.fullmatch(name):
             queries[int(found[1])] = column
     ways = len({way for way, _ in support})
     shots = len(support) // ways if ways else 0
     whole = set(support) == {(way, shot) for way in range(ways) for shot in range(shots)}
     if not support or not whole or set(queries) != set(range(len(queries))) or not queries:
         raise DataError(
-            f"{path} is no episode file: its columns are {', '.join(head[:4]) or 'missing'}, ...",
+            f"{table.path} is no episode file: its first line is {table.describe_columns()}",
             "wanted: episode_id, class0_support, class1_support, ..., query0, query1, ...",
         )
     order = [support[key] for key in sorted(support)] + [queries[key] for key in sorted(queries)]

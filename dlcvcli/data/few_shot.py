@@ -63,6 +63,7 @@ class FewShotSet:
         own = [len(one.files) for one in classes]
         self.sizes: tuple[int, ...] = tuple(own * (QUARTERS if rotations else 1))
         self.sha256 = ""
+        self.digests: tuple[bytes, ...] = ()
         self._colour = np.zeros((3, 2), np.int64)
         self._kept: Pixels = np.empty((0, *size, 3), np.uint8)
 
@@ -136,6 +137,7 @@ class FewShotSet:
             if progress is not None:
                 progress(len(digests), len(self.files))
         self.sha256 = fingerprint(digests)
+        self.digests = tuple(digest for _, digest in digests)
 
     def images(self, indices: Ints | Sequence[int]) -> Pixels:
         """Return images by their indices, uint8 ``[..., H, W, 3]`` for indices ``[...]``.
@@ -181,6 +183,34 @@ class FewShotSet:
 
     def _decode(self, index: int) -> Pixels:
         return stretch(decode_rgb(read_bytes(self.files[index]), self.files[index]), self.size)
+
+
+def duplicate_remarks(sets: Sequence[FewShotSet]) -> list[str]:
+    """Return a line for each split with images that are in another class too, byte for byte.
+
+    Such an image has two right answers in an episode; in another split, its class was seen in
+    training under another name.
+
+    Args:
+        sets: read; those that are trained on first.
+    """
+    first: dict[bytes, tuple[str, str, str]] = {}
+    lines = []
+    for data in sets:
+        places = ((one.name, file) for one in data.classes for file in one.files)
+        twice: dict[str, list[str]] = {}
+        for (name, file), digest in zip(places, data.digests, strict=True):
+            shown = _name(file, data.root)
+            split, other, same = first.setdefault(digest, (data.split, name, shown))
+            if (split, other) != (data.split, name):
+                twice.setdefault(split, []).append(f"{shown} is {same}")
+        lines += [
+            f"duplicates: {len(found)} of the {len(data.digests)} images of {data.split} are in "
+            f"another class {'' if split == data.split else f'of {split} '}too, the first: "
+            f"{found[0]}"
+            for split, found in twice.items()
+        ]
+    return lines
 
 
 def _name(file: Path, root: Path) -> str:

@@ -43,6 +43,7 @@ def open_few_shot(
     splits: str = AUTO,
     rotations: bool = False,
     known: Mapping[str, Sequence[str]] | None = None,
+    allow_outside: bool = False,
 ) -> OpenedSplit:
     """Open a split of a folder of images by class, for a model that was trained on some of them.
 
@@ -57,11 +58,12 @@ def open_few_shot(
         splits: see `named_splits`.
         rotations: see `FewShotSet`.
         known: split -> names of the classes that the model was trained, chosen and tested on.
+        allow_outside: see `find_image_layout`.
 
     Raises:
         DataError: the folder holds no images by class, or there is no such split.
     """
-    found = find_image_layout(folder, layout)
+    found = find_image_layout(folder, layout, allow_outside=allow_outside)
     known = known or {}
     named = named_splits(found, splits)
     if split is None:

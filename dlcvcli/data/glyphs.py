@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dlcvcli.errors import DataError, UsageError
-from dlcvcli.files import make_folder
+from dlcvcli.errors import UsageError
+from dlcvcli.files import new_folder
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -60,7 +60,8 @@ def make_glyphs(
 
     Raises:
         UsageError: a size or a number that cannot be.
-        DataError: the folder already holds something: somebody's images might lie there.
+        DataError: the folder already holds something: somebody's images might lie there. The set
+            appears when it is complete, so a process that is killed leaves no part of it.
     """
     if min(size) < SMALLEST_SIDE:
         raise UsageError(
@@ -73,26 +74,25 @@ def make_glyphs(
             f"seed {seed}",
             "numbers are at least 1, and the seed at least 0",
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder} already holds something", "name a new or an empty folder")
     total, done = alphabets * characters * drawers, 0
-    for number in range(alphabets):
-        known = draw_alphabet(np.random.default_rng([seed, _OF_ALPHABET, number]), characters)
-        hands = [
-            Hand(np.random.default_rng([seed, _OF_HAND, number, drawer]))
-            for drawer in range(drawers)
-        ]
-        for index, strokes in enumerate(known, 1):
-            place = folder / f"Alphabet_{number + 1:02d}" / f"character{index:02d}"
-            make_folder(place)
-            for drawer, hand in enumerate(hands, 1):
-                rng = np.random.default_rng([seed, _OF_IMAGE, number, index, drawer])
-                Image.fromarray(hand.draw(rng, strokes, size)).save(
-                    place / f"{number * 100 + index:04d}_{drawer:02d}.png"
-                )
-                done += 1
-                if progress is not None:
-                    progress(done, total)
+    with new_folder(folder) as partial:
+        for number in range(alphabets):
+            known = draw_alphabet(np.random.default_rng([seed, _OF_ALPHABET, number]), characters)
+            hands = [
+                Hand(np.random.default_rng([seed, _OF_HAND, number, drawer]))
+                for drawer in range(drawers)
+            ]
+            for index, strokes in enumerate(known, 1):
+                place = partial / f"Alphabet_{number + 1:02d}" / f"character{index:02d}"
+                place.mkdir(parents=True)
+                for drawer, hand in enumerate(hands, 1):
+                    rng = np.random.default_rng([seed, _OF_IMAGE, number, index, drawer])
+                    Image.fromarray(hand.draw(rng, strokes, size)).save(
+                        place / f"{number * 100 + index:04d}_{drawer:02d}.png"
+                    )
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
 
 
 def draw_alphabet(rng: Rng, characters: int) -> list[Strokes]:

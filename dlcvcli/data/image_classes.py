@@ -6,22 +6,20 @@ alphabets), so that a set can be cut between groups.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from dlcvcli.data.layouts import ALL, canonical_split, chosen_split
+from dlcvcli.data.image_table import ImageRow, ImageTables, read_image_tables
+from dlcvcli.data.layouts import ALL, SPLIT_NAMES, by_split, canonical_split, chosen_split
+from dlcvcli.data.left_out import left_out, unread_hint
 from dlcvcli.data.reading import is_image
 from dlcvcli.errors import DataError, UsageError, nearest
 
 ImageLayoutName = Literal["class_folders", "csv", "omniglot"]
 
 _SPLITS = {"train", "val", "test"}
-FILE_COLUMNS = ("filename", "file", "image")
-ID_COLUMNS = ("id",)
-_LABEL_COLUMNS = ("label", "class")
 
 
 @dataclass(frozen=True)
@@ -51,51 +49,81 @@ class ImageLayout:
         root: the folder that holds it; the given one, or the one folder inside it.
         splits: split name -> its classes, in the order of their names.
         ids: split name -> what a CSV calls its images in a column `id` -> their files.
+        unlabelled: the CSV files of splits that name images and no labels.
     """
 
     name: ImageLayoutName
     root: Path
     splits: dict[str, Split]
     ids: dict[str, dict[str, Path]] = field(default_factory=dict)
+    unlabelled: tuple[Path, ...] = ()
 
     def describe(self) -> str:
-        """Return one line for people: the layout, and the size of each split."""
+        """Return one line for people: the layout, the size of each split, and what is left out.
+
+        A CSV says which images are used; of folders it is all of them.
+        """
         parts = (
             f"{split} {sum(len(c.files) for c in classes)} images of {len(classes)} classes"
             for split, classes in self.splits.items()
         )
-        return f"layout {self.name}: {', '.join(parts)}"
+        line = f"layout {self.name}: {', '.join(parts)}"
+        line += "".join(f"; {path.name} left out: it has no labels" for path in self.unlabelled)
+        if self.name == "csv":
+            return line
+        used = [file for split in self.splits.values() for one in split for file in one.files]
+        return line + left_out(self.root, used, SPLIT_NAMES, everywhere=set(self.splits) == {ALL})
 
 
-def find_image_layout(root: Path, layout: str = "auto") -> ImageLayout:
+def find_image_layout(
+    root: Path, layout: str = "auto", *, allow_outside: bool = False
+) -> ImageLayout:
     """Recognise a set of images by class, looking through one wrapping folder.
 
     Args:
         root: the folder.
         layout: a layout's name, or `auto`.
+        allow_outside: accept a CSV that names files outside of the folder.
 
     Raises:
         UsageError: there is no such layout.
-        DataError: the folder is missing or holds no known layout, or a CSV names what is not there.
+        DataError: the folder is missing or holds no known layout, or a CSV cannot be used.
     """
     if not root.is_dir():
         state = "is a file; a data folder is needed" if root.exists() else "does not exist"
         raise DataError(f"data folder {root} {state}")
-    if layout != "auto" and layout not in _FINDERS:
-        raise UsageError(f"unknown layout '{layout}'", nearest(layout, ("auto", *_FINDERS)))
-    finders = _FINDERS if layout == "auto" else {layout: _FINDERS[layout]}
+    known = ("auto", *get_args(ImageLayoutName))
+    if layout not in known:
+        raise UsageError(f"unknown layout '{layout}'", nearest(layout, known))
     inner = _folders(root)
+    problems: list[DataError] = []
     for folder in (root, *(inner if len(inner) == 1 else ())):
-        for find in finders.values():
-            found = find(folder)
-            if found is not None:
-                return found
+        found = _find_omniglot(folder) if layout in {"auto", "omniglot"} else None
+        if found is None and layout in {"auto", "csv"}:
+            tables = read_image_tables(folder, allow_outside=allow_outside)
+            found = _from_tables(folder, tables)
+            problems += tables.problems
+        if found is None and layout in {"auto", "class_folders"}:
+            found = _find_class_folders(folder)
+            if found is not None and problems and _may_be_of_a_csv(found):
+                raise problems[0]
+        if found is not None:
+            return found
+    if problems:
+        raise problems[0]
     raise DataError(
         f"{root} holds no images by class that dlcv knows"
         + ("" if layout == "auto" else f" as layout '{layout}'"),
-        "expected folders named after their classes (with or without train/, val/, test/ above), "
+        unread_hint(root)
+        + "expected folders named after their classes (with or without train/, val/, test/ above), "
         "SPLIT.csv with filename,label beside the images, or Omniglot's alphabets",
     )
+
+
+def _may_be_of_a_csv(found: ImageLayout) -> bool:
+    """Return whether what looks like classes may be the folder of images beside a CSV."""
+    names = {one.name.lower() for classes in found.splits.values() for one in classes}
+    return len(names) == 1 or "images" in names
 
 
 def image_split(layout: ImageLayout, split: str) -> Split:
@@ -124,15 +152,11 @@ def _classes_in(folder: Path) -> Split:
 
 
 def _find_class_folders(root: Path) -> ImageLayout | None:
-    splits: dict[str, Split] = {}
-    for folder in _folders(root):
-        name = canonical_split(folder.name)
-        if name in _SPLITS:
-            classes = _classes_in(folder)
-            if classes and name in splits:
-                raise DataError(f"{root} holds the split '{name}' twice, once in {folder.name}")
-            splits |= {name: classes} if classes else {}
-    if not splits:
+    folders = _folders(root)
+    found = {path: _classes_in(path) for path in folders if canonical_split(path.name) in _SPLITS}
+    splits = by_split({path: classes for path, classes in found.items() if classes})
+    # A class may be called `train`, but not every class is called like a split.
+    if not splits and len(found) < len(folders):
         classes = _classes_in(root)
         splits = {ALL: classes} if classes else {}
     return ImageLayout("class_folders", root, splits) if splits else None
@@ -153,9 +177,10 @@ def _characters_in(folder: Path) -> Split:
 def _find_omniglot(root: Path) -> ImageLayout | None:
     # As it is distributed: the background set to train on, the evaluation set to test on.
     parts = {"train": root / "images_background", "test": root / "images_evaluation"}
-    splits = {split: _characters_in(folder) for split, folder in parts.items() if folder.is_dir()}
-    splits = {split: classes for split, classes in splits.items() if classes}
-    if len(splits) == 1:
+    found = {split: _characters_in(folder) for split, folder in parts.items() if folder.is_dir()}
+    splits = {split: classes for split, classes in found.items() if classes}
+    # One part alone is a set without splits, but not where the other is there and empty.
+    if len(found) == 1 and splits:
         splits = {ALL: next(iter(splits.values()))}
     if not splits:
         classes = _characters_in(root)
@@ -163,73 +188,26 @@ def _find_omniglot(root: Path) -> ImageLayout | None:
     return ImageLayout("omniglot", root, splits) if splits else None
 
 
-def _find_csv(root: Path) -> ImageLayout | None:
-    splits: dict[str, Split] = {}
-    ids: dict[str, dict[str, Path]] = {}
-    for table in sorted(root.glob("*.csv")):
-        found = _read_table(table)
-        if found is not None:
-            split = canonical_split(table.stem)
-            splits[split], ids[split] = found
+def _from_tables(root: Path, tables: ImageTables) -> ImageLayout | None:
+    splits = {split: _classes_of(rows) for split, rows in tables.splits.items()}
+    ids = {split: _ids_of(rows) for split, rows in tables.splits.items()}
     if len(splits) == 1 and not splits.keys() & _SPLITS:
         # One table, whatever it is called, is a set without splits.
         splits = {ALL: next(iter(splits.values()))}
         ids = {ALL: next(iter(ids.values()))}
-    return ImageLayout("csv", root, splits, ids) if splits else None
+    return ImageLayout("csv", root, splits, ids, tables.unlabelled) if splits else None
 
 
-def _read_table(table: Path) -> tuple[Split, dict[str, Path]] | None:
-    """Return the classes that a CSV names, and its ids; None without files and labels in it."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            file = column_of(reader.fieldnames, FILE_COLUMNS)
-            label = column_of(reader.fieldnames, _LABEL_COLUMNS)
-            if file is None or label is None:
-                return None
-            known = column_of(reader.fieldnames, ID_COLUMNS)
-            rows = [(row[file], row[label], row[known] if known else "") for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} is not CSV: {error}") from error
-    folder = folder_of_table(table, [row[0] for row in rows[:1]])
+def _classes_of(rows: list[ImageRow]) -> Split:
     by_class: dict[str, list[Path]] = {}
-    ids = {}
-    seen: set[str] = set()
-    for line, (name, label, number) in enumerate(rows, 2):
-        if not name or not label:
-            raise DataError(f"{table}, line {line}: a file and its label are wanted")
-        if name in seen:
-            raise DataError(f"{table}, line {line}: {name} is there twice")
-        seen.add(name)
-        path = folder / name
-        if not path.is_file():
-            raise DataError(
-                f"{table.name} names {name}, and {path} does not exist",
-                f"put the images beside {table.name}, into a folder {table.stem} or images",
-            )
-        by_class.setdefault(label, []).append(path)
-        if number:
-            ids[number] = path
-    classes = tuple(
+    for row in rows:
+        by_class.setdefault(row.label, []).append(row.file)
+    return tuple(
         ImageClass(name, tuple(sorted(files)), name) for name, files in sorted(by_class.items())
     )
-    return classes, ids
 
 
-def column_of(names: Iterable[str] | None, wanted: tuple[str, ...]) -> str | None:
-    """Return the first of some wanted columns that a CSV has, as it writes it; None for none."""
-    found = {name.strip().lower(): name for name in names or () if name}
-    return next((found[name] for name in wanted if name in found), None)
-
-
-def folder_of_table(table: Path, names: list[str]) -> Path:
-    """Return the folder that the images of a CSV lie in: its own name's, `images`, or beside it."""
-    places = (table.with_suffix(""), table.parent / "images", table.parent)
-    return next((p for p in places if names and (p / names[0]).is_file()), places[0])
-
-
-_FINDERS: dict[str, Callable[[Path], ImageLayout | None]] = {
-    "omniglot": _find_omniglot,
-    "csv": _find_csv,
-    "class_folders": _find_class_folders,
-}
+def _ids_of(rows: list[ImageRow]) -> dict[str, Path]:
+    """Return what a CSV calls its images; an id of several images names none of them."""
+    often = Counter(row.id for row in rows)
+    return {row.id: row.file for row in rows if row.id and often[row.id] == 1}

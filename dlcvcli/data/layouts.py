@@ -6,12 +6,14 @@ split `all`. `validation` and `valid` are other names of the split `val`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from dlcvcli.data.left_out import is_unread, left_out, unread_hint
 from dlcvcli.data.reading import is_image
+from dlcvcli.data.set_paths import path_in_set
 from dlcvcli.errors import DataError, UsageError, nearest
 
 LayoutName = Literal["sat_mask", "images_masks", "camvid", "voc"]
@@ -19,7 +21,7 @@ LayoutName = Literal["sat_mask", "images_masks", "camvid", "voc"]
 T = TypeVar("T")
 
 ALL = "all"
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -55,14 +57,42 @@ class Layout:
     preset: str | None
 
     def describe(self) -> str:
-        """Return one line for people: the layout and the size of each split."""
+        """Return one line for people: the layout, the size of each split, and what is left out.
+
+        The lists of a VOC devkit say what is used of it, and most of its images are for detection.
+        """
         sizes = ", ".join(f"{split} {len(pairs)}" for split, pairs in self.splits.items())
-        return f"layout {self.name}: {sizes}"
+        line = f"layout {self.name}: {sizes}"
+        if self.name == "voc":
+            return line
+        pairs = [pair for split in self.splits.values() for pair in split]
+        used = [path for pair in pairs for path in (pair.image, pair.mask)]
+        return line + left_out(self.root, used, SPLIT_NAMES)
 
 
 def canonical_split(name: str) -> str:
     """Return the name under which a split is kept: `validation` -> `val`."""
-    return _SPLIT_NAMES.get(name.lower(), name)
+    return SPLIT_NAMES.get(name.lower(), name)
+
+
+def by_split(contents: Mapping[Path, T]) -> dict[str, T]:
+    """Return split -> what the folder, or the file, that is named like it holds.
+
+    Raises:
+        DataError: two are named like the same split, e.g. `val.csv` and `validation.csv`.
+    """
+    found: dict[str, T] = {}
+    owner: dict[str, Path] = {}
+    for path, content in contents.items():
+        name = canonical_split(path.name if path.is_dir() else path.stem)
+        other = owner.setdefault(name, path)
+        if other is not path:
+            raise DataError(
+                f"{path.parent} holds the split '{name}' twice, in {other.name} and {path.name}",
+                "keep one of the two, or put the content of both into it",
+            )
+        found[name] = content
+    return found
 
 
 def find_layout(root: Path, layout: str = "auto") -> Layout:
@@ -89,7 +119,7 @@ def find_layout(root: Path, layout: str = "auto") -> Layout:
             found = find(folder)
             if found is not None:
                 return found
-    raise DataError(_not_recognised(root, layout), _EXPECTED)
+    raise DataError(_not_recognised(root, layout), unread_hint(root) + _EXPECTED)
 
 
 def pairs_of(layout: Layout, split: str) -> tuple[Pair, ...]:
@@ -112,7 +142,14 @@ def chosen_split(splits: Mapping[str, T], split: str, root: Path) -> T:
         return splits[wanted]
     if set(splits) == {ALL}:
         return splits[ALL]
-    raise DataError(f"{root} has no split '{split}'", nearest(wanted, splits))
+    raise DataError(
+        f"{root} has no split '{split}'{_emptied(root, wanted)}", nearest(wanted, splits)
+    )
+
+
+def _emptied(root: Path, split: str) -> str:
+    named = [path for path in _folders(root) if canonical_split(path.name) == split]
+    return f": no image in its folder {named[0].name} is part of the set" if named else ""
 
 
 def find_image(pairs: tuple[Pair, ...], name: str) -> Pair:
@@ -173,41 +210,46 @@ def _by_name(files: list[Path], suffix: str, kind: str) -> dict[str, Path]:
 
 
 def _match(
-    images: list[Path], masks: list[Path], image_suffix: str = "", mask_suffix: str = ""
+    folders: tuple[Path, ...],
+    images: list[Path],
+    masks: list[Path],
+    image_suffix: str = "",
+    mask_suffix: str = "",
 ) -> tuple[Pair, ...]:
-    """Pair files by name, and refuse what is left over."""
+    """Pair files of one or two folders by name, and refuse what is left over."""
     first = _by_name(images, image_suffix, "images")
     second = _by_name(masks, mask_suffix, "masks")
-    lone_images = [first[name] for name in first if name not in second]
-    lone_masks = [second[name] for name in second if name not in first]
-    for lone, kind, other in ((lone_images, "image", "mask"), (lone_masks, "mask", "image")):
-        if lone:
-            more = f" (and {len(lone) - 1} more)" if len(lone) > 1 else ""
+    lone_images = [name for name in first if name not in second]
+    lone_masks = [name for name in second if name not in first]
+    for names, kind, paths, other, suffix in (
+        (lone_images, "image", first, "mask", mask_suffix),
+        (lone_masks, "mask", second, "image", image_suffix),
+    ):
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
             raise DataError(
-                f"{kind} {lone[0]} has no {other}{more}",
-                f"add the {other}, or take the {kind} out of the set",
+                f"{kind} {paths[names[0]]} has no {other}{more}",
+                _near_miss(names[0], suffix, folders, other)
+                or f"add the {other}, or take the {kind} out of the set",
             )
     return tuple(Pair(name, first[name], second[name]) for name in sorted(first))
 
 
+def _near_miss(name: str, suffix: str, folders: Iterable[Path], kind: str) -> str:
+    """Return a hint that names the file which was probably meant to be one half of a pair."""
+    for path in (path for folder in folders for path in sorted(folder.iterdir())):
+        if is_unread(path) and _stem(path, suffix) == name:
+            return f"{path} is of a format that is not read: convert it to PNG"
+        if suffix and is_image(path) and path.stem == name:
+            return f"if {path.name} is the {kind}, rename it to {name}{suffix}{path.suffix}"
+    return ""
+
+
 def _splits(root: Path, pair: Callable[[Path], tuple[Pair, ...]]) -> dict[str, tuple[Pair, ...]]:
     """Collect the split folders below `root` in which `pair` finds something."""
-    found: dict[str, tuple[Pair, ...]] = {}
-    for folder in _folders(root):
-        pairs = pair(folder) if folder.name.lower() in _SPLIT_NAMES else ()
-        if pairs:
-            _add_split(found, folder, pairs)
-    return found
-
-
-def _add_split(splits: dict[str, tuple[Pair, ...]], folder: Path, pairs: tuple[Pair, ...]) -> None:
-    name = canonical_split(folder.name)
-    if name in splits:
-        raise DataError(
-            f"{folder.parent} holds the split '{name}' twice, once in {folder.name}",
-            "keep one folder, or put the files of both into it",
-        )
-    splits[name] = pairs
+    named = [folder for folder in _folders(root) if folder.name.lower() in SPLIT_NAMES]
+    found = {folder: pair(folder) for folder in named}
+    return by_split({folder: pairs for folder, pairs in found.items() if pairs})
 
 
 def _sat_pairs(folder: Path) -> tuple[Pair, ...]:
@@ -215,7 +257,7 @@ def _sat_pairs(folder: Path) -> tuple[Pair, ...]:
     images = [p for p in files if p.stem.endswith("_sat")]
     masks = [p for p in files if p.stem.endswith("_mask")]
     # A split of images alone is a test split without annotations, not a broken one.
-    return _match(images, masks, "_sat", "_mask") if masks else ()
+    return _match((folder,), images, masks, "_sat", "_mask") if masks else ()
 
 
 def _find_sat_mask(root: Path) -> Layout | None:
@@ -229,7 +271,7 @@ def _find_sat_mask(root: Path) -> Layout | None:
 def _folder_pairs(images: Path, masks: Path) -> tuple[Pair, ...]:
     if not (images.is_dir() and masks.is_dir()):
         return ()
-    return _match(_images(images), _images(masks))
+    return _match((images, masks), _images(images), _images(masks))
 
 
 def _find_images_masks(root: Path) -> Layout | None:
@@ -245,13 +287,13 @@ def _find_images_masks(root: Path) -> Layout | None:
 
 
 def _find_camvid(root: Path) -> Layout | None:
-    splits: dict[str, tuple[Pair, ...]] = {}
-    for folder in _folders(root):
-        annotations = root / f"{folder.name}annot"
-        if annotations.is_dir():
-            pairs = _folder_pairs(folder, annotations)
-            if pairs:
-                _add_split(splits, folder, pairs)
+    annotated = [
+        (folder, root / f"{folder.name}annot")
+        for folder in _folders(root)
+        if (root / f"{folder.name}annot").is_dir()
+    ]
+    found = {folder: _folder_pairs(folder, annotations) for folder, annotations in annotated}
+    splits = by_split({folder: pairs for folder, pairs in found.items() if pairs})
     return Layout("camvid", root, splits, "camvid11") if splits else None
 
 
@@ -265,18 +307,24 @@ def _find_voc(root: Path) -> Layout | None:
         listed = ", ".join(folder.name for folder in kits)
         raise DataError(f"{root} holds several years of VOC: {listed}", "name one of their folders")
     kit = kits[0]
-    splits = {}
-    for file in sorted((kit / "ImageSets" / "Segmentation").glob("*.txt")):
-        pairs = _listed_pairs(file, kit / "JPEGImages", kit / "SegmentationClass")
-        if pairs:
-            splits[canonical_split(file.stem)] = pairs
+    files = sorted((kit / "ImageSets" / "Segmentation").glob("*.txt"))
+    found = {file: _listed_pairs(file, kit) for file in files}
+    splits = by_split({file: pairs for file, pairs in found.items() if pairs})
     return Layout("voc", kit, splits, "voc21") if splits else None
 
 
-def _listed_pairs(file: Path, images: Path, masks: Path) -> tuple[Pair, ...]:
+def _listed_pairs(file: Path, kit: Path) -> tuple[Pair, ...]:
     """Return the pairs that a split file names, in the order of their names."""
+    images, masks = kit / "JPEGImages", kit / "SegmentationClass"
     names = sorted({line.strip() for line in file.read_text(encoding="utf-8").split("\n")} - {""})
-    pairs = [Pair(name, images / f"{name}.jpg", masks / f"{name}.png") for name in names]
+    pairs = [
+        Pair(
+            name,
+            path_in_set(f"{name}.jpg", images, kit, file.name),
+            path_in_set(f"{name}.png", masks, kit, file.name),
+        )
+        for name in names
+    ]
     if not any(pair.mask.is_file() for pair in pairs):
         # The test split comes without annotations.
         return ()

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlcvcli.data.image_classes import FILE_COLUMNS, ID_COLUMNS, column_of, folder_of_table
+from dlcvcli.data.csv_tables import csv_files, read_csv
+from dlcvcli.data.image_table import FILES, IDS, image_rows
 from dlcvcli.data.layouts import canonical_split
+from dlcvcli.data.set_paths import path_in_set
 from dlcvcli.errors import DataError
 
 
-def locate_images(folder: Path, names: Sequence[str], split: str | None = None) -> list[Path]:
+def locate_images(
+    folder: Path,
+    names: Sequence[str],
+    split: str | None = None,
+    *,
+    allow_outside: bool = False,
+) -> list[Path]:
     """Return the files that names stand for: paths below the folder, or ids of its CSV files.
 
     Args:
         folder: the set, or a folder that holds nothing but the set's.
         names: what to find.
         split: the name of the CSV, without its ending, that ids are of; None for any.
+        allow_outside: accept files outside of the folder.
 
     Raises:
-        DataError: a name stands for no file, or an id for two.
+        DataError: a name stands for no file or for one outside of the folder, or an id for two.
     """
     if not folder.is_dir():
         raise DataError(f"data folder {folder} does not exist")
@@ -29,12 +38,16 @@ def locate_images(folder: Path, names: Sequence[str], split: str | None = None) 
     ids: dict[str, Path] | None = None
     found = []
     for name in names:
-        path = next((root / name for root in roots if (root / name).is_file()), None)
+        places = (
+            path_in_set(name, root, folder, "an episode", allow_outside=allow_outside)
+            for root in roots
+        )
+        path = next((place for place in places if os.path.isfile(place)), None)
         if path is None:
             if ids is None:
-                ids = _ids(roots, split)
+                ids = _ids(roots, split, allow_outside)
             path = ids.get(name)
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             raise DataError(
                 f"image '{name}' is not in {folder}",
                 "give the set that the episodes were drawn from; its CSV may name images by id",
@@ -43,32 +56,21 @@ def locate_images(folder: Path, names: Sequence[str], split: str | None = None) 
     return found
 
 
-def _ids(roots: Sequence[Path], split: str | None) -> dict[str, Path]:
+def _ids(roots: Sequence[Path], split: str | None, allow_outside: bool) -> dict[str, Path]:
     found: dict[str, tuple[Path, Path]] = {}
-    for table in (path for root in roots for path in sorted(root.glob("*.csv"))):
-        if split is not None and canonical_split(table.stem) != canonical_split(split):
+    for path in (path for root in roots for path in csv_files(root)):
+        if split is not None and canonical_split(path.stem) != canonical_split(split):
             continue
-        for name, path in _rows(table):
-            if name in found and found[name][0] != path:
+        table = read_csv(path, (FILES, IDS))
+        if table.column(FILES) is None or table.column(IDS) is None:
+            continue
+        for row in image_rows(table, path.parent, allow_outside=allow_outside):
+            file, other = found.setdefault(row.id, (row.file, path))
+            if file != row.file:
                 raise DataError(
-                    f"the id '{name}' is in {found[name][1].name} and in {table.name}",
-                    "say which of them is meant with --split NAME",
+                    f"the id '{row.id}' is in {other.name} and in {path.name}"
+                    if other != path
+                    else f"{path}, line {row.line}: the id '{row.id}' is there twice",
+                    "say which of them is meant with --split NAME" if other != path else "",
                 )
-            found[name] = (path, table)
-    return {name: path for name, (path, _) in found.items()}
-
-
-def _rows(table: Path) -> list[tuple[str, Path]]:
-    """Return (id, file) of the rows of a CSV that has both columns."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            file = column_of(reader.fieldnames, FILE_COLUMNS)
-            known = column_of(reader.fieldnames, ID_COLUMNS)
-            if file is None or known is None:
-                return []
-            rows = [(row[known], row[file]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} is not CSV: {error}") from error
-    folder = folder_of_table(table, [row[1] for row in rows[:1]])
-    return [(name, folder / path) for name, path in rows]
+    return {name: file for name, (file, _) in found.items()}

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from dlcvcli.errors import DataError, UsageError
-from dlcvcli.files import make_folder
+from dlcvcli.errors import UsageError
+from dlcvcli.files import new_folder
 from dlcvcli.palette import PRESETS
 
 Floats = NDArray[np.float32]
@@ -65,29 +65,28 @@ def make_landcover(
     hold all seven classes.
 
     `size` is (height, width) in pixels, each at least 64. `progress(done, total)` is called after
-    each tile. Raises UsageError for a size or a number that cannot be, DataError when a split
-    folder already holds something, since somebody's images might lie there.
+    each tile. Raises UsageError for a size or a number that cannot be, DataError when `folder`
+    already holds something, since somebody's images might lie there. The set appears when it is
+    complete: a process that is killed leaves nothing that could be taken for one.
     """
     _check_size(size)
     if min(train, validation, seed) < 0:
         seen = f"train {train}, validation {validation}, seed {seed}"
         raise UsageError(f"numbers of tiles and seed must not be negative: {seen}")
-    folders = [folder / split for split in SPLITS]
-    for place in folders:
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise DataError(f"{place} already holds something", "name a new or an empty folder")
     colours = np.array(PRESETS["landcover7"].colours, np.uint8)
     done = 0
-    for number, (place, count) in enumerate(zip(folders, (train, validation), strict=True)):
-        make_folder(place)
-        for index in range(count):
-            rng = np.random.default_rng([seed, number, index])
-            image, mask = landcover_tile(rng, size, lead=index % 7)
-            Image.fromarray(image).save(place / f"{index:04d}_sat.jpg", quality=92)
-            Image.fromarray(colours[mask]).save(place / f"{index:04d}_mask.png")
-            done += 1
-            if progress is not None:
-                progress(done, train + validation)
+    with new_folder(folder) as partial:
+        for number, (split, count) in enumerate(zip(SPLITS, (train, validation), strict=True)):
+            place = partial / split
+            place.mkdir()
+            for index in range(count):
+                rng = np.random.default_rng([seed, number, index])
+                image, mask = landcover_tile(rng, size, lead=index % 7)
+                Image.fromarray(image).save(place / f"{index:04d}_sat.jpg", quality=92)
+                Image.fromarray(colours[mask]).save(place / f"{index:04d}_mask.png")
+                done += 1
+                if progress is not None:
+                    progress(done, train + validation)
 
 
 def landcover_tile(rng: Rng, size: Size, *, lead: int | None = None) -> tuple[Bytes, Bytes]:

@@ -23,6 +23,7 @@ def predict_table(
     folder: Path,
     *,
     split: str | None = None,
+    allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Ints:
     """Return which class each query is taken for, int64 [E, M].
@@ -31,7 +32,7 @@ def predict_table(
         predictor: the model.
         table: the episodes.
         folder: the set that they name images of.
-        split: see `locate_images`.
+        split, allow_outside: see `locate_images`.
         progress: called with (images done, images in all).
 
     Raises:
@@ -40,7 +41,7 @@ def predict_table(
     size = predictor.card.size
     assert size is not None
     parts = [_turned(name) for name in table.names]
-    located = locate_images(folder, [name for name, _ in parts], split)
+    located = locate_images(folder, [name for name, _ in parts], split, allow_outside=allow_outside)
     files = {file: index for index, file in enumerate(dict.fromkeys(located))}
     # All of them as one class: which they are of is what is asked.
     everything = ImageClass("", tuple(files), "")

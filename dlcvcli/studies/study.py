@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -222,12 +221,8 @@ def _data_folder(request: StudyRequest, before: StudyRecord | None, say: Say) ->
     if before is not None and (Path(before.data).is_dir() or not target.is_dir()):
         return Path(before.data)
     if made is not None and not target.is_dir():
-        # Under another name until it is whole, so that one that was broken off is made anew.
-        partial = target.with_name(f"{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
         say(f"making {made.describe()} in {target}")
-        made.make(partial)
-        os.replace(partial, target)
+        made.make(target)
     return target
 
 

@@ -70,7 +70,8 @@ class FewshotStudyData:
 
     def recognise(self, folder: Path) -> None:
         """See `StudyData`."""
-        find_image_layout(folder)
+        # Whether files outside of the set are accepted, the settings say, in `open`.
+        find_image_layout(folder, allow_outside=True)
 
     def open(self, settings: StudySettings) -> OpenedData:
         """See `StudyData`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -93,10 +95,11 @@ def notes_of(outcome: StudyOutcome) -> list[str]:
 def to_markdown(outcome: StudyOutcome) -> str:
     """Return the tables of a study as Markdown."""
     whole = [make(outcome) for make in _telling(outcome).whole]
-    parts = [f"# {outcome.record.definition.title}", _markdown(main_table(outcome))]
+    title = escape_markdown(outcome.record.definition.title)
+    parts = [f"# {title}", _markdown(main_table(outcome))]
     for table in (*further_tables(outcome), *(table for table in whole if table.rows)):
-        parts += [f"## {table.title}", _markdown(table)]
-    return "\n\n".join([*parts, *notes_of(outcome)]) + "\n"
+        parts += [f"## {escape_markdown(table.title)}", _markdown(table)]
+    return "\n\n".join([*parts, *map(escape_markdown, notes_of(outcome))]) + "\n"
 
 
 def to_csv(outcome: StudyOutcome) -> str:
@@ -146,15 +149,30 @@ def _telling(outcome: StudyOutcome) -> Telling:
     return _TELLING[outcome.kind.task]
 
 
+# An underscore inside a word is one in Markdown too, and model names are easier to read with it.
+_MARKDOWN = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def escape_markdown(text: str) -> str:
+    """Return text for one line of Markdown that is shown as it is: no HTML, link or emphasis.
+
+    Labels and the names of classes are the user's, or those of whoever made the set.
+    """
+    plain = html.escape(" ".join(text.split()), quote=False)
+    return _MARKDOWN.sub(r"\\\g<0>", plain)
+
+
 def _markdown(table: Table) -> str:
-    lines = [_line(table.columns)]
     rules = (":---" if place < table.words else "---:" for place in range(len(table.columns)))
-    lines.append(_line(rules))
+    lines = [_line(map(escape_markdown, table.columns)), _line(rules)]
     for number, row in enumerate(table.rows):
         bold = number == table.marked
-        lines.append(_line(f"**{cell}**" if bold and cell != NONE else cell for cell in row))
+        cells = ((cell, escape_markdown(cell)) for cell in row)
+        lines.append(
+            _line(f"**{text}**" if bold and cell != NONE else text for cell, text in cells)
+        )
     return "\n".join(lines)
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"

@@ -10,7 +10,7 @@ from typing import Any
 from dlcvcli.config.fewshot import EpisodeSettings, FewshotDataSettings, TrainFewshotSettings
 from dlcvcli.data.class_splits import AUTO, VINYALS, describe_cut, hold_out, named_splits
 from dlcvcli.data.episodes import Shape, require_enough
-from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
@@ -105,7 +105,7 @@ def open_fewshot_data(settings: TrainFewshotSettings) -> OpenedSets:
     data = settings.data
     if not data.path:
         raise UsageError("no data folder was named", "give one with --data DIR")
-    found = find_image_layout(Path(data.path), data.layout)
+    found = find_image_layout(Path(data.path), data.layout, allow_outside=data.allow_outside)
     splits = hold_out(
         found,
         named_splits(found, data.splits),
@@ -168,6 +168,7 @@ def check_fewshot_data(
         (
             *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),
+            *duplicate_remarks(list(sets.values())),
         ),
     )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from tests.cli.command import dlcv, refused
+from tests.cli.command import ROOT, dlcv, dlcv_here, refused
 
 
 def test_data_make_check_and_stats(tmp_path: Path) -> None:
@@ -38,6 +42,25 @@ def test_made_characters_are_a_few_shot_set(tmp_path: Path) -> None:
     refused(2, *make, "--train", 3, says="--train is not for glyphs")
     other = ("data", "make", "landcover", tmp_path / "other", "--drawers", 3)
     assert "--train, --validation" in refused(2, *other, says="--drawers is not for landcover")
+
+
+@pytest.mark.parametrize("kind", ["landcover", "glyphs"])
+def test_a_set_whose_making_was_killed_is_no_set_and_can_be_made_again(
+    tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "set"
+    make = ["data", "make", kind, str(folder), "--size", "64x64"]
+    command = [sys.executable, "-m", "dlcvcli", *make]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as child:
+        while child.poll() is None and not list(tmp_path.rglob("*.png")):
+            time.sleep(0.002)
+        child.kill()
+    assert list(tmp_path.rglob("*.png"))
+    assert not folder.exists()
+    few = {"landcover": ("--train", 2, "--validation", 1), "glyphs": ("--alphabets", 1)}
+    done = dlcv_here(*make, *few[kind])
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_off_table_colours_are_counted_and_named(tmp_path: Path, landcover: Path) -> None:

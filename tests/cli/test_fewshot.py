@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,52 @@ def test_labels_of_the_courses_cases_are_predicted(
     refused_here(2, *arguments, says="needs the images that it names")
     refused_here(2, *arguments, "--data", unlabelled, "--tta", says="--tta is about segmenters")
     refused_here(1, *arguments, "--data", tmp_path, says="is not in")
+
+
+def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
+    tmp_path: Path, fewshot_run: Path, trained_run: Path, unlabelled: Path
+) -> None:
+    root = shutil.copytree(unlabelled, tmp_path / "set")
+    (root / "test" / "n5.png").rename(tmp_path / "secret.png")
+    (root / "cases.txt").write_text((root / "cases.txt").read_text().replace("5", "../secret.png"))
+    out = tmp_path / "labels.csv"
+    predict = ("predict", fewshot_run, root / "cases.txt", "--out", out, "--data", root)
+    said = refused_here(1, *predict, says="../secret.png, which lies outside of")
+    assert "--allow-outside" in said
+    assert not out.exists()
+    assert dlcv_here(*predict, "--allow-outside").returncode == 0
+    segment = ("predict", trained_run, root / "test", "--out", tmp_path, "--allow-outside")
+    refused_here(2, *segment, says="--allow-outside is about few-shot models")
+
+
+def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
+    tmp_path: Path, fewshot_run: Path
+) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    rng = np.random.default_rng(2)
+    rows = {"train": ["filename;label"], "val": ["filename;label"]}
+    for split, first in (("train", 0), ("val", 3)):
+        for number in range(12):
+            pixels = rng.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{split}{number}.png")
+            rows[split].append(f"../../{split}{number}.png; c{first + number // 4}")
+        (root / split).mkdir()
+        (root / f"{split}.csv").write_text("\n".join(rows[split]) + "\n")
+    run = ("--data", root, *SMALL, "--set", "episode.n_query=1", "--set", "episode.test_n_query=1")
+    train = ("train", "fewshot", *run, "--out", tmp_path / "run")
+    episodes = ("data", "episodes", root, "--n-way", 3, "--n-query", 2, "--out", tmp_path / "e.csv")
+    figure = ("figure", "episode", fewshot_run, "--data", root, "--out", tmp_path / "e.png")
+    scored = ("eval", fewshot_run, "--data", root, "--episodes", 3)
+    for command in (episodes, scored, figure):
+        refused_here(
+            1, *command, says="train.csv, line 2 names ../../train0.png, which lies outside of"
+        )
+        done = dlcv_here(*command, "--allow-outside")
+        assert done.returncode == 0, done.stderr
+    refused_here(1, *train, says="lies outside of")
+    done = dlcv_here(*train, "--set", "data.allow_outside=true")
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_episode_is_drawn(tmp_path: Path, fewshot_run: Path, characters: Path) -> None:

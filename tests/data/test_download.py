@@ -184,6 +184,16 @@ def test_without_any_mirror_the_error_says_all_that_helps(
     assert not (tmp_path / "sets").exists()
 
 
+@pytest.mark.parametrize("first", ["gone", "wrong"])
+def test_nothing_is_left_where_nothing_arrived(
+    tmp_path: Path, wanted: PublicSet, server: Server, first: str
+) -> None:
+    server.break_after = 0  # each mirror hangs up before the first byte
+    with pytest.raises(DataError, match="could not be downloaded"):
+        download(mirrors(wanted, server, first, "good"), tmp_path / "sets" / "voc")
+    assert not (tmp_path / "sets").exists()
+
+
 def test_what_arrived_is_kept_when_all_mirrors_fail(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
 from dlcvcli.data.image_classes import find_image_layout, image_split
 from dlcvcli.data.reading import read_rgb, stretch
 from dlcvcli.errors import DataError, DlcvError, UsageError
@@ -106,3 +106,27 @@ def test_images_that_are_not_square_are_not_turned(root: Path) -> None:
     classes = image_split(find_image_layout(root), "all")
     with pytest.raises(UsageError, match="rotations need square images"):
         FewShotSet(classes, "all", root, (6, 8), rotations=True)
+
+
+def test_images_in_two_classes_are_counted(root: Path, tmp_path: Path) -> None:
+    import shutil
+
+    assert duplicate_remarks([made(root)]) == []
+    copy = shutil.copytree(root, tmp_path / "copy")
+    shutil.copy(copy / "a" / "0.png", copy / "b" / "7.png")
+    shutil.copy(copy / "a" / "1.png", copy / "b" / "8.png")
+    shutil.copy(copy / "c" / "0.png", copy / "c" / "9.png")  # twice in its own class
+    shutil.copy(copy / "a" / "0.png", copy / "e" / "7.png")
+    classes = image_split(find_image_layout(copy), "all")
+    sets = [
+        FewShotSet(part, name, copy, SIZE)
+        for name, part in (("train", classes[:3]), ("val", classes[3:]))
+    ]
+    for data in sets:
+        data.read(0)
+    assert duplicate_remarks(sets) == [
+        "duplicates: 2 of the 12 images of train are in another class too, the first: "
+        "b/7.png is a/0.png",
+        "duplicates: 1 of the 7 images of val are in another class of train too, the first: "
+        "e/7.png is a/0.png",
+    ]

@@ -72,3 +72,96 @@ def test_what_is_no_set_is_refused(tmp_path: Path) -> None:
         find_image_layout(tmp_path)
     with pytest.raises(UsageError, match="unknown layout 'omni'"):
         find_image_layout(tmp_path, "omni")
+
+
+@pytest.mark.parametrize(
+    "text", ["a.png;c0\nb.png;c1\n", "a.png,c0\n", "file;name\n", "filename\na.png\n", ""]
+)
+@pytest.mark.parametrize("name", ["labels", "train"])
+def test_a_folder_of_images_is_no_class_beside_a_csv_that_cannot_be_used(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    image(tmp_path / "images" / "a.png")
+    (tmp_path / f"{name}.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"{name}\.csv has no columns of images and labels") as no:
+        find_image_layout(tmp_path)
+    assert "expected the header filename,label" in no.value.hint
+    image(tmp_path / "thumbs" / "a.png")
+    with pytest.raises(DataError, match=rf"{name}\.csv has no columns"):
+        find_image_layout(tmp_path)
+    # It may be about something else.
+    for label in ("cat", "dog"):
+        image(tmp_path / "classes" / label / "a.png")
+    (tmp_path / "classes" / "notes.csv").write_text(text)
+    assert find_image_layout(tmp_path / "classes").name == "class_folders"
+
+
+def test_folders_of_splits_are_no_classes(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        image(tmp_path / split / "a.png")
+    with pytest.raises(DataError, match="holds no images by class"):
+        find_image_layout(tmp_path)
+    # A train is a vehicle, too.
+    image(tmp_path / "bus" / "a.png")
+    assert [one.name for one in find_image_layout(tmp_path).splits["all"]] == [
+        "bus",
+        "train",
+        "val",
+    ]
+
+
+def test_two_folders_of_one_split_are_refused(tmp_path: Path) -> None:
+    for split in ("val", "validation"):
+        image(tmp_path / split / "cat" / "a.png")
+    with pytest.raises(DataError, match=r"holds the split 'val' twice, in val and validation"):
+        find_image_layout(tmp_path)
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
+    for name in ("train/cat/1.png", "train/dog/1.png", "train/stray.png", "train/dog/more/2.png"):
+        image(tmp_path / name)
+    (tmp_path / "train" / "cat" / "2.gif").touch()
+    (tmp_path / "train" / "cat" / "README.md").touch()
+    (tmp_path / "train" / "cow").mkdir()
+    (tmp_path / "val").mkdir()
+    said = find_image_layout(tmp_path).describe()
+    assert said == (
+        "layout class_folders: train 2 images of 2 classes; 2 images left out (train/stray.png, "
+        "train/dog/more/2.png); 1 file left out, since .gif is not read (train/cat/2.gif); "
+        "no images in train/cow, val"
+    )
+    flat = find_image_layout(tmp_path / "train").describe()
+    assert "all 2 images of 2 classes; 2 images left out (stray.png, dog/more/2.png)" in flat
+
+
+def test_a_csv_without_labels_is_left_out_with_a_word(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.png")
+    (tmp_path / "train.csv").write_text("filename,label\na.png,c0\n")
+    (tmp_path / "test.csv").write_text("id,filename\n0,a.png\n")
+    said = find_image_layout(tmp_path).describe()
+    assert said == "layout csv: train 1 images of 1 classes; test.csv left out: it has no labels"
+
+
+def test_the_other_part_of_omniglot_does_not_take_the_place_of_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    image(tmp_path / "images_evaluation" / "Greek" / "character01" / "1_01.png")
+    (tmp_path / "images_background").mkdir()
+    assert list(find_image_layout(tmp_path).splits) == ["test"]
+
+
+def test_images_outside_of_the_set_are_refused_unless_they_are_allowed(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    image(root / "train" / "a.png")
+    image(tmp_path / "secret.png")
+    image(tmp_path / "elsewhere" / "b.png")
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    table = root / "train.csv"
+    for name in ("../../secret.png", str(tmp_path / "secret.png")):
+        table.write_text(f"filename,label\na.png,c0\n{name},c1\n")
+        with pytest.raises(DataError, match=r"train\.csv, line 3 names .* lies outside of .*set"):
+            find_image_layout(root)
+        (classes,) = find_image_layout(root, allow_outside=True).splits.values()
+        assert classes[1].files == (tmp_path / "secret.png",)
+    table.write_text("filename,label\na.png,c0\n../linked/b.png,c1\n")
+    assert find_image_layout(root).splits["train"][1].files == (root / "linked" / "b.png",)

@@ -243,8 +243,108 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path, names: list[str], sai
     ],
 )
 def test_two_folders_for_one_split_are_refused(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(DataError, match="holds the split 'val' twice, once in valid"):
+    with pytest.raises(DataError, match="holds the split 'val' twice, in val and valid"):
         find_layout(_files(tmp_path, *names))
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (["images/a.jpg", "masks/a.gif"], "masks/a.gif is of a format that is not read"),
+        (["images/b.jpg", "masks/b.png", "images/a.heic", "masks/a.png"], "images/a.heic is of"),
+        ([*_sat("", "1"), "2.jpg", "2_mask.png"], "rename it to 2_sat.jpg"),
+        ([*_sat("train/", "1"), "train/2_sat.tif", "train/2_mask.jp2"], "train/2_mask.jp2 is of"),
+    ],
+)
+def test_the_half_of_a_pair_that_was_meant_is_named(
+    tmp_path: Path, names: list[str], hint: str
+) -> None:
+    with pytest.raises(DataError, match=r"has no (mask|image)") as caught:
+        find_layout(_files(tmp_path, *names))
+    assert hint in caught.value.hint
+
+
+def test_a_set_of_a_format_that_is_not_read_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no layout") as caught:
+        find_layout(_files(tmp_path, "images/train/a.gif", "masks/train/a.gif"))
+    assert caught.value.hint.startswith(".gif is not read (images/train/a.gif)")
+
+
+def test_two_lists_of_one_voc_split_are_refused(tmp_path: Path) -> None:
+    _voc(tmp_path, val="a", validation="b")
+    with pytest.raises(DataError, match=r"twice, in val\.txt and validation\.txt"):
+        find_layout(tmp_path)
+
+
+def test_a_voc_list_that_names_a_file_outside_is_refused(tmp_path: Path) -> None:
+    _files(tmp_path, "secret.jpg", "secret.png")
+    kit = _voc(tmp_path / "kit", train="a")
+    (kit / "ImageSets" / "Segmentation" / "val.txt").write_text("../../secret\n")
+    with pytest.raises(
+        DataError, match=r"val\.txt names \.\./\.\./secret\.jpg, which lies outside"
+    ):
+        find_layout(kit)
+
+
+# -- what is left out ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["images/a.jpg", "masks/a.png", "images/b.gif", "masks/b.gif"],
+            "layout images_masks: all 1; 2 files left out, since .gif is not read "
+            "(images/b.gif, masks/b.gif)",
+        ),
+        (
+            [*_sat("train/", "1"), "train/2.jpg"],
+            "layout sat_mask: train 1; 1 image left out (train/2.jpg)",
+        ),
+        ([*_sat("", "1"), "2.jpg"], "layout sat_mask: all 1; 1 image left out (2.jpg)"),
+        (
+            [*_sat("train/", "1"), *(f"test/{n}_sat.jpg" for n in range(5))],
+            "layout sat_mask: train 1; 5 images left out (test/0_sat.jpg, test/1_sat.jpg and "
+            "3 more)",
+        ),
+        (
+            [*_sat("val/", "1"), "train/notes.txt"],
+            "layout sat_mask: val 1; no images in train",
+        ),
+        (
+            ["val/a.png", "valannot/a.png", "valannot/deep/b.png", "val/c.AVIF"],
+            "layout camvid: val 1; 1 image left out (valannot/deep/b.png); 1 file left out, since "
+            ".avif is not read (val/c.AVIF)",
+        ),
+        (
+            [
+                *_sat("train/", "1"),
+                "README.md",
+                "train/Thumbs.db",
+                "figures/a.png",
+                "train/._x.gif",
+            ],
+            "layout sat_mask: train 1",
+        ),
+    ],
+)
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path, names: list[str], said: str) -> None:
+    assert find_layout(_files(tmp_path, *names)).describe() == said
+
+
+def test_an_emptied_split_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
+    _files(tmp_path, *_sat("val/", "1"), "train/notes.txt")
+    with pytest.raises(DataError, match="no split 'train': no image in its folder train"):
+        pairs_of(find_layout(tmp_path), "train")
+
+
+def test_a_split_behind_a_link_is_looked_through_and_a_circle_is_not(tmp_path: Path) -> None:
+    _files(tmp_path / "elsewhere", *_sat("", "1"), "2.jpg")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set")
+    said = find_layout(tmp_path / "set").describe()
+    assert said == "layout sat_mask: train 1; 1 image left out (train/2.jpg)"
 
 
 # -- splits and names ----------------------------------------------------------------------------

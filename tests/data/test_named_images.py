@@ -36,3 +36,26 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("id,filename\n7,gone.png\n")
     with pytest.raises(DataError, match="image '7'"):
         locate_images(tmp_path, ["7"])
+
+
+def test_no_name_and_no_id_leads_out_of_the_set(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / "a.png").touch()
+    (tmp_path / "secret.png").touch()
+    assert locate_images(root, ["./a.png", str(root / "a.png")]) == [root / "a.png"] * 2
+    (root / "set.csv").write_text("id;filename\n7;../../secret.png\n")
+    for name in ("../secret.png", str(tmp_path / "secret.png"), "7"):
+        with pytest.raises(DataError, match=r"secret\.png, which lies outside of") as caught:
+            locate_images(root, [name])
+        assert "--allow-outside" in caught.value.hint
+    (root / "set.csv").write_text("id;filename\n7;../secret.png\n")
+    for name in ("../secret.png", str(tmp_path / "secret.png"), "7"):
+        (found,) = locate_images(root, [name], allow_outside=True)
+        assert found == tmp_path / "secret.png"
+
+
+def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set.csv").write_text("id,filename\n1,a.png\n1,b.png\n")
+    with pytest.raises(DataError, match=r"line 3: the id '1' is there twice"):
+        locate_images(tmp_path, ["1"])

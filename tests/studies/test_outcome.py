@@ -17,11 +17,13 @@ from dlcvcli.studies.seg_table import class_table, difference_table, reported_ta
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.table import main_table, notes_of, to_csv, to_markdown
-from tests.studies.made_study import Trainer, tiny_study
+from tests.studies.made_study import TEXT, Trainer, tiny_study
 
 
-def _study(folder: Path, data: Path, seeds: int, stop_at: int | None = None) -> StudyOutcome:
-    request = StudyRequest(tiny_study(), "tiny", StudyFolder(folder), data, seeds)
+def _study(
+    folder: Path, data: Path, seeds: int, stop_at: int | None = None, text: str = TEXT
+) -> StudyOutcome:
+    request = StudyRequest(tiny_study(text), "tiny", StudyFolder(folder), data, seeds)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "run_dlcv", Trainer(stop_at))
         try:
@@ -94,6 +96,17 @@ def test_the_table_has_the_reported_beside_the_measured(three: StudyOutcome) -> 
     assert "| **large rate** |" in text
     assert "Best mean mIoU: large rate." in text
     assert "Reported as best at: small rate, epoch 3." in text
+
+
+def test_names_of_users_are_text_in_markdown(tmp_path: Path, landcover: Path) -> None:
+    named = TEXT.replace("small rate", "<img src=x> | `small`").replace(
+        "Two rates", "A <b>bold</b>"
+    )
+    text = to_markdown(_study(tmp_path / "named", landcover, 1, text=named))
+    assert "<img" not in text
+    assert "# A &lt;b&gt;bold&lt;/b&gt;\n" in text
+    assert "| &lt;img src=x&gt; \\| \\`small\\` |" in text
+    assert "Reported as best at: &lt;img src=x&gt; \\| \\`small\\`, epoch 3." in text
 
 
 def test_one_seed_has_a_dash_for_its_spread(tmp_path: Path, landcover: Path) -> None:

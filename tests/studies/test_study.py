@@ -211,13 +211,14 @@ def test_a_study_that_brings_its_data_makes_it_once_and_whole(
 ) -> None:
     text = TEXT + "data: {train: 5, validation: 2, size: 64x64, seed: 3}\n"
     folder = StudyFolder(tmp_path / "study")
-    # What a making that was broken off has left.
+    # What a process that was killed while it made the set has left.
     folder.begin()
-    (folder.path / "data.partial" / "train").mkdir(parents=True)
-    (folder.path / "data.partial" / "train" / "0000_sat.jpg").touch()
+    left = folder.path / ".data.999999999.partial"
+    (left / "train").mkdir(parents=True)
+    (left / "train" / "0000_sat.jpg").touch()
     _run(folder, None, text)
     assert len(list(folder.data.rglob("*_sat.jpg"))) == 7
-    assert not (folder.path / "data.partial").exists()
+    assert not left.exists()
     first = (folder.data / "train" / "0000_sat.jpg").stat().st_mtime_ns
     _run(folder, None, text)
     assert (folder.data / "train" / "0000_sat.jpg").stat().st_mtime_ns == first
