@@ -14,7 +14,7 @@ import numpy as np
 
 from dlcvcli.data.csv_tables import read_csv
 from dlcvcli.data.image_classes import ImageClass, ImageLayout, Split
-from dlcvcli.data.layouts import ALL, canonical_split
+from dlcvcli.data.layouts import ALL, canonical_split, require_two_splits
 from dlcvcli.errors import DataError
 
 AUTO, VINYALS = "auto", "vinyals"
@@ -112,11 +112,14 @@ def hold_out(
         seed: of the choice.
 
     Raises:
+        UsageError: both names stand for one split.
         DataError: there is no split to train on, a class is in two splits, or there are too few
             groups to hold any out.
     """
     train, val = canonical_split(train), canonical_split(val)
     whole = set(splits) == {ALL}
+    if not whole:
+        require_two_splits(train, val, splits)
     _require_apart({k: v for k, v in splits.items() if k in {train, val, "test"}}, layout.root)
     if not whole and train not in splits:
         raise DataError(

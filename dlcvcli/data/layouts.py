@@ -152,6 +152,20 @@ def _emptied(root: Path, split: str) -> str:
     return f": no image in its folder {named[0].name} is part of the set" if named else ""
 
 
+def require_two_splits(train: str, val: str, splits: Iterable[str]) -> None:
+    """Refuse to train and to validate on one split.
+
+    Raises:
+        UsageError: both names stand for it.
+    """
+    if canonical_split(train) == canonical_split(val):
+        raise UsageError(
+            f"data.train_split and data.val_split are the same split '{train}': validating on the "
+            "training images tells nothing",
+            f"choose another one of {', '.join(splits)}",
+        )
+
+
 def find_image(pairs: tuple[Pair, ...], name: str) -> Pair:
     """Return the pair that a short name stands for: `0013` for `0013_sat.jpg`.
 

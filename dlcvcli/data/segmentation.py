@@ -9,7 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcvcli.data.layouts import ALL, Layout, Pair, canonical_split, find_layout, pairs_of
+from dlcvcli.data.layouts import (
+    ALL,
+    Layout,
+    Pair,
+    canonical_split,
+    find_layout,
+    pairs_of,
+    require_two_splits,
+)
 from dlcvcli.data.masks import decode_mask
 from dlcvcli.data.reading import Pixels, decode_rgb, read_bytes, stretch
 from dlcvcli.data.seen_images import image_digest
@@ -160,12 +168,7 @@ def training_splits(
         UsageError: both are the same split.
     """
     if set(found.splits) != {ALL}:
-        if canonical_split(train) == canonical_split(val):
-            raise UsageError(
-                f"data.train_split and data.val_split are the same split '{train}': validating on "
-                "the training images tells nothing",
-                f"choose another one of {', '.join(found.splits)}",
-            )
+        require_two_splits(train, val, found.splits)
         return pairs_of(found, train), pairs_of(found, val)
     pairs = found.splits[ALL]
     count = round(len(pairs) * holdout)

@@ -48,6 +48,7 @@ class FewshotJob(Job):
     def __init__(self, settings: TrainFewshotSettings, data: FewshotData) -> None:
         self.settings: TrainFewshotSettings = settings
         self.data: FewshotData = data
+        self.seen = data.seen
         self.model_name = settings.model.name
         self.weights = settings.model.weights
         self.shape = training_shape(settings.episode)
@@ -100,18 +101,18 @@ class FewshotJob(Job):
         Raises:
             UsageError: they were, and `allow_seen` is off.
         """
+        if checkpoint["config"].get("task") == "fewshot" and not allow_seen:
+            trained = set(checkpoint["data"]["classes"]["train"])
+            held_out = {*self.data.splits["val"], *self.data.splits.get("test", ())}
+            if trained & held_out:
+                raise UsageError(
+                    f"{source} was trained on {len(trained & held_out)} of the {len(held_out)} "
+                    "classes that this run is validated or tested on",
+                    "split the classes as that run did (the same --seed, data.holdout and "
+                    "data.test_holdout, or --splits FILE), or add --allow-seen to train all the "
+                    "same",
+                )
         super().accept_weights(checkpoint, source, allow_seen=allow_seen)
-        if checkpoint["config"].get("task") != "fewshot" or allow_seen:
-            return
-        trained = set(checkpoint["data"]["classes"]["train"])
-        held_out = {*self.data.splits["val"], *self.data.splits.get("test", ())}
-        if trained & held_out:
-            raise UsageError(
-                f"{source} was trained on {len(trained & held_out)} of the {len(held_out)} classes "
-                "that this run is validated or tested on",
-                "split the classes as that run did (the same --seed, data.holdout and "
-                "data.test_holdout, or --splits FILE), or add --allow-seen to train all the same",
-            )
 
     def network_of(self, task: ProtoNetTask) -> nn.Module:
         """Return encoder and distance."""

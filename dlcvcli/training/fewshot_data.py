@@ -14,7 +14,7 @@ from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
-from dlcvcli.data.seen_images import SeenImages
+from dlcvcli.data.seen_images import SeenImages, image_digest
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import torchrun_shape
 from dlcvcli.models.registry import model_entry, require_size
@@ -40,6 +40,7 @@ class FewshotData:
         layout: what the folder was recognised as, in one line.
         splits: split -> the names of its classes, for those that the run knows of.
         sha256: split -> fingerprint, of those that are read.
+        seen: their images; those of val and test are what is validated on.
         remarks: what is worth saying of it, line by line.
     """
 
@@ -49,9 +50,8 @@ class FewshotData:
     layout: str
     splits: dict[str, tuple[str, ...]]
     sha256: dict[str, str]
+    seen: SeenImages
     remarks: tuple[str, ...] = ()
-    # What a model was trained on is known by its classes.
-    seen: SeenImages | None = None
 
     @property
     def root(self) -> Path:
@@ -165,6 +165,15 @@ def check_fewshot_data(
         found.describe(),
         {part: tuple(one.name for one in each.classes) for part, each in sets.items()},
         {part: one.sha256 for part, one in sets.items()},
+        SeenImages(
+            frozenset(map(image_digest, sets["train"].digests)),
+            tuple(
+                image_digest(digest)
+                for part, one in sets.items()
+                if part != "train"
+                for digest in one.digests
+            ),
+        ),
         (
             *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),

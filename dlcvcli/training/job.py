@@ -29,7 +29,7 @@ class JobData(Protocol):
         layout: what the folder was recognised as, in one line.
         remarks: what is worth saying of it, line by line.
         sha256: split -> fingerprint.
-        seen: its images, where a run is kept from validating on what it was trained on by them.
+        seen: its images.
     """
 
     @property
@@ -45,7 +45,7 @@ class JobData(Protocol):
         """See the class."""
 
     @property
-    def seen(self) -> SeenImages | None:
+    def seen(self) -> SeenImages:
         """See the class."""
 
     @property
@@ -62,8 +62,7 @@ class Job(ABC):
     Attributes:
         settings: resolved.
         data: checked and fingerprinted.
-        seen: the images of the run, with those that the weights it begins from were trained on;
-            None where `data` has no such record.
+        seen: the images of the run, with those that the weights it begins from were trained on.
         monitor: the metric by which `best` is chosen; higher is better.
         model_name: what users call the network.
         weights: `none`, `imagenet`, or the file that fills a new network.
@@ -79,7 +78,7 @@ class Job(ABC):
     larger: str = "a larger --batch-size or --crop"
     settings: RunSettings
     data: JobData
-    seen: SeenImages | None = None
+    seen: SeenImages
 
     @property
     @abstractmethod
@@ -102,17 +101,17 @@ class Job(ABC):
             UsageError: it is, and may not be.
         """
         theirs = seen_images_of(checkpoint)
-        if self.seen is not None and theirs is not None:
+        if theirs is not None:
             self.seen = self.seen.beginning_from(theirs, source, allow=allow_seen)
 
     def warnings(self) -> list[str]:
         """Return why the scores of the run are not what they seem, line by line."""
-        leaked = 0 if self.seen is None else self.seen.leaked
-        if self.seen is None or not leaked:
+        leaked, count = self.seen.leaked, len(self.seen.validated)
+        if not leaked:
             return []
         return [
-            f"{leaked} of the {len(self.seen.validated)} validation images were trained on: "
-            "the validation score is too high"
+            f"{leaked} of the {count} validation images were trained on: the validation score is "
+            "too high"
         ]
 
     @abstractmethod

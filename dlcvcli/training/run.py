@@ -184,7 +184,7 @@ def _train(
             hooks=HookList(*listeners),
             validate=job.validation(launcher),
             monitor=job.monitor,
-            data=data.as_dict() | ({} if job.seen is None else {"seen": job.seen.as_dict()}),
+            data=data.as_dict() | {"seen": job.seen.as_dict()},
             resume=checkpoint,
         )
         return _finish(request, job, task, launcher, result, log)
@@ -289,7 +289,7 @@ def _finish(
         **describe_result(job.network_of(task), launcher, result),
         "warnings": job.warnings(),
     }
-    if results["best"] is not None and job.seen is not None:
+    if results["best"] is not None:
         results["best"]["trained_on"] = job.seen.leaked
     if launcher.is_main and result.ended == "finished":
         if result.step < result.total_steps:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dlcvcli.data.class_splits import describe_cut, hold_out, named_splits, pooled
 from dlcvcli.data.image_classes import ImageClass, ImageLayout
-from dlcvcli.errors import DataError
+from dlcvcli.errors import DataError, UsageError
 
 
 def layout_of(splits: dict[str, list[str]], name: str = "class_folders") -> ImageLayout:
@@ -59,6 +59,11 @@ def test_what_cannot_be_cut_is_refused() -> None:
         cut(layout_of({"all": ["a"]}))
     with pytest.raises(DataError, match="2 groups of classes"):
         cut(layout_of({"all": ["a/1", "a/2", "b/1"]}), test_holdout=0.5)
+
+
+def test_training_and_validating_on_one_split_is_refused() -> None:
+    with pytest.raises(UsageError, match="the same split 'val'"):
+        cut(layout_of({"train": ["a", "b"], "val": ["c", "d"]}), train="validation")
 
 
 def test_a_class_in_two_splits_is_refused_and_pooled_whole() -> None:
