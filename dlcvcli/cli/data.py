@@ -123,11 +123,13 @@ def check(
 ) -> None:
     """Read every file of a set, and list what is wrong with it."""
     from dlcvcli.cli.console import say, stdout, write_result
-    from dlcvcli.data.audit import remarks
+    from dlcvcli.data.audit import describe_shared, remarks, shared_between
 
     found = _audit(folder, classes, layout, ignore_index, binarise)
     problems = [problem for _, result in found for problem in result.problems]
-    write_result(_as_dict(found), json_to)
+    shared = shared_between({data.split: result for data, result in found})
+    duplicates = [{"splits": list(splits), "images": names} for splits, names in shared.items()]
+    write_result(_as_dict(found) | {"duplicates": duplicates}, json_to)
     for problem in problems:
         say(problem.message)
     if problems:
@@ -135,6 +137,9 @@ def check(
     for data, result in found:
         for line in remarks(result, data):
             say(line)
+    images = {data.split: result.images for data, result in found}
+    for (one, other), names in shared.items():
+        say(f"warning: {describe_shared(names, images[other], other, one)}")
     if json_to != "-":
         total = sum(result.images for _, result in found)
         splits = ", ".join(f"{data.split} {result.images}" for data, result in found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,6 +135,25 @@ def describe_shared(shared: Sequence[str], of: int, other: str, one: str) -> str
     """Return a line on images of the split `other` that the split `one` holds too."""
     named = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
     return f"{len(shared)} of the {of} images of {other} are in {one} too ({named})"
+
+
+def shared_between(found: Mapping[str, Audit]) -> dict[tuple[str, str], list[str]]:
+    """Return which images two splits share, those that lead to too high a score.
+
+    Other splits, such as VOC's `trainval`, hold images of these by design.
+
+    Args:
+        found: split -> its audit.
+
+    Returns:
+        (split, later split) -> names in the later one, for those that share some.
+    """
+    splits = [split for split in ("train", "val", "test") if split in found]
+    shared = {
+        (one, other): shared_images(found[one].image_digests, found[other].image_digests)
+        for one, other in combinations(splits, 2)
+    }
+    return {pair: names for pair, names in shared.items() if names}
 
 
 def remarks(found: Audit, data: SegmentationSet) -> list[str]:

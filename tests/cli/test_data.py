@@ -106,3 +106,15 @@ def test_bars_go_through_a_pipe_that_takes_none(landcover: Path) -> None:
     done = dlcv("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
     assert done.returncode == 0, done.stderr
     assert "agriculture" in done.stdout
+
+
+def test_images_in_two_splits_are_counted(landcover: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(landcover, folder)
+    for kind in ("sat.jpg", "mask.png"):
+        shutil.copy(folder / "train" / f"0002_{kind}", folder / "validation" / f"0090_{kind}")
+    done = dlcv_here("data", "check", folder, "--json", "-")
+    assert done.returncode == 0
+    assert "warning: 1 of the 5 images of val are in train too (0090)" in done.stderr
+    found = json.loads(done.stdout)["duplicates"]
+    assert found == [{"splits": ["train", "val"], "images": ["0090"]}]
