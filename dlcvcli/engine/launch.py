@@ -95,16 +95,17 @@ class Launcher:
         return self._fabric.autocast()
 
     def sum(self, value: Tensor) -> Tensor:
-        """Add a tensor over the ranks."""
+        """Return the sum of a tensor over the ranks; the tensor itself stays."""
         if self.world_size == 1:
             return value
-        return torch.as_tensor(self._fabric.all_reduce(value, reduce_op="sum"))
+        # Fabric reduces in place.
+        return torch.as_tensor(self._fabric.all_reduce(value.clone(), reduce_op="sum"))
 
     def largest(self, value: Tensor) -> Tensor:
-        """Return the elementwise maximum over the ranks."""
+        """Return the elementwise maximum over the ranks; the tensor itself stays."""
         if self.world_size == 1:
             return value
-        return torch.as_tensor(self._fabric.all_reduce(value, reduce_op="max"))
+        return torch.as_tensor(self._fabric.all_reduce(value.clone(), reduce_op="max"))
 
     def share_buffers(self, module: nn.Module) -> None:
         """Give every rank rank 0's buffers: statistics of BatchNorm, which differ between ranks.

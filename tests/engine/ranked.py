@@ -36,8 +36,8 @@ def exact_task() -> TinyTask:
 
 
 def train(folder: Path, launcher: Launcher, *, parts: int, steps: int = STEPS) -> dict[str, Tensor]:
-    """Train some steps with a log line at each; return the weights."""
-    settings = tiny_settings(steps=steps, log_every=1, save_every=5)
+    """Train some steps, with a checkpoint between two records; return the weights."""
+    settings = tiny_settings(steps=steps, log_every=3, save_every=5)
     settings = settings.model_copy(
         update={"optim": settings.optim.model_copy(update={"accumulate": parts, "clip_norm": 1.0})}
     )
