@@ -107,3 +107,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return "known: " + ", ".join(choices)
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """Return a text cut to a length that leaves an error readable."""
+    return text if len(text) <= most else f"{text[:most]}..."

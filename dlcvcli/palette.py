@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from dlcvcli.errors import ConfigError, DataError, nearest
+from dlcvcli.yaml_reader import read_yaml
 
 Colour = tuple[int, int, int]
 Mask = NDArray[np.uint8]
@@ -213,20 +213,19 @@ def load_class_set(name_or_file: str) -> ClassSet:
     if name_or_file in PRESETS:
         return PRESETS[name_or_file]
     path = Path(name_or_file)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(
             f"'{name_or_file}' is neither a class preset nor a file", nearest(name_or_file, PRESETS)
         )
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise ConfigError(f"class file {path} is not YAML: {detail}") from error
+    data = read_yaml(path, "class file")
     if isinstance(data, list):
         data = {"names": data}
     if not isinstance(data, dict):
         raise ConfigError(f"class file {path} holds neither a mapping nor a list of names")
-    return ClassSet.from_dict({"name": path.stem, **data})
+    try:
+        return ClassSet.from_dict({"name": path.stem, **data})
+    except ConfigError as error:
+        raise ConfigError(f"class file {path}: {error.message}", error.hint) from error
 
 
 def with_ignore_index(classes: ClassSet, index: int | None) -> ClassSet:

@@ -191,9 +191,11 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
 def test_a_class_file_that_does_not_fit_is_a_config_error(
     tmp_path: Path, text: str, said: str
 ) -> None:
+    path = _write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        load_class_set(_write(tmp_path, text))
+        load_class_set(path)
     assert said in caught.value.message
+    assert path in caught.value.message
     assert "\n" not in caught.value.message
 
 
@@ -213,7 +215,7 @@ def test_neither_preset_nor_file_names_the_nearest_preset(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="neither a class preset nor a file") as caught:
         load_class_set("landcover")
     assert caught.value.hint == "did you mean 'landcover7'?"
-    with pytest.raises(ConfigError, match="neither"):
+    with pytest.raises(ConfigError, match=f"class file {tmp_path} is a folder, not a YAML file"):
         load_class_set(str(tmp_path))
 
 
