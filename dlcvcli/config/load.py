@@ -60,6 +60,7 @@ def resolve(
     for layer in layers:
         _replace_length(tree, [part for part, _ in layer])
         for part, source in layer:
+            _require_recipe(tree, part, source)
             _merge(tree, part, origin, source)
     return validate(schema, tree, origin)
 
@@ -91,7 +92,7 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
             raise ConfigError(f"unknown key '{key}'{where}", hint) from None
         reason = first["msg"].removeprefix("Value error, ")
         value = first.get("input")
-        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) else ""
+        shown = f" (got {shorten(repr(value))})" if isinstance(value, str | int | float) else ""
         what = f"key '{key}'{where}" if key else source or "settings"
         raise ConfigError(f"{what}: {reason}{shown}") from None
 
@@ -144,6 +145,21 @@ def _require_task(recipe: str, own: Tree, schema: type[Settings]) -> None:
         raise ConfigError(
             f"recipe '{recipe}' is for task {task}, not {field.default}",
             f"use it as in: dlcv train {task} --recipe {recipe}",
+        )
+
+
+def _require_recipe(tree: Tree, layer: Tree, source: str) -> None:
+    """Refuse a recipe's name that is not the one in use, as it would say what is not so.
+
+    The settings file of an earlier run names its recipe, too; it goes with `--recipe` alone.
+    """
+    name = layer.get("recipe")
+    if "recipe" in layer and name != tree.get("recipe"):
+        known = name if name in recipe_names() else "NAME"
+        raise ConfigError(
+            f"key 'recipe' in {source}: a recipe is chosen with --recipe alone "
+            f"(got {shorten(repr(name))})",
+            f"give --recipe {known}, and leave the key out" if name else "leave --recipe out",
         )
 
 

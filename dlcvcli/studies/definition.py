@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from dlcvcli.config.load import resolve, validate
-from dlcvcli.config.schema import Settings, Share
+from dlcvcli.config.schema import CountOrZero, Settings, Share
 from dlcvcli.errors import ConfigError, UsageError, nearest
 from dlcvcli.models.registry import require_task
 from dlcvcli.studies.kinds import KINDS, StudyKind, StudySettings, TaskName
@@ -71,7 +71,7 @@ class StudyFigures(Settings):
         (),
         description="validation images to show: a wish, of which those are used that the set has",
     )
-    first: Annotated[int, Field(ge=0)] = Field(
+    first: CountOrZero = Field(
         3, description="where it has none of them: this many from the beginning"
     )
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
 from dlcvcli.config.load import differences, validate
-from dlcvcli.config.schema import RESUMABLE_CHANGES, Settings
+from dlcvcli.config.schema import RESUMABLE_CHANGES, Count, Settings
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.runs import RunFolder
@@ -41,7 +39,7 @@ class StudyRecord(Settings):
     settings: dict[str, StudySettings]
     data: str
     classes: dict[str, Any]
-    seeds: int = Field(ge=1)
+    seeds: Count
 
 
 @dataclass(frozen=True)
