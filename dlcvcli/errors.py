@@ -100,13 +100,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word closest to a mistyped one.
 
     Returns:
-        ``did you mean 'x'?`` where one is close, else the list of what is known.
+        ``did you mean 'x'?`` where one is close, else the list of what is known; empty where
+        nothing is.
     """
     choices = sorted(known)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"
-    return "known: " + ", ".join(choices)
+    return "known: " + ", ".join(choices) if choices else ""
 
 
 def shorten(text: str, most: int = 60) -> str:

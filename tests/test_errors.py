@@ -15,6 +15,7 @@ from dlcvcli.errors import (
     ExitStatus,
     Interrupted,
     nearest,
+    shorten,
 )
 
 # The two whose status is another's: a signal's, a process's.
@@ -73,3 +74,12 @@ def test_a_near_miss_is_named_alone() -> None:
 
 def test_without_a_near_miss_all_that_is_known_is_listed_in_order() -> None:
     assert nearest("zzz", ["val", "test", "train"]) == "known: test, train, val"
+
+
+def test_where_nothing_is_known_there_is_no_hint() -> None:
+    assert nearest("a", ()) == ""
+
+
+def test_a_long_text_is_cut() -> None:
+    assert shorten("a" * 60) == "a" * 60
+    assert shorten("a" * 61) == "a" * 60 + "..."

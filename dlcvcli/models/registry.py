@@ -338,7 +338,10 @@ def _build(name: str, task: str, options: dict[str, Any], **keywords: Any) -> ob
     known = builder_options(name)
     for option, value in options.items():
         if option not in known:
-            raise UsageError(f"model '{name}' has no option '{option}'", nearest(option, known))
+            raise UsageError(
+                f"model '{name}' has no option '{option}'",
+                nearest(option, known) or "it has no options at all",
+            )
         _check_kind(name, option, value, known[option])
     builder = _import_builder(entry.builder)
     try:

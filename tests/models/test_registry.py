@@ -144,6 +144,12 @@ def test_options_come_with_their_defaults() -> None:
     assert builder_options("resnet18") == {}
 
 
+def test_a_network_without_options_says_so() -> None:
+    with pytest.raises(UsageError, match="no option 'dropout'") as caught:
+        build_encoder("resnet18", dropout=0.1)
+    assert caught.value.hint == "it has no options at all"
+
+
 @pytest.mark.parametrize("name", NAMES + ENCODERS)
 def test_what_dlcv_passes_to_a_builder_is_no_option(name: str) -> None:
     module, _, function = model_entry(name).builder.partition(":")
