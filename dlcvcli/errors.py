@@ -7,7 +7,8 @@ that is not a `DlcvError` is a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -108,6 +109,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return "known: " + ", ".join(choices) if choices else ""
+
+
+@contextmanager
+def naming(file: object) -> Iterator[None]:
+    """Put a file's name before the message of an error that does not name it."""
+    try:
+        yield
+    except DlcvError as error:
+        if str(file) not in error.message:
+            error.message = f"{file}: {error.message}"
+            error.args = (error.message,)
+        raise
 
 
 def shorten(text: str, most: int = 60) -> str:

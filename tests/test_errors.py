@@ -14,6 +14,7 @@ from dlcvcli.errors import (
     DlcvError,
     ExitStatus,
     Interrupted,
+    naming,
     nearest,
     shorten,
 )
@@ -83,3 +84,11 @@ def test_where_nothing_is_known_there_is_no_hint() -> None:
 def test_a_long_text_is_cut() -> None:
     assert shorten("a" * 60) == "a" * 60
     assert shorten("a" * 61) == "a" * 60 + "..."
+
+
+def test_an_error_about_a_file_names_it_once() -> None:
+    for message in ("does not fit", "a.ckpt: does not fit"):
+        with pytest.raises(ConfigError) as caught, naming("a.ckpt"):
+            raise ConfigError(message, "another one")
+        assert str(caught.value) == caught.value.message == "a.ckpt: does not fit"
+        assert caught.value.hint == "another one"
