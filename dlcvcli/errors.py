@@ -7,7 +7,8 @@ that is not a `DlcvError` is a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -100,10 +101,28 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word closest to a mistyped one.
 
     Returns:
-        ``did you mean 'x'?`` where one is close, else the list of what is known.
+        ``did you mean 'x'?`` where one is close, else the list of what is known; empty where
+        nothing is.
     """
     choices = sorted(known)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     if close:
         return f"did you mean '{close[0]}'?"
-    return "known: " + ", ".join(choices)
+    return "known: " + ", ".join(choices) if choices else ""
+
+
+@contextmanager
+def naming(file: object) -> Iterator[None]:
+    """Put a file's name before the message of an error that does not name it."""
+    try:
+        yield
+    except DlcvError as error:
+        if str(file) not in error.message:
+            error.message = f"{file}: {error.message}"
+            error.args = (error.message,)
+        raise
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """Return a text cut to a length that leaves an error readable."""
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from dlcvcli.errors import ConfigError, DataError, nearest
+from dlcvcli.errors import ConfigError, DataError, nearest, shorten
+from dlcvcli.yaml_reader import read_yaml
 
 Colour = tuple[int, int, int]
 Mask = NDArray[np.uint8]
@@ -103,9 +103,7 @@ class ClassSet:
             if key not in known:
                 raise ConfigError(f"unknown key '{key}' in a class set", nearest(str(key), known))
         try:
-            if not isinstance(data["names"], list | tuple):
-                raise TypeError("'names' is not a list")
-            names = tuple(str(name) for name in data["names"])
+            names = tuple(_text(name) for name in _list(data.get("names"), "names"))
             colours = data.get("colours")
             ignore_colour = data.get("ignore_colour")
             return cls(
@@ -113,23 +111,53 @@ class ClassSet:
                 names=names,
                 colours=default_colours(len(names))
                 if colours is None
-                else tuple(_colour(c) for c in colours),
-                ignore_index=int(data.get("ignore_index", 255)),
+                else tuple(_colour(colour) for colour in _list(colours, "colours")),
+                ignore_index=_integer(data.get("ignore_index", 255), "ignore_index"),
                 ignore_colour=None if ignore_colour is None else _colour(ignore_colour),
-                unscored=tuple(int(i) for i in data.get("unscored", ())),
+                unscored=tuple(
+                    _integer(index, "an id of unscored")
+                    for index in _list(data.get("unscored", ()), "unscored")
+                ),
             )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except ValueError as error:
             raise ConfigError(
-                f"not a class set: {error!r}",
+                f"not a class set: {error}",
                 "give 'names' (a list) and, for colour masks, 'colours' (a list of [R, G, B])",
             ) from error
 
 
-def _colour(value: Sequence[int]) -> Colour:
-    red, green, blue = (int(channel) for channel in value)
+def _list(value: Any, what: str) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
+        shown = "missing" if value is None else f"not a list but {_shown(value)}"
+        raise ValueError(f"'{what}' is {shown}")
+    return value
+
+
+def _text(value: Any) -> str:
+    # YAML reads some names as values of another type: yes, null, 7.
+    if not isinstance(value, str):
+        raise ValueError(f"the class name {_shown(value)} is not text; write it in quotes")
+    return value
+
+
+def _integer(value: Any, what: str) -> int:
+    if type(value) is not int:  # a bool is an int, too
+        raise ValueError(f"{what} is {_shown(value)}, not an integer")
+    return value
+
+
+def _colour(value: Any) -> Colour:
+    what = f"the colour {_shown(value)}"
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise ValueError(f"{what} is not [R, G, B]")
+    red, green, blue = (_integer(channel, f"a channel of {what}") for channel in value)
     if not all(0 <= channel <= 255 for channel in (red, green, blue)):
-        raise ValueError(f"colour {[red, green, blue]} is outside 0..255")
+        raise ValueError(f"{what} is outside 0..255")
     return red, green, blue
+
+
+def _shown(value: Any) -> str:
+    return shorten(repr(value))
 
 
 def default_colours(count: int) -> tuple[Colour, ...]:
@@ -213,20 +241,19 @@ def load_class_set(name_or_file: str) -> ClassSet:
     if name_or_file in PRESETS:
         return PRESETS[name_or_file]
     path = Path(name_or_file)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(
             f"'{name_or_file}' is neither a class preset nor a file", nearest(name_or_file, PRESETS)
         )
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise ConfigError(f"class file {path} is not YAML: {detail}") from error
+    data = read_yaml(path, "class file")
     if isinstance(data, list):
         data = {"names": data}
     if not isinstance(data, dict):
         raise ConfigError(f"class file {path} holds neither a mapping nor a list of names")
-    return ClassSet.from_dict({"name": path.stem, **data})
+    try:
+        return ClassSet.from_dict({"name": path.stem, **data})
+    except ConfigError as error:
+        raise ConfigError(f"class file {path}: {error.message}", error.hint) from error
 
 
 def with_ignore_index(classes: ClassSet, index: int | None) -> ClassSet:

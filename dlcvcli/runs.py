@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.palette import ClassSet
+from dlcvcli.yaml_reader import read_yaml, require_mapping
 
 
 @dataclass(frozen=True)
@@ -169,16 +168,9 @@ class RunFolder:
         """Return the resolved settings as plain types.
 
         Raises:
-            DataError: config.yaml is not a YAML mapping.
+            DataError: config.yaml cannot be read, or is not a YAML mapping.
         """
-        try:
-            data = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            detail = " ".join(str(error).split())
-            raise DataError(f"{self.config} is not YAML: {detail}") from error
-        if not isinstance(data, dict):
-            raise DataError(f"{self.config} is not a mapping of settings")
-        return data
+        return require_mapping(read_yaml(self.config, "", DataError), str(self.config), DataError)
 
     def read_classes(self) -> ClassSet:
         """Return the class set that a segmenter was trained with.

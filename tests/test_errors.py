@@ -14,7 +14,9 @@ from dlcvcli.errors import (
     DlcvError,
     ExitStatus,
     Interrupted,
+    naming,
     nearest,
+    shorten,
 )
 
 # The two whose status is another's: a signal's, a process's.
@@ -73,3 +75,20 @@ def test_a_near_miss_is_named_alone() -> None:
 
 def test_without_a_near_miss_all_that_is_known_is_listed_in_order() -> None:
     assert nearest("zzz", ["val", "test", "train"]) == "known: test, train, val"
+
+
+def test_where_nothing_is_known_there_is_no_hint() -> None:
+    assert nearest("a", ()) == ""
+
+
+def test_a_long_text_is_cut() -> None:
+    assert shorten("a" * 60) == "a" * 60
+    assert shorten("a" * 61) == "a" * 60 + "..."
+
+
+def test_an_error_about_a_file_names_it_once() -> None:
+    for message in ("does not fit", "a.ckpt: does not fit"):
+        with pytest.raises(ConfigError) as caught, naming("a.ckpt"):
+            raise ConfigError(message, "another one")
+        assert str(caught.value) == caught.value.message == "a.ckpt: does not fit"
+        assert caught.value.hint == "another one"

@@ -23,7 +23,7 @@ FLOORS = (
     ("tasks", "engine"),
     ("models", "runtime", "data"),
     ("config", "runs", "metrics", "prototypes", "boundary", "losses", "palette"),
-    ("files", "locks", "machine", "processes"),
+    ("files", "locks", "machine", "processes", "yaml_reader"),
     ("errors",),
     ("dlcvcli",),  # the version, which everything may ask for
 )

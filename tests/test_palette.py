@@ -165,9 +165,12 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
         ("names: [a", "is not YAML"),
         ("42", "neither a mapping nor a list"),
         ("", "neither a mapping nor a list"),
-        ("colours: [[1, 2, 3]]", "not a class set: KeyError('names')"),
-        ("names: road", "'names' is not a list"),
+        ("colours: [[1, 2, 3]]", "not a class set: 'names' is missing"),
+        ("names: road", "'names' is not a list but 'road'"),
         ("names: {road: 0}", "'names' is not a list"),
+        ("[road, yes]", "the class name True is not text; write it in quotes"),
+        ("[road, 7]", "the class name 7 is not text"),
+        ("[road, null]", "the class name None is not text"),
         ("names: []", "has 0 classes; 1 to 255 are possible"),
         (yaml.safe_dump([f"c{i}" for i in range(256)]), "has 256 classes"),
         ("names: [a, a]", "names a class twice"),
@@ -175,7 +178,12 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
         ("{names: [a, b], colours: [[1, 2, 3], [1, 2, 3]]}", "two classes the same colour"),
         ("{names: [a], colours: [[1, 2, 256]]}", "outside 0..255"),
         ("{names: [a], colours: [[1, 2]]}", "not a class set"),
-        ("{names: [a], colours: [red]}", "not a class set"),
+        ("{names: [a], colours: [red]}", "the colour 'red' is not [R, G, B]"),
+        ("{names: [a], colours: [[1, 2, 3.7]]}", "[1, 2, 3.7] is 3.7, not an integer"),
+        ("{names: [a], colours: [[1, 2, true]]}", "is True, not an integer"),
+        ("{names: [a], colours: [[1, 2, '3']]}", "is '3', not an integer"),
+        ("{names: [a], ignore_index: 9.7}", "ignore_index is 9.7, not an integer"),
+        ("{names: [a], unscored: [false]}", "an id of unscored is False, not an integer"),
         ("{names: [a], colours: 5}", "not a class set"),
         ("{names: [a], colours: [[1, 2, 3]], ignore_colour: [1, 2, 3]}", "the ignore colour"),
         ("{names: [a, b], ignore_index: 1}", "ignore_index 1 must lie in 2..255"),
@@ -191,9 +199,11 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
 def test_a_class_file_that_does_not_fit_is_a_config_error(
     tmp_path: Path, text: str, said: str
 ) -> None:
+    path = _write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        load_class_set(_write(tmp_path, text))
+        load_class_set(path)
     assert said in caught.value.message
+    assert path in caught.value.message
     assert "\n" not in caught.value.message
 
 
@@ -213,7 +223,7 @@ def test_neither_preset_nor_file_names_the_nearest_preset(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="neither a class preset nor a file") as caught:
         load_class_set("landcover")
     assert caught.value.hint == "did you mean 'landcover7'?"
-    with pytest.raises(ConfigError, match="neither"):
+    with pytest.raises(ConfigError, match=f"class file {tmp_path} is a folder, not a YAML file"):
         load_class_set(str(tmp_path))
 
 

@@ -6,8 +6,8 @@ Nothing heavy is imported at module level here, so that `dlcv --help` answers at
 from __future__ import annotations
 
 import errno
-import io
 import os
+import re
 import sys
 
 # What a path or a disk can do to us; any other OSError is a bug and keeps its trace.
@@ -23,6 +23,7 @@ def main() -> None:
     """Run `dlcv`: a user's error is one line and a hint on stderr, and the right exit status."""
     from dlcvcli.cli.app import app
     from dlcvcli.cli.console import complain
+    from dlcvcli.cli.streams import forget_output, open_streams
     from dlcvcli.errors import (
         AlreadySaid,
         DlcvError,
@@ -33,15 +34,17 @@ def main() -> None:
     )
     from dlcvcli.machine import this_rank
 
-    for stream in (sys.stdout, sys.stderr):
-        # A pipe on Windows takes no bars and arrows; a question mark is better than a traceback.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    open_streams()
     # What all ranks meet together; they are started with the same flags.
     said_by_rank_0 = (Interrupted, NonFiniteLoss, RankLost, UsageError)
 
     try:
-        app()
+        _refuse_empty(sys.argv[1:])
+        try:
+            app()
+        finally:
+            # Here an error is one line; at the interpreter's end it would be a traceback.
+            sys.stdout.flush()
     except AlreadySaid as error:
         sys.exit(error.status)
     except DlcvError as error:
@@ -50,12 +53,28 @@ def main() -> None:
         if not (this_rank() and isinstance(error, said_by_rank_0)):
             complain(error.message, error.hint)
         sys.exit(int(error.status))
-    except BrokenPipeError:
-        # The reader of stdout has gone, as `| head` does; the same status as click's.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS or os.environ.get("DLCV_DEBUG"):
             raise
         complain(f"{error.strerror}: {error.filename or 'while writing'}", "")
+        forget_output()
         sys.exit(1)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse an empty argument: no flag takes one, and as a path it would be the current folder.
+
+    Raises:
+        UsageError: names the flag.
+    """
+    from dlcvcli.errors import UsageError
+
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        flag = re.fullmatch(r"(--[\w-]+)=", argument)
+        if argument and flag is None:
+            continue
+        name = flag[1] if flag else before if before.startswith("--") else ""
+        raise UsageError(
+            f"the value of {name} is empty" if name else "an argument is empty",
+            "is it a variable of the shell that is not set? The current folder is .",
+        )

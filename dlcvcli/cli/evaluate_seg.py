@@ -213,18 +213,13 @@ def _evaluate(
 def _size(asked: str | None, trained: tuple[int, int] | None) -> tuple[int, int] | None:
     if asked is None:
         return trained
-    from dlcvcli.config.schema import parse_size
+    from dlcvcli.cli.networks import read_size
 
-    try:
-        height, width = parse_size(asked)
-    except ValueError as error:
-        raise UsageError(f"--size: {error}") from None
-    if height < 1 or width < 1:
-        raise UsageError(f"--size {asked} is not a size")
-    if trained is not None and trained != (height, width):
+    size = read_size(asked)
+    if trained is not None and trained != size:
         raise UsageError(
             f"--size {asked} contradicts the model, which stretches images to "
             f"{trained[0]}x{trained[1]}",
             "leave --size out",
         )
-    return height, width
+    return size

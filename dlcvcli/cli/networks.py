@@ -41,26 +41,25 @@ SetOption = Annotated[
 ]
 
 
-def read_size(text: str) -> tuple[int, int]:
-    """Read the value of `--size`.
+def read_size(text: str, flag: str = "--size") -> tuple[int, int]:
+    """Return the height and width that the value of a flag stands for.
 
     Raises:
-        UsageError: it is not HxW.
+        UsageError: it is not HxW, or no image is of that size.
     """
-    from dlcvcli.config.schema import parse_size
+    from dlcvcli.config.schema import check_size, parse_size
 
     try:
-        height, width = parse_size(text)
+        return check_size(parse_size(text))
     except ValueError as error:
-        raise UsageError(f"--size: {error}") from None
-    return height, width
+        raise UsageError(f"{flag}: {error}") from None
 
 
 def size_of(entry: ModelEntry, size: str | None) -> tuple[int, int]:
     """Read the value of `--size` for a network; None is the usual one of its task.
 
     Raises:
-        UsageError: it is not HxW, or too small for an encoder.
+        UsageError: see `read_size`, or it is too small for an encoder.
     """
     from dlcvcli.models.registry import USUAL_SIZES, require_size
 
@@ -88,11 +87,16 @@ def read_options(sets: Iterable[str] | None) -> dict[str, Any]:
 
     Raises:
         ConfigError: one that is not KEY=VALUE with a value in YAML.
+        UsageError: one that dlcv sets itself.
     """
     from dlcvcli.config.load import parse_set
+    from dlcvcli.config.schema import check_options
 
     options = {}
     for text in sets or ():
         key, value = parse_set(text, example="output_stride=8")
         options[key.removeprefix("model.options.")] = value
-    return options
+    try:
+        return check_options(options)
+    except ValueError as error:
+        raise UsageError(f"--set: {error}") from None

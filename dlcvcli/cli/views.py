@@ -54,7 +54,7 @@ def read_views(tile: str | None, overlap: int | None, tta: bool, tta_scales: str
     Raises:
         UsageError: one is no size or no list of scales, or goes without the other that it needs.
     """
-    from dlcvcli.config.schema import parse_size
+    from dlcvcli.cli.networks import read_size
     from dlcvcli.inference.tta import SCALES
     from dlcvcli.inference.views import Views
 
@@ -64,10 +64,7 @@ def read_views(tile: str | None, overlap: int | None, tta: bool, tta_scales: str
         raise UsageError("--tta-scales goes with --tta")
     size = None
     if tile is not None:
-        try:
-            size = parse_size(tile)
-        except ValueError as error:
-            raise UsageError(f"--tile: {error}") from None
+        size = read_size(tile, "--tile")
         if min(size) < SMALLEST_TILE:
             raise UsageError(
                 f"--tile {tile}: a side has to be at least {SMALLEST_TILE} pixels",

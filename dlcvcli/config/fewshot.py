@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from dlcvcli.config.names import DistanceName, OptimizerName, ScheduleName
 from dlcvcli.config.schema import (
+    MAX_COUNT,
+    BatchSize,
     Bytes,
+    Count,
     OptimSettings,
+    Options,
     Range,
     RunSettings,
     ScheduleSettings,
@@ -19,7 +23,9 @@ from dlcvcli.config.schema import (
     TrainSettings,
 )
 
-Count = Annotated[int, Field(ge=1)]
+# Fixed episodes are drawn at once; with as many, the 95 % interval of an accuracy is within 0.001.
+Episodes = Annotated[int, Field(ge=2, le=1_000_000)]
+Ways = Annotated[int, Field(ge=2, le=MAX_COUNT)]
 Colour = tuple[float, float, float]
 Deviation = tuple[
     Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
@@ -94,18 +100,16 @@ class FewshotDataSettings(Settings):
 class EpisodeSettings(Settings):
     """What episodes are made of."""
 
-    n_way: Annotated[int, Field(ge=2)] = Field(5, description="classes of a training episode")
+    n_way: Ways = Field(5, description="classes of a training episode")
     k_shot: Count = Field(1, description="examples of each")
     n_query: Count = Field(15, description="queries of each")
-    test_n_way: Annotated[int, Field(ge=2)] | None = Field(
+    test_n_way: Ways | None = Field(
         None, description="in validation and test; null: as in training"
     )
     test_k_shot: Count | None = Field(None, description="likewise")
     test_n_query: Count | None = Field(None, description="likewise")
-    val_episodes: Annotated[int, Field(ge=2)] = Field(
-        600, description="fixed episodes of a validation"
-    )
-    test_episodes: Annotated[int, Field(ge=2)] = Field(
+    val_episodes: Episodes = Field(600, description="fixed episodes of a validation")
+    test_episodes: Episodes = Field(
         2000,
         description="fixed episodes that the best weights are scored on at the end: of the split "
         "test where there is one, else of the validation split, and never those of validation",
@@ -117,7 +121,7 @@ class EncoderSettings(Settings):
 
     name: str = Field("conv4", description="see `dlcv models`")
     weights: str = Field("none", description="none, imagenet, or a state dict's file")
-    options: dict[str, Any] = Field(
+    options: Options = Field(
         default_factory=dict, description="builder options, e.g. {channels: 128}"
     )
 
@@ -129,8 +133,12 @@ class DistanceSettings(Settings):
     scale: Annotated[float, Field(gt=0)] = Field(
         10.0, description="of cosine: what its learnable scale starts from"
     )
-    hidden: Count = Field(128, description="of parametric: width of its layers")
-    layers: Annotated[int, Field(ge=2)] = Field(3, description="of parametric: linear layers")
+    hidden: Annotated[int, Field(ge=1, le=65536)] = Field(
+        128, description="of parametric: width of its layers"
+    )
+    layers: Annotated[int, Field(ge=2, le=100)] = Field(
+        3, description="of parametric: linear layers"
+    )
 
 
 class EpisodeOptimSettings(OptimSettings):
@@ -144,16 +152,14 @@ class EpisodeScheduleSettings(ScheduleSettings):
     """How the rate changes with the step: halved every 2000 episodes, as in the paper."""
 
     name: ScheduleName = "step"
-    every: Annotated[int, Field(ge=1)] = Field(2000, description="of step: steps between cuts")
+    every: Count = Field(2000, description="of step: steps between cuts")
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="of step: factor of a cut")
 
 
 class EpisodeTrainSettings(TrainSettings):
     """How long, how fast, and what is kept; an epoch is 100 steps."""
 
-    batch_size: Annotated[int, Field(ge=1)] = Field(
-        1, description="episodes of a step, over all ranks"
-    )
+    batch_size: BatchSize = Field(1, description="episodes of a step, over all ranks")
 
 
 class TrainFewshotSettings(RunSettings):

@@ -8,12 +8,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dlcvcli.config.schema import Settings
-from dlcvcli.errors import ConfigError, nearest
+from dlcvcli.errors import ConfigError, nearest, shorten
+from dlcvcli.yaml_reader import MAX_DEPTH, parse_yaml, read_yaml, require_mapping
+from dlcvcli.yaml_reader import to_yaml as dump
 
 _READ_FIRST = ("task", "recipe", "data", "episode", "model", "distance", "loss")
 
@@ -54,11 +55,12 @@ def resolve(
     layers = [
         [] if file is None else [(_load_file(file), str(file))],
         [(part, "the flags") for part in typed],
-        [(_nest(*parse_set(text)), f"--set {text}") for text in sets],
+        [(_nest(*parse_set(text)), f"--set {shorten(text)}") for text in sets],
     ]
     for layer in layers:
         _replace_length(tree, [part for part, _ in layer])
         for part, source in layer:
+            _require_recipe(tree, part, source)
             _merge(tree, part, origin, source)
     return validate(schema, tree, origin)
 
@@ -90,7 +92,7 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
             raise ConfigError(f"unknown key '{key}'{where}", hint) from None
         reason = first["msg"].removeprefix("Value error, ")
         value = first.get("input")
-        shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) else ""
+        shown = f" (got {shorten(repr(value))})" if isinstance(value, str | int | float) else ""
         what = f"key '{key}'{where}" if key else source or "settings"
         raise ConfigError(f"{what}: {reason}{shown}") from None
 
@@ -99,7 +101,7 @@ def to_yaml(settings: Settings) -> str:
     """Return resolved settings as YAML: what is trained on what first, then how."""
     tree = settings.model_dump(mode="json")
     ordered = {key: tree[key] for key in _READ_FIRST if key in tree} | tree
-    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
+    return dump(ordered)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -123,7 +125,7 @@ def load_recipe(name: str) -> Tree:
     if name not in recipe_names():
         raise ConfigError(f"unknown recipe '{name}'", nearest(name, recipe_names()))
     text = (resources.files("dlcvcli.config") / "recipes" / f"{name}.yaml").read_text("utf-8")
-    return dict(yaml.safe_load(text))
+    return require_mapping(parse_yaml(text, source := f"recipe '{name}'"), source)
 
 
 def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
@@ -146,19 +148,24 @@ def _require_task(recipe: str, own: Tree, schema: type[Settings]) -> None:
         )
 
 
+def _require_recipe(tree: Tree, layer: Tree, source: str) -> None:
+    """Refuse a recipe's name that is not the one in use, as it would say what is not so.
+
+    The settings file of an earlier run names its recipe, too; it goes with `--recipe` alone.
+    """
+    name = layer.get("recipe")
+    if "recipe" in layer and name != tree.get("recipe"):
+        known = name if name in recipe_names() else "NAME"
+        raise ConfigError(
+            f"key 'recipe' in {source}: a recipe is chosen with --recipe alone "
+            f"(got {shorten(repr(name))})",
+            f"give --recipe {known}, and leave the key out" if name else "leave --recipe out",
+        )
+
+
 def _load_file(path: Path) -> Tree:
-    if not path.is_file():
-        raise ConfigError(f"settings file {path} does not exist")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise ConfigError(f"settings file {path} is not YAML: {detail}") from error
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"settings file {path} does not hold a mapping of keys")
-    return data
+    data = read_yaml(path, "settings file")
+    return {} if data is None else require_mapping(data, f"settings file {path}")
 
 
 def parse_set(text: str, example: str = "optim.lr=0.01") -> tuple[str, Any]:
@@ -169,21 +176,10 @@ def parse_set(text: str, example: str = "optim.lr=0.01") -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {text}: expected KEY=VALUE", f"e.g. --set {example}")
-    try:
-        return key.strip(), _number(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is not YAML") from error
-
-
-def _number(value: Any) -> Any:
-    # YAML 1.1 reads 1e-3, without a dot, as text; people mean the number.
-    if isinstance(value, str):
-        try:
-            return float(value) if "e" in value.lower() else value
-        except ValueError:
-            return value
-    return value
+        raise ConfigError(f"--set {shorten(text)}: expected KEY=VALUE", f"e.g. --set {example}")
+    if key.count(".") >= MAX_DEPTH:
+        raise ConfigError(f"--set {shorten(text)}: the key has more than {MAX_DEPTH} parts")
+    return key.strip(), parse_yaml(value, f"--set {shorten(text)}: the value")
 
 
 def _replace_length(tree: Tree, layer: list[Tree]) -> None:

@@ -22,3 +22,6 @@ ScheduleName = Literal["poly", "step", "cosine", "warmup+cosine", "constant"]
 Balance = Literal["median_frequency", "inverse_log", "inverse_root"]
 
 DistanceName = Literal["euclidean", "cosine", "parametric"]
+
+# What dlcv passes to a network's builder itself, from other settings and the data's classes.
+RESERVED_OPTIONS = frozenset({"name", "num_classes", "weights", "weights_backbone"})

@@ -1,7 +1,8 @@
 """Settings of a training run: one frozen model per command, composed of shared parts.
 
 Every field says what it means, so that the file written into a run folder can be read back by a
-person. An unknown key is an error.
+person. An unknown key is an error, and so is a value of another type: no text or boolean is taken
+for a number. Every integer has an upper bound.
 """
 
 from __future__ import annotations
@@ -9,30 +10,79 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from dlcvcli.config.names import Balance, LossName, OptimizerName, ScheduleName
-from dlcvcli.errors import UsageError
+from dlcvcli.config.names import (
+    RESERVED_OPTIONS,
+    Balance,
+    LossName,
+    OptimizerName,
+    ScheduleName,
+)
+from dlcvcli.errors import UsageError, shorten
+
+# Nothing is counted further, and counters of 32 bits hold it.
+MAX_COUNT = 10**9
+# 8192 x 8192: as float32, 0.8 GB of each image before the first layer.
+MAX_PIXELS = 2**26
+# What one training image is cut from, as bytes: 0.8 GB.
+MAX_WINDOW = 2**28
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen; an unknown key or an infinite number is an error."""
+    """Base of all settings: frozen and strict.
+
+    An unknown key, a value of another type or an infinite number is an error.
+    """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, strict=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, tree: Any) -> Any:
+        """Turn lists, as YAML and JSON have them, into the tuples that strict checks want."""
+        if not isinstance(tree, dict):
+            return tree
+        return {
+            key: tuple(value) if isinstance(value, list) else value for key, value in tree.items()
+        }
 
 
 def parse_size(value: Any) -> Any:
     """Turn 'HxW', [H, W] or one number for a square into (H, W)."""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)(?:\s*[xX]\s*(\d+))?\s*", value)
+        # No more digits than any side has: Python refuses to convert thousands of them.
+        match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[xX]\s*(\d{1,9}))?\s*", value)
         if match is None:
-            raise ValueError(f"'{value}' is not HxW, e.g. 256x256")
+            raise ValueError(f"'{shorten(value)}' is not HxW, e.g. 256x256")
         return int(match[1]), int(match[2] or match[1])
     if isinstance(value, int) and not isinstance(value, bool):
         return value, value
-    return value
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return a size (height, width) that an image can have in memory.
+
+    Raises:
+        ValueError: it has no pixels, or more than `MAX_PIXELS`.
+    """
+    height, width = size
+    if not (height >= 1 and width >= 1 and height * width <= MAX_PIXELS):
+        raise ValueError(
+            f"{height}x{width} is no size: an image has 1 to {MAX_PIXELS:,} pixels (8192x8192)"
+        )
+    return size
 
 
 def parse_duration(value: Any) -> Any:
@@ -44,7 +94,7 @@ def parse_duration(value: Any) -> Any:
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"'{value}' is not a time, e.g. 90s, 15m, 1h30m")
+        raise ValueError(f"'{shorten(value)}' is not a time, e.g. 90s, 15m, 1h30m")
     seconds = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
     return sum(float(number) * seconds[unit] for number, unit in parts)
 
@@ -62,26 +112,52 @@ def parse_bytes(value: Any) -> Any:
         raise ValueError("'true' is not an amount of memory, e.g. 512MiB, 2GiB")
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    match = re.fullmatch(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]*)\s*", value)
     if match is None or match[2].lower() not in _BYTES:
-        raise ValueError(f"'{value}' is not an amount of memory, e.g. 512MiB, 2GiB")
+        raise ValueError(f"'{shorten(value)}' is not an amount of memory, e.g. 512MiB, 2GiB")
     return int(float(match[1]) * _BYTES[match[2].lower()])
 
 
-def _range(value: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < value[0] <= value[1]:
-        raise ValueError(f"{list(value)} is not a range [low, high] above 0")
+def _check_range(value: tuple[float, float]) -> tuple[float, float]:
+    if not SMALLEST_SCALE <= value[0] <= value[1] <= LARGEST_SCALE:
+        raise ValueError(
+            f"{list(value)} is not a range [low, high] within {SMALLEST_SCALE}..{LARGEST_SCALE}"
+        )
     return value
 
 
-Size = Annotated[
-    tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], BeforeValidator(parse_size)
-]
+def check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a model's builder.
+
+    Raises:
+        ValueError: one of them is an argument that dlcv passes itself.
+    """
+    for name in options:
+        if name in RESERVED_OPTIONS:
+            raise ValueError(f"'{name}' is not an option of a model: dlcv sets it")
+    return options
+
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+# The largest that training is published with (You et al. 2020, arXiv:1904.00962).
+BatchSize = Annotated[int, Field(ge=1, le=65536)]
+# No machine has more GPUs, or cores that would gain from more.
+Ranks = Annotated[int, Field(ge=1, le=256)]
+# Each is a process of about 0.2 GB; the largest machines have some 256 cores.
+Workers = Annotated[int, Field(ge=0, le=256)]
+Size = Annotated[tuple[int, int], BeforeValidator(parse_size), AfterValidator(check_size)]
 # No machine has as much as the limit; beyond it the number would not fit what counts bytes.
 Bytes = Annotated[int, Field(ge=0, le=2**60), BeforeValidator(parse_bytes)]
-Duration = Annotated[float, Field(gt=0), BeforeValidator(parse_duration)]
-Range = Annotated[tuple[float, float], AfterValidator(_range)]
+# The limit is 31 years.
+Duration = Annotated[float, Field(gt=0, le=1e9), BeforeValidator(parse_duration)]
+# The part of an image that is scaled to the crop is larger by 1 / scale in each direction, and what
+# lies beyond the image is filled. Large-scale jitter has 0.1 to 2 (Ghiasi et al. 2021,
+# arXiv:2012.07177).
+SMALLEST_SCALE, LARGEST_SCALE = 0.1, 10.0
+Range = Annotated[tuple[float, float], AfterValidator(_check_range)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Options = Annotated[dict[str, Any], AfterValidator(check_options)]
 
 
 class AugmentSettings(Settings):
@@ -129,18 +205,33 @@ class DataSettings(Settings):
     )
     augment: AugmentSettings = AugmentSettings()
 
+    @model_validator(mode="after")
+    def _window_fits_into_memory(self) -> DataSettings:
+        low = self.augment.scale[0]
+        if self.crop is not None and self.crop[0] * self.crop[1] / low**2 > MAX_WINDOW:
+            height, width = self.crop
+            raise ValueError(
+                f"data.crop {height}x{width} at data.augment.scale {low:g} is cut from "
+                f"{height / low:.0f}x{width / low:.0f} pixels, more than {MAX_WINDOW:,}"
+            )
+        return self
+
 
 class ModelSettings(Settings):
     """Which network."""
 
     name: str = Field("deeplabv3plus_resnet50", description="see `dlcv models`")
     weights: str = Field("none", description="none, imagenet, or a state dict's file")
-    options: dict[str, Any] = Field(
+    options: Options = Field(
         default_factory=dict, description="builder options, e.g. {output_stride: 8}"
     )
 
 
-ClassWeights = Literal["none", Balance] | tuple[Annotated[float, Field(ge=0)], ...]
+# Of float32, which holds the bound and a millionth of it to seven digits.
+LARGEST_WEIGHT, SMALLEST_WEIGHT = 1e6, 1e-6
+ClassWeights = (
+    Literal["none", Balance] | tuple[Annotated[float, Field(ge=0, le=LARGEST_WEIGHT)], ...]
+)
 
 
 class LossSettings(Settings):
@@ -159,6 +250,15 @@ class LossSettings(Settings):
         0.4, description="share of an auxiliary head's loss, where the model has one"
     )
 
+    @field_validator("class_weights")
+    @classmethod
+    def _some_class_counts(cls, weights: ClassWeights) -> ClassWeights:
+        if not isinstance(weights, str) and max(weights, default=0) < SMALLEST_WEIGHT:
+            raise ValueError(
+                f"no class has a weight of {SMALLEST_WEIGHT} or more, so nothing would be learnt"
+            )
+        return weights
+
 
 class OptimSettings(Settings):
     """How it is minimised."""
@@ -175,9 +275,7 @@ class OptimSettings(Settings):
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="largest gradient norm; null: no clipping"
     )
-    accumulate: Annotated[int, Field(ge=1)] = Field(
-        1, description="parts that a global batch is computed in"
-    )
+    accumulate: BatchSize = Field(1, description="parts that a global batch is computed in")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="decay of a moving average of the weights, e.g. 0.999, which is then what is "
@@ -190,12 +288,12 @@ class ScheduleSettings(Settings):
 
     name: ScheduleName = "poly"
     power: Annotated[float, Field(gt=0)] = Field(0.9, description="of poly")
-    every: Annotated[int, Field(ge=1)] = Field(1000, description="of step: steps between cuts")
+    every: Count = Field(1000, description="of step: steps between cuts")
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.9, description="of step: factor of a cut")
     min_lr: Annotated[float, Field(ge=0)] = Field(
         0.0, description="of cosine: the last rate; above the peak rate, it rises to it"
     )
-    warmup: Annotated[int, Field(ge=0)] | None = Field(
+    warmup: CountOrZero | None = Field(
         None,
         description="steps of linear warm-up before it; null: a twentieth of the run for "
         "warmup+cosine, else none",
@@ -211,12 +309,12 @@ class ScheduleSettings(Settings):
 class TrainSettings(Settings):
     """How long, how fast, and what is kept."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = Field(None, description="length in epochs")
-    steps: Annotated[int, Field(ge=1)] | None = Field(None, description="length in steps")
-    batch_size: Annotated[int, Field(ge=1)] = Field(8, description="global, over all ranks")
+    epochs: Count | None = Field(None, description="length in epochs")
+    steps: Count | None = Field(None, description="length in steps")
+    batch_size: BatchSize = Field(8, description="global, over all ranks")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    devices: Annotated[int, Field(ge=1)] = Field(1, description="ranks on this machine")
+    devices: Ranks = Field(1, description="ranks on this machine")
     deterministic: bool = Field(
         False,
         description="algorithms that give the same bits from run to run on a GPU too, at a price "
@@ -225,22 +323,22 @@ class TrainSettings(Settings):
     sync_batchnorm: bool = Field(
         False, description="BatchNorm statistics over the ranks' batches together; needs GPUs"
     )
-    workers: Annotated[int, Field(ge=0)] | None = Field(
+    workers: Workers | None = Field(
         None, description="loader processes per rank; null: by the cores"
     )
-    log_every: Annotated[int, Field(ge=1)] = Field(10, description="steps between log lines")
-    val_every: Annotated[int, Field(ge=1)] | None = Field(
+    log_every: Count = Field(10, description="steps between log lines")
+    val_every: Count | None = Field(
         None, description="steps between validations; null: once an epoch"
     )
-    val_batch_size: Annotated[int, Field(ge=1)] | None = Field(
+    val_batch_size: BatchSize | None = Field(
         None, description="null: the training batch of one rank; of few-shot by the images' size"
     )
-    save_every: Annotated[int, Field(ge=1)] | None = Field(
+    save_every: Count | None = Field(
         None, description="steps between checkpoints; null: at each validation"
     )
-    keep: Annotated[int, Field(ge=0)] = Field(0, description="numbered checkpoints kept")
+    keep: CountOrZero = Field(0, description="numbered checkpoints kept")
     max_time: Duration | None = Field(None, description="stop in good order after this long")
-    patience: Annotated[int, Field(ge=1)] | None = Field(
+    patience: Count | None = Field(
         None, description="end the run after so many validations without a better one; null: never"
     )
 
@@ -255,7 +353,7 @@ class SnapshotSettings(Settings):
     """Images whose predicted masks are kept during training."""
 
     images: tuple[str, ...] = Field((), description="files, or names in the validation split")
-    epochs: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+    epochs: tuple[CountOrZero, ...] | None = Field(
         None, description="after which epochs; null: early, middle and final"
     )
 

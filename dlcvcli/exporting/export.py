@@ -11,7 +11,7 @@ import torch
 
 from dlcvcli import __version__
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
-from dlcvcli.errors import CheckFailed, UsageError
+from dlcvcli.errors import CheckFailed, UsageError, naming
 from dlcvcli.exporting.certify import Certificate, check_structure
 from dlcvcli.exporting.export_embedder import EmbedderSubject
 from dlcvcli.exporting.export_segmenter import SegmenterSubject
@@ -67,7 +67,10 @@ def export(
     if not DEFAULT_OPSET <= opset <= newest:
         raise UsageError(f"--opset {opset}: the exporter writes opset {DEFAULT_OPSET} to {newest}")
     checkpoint = load_checkpoint(ref.path)
-    subject = _subject(checkpoint, sha256_of(ref.path), with_logits=with_logits, episode=episode)
+    with naming(ref.path):
+        subject = _subject(
+            checkpoint, sha256_of(ref.path), with_logits=with_logits, episode=episode
+        )
     say(f"tracing {subject.card.model} ({ref.path})")
     traced = subject.trace(opset)
     final = subject.given_out(traced)

@@ -9,6 +9,7 @@ import torch
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.errors import naming
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.inference.restore_protonet import embedder_card_of, load_protonet
@@ -44,8 +45,9 @@ class TorchEmbedder:
         """
         device = choose_device(provider)
         checkpoint = load_checkpoint(ref.path)
-        protonet = load_protonet(checkpoint)
-        card = embedder_card_of(checkpoint, protonet, sha256_of(ref.path))
+        with naming(ref.path):
+            protonet = load_protonet(checkpoint)
+            card = embedder_card_of(checkpoint, protonet, sha256_of(ref.path))
         return cls(protonet.embedder, card, device)
 
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import load_checkpoint
+from dlcvcli.errors import naming
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.inference.restore import card_of, load_segmenter
@@ -46,7 +47,9 @@ class TorchPredictor:
         """
         device = choose_device(provider)
         checkpoint = load_checkpoint(ref.path)
-        return cls(load_segmenter(checkpoint), card_of(checkpoint, sha256_of(ref.path)), device)
+        with naming(ref.path):
+            card = card_of(checkpoint, sha256_of(ref.path))
+            return cls(load_segmenter(checkpoint), card, device)
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         def forward(batch: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from dlcvcli.errors import UsageError, nearest
+from dlcvcli.config.names import RESERVED_OPTIONS
+from dlcvcli.errors import UsageError, nearest, shorten
 
 if TYPE_CHECKING:
     from torch import nn
@@ -250,7 +251,7 @@ def model_entry(name: str) -> ModelEntry:
 
 
 def build_network(
-    name: str, *, num_classes: int, weights: str = "none", **options: Any
+    name: str, /, *, num_classes: int, weights: str = "none", **options: Any
 ) -> nn.Module:
     """Build a network by name.
 
@@ -276,7 +277,7 @@ def build_network(
     return cast("nn.Module", network)
 
 
-def build_encoder(name: str, *, weights: str = "none", **options: Any) -> Encoder:
+def build_encoder(name: str, /, *, weights: str = "none", **options: Any) -> Encoder:
     """Build an encoder of few-shot learning by name.
 
     Args:
@@ -337,16 +338,23 @@ def _build(name: str, task: str, options: dict[str, Any], **keywords: Any) -> ob
     known = builder_options(name)
     for option, value in options.items():
         if option not in known:
-            raise UsageError(f"model '{name}' has no option '{option}'", nearest(option, known))
+            raise UsageError(
+                f"model '{name}' has no option '{option}'",
+                nearest(option, known) or "it has no options at all",
+            )
         _check_kind(name, option, value, known[option])
     builder = _import_builder(entry.builder)
     try:
         return builder(**keywords, **options)
-    except ValueError as error:
-        # Of a layer that was handed an option's value as it is, such as a dropout of 2.
+    except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        # Of a layer that was handed an option's value as it is, such as a dropout of 2, or a width
+        # that is negative or that no memory holds.
         if not options:
             raise
-        raise UsageError(f"model '{name}' cannot be built: {error}", _given(options)) from error
+        reason = next(iter(str(error).splitlines()), "") or "too little memory"
+        raise UsageError(
+            f"model '{name}' cannot be built: {shorten(reason, 120)}", _given(options)
+        ) from error
 
 
 def builder_options(name: str) -> dict[str, Any]:
@@ -359,7 +367,7 @@ def builder_options(name: str) -> dict[str, Any]:
     return {
         option: parameter.default
         for option, parameter in parameters.items()
-        if option not in {"num_classes", "weights_backbone", "weights"}
+        if option not in RESERVED_OPTIONS
     }
 
 
@@ -376,13 +384,20 @@ def _check_kind(name: str, option: str, value: Any, default: Any) -> None:
         isinstance(value, bool) and type(default) in (int, float)
     ):
         raise UsageError(
-            f"option '{option}' of model '{name}' is {words}, not {value!r}",
+            f"option '{option}' of model '{name}' is {words}, not {shorten(repr(value))}",
+            f"the default is {default!r}",
+        )
+    if type(default) is int and isinstance(value, int) and value < 1:
+        raise UsageError(
+            f"option '{option}' of model '{name}' is at least 1, not {value}",
             f"the default is {default!r}",
         )
 
 
 def _given(options: dict[str, Any]) -> str:
-    return "options given: " + ", ".join(f"{key}={value!r}" for key, value in options.items())
+    return "options given: " + ", ".join(
+        f"{key}={shorten(repr(value))}" for key, value in options.items()
+    )
 
 
 def _import_builder(reference: str) -> Callable[..., nn.Module]:

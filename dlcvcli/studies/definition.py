@@ -10,15 +10,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, model_validator
 
 from dlcvcli.config.load import resolve, validate
-from dlcvcli.config.schema import Settings, Share
+from dlcvcli.config.schema import CountOrZero, Settings, Share
 from dlcvcli.errors import ConfigError, UsageError, nearest
 from dlcvcli.models.registry import require_task
 from dlcvcli.studies.kinds import KINDS, StudyKind, StudySettings, TaskName
 from dlcvcli.studies.made import MadeGlyphs, MadeTiles
+from dlcvcli.yaml_reader import parse_yaml, read_yaml, require_mapping
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, Field(min_length=1)]
@@ -71,7 +71,7 @@ class StudyFigures(Settings):
         (),
         description="validation images to show: a wish, of which those are used that the set has",
     )
-    first: Annotated[int, Field(ge=0)] = Field(
+    first: CountOrZero = Field(
         3, description="where it has none of them: this many from the beginning"
     )
 
@@ -154,12 +154,7 @@ def load_study(name_or_file: str) -> StudyDefinition:
         return parse_study(text, f"study '{name_or_file}'")
     path = Path(name_or_file)
     if path.suffix in {".yaml", ".yml"}:
-        try:
-            return parse_study(path.read_text(encoding="utf-8"), f"study file {path}")
-        except FileNotFoundError as error:
-            raise ConfigError(f"study file {path} does not exist") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"study file {path} is not UTF-8 text") from error
+        return _check_study(read_yaml(path, "study file"), f"study file {path}")
     raise ConfigError(f"no study is called '{name_or_file}'", nearest(name_or_file, study_names()))
 
 
@@ -173,12 +168,11 @@ def parse_study(text: str, source: str) -> StudyDefinition:
     Raises:
         ConfigError: it is not YAML, or a key or value does not fit.
     """
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{source} does not hold a mapping of keys")
+    return _check_study(parse_yaml(text, source), source)
+
+
+def _check_study(data: Any, source: str) -> StudyDefinition:
+    tree = require_mapping(data, source)
     kind = KINDS.get(str(tree.get("task", "seg")))
     if kind is not None and isinstance(tree.get("data"), dict):
         # By itself: of a value that may be of two kinds, errors would be those of both.

@@ -11,7 +11,9 @@ from dlcvcli.config.schema import Settings, Size
 from dlcvcli.data.glyphs import make_glyphs
 from dlcvcli.data.synthetic import make_landcover
 
-Count = Annotated[int, Field(ge=1)]
+# Each is a file, and all of a study's own set are made before its first run.
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class MadeTiles(Settings):
@@ -20,7 +22,7 @@ class MadeTiles(Settings):
     train: Count
     validation: Count
     size: Size
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
     def describe(self) -> str:
         """Say what it is."""
@@ -41,7 +43,7 @@ class MadeGlyphs(Settings):
     characters: Count
     drawers: Count
     size: Size
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
     def describe(self) -> str:
         """Say what it is."""

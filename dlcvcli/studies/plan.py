@@ -5,6 +5,7 @@ Needs no torch.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 
 from dlcvcli.config.load import differences, parse_set
-from dlcvcli.errors import UsageError, nearest
+from dlcvcli.errors import ConfigError, UsageError, nearest
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import Reported, StudyDefinition, StudyRun, run_settings
 from dlcvcli.studies.kinds import StudySettings, TaskName
@@ -190,9 +191,12 @@ def _leaves(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 def _as_yaml(value: Any) -> str:
     """Return a value as `--set` reads it back."""
-    if isinstance(value, str) and parse_set(f"x={value}")[1] == value:
-        return value
-    return json.dumps(value) if not isinstance(value, str) else _quoted(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    with contextlib.suppress(ConfigError):
+        if parse_set(f"x={value}")[1] == value:
+            return value
+    return _quoted(value)
 
 
 def _quoted(text: str) -> str:

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import Field
-
 from dlcvcli.config.load import differences, validate
-from dlcvcli.config.schema import RESUMABLE_CHANGES, Settings
+from dlcvcli.config.schema import RESUMABLE_CHANGES, Count, Settings
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import StudyDefinition
 from dlcvcli.studies.kinds import StudySettings
+from dlcvcli.yaml_reader import read_yaml, require_mapping, to_yaml
 
 _MARK = ".dlcv-study"
 
@@ -41,7 +39,7 @@ class StudyRecord(Settings):
     settings: dict[str, StudySettings]
     data: str
     classes: dict[str, Any]
-    seeds: int = Field(ge=1)
+    seeds: Count
 
 
 @dataclass(frozen=True)
@@ -116,20 +114,12 @@ class StudyFolder:
                 f"{self.path} is not a study's folder: it holds no {self.record.name}",
                 "give the folder that `dlcv study run` wrote (its --out)",
             )
-        try:
-            tree = yaml.safe_load(self.record.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"{self.record} is not YAML: {' '.join(str(error).split())}"
-            ) from error
-        if not isinstance(tree, dict):
-            raise ConfigError(f"{self.record} does not hold a mapping of keys")
+        tree = require_mapping(read_yaml(self.record, ""), str(self.record))
         return validate(StudyRecord, tree, {"": str(self.record)})
 
     def write(self, record: StudyRecord) -> None:
         """Write down what the study is begun with."""
-        text = yaml.safe_dump(record.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        write_atomically(self.record, text)
+        write_atomically(self.record, to_yaml(record.model_dump(mode="json")))
 
 
 def state_of(run: RunFolder) -> State:

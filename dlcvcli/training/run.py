@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -204,7 +205,11 @@ def _explained(job: Job, launcher: Launcher) -> Iterator[None]:
             "value to average",
             f"choose {job.larger}",
         ) from error
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        # Of a GPU, of numpy, and of PyTorch's allocator for the CPU on Linux and on Windows.
+        own = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not own and not re.search("can't allocate memory|not enough memory", str(error)):
+            raise
         raise DeviceError(
             f"{launcher.device_name} has too little memory for batches of {job.batch}",
             f"choose {job.smaller}, compute the batch in parts with --set optim.accumulate=2, or "

@@ -24,7 +24,7 @@ from dlcvcli.errors import (
     RankLost,
     UsageError,
 )
-from tests.cli.command import ROOT, dlcv
+from tests.cli.command import ROOT, dlcv, refused_here
 
 EndWith = Callable[[BaseException], tuple[object, str]]
 
@@ -73,6 +73,26 @@ def test_every_flag_of_the_contract_is_there() -> None:
 
 def test_a_mistyped_command_is_exit_2() -> None:
     assert dlcv("tran").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("train", "seg", "--data", ""), "the value of --data is empty"),
+        (("train", "seg", "--data", "x", "--out="), "the value of --out is empty"),
+        (("train", "fewshot", "--weights", "", "--data", "x"), "the value of --weights is empty"),
+        (("eval", "", "--data", "x"), "an argument is empty"),
+        (("eval", "run", "--data", "x", "--json", ""), "the value of --json is empty"),
+        (("predict", "run", "a.png", "", "--out", "x"), "an argument is empty"),
+        (("data", "check", ""), "an argument is empty"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(arguments: tuple[str, ...], says: str) -> None:
+    assert "The current folder is ." in refused_here(2, *arguments, says=says)
+
+
+def test_the_value_of_a_setting_may_be_empty() -> None:
+    assert "key 'data.path'" in refused_here(2, "train", "seg", "--set", "data.path=", says="data")
 
 
 def test_debug_shows_the_traceback() -> None:

@@ -113,6 +113,7 @@ def test_json_of_one_model_adds_up() -> None:
         (("deeplabv3_resnet50", "--set", "dropout=2"), "between 0 and 1"),
         (("conv4", "--classes", "5"), "which has no classes"),
         (("resnet18", "--size", "16x84"), "at least 32x32, and gets 16x84"),
+        (("conv4", "--set", "weights=imagenet"), "'weights' is not an option of a model"),
         (("conv4", "--set", "dropout=0.5"), "no option 'dropout'"),
     ],
 )

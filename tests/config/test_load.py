@@ -102,6 +102,17 @@ def test_the_recipe_is_remembered(made: str) -> None:
     assert _resolve().recipe is None
 
 
+def test_no_layer_says_that_another_recipe_was_used(made: str, tmp_path: Path) -> None:
+    assert _refused(sets=["recipe=demo"]).hint == "give --recipe demo, and leave the key out"
+    assert _refused(sets=["recipe=x"]).hint == "give --recipe NAME, and leave the key out"
+    assert "key 'recipe' in" in _refused(recipe=made, sets=["recipe=null"]).message
+    file = _file(tmp_path, f"recipe: {made}")
+    assert f"key 'recipe' in {file}" in _refused(file=file).message
+    # As with the settings of an earlier run, which name its recipe.
+    assert _resolve(recipe=made, file=file).recipe == made
+    assert _resolve(file=_file(tmp_path, "recipe: null")).recipe is None
+
+
 def test_the_base_is_where_a_resumed_run_starts_and_is_left_alone() -> None:
     base = _resolve(sets=["train.seed=5", "train.steps=9"]).model_dump(mode="json")
     before = yaml.safe_dump(base)
@@ -193,7 +204,23 @@ def test_an_unknown_key_is_named_with_its_source_and_the_nearest(
         ("snapshot.epochs=[-1]", "key 'snapshot.epochs'"),
         ("task=cls", "key 'task'"),
         ("data={3: 4}", "key 'data.3' in --set data={3: 4}: Keys should be strings"),
+        ("optim.lr=true", "Input should be a valid number (got True)"),
+        ("train.steps=10000000000", "less than or equal to 1000000000 (got 10000000000)"),
+        ("train.workers=100000", "less than or equal to 256 (got 100000)"),
+        ("data.crop=99999x99999", "key 'data.crop' in --set data.crop=99999x99999: 99999x99999 is"),
+        ("data.augment.scale=[1e-9, 1]", "key 'data.augment.scale'"),
+        ("loss.class_weights=[0, 0]", "no class has a weight of 1e-06 or more"),
+        ("model.options.num_classes=3", "'num_classes' is not an option of a model"),
+        (
+            "recipe=demo",
+            "key 'recipe' in --set recipe=demo: a recipe is chosen with --recipe alone",
+        ),
         ("optim.lr=[", "the value is not YAML"),
+        ('train.steps=!!int "abc"', "the value: 'abc' is not an integer"),
+        ("train.steps=999999999999999999999999999999", "does not fit into 64 bits"),
+        ("data.crop=2020-13-45", "'2020-13-45' is not HxW"),
+        ("model.options=" + "[" * 40 + "]" * 40, "nested more than 32 levels deep"),
+        (".".join("a" * 40) + "=1", "the key has more than 32 parts"),
         ("optim.lr", "expected KEY=VALUE"),
         ("=3", "expected KEY=VALUE"),
     ],
@@ -201,7 +228,7 @@ def test_an_unknown_key_is_named_with_its_source_and_the_nearest(
 def test_a_value_that_does_not_fit_is_named_with_its_reason(text: str, said: str) -> None:
     message = _refused(sets=[text]).message
     assert said in message
-    assert f"--set {text}" in message
+    assert f"--set {text[:60]}" in message
 
 
 @pytest.mark.parametrize(
@@ -210,11 +237,11 @@ def test_a_value_that_does_not_fit_is_named_with_its_reason(text: str, said: str
         ("- a\n- b\n", "does not hold a mapping of keys"),
         ("just words", "does not hold a mapping of keys"),
         ('"open', "is not YAML"),
-        ("a: !!python/object:os.system 1", "is not YAML"),
+        ("a: !!python/object:os.system 1", "python/object:os.system' is not read"),
         ("3: 4", "key '3'"),
         ("null: 4", "key 'None'"),
         ("on: 4", "Keys should be strings"),
-        ("2020-01-01: 4", "Keys should be strings"),
+        ("2020-01-01: 4", "unknown key '2020-01-01'"),
         ("data: null", "key 'data'"),
         ("data: {1: 2}", "key 'data.1'"),
         ("trian: {steps: 3}", "unknown key 'trian'"),
@@ -237,6 +264,11 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
     assert "does not exist" in _refused(file=tmp_path / "nowhere.yaml").message
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
     assert "is not YAML" in _refused(file=tmp_path / "mine.yaml").message
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    error = _refused(file=tmp_path)
+    assert error.message == f"settings file {tmp_path} is a folder, not a YAML file"
 
 
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:

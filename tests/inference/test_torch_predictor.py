@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlcvcli.engine.checkpoint import load_checkpoint
-from dlcvcli.errors import DeviceError
+from dlcvcli.engine.checkpoint import load_checkpoint, save_checkpoint
+from dlcvcli.errors import CheckpointError, DeviceError
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.inference.restore import load_segmenter
@@ -47,6 +47,16 @@ def test_masks_are_the_segmenters_own(trained_run: Path) -> None:
     with torch.inference_mode():
         expected = segmenter(torch.from_numpy(IMAGES), (7, 31)).numpy()
     assert (masks == expected).mean() > 0.99
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(trained_run: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(RunFolder(trained_run).best)
+    checkpoint["config"]["model"]["name"] = "deeplabv3plus_mobilenet_v2"
+    path = tmp_path / "other.ckpt"
+    save_checkpoint(path, checkpoint)
+    with pytest.raises(CheckpointError) as caught:
+        TorchPredictor.load(find_model(path), "cpu")
+    assert caught.value.message.startswith(f"{path}: the checkpoint's weights do not fit")
 
 
 def test_the_network_sees_contiguous_float32_and_keeps_no_gradients() -> None:

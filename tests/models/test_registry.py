@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
 import sys
 
 import pytest
 
+from dlcvcli.config.names import RESERVED_OPTIONS
 from dlcvcli.errors import UsageError
 from dlcvcli.models.registry import (
     MODELS,
@@ -118,6 +121,7 @@ def test_an_unknown_option_brings_up_the_nearest() -> None:
         ("auxiliary", "no", "true or false, not 'no'"),
         ("output_stride", 8.0, "a whole number, not 8.0"),
         ("output_stride", True, "a whole number, not True"),
+        ("output_stride", 0, "at least 1, not 0"),
         ("dropout", "half", "a number, not 'half'"),
         ("dropout", 2, "between 0 and 1"),
         ("dropout", None, "a number, not None"),
@@ -138,6 +142,29 @@ def test_options_come_with_their_defaults() -> None:
     assert builder_options("conv4") == {"channels": 64}
     assert builder_options("resnet12") == {"dropout": 0.1}
     assert builder_options("resnet18") == {}
+
+
+def test_a_network_without_options_says_so() -> None:
+    with pytest.raises(UsageError, match="no option 'dropout'") as caught:
+        build_encoder("resnet18", dropout=0.1)
+    assert caught.value.hint == "it has no options at all"
+
+
+@pytest.mark.parametrize("name", NAMES + ENCODERS)
+def test_what_dlcv_passes_to_a_builder_is_no_option(name: str) -> None:
+    module, _, function = model_entry(name).builder.partition(":")
+    parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
+    options = builder_options(name)
+    assert parameters.keys() - options.keys() <= RESERVED_OPTIONS
+    assert not options.keys() & RESERVED_OPTIONS
+    assert inspect.Parameter.empty not in options.values()
+
+
+def test_a_network_that_no_memory_holds_is_refused() -> None:
+    for channels in (2**62, 2**40):
+        with pytest.raises(UsageError, match="model 'conv4' cannot be built: ") as caught:
+            build_encoder("conv4", channels=channels)
+        assert caught.value.hint == f"options given: channels={channels}"
 
 
 def test_nothing_is_loaded_unless_asked_for() -> None:

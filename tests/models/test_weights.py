@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import warnings
 from pathlib import Path
 from typing import NoReturn
 from urllib.error import URLError
@@ -219,6 +221,66 @@ def test_a_file_cut_short_is_refused(
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(CheckpointError, match="not a readable PyTorch file"):
         load(backbone, str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("model.onnx", b"\x08\x08\x12\x07pytorch" * 50, "it is an ONNX model"),
+        ("plain.pkl", pickle.dumps({"a": 1}, protocol=4), "not a readable PyTorch file"),
+        ("text.pth", b"hello world\n", "not a readable PyTorch file"),
+        ("cut.pth", b"PK\x03\x04" + bytes(100), "it is damaged or cut short"),
+    ],
+)
+def test_no_error_advises_to_load_a_file_in_an_unsafe_way(
+    backbone: MobileNetV3Large, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: .*{said}") as caught:
+        load(backbone, str(path))
+    assert "weights_only" not in caught.value.message + caught.value.hint
+
+
+def test_a_torchscript_program_is_named_as_such(backbone: MobileNetV3Large, tmp_path: Path) -> None:
+    path = tmp_path / "program.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.script(torch.nn.Linear(2, 2)).save(path)
+    with pytest.raises(CheckpointError, match="it is a TorchScript program") as caught:
+        load(backbone, str(path))
+    assert "weights_only" not in caught.value.message + caught.value.hint
+
+
+def test_a_damaged_download_is_reported_without_unsafe_advice(
+    backbone: MobileNetV3Large, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*args: object, **options: object) -> NoReturn:
+        raise pickle.UnpicklingError("Weights only load failed. ... set `weights_only` to `False`")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"cannot get .* \(UnpicklingError\)"):
+        load(backbone, "imagenet")
+
+
+def test_tensors_that_fill_no_parameter_are_left_out(
+    backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
+) -> None:
+    odd = {
+        name: value.to_sparse() if value.ndim == 4 else value for name, value in classifier.items()
+    }
+    assert "features.0.0.weight" in load(backbone, save(odd, tmp_path)).missing
+    odd = {name: torch.empty_like(value, device="meta") for name, value in classifier.items()}
+    with pytest.raises(CheckpointError, match="no tensors by name"):
+        load(backbone, save(odd, tmp_path))
+
+
+def test_a_file_that_holds_itself_is_refused(backbone: MobileNetV3Large, tmp_path: Path) -> None:
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    with pytest.raises(CheckpointError, match="no tensors by name"):
+        load(backbone, save(endless, tmp_path))
 
 
 @pytest.mark.parametrize("payload", [{}, [1, 2], {"step": 3}, {"task": {"a": 1}}])

@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.hooks import Hooks
-from dlcvcli.errors import CheckpointError, ConfigError, UsageError
+from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, UsageError
 from dlcvcli.inference.evaluate import evaluate
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.runs import RunFolder, find_model
@@ -254,3 +254,24 @@ def test_what_is_wrong_is_found_before_the_folder_is_made(tmp_path: Path, landco
     with pytest.raises(UsageError, match="no option 'depth'"):
         train(request_for(tmp_path / "run", landcover, model__options={"depth": 3}))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"),
+    ],
+)
+def test_too_little_memory_is_an_error_that_says_what_to_lower(
+    tmp_path: Path, landcover: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*args: object, **options: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("dlcvcli.training.run.fit", fail)
+    with pytest.raises(DeviceError, match="CPU has too little memory for batches of 4") as caught:
+        train(request_for(tmp_path / "run", landcover))
+    assert "--batch-size" in caught.value.hint
