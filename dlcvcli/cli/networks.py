@@ -47,7 +47,7 @@ def read_size(text: str, flag: str = "--size") -> tuple[int, int]:
     Raises:
         UsageError: it is not HxW, or no image is of that size.
     """
-    from dlcvcli.config.schema import check_size, parse_size
+    from dlcvcli.config.values import check_size, parse_size
 
     try:
         return check_size(parse_size(text))
@@ -90,7 +90,7 @@ def read_options(sets: Iterable[str] | None) -> dict[str, Any]:
         UsageError: one that dlcv sets itself.
     """
     from dlcvcli.config.load import parse_set
-    from dlcvcli.config.schema import check_options
+    from dlcvcli.config.values import check_options
 
     options = {}
     for text in sets or ():

@@ -7,20 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dlcvcli.config.names import DistanceName, OptimizerName, ScheduleName
-from dlcvcli.config.schema import (
+from dlcvcli.config.schema import OptimSettings, RunSettings, ScheduleSettings, TrainSettings
+from dlcvcli.config.values import (
     MAX_COUNT,
     BatchSize,
     Bytes,
     Count,
-    OptimSettings,
     Options,
     Range,
-    RunSettings,
-    ScheduleSettings,
     Settings,
     Share,
     Size,
-    TrainSettings,
 )
 
 # Fixed episodes are drawn at once; with as many, the 95 % interval of an accuracy is within 0.001.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dlcvcli.config.schema import Settings
+from dlcvcli.config.values import Settings
 from dlcvcli.errors import ConfigError, nearest, shorten
 from dlcvcli.yaml_reader import MAX_DEPTH, parse_yaml, read_yaml, require_mapping
 from dlcvcli.yaml_reader import to_yaml as dump

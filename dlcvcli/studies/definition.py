@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from dlcvcli.config.load import resolve, validate
-from dlcvcli.config.schema import CountOrZero, Settings, Share
+from dlcvcli.config.values import CountOrZero, Settings, Share
 from dlcvcli.errors import ConfigError, UsageError, nearest
 from dlcvcli.models.registry import require_task
 from dlcvcli.studies.kinds import KINDS, StudyKind, StudySettings, TaskName

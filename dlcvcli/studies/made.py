@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dlcvcli.config.schema import Settings, Size
+from dlcvcli.config.values import Settings, Size
 from dlcvcli.data.glyphs import make_glyphs
 from dlcvcli.data.synthetic import make_landcover
 

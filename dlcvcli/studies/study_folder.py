@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlcvcli.config.load import differences, validate
-from dlcvcli.config.schema import RESUMABLE_CHANGES, Count, Settings
+from dlcvcli.config.schema import RESUMABLE_CHANGES
+from dlcvcli.config.values import Count, Settings
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.runs import RunFolder

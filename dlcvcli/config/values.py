@@ -1,0 +1,139 @@
+"""Values that settings have: counts, sizes, times, amounts of memory, each within its bounds."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from dlcvcli.config.names import RESERVED_OPTIONS
+from dlcvcli.errors import shorten
+
+# Nothing is counted further, and counters of 32 bits hold it.
+MAX_COUNT = 10**9
+# 8192 x 8192: as float32, 0.8 GB of each image before the first layer.
+MAX_PIXELS = 2**26
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen and strict.
+
+    An unknown key, a value of another type or an infinite number is an error.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, strict=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, tree: Any) -> Any:
+        """Turn lists, as YAML and JSON have them, into the tuples that strict checks want."""
+        if not isinstance(tree, dict):
+            return tree
+        return {
+            key: tuple(value) if isinstance(value, list) else value for key, value in tree.items()
+        }
+
+
+def parse_size(value: Any) -> Any:
+    """Turn 'HxW', [H, W] or one number for a square into (H, W)."""
+    if isinstance(value, str):
+        # No more digits than any side has: Python refuses to convert thousands of them.
+        match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[xX]\s*(\d{1,9}))?\s*", value)
+        if match is None:
+            raise ValueError(f"'{shorten(value)}' is not HxW, e.g. 256x256")
+        return int(match[1]), int(match[2] or match[1])
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, value
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return a size (height, width) that an image can have in memory.
+
+    Raises:
+        ValueError: it has no pixels, or more than `MAX_PIXELS`.
+    """
+    height, width = size
+    if not (height >= 1 and width >= 1 and height * width <= MAX_PIXELS):
+        raise ValueError(
+            f"{height}x{width} is no size: an image has 1 to {MAX_PIXELS:,} pixels (8192x8192)"
+        )
+    return size
+
+
+def parse_duration(value: Any) -> Any:
+    """Turn '90', '90s', '15m', '1.5h' or '1h30m' into seconds."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"'{shorten(value)}' is not a time, e.g. 90s, 15m, 1h30m")
+    seconds = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+    return sum(float(number) * seconds[unit] for number, unit in parts)
+
+
+_BYTES = {"": 1, "b": 1}
+_BYTES |= {f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 1)}
+_BYTES |= {f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)}
+
+
+def parse_bytes(value: Any) -> Any:
+    """Turn '512MiB', '2 GB' or '1.5GiB' into bytes; null, and YAML's off, into 0."""
+    if value is None or value is False:
+        return 0
+    if value is True:
+        raise ValueError("'true' is not an amount of memory, e.g. 512MiB, 2GiB")
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]*)\s*", value)
+    if match is None or match[2].lower() not in _BYTES:
+        raise ValueError(f"'{shorten(value)}' is not an amount of memory, e.g. 512MiB, 2GiB")
+    return int(float(match[1]) * _BYTES[match[2].lower()])
+
+
+def _check_range(value: tuple[float, float]) -> tuple[float, float]:
+    if not SMALLEST_SCALE <= value[0] <= value[1] <= LARGEST_SCALE:
+        raise ValueError(
+            f"{list(value)} is not a range [low, high] within {SMALLEST_SCALE}..{LARGEST_SCALE}"
+        )
+    return value
+
+
+def check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a model's builder.
+
+    Raises:
+        ValueError: one of them is an argument that dlcv passes itself.
+    """
+    for name in options:
+        if name in RESERVED_OPTIONS:
+            raise ValueError(f"'{name}' is not an option of a model: dlcv sets it")
+    return options
+
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+# The largest that training is published with (You et al. 2020, arXiv:1904.00962).
+BatchSize = Annotated[int, Field(ge=1, le=65536)]
+# No machine has more GPUs, or cores that would gain from more.
+Ranks = Annotated[int, Field(ge=1, le=256)]
+# Each is a process of about 0.2 GB; the largest machines have some 256 cores.
+Workers = Annotated[int, Field(ge=0, le=256)]
+Size = Annotated[tuple[int, int], BeforeValidator(parse_size), AfterValidator(check_size)]
+# No machine has as much as the limit; beyond it the number would not fit what counts bytes.
+Bytes = Annotated[int, Field(ge=0, le=2**60), BeforeValidator(parse_bytes)]
+# The limit is 31 years.
+Duration = Annotated[float, Field(gt=0, le=1e9), BeforeValidator(parse_duration)]
+# The part of an image that is scaled to the crop is larger by 1 / scale in each direction, and what
+# lies beyond the image is filled. Large-scale jitter has 0.1 to 2 (Ghiasi et al. 2021,
+# arXiv:2012.07177).
+SMALLEST_SCALE, LARGEST_SCALE = 0.1, 10.0
+Range = Annotated[tuple[float, float], AfterValidator(_check_range)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Options = Annotated[dict[str, Any], AfterValidator(check_options)]
