@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dlcvcli.data.reading import open_image, read_bytes
+from dlcvcli.data.reading import decode, enough_memory, read_bytes
 from dlcvcli.errors import DataError
 from dlcvcli.palette import (
     OFF_TABLE,
@@ -44,7 +44,8 @@ def decode_mask(content: bytes, path: Path, classes: ClassSet, *, binarise: bool
         DataError: the file cannot be decoded, or holds an id or colour off the table; names the
             file, the values and their number.
     """
-    image = open_image(content, path)
+    with enough_memory(path):
+        image = decode(content, path).image
     if image.mode == "P":
         mask = _from_palette(image, classes, path)
     elif image.mode in _GREY_MODES and not (binarise and image.mode in {"L", "LA"}):
@@ -61,6 +62,16 @@ def decode_mask(content: bytes, path: Path, classes: ClassSet, *, binarise: bool
         mask = _from_colours(pixels, classes, path)
     require_ids(mask, classes, str(path))
     return mask
+
+
+def read_written_mask(path: Path) -> Mask:
+    """Return the ids of a mask that `write_mask` wrote, without a class set to hold them against.
+
+    Raises:
+        DataError: the file cannot be decoded.
+    """
+    with enough_memory(path):
+        return np.asarray(decode(read_bytes(path), path).image)
 
 
 def _from_ids(ids: NDArray[np.generic], path: Path) -> Mask:
