@@ -27,6 +27,8 @@ class Audit:
         pixels_beside: int64 [C], labelled pixels, of whatever class, in those images.
         sizes: (height, width) -> number of images.
         problems: one error per unreadable or contradictory sample; empty where all is well.
+        orientation_unclear: names of the images of which it is not known whether their masks are
+            rotated as they are; see `Sample`.
     """
 
     images: int
@@ -36,6 +38,7 @@ class Audit:
     pixels_beside: NDArray[np.int64]
     sizes: dict[tuple[int, int], int]
     problems: tuple[DataError, ...]
+    orientation_unclear: tuple[str, ...] = ()
 
     def as_dict(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return plain types for JSON."""
@@ -44,6 +47,7 @@ class Audit:
             "images": self.images,
             "sha256": self.sha256,
             "sizes": {f"{h}x{w}": count for (h, w), count in sorted(self.sizes.items())},
+            "orientation_unclear": list(self.orientation_unclear),
             "ignored_pixels": int(self.pixels[-1]),
             "classes": {
                 name: {
@@ -68,6 +72,7 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
     pixels_beside = np.zeros(count, dtype=np.int64)
     sizes: Counter[tuple[int, int]] = Counter()
     digests: list[tuple[str, bytes]] = []
+    unclear: list[str] = []
     problems: list[DataError] = []
 
     def look(index: int) -> tuple[str, bytes, tuple[int, int], NDArray[np.int64]] | DataError:
@@ -75,6 +80,8 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
             sample = data.read(index)
         except DataError as error:
             return error
+        if sample.orientation_unclear:
+            unclear.append(sample.name)
         counts = np.bincount(sample.mask.ravel(), minlength=256)
         return sample.name, sample.digest, sample.mask.shape, counts
 
@@ -101,11 +108,12 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
         pixels_beside,
         dict(sizes),
         tuple(problems),
+        tuple(sorted(unclear)),
     )
 
 
 def remarks(found: Audit, data: SegmentationSet) -> list[str]:
-    """Return what is sound and yet worth knowing: absent classes, ignored pixels."""
+    """Return what is sound and yet worth knowing: absent classes, rotations, ignored pixels."""
     classes = data.classes
     labelled, ignored = found.pixels[:-1], int(found.pixels[-1])
     lines = []
@@ -114,6 +122,13 @@ def remarks(found: Audit, data: SegmentationSet) -> list[str]:
         lines.append(
             f"{data.split}: {len(absent)} of {len(classes)} classes have no pixel: "
             f"{', '.join(absent)}"
+        )
+    if found.orientation_unclear:
+        unclear = found.orientation_unclear
+        lines.append(
+            f"{data.split}: {len(unclear)} of {found.images} images ({unclear[0]} for one) have an EXIF "
+            "orientation and their masks have none: the sizes do not show whether these were drawn on "
+            "the displayed or on the stored image; displayed is assumed"
         )
     if ignored:
         share = ignored / int(found.pixels.sum())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dlcvcli.data.reading import Decoded, decode, enough_memory, read_bytes
+from dlcvcli.data.reading import Decoded, decode, enough_memory, read_bytes, rotate_mask
 from dlcvcli.errors import DataError
 from dlcvcli.palette import (
     OFF_TABLE,
@@ -63,6 +63,32 @@ def decode_oriented_mask(
         mask = _to_ids(decoded, classes, path, binarise)
         require_ids(mask, classes, str(path))
         return mask, decoded.orientation
+
+
+def match_orientation(
+    mask: Mask, rotated: int, image_rotated: int, shape: tuple[int, ...]
+) -> tuple[Mask, bool]:
+    """Rotate a mask as its image was, where their sizes show that it was not.
+
+    A mask is drawn on the image as programs display it, or on its pixels as they are stored, and
+    seldom has an EXIF orientation of its own that says so.
+
+    Args:
+        mask: as decoded.
+        rotated, image_rotated: the EXIF orientations by which mask and image were rotated.
+        shape: (height, width) of the rotated image.
+
+    Returns:
+        The mask, of another shape where no rotation fits, and whether the sizes leave open which
+        of the two it was drawn on, and that makes a difference.
+    """
+    if rotated == image_rotated == 1:
+        return mask, False
+    stored = rotate_mask(mask, rotated, back=True)
+    along = rotate_mask(stored, image_rotated)
+    fitting = [one for one in (mask, stored, along) if one.shape == shape]
+    unclear = rotated == 1 and len(fitting) == 3 and not np.array_equal(stored, along)
+    return (fitting or [mask])[0], unclear
 
 
 def read_written_mask(path: Path) -> Mask:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from dlcvcli.data.layouts import ALL, Layout, Pair, canonical_split, find_layout, pairs_of
-from dlcvcli.data.masks import decode_mask
-from dlcvcli.data.reading import Pixels, decode_rgb, read_bytes, stretch
+from dlcvcli.data.masks import decode_oriented_mask, match_orientation
+from dlcvcli.data.reading import Pixels, decode_oriented_rgb, read_bytes, stretch
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set, with_ignore_index
 
@@ -25,12 +25,15 @@ class Sample:
         image: uint8 [H, W, 3], RGB, stretched to the set's size where it has one.
         mask: uint8 [h, w], class ids at the annotation's own size.
         digest: SHA-256 over the bytes of both files.
+        orientation_unclear: the image was rotated by its EXIF orientation, and whether its mask had
+            to be cannot be told from the sizes; it was not.
     """
 
     name: str
     image: Pixels
     mask: Mask
     digest: bytes
+    orientation_unclear: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,23 +66,34 @@ class SegmentationSet:
             DataError: a file cannot be read or decoded, the annotation holds a value off the
                 table, or the two differ in size.
         """
-        pair = self.pairs[index]
-        image_bytes, mask_bytes = read_bytes(pair.image), read_bytes(pair.mask)
-        image = decode_rgb(image_bytes, pair.image)
-        mask = decode_mask(mask_bytes, pair.mask, self.classes, binarise=self.binarise)
-        if image.shape[:2] != mask.shape:
-            raise DataError(
-                f"{pair.image} is {_shape(image)} and its mask {pair.mask.name} is {_shape(mask)}",
-                "an image and its annotation must have the same size",
-            )
-        if self.size is not None:
-            image = stretch(image, self.size)
-        return Sample(pair.name, image, mask, _digest(image_bytes, mask_bytes))
+        sample = read_pair(self.pairs[index], self.classes, binarise=self.binarise)
+        if self.size is None:
+            return sample
+        return replace(sample, image=stretch(sample.image, self.size))
 
     def digest(self, index: int) -> bytes:
         """Return the digest of one pair without decoding it."""
         pair = self.pairs[index]
         return _digest(read_bytes(pair.image), read_bytes(pair.mask))
+
+
+def read_pair(pair: Pair, classes: ClassSet, *, binarise: bool = False) -> Sample:
+    """Read and decode an image and its annotation, both upright, at the image's own size.
+
+    Raises:
+        DataError: see `SegmentationSet.read`.
+    """
+    image_bytes, mask_bytes = read_bytes(pair.image), read_bytes(pair.mask)
+    image, rotated = decode_oriented_rgb(image_bytes, pair.image)
+    mask, mask_rotated = decode_oriented_mask(mask_bytes, pair.mask, classes, binarise=binarise)
+    shape = image.shape[:2]
+    upright, unclear = match_orientation(mask, mask_rotated, rotated, shape)
+    if upright.shape != shape:
+        raise DataError(
+            f"{pair.image} is {_shape(image)} and its mask {pair.mask.name} is {_shape(mask)}",
+            "an image and its annotation must have the same size",
+        )
+    return Sample(pair.name, image, upright, _digest(image_bytes, mask_bytes), unclear)
 
 
 def _digest(image_bytes: bytes, mask_bytes: bytes) -> bytes:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from dlcvcli.config.schema import SnapshotSettings
 from dlcvcli.data.layouts import find_image
-from dlcvcli.data.masks import read_mask, write_mask
+from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, read_rgb, stretch
-from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.data.segmentation import SegmentationSet, read_pair
 from dlcvcli.engine.hooks import Hooks, Plan
 from dlcvcli.errors import UsageError
 from dlcvcli.files import make_folder
@@ -60,10 +60,11 @@ def find_subjects(names: tuple[str, ...], val: SegmentationSet) -> list[Subject]
             raise UsageError(
                 f"--snapshot {name}: another image is called {known} too", "rename one of them"
             )
-        truth = None
-        if pair is not None:
-            truth = read_mask(pair.mask, val.classes, binarise=val.binarise)
-        subjects[known] = Subject(known, read_rgb(source), truth)
+        if pair is None:
+            subjects[known] = Subject(known, read_rgb(source), None)
+        else:
+            sample = read_pair(pair, val.classes, binarise=val.binarise)
+            subjects[known] = Subject(known, sample.image, sample.mask)
     return list(subjects.values())
 
 
