@@ -28,10 +28,11 @@ def make_folder(path: Path) -> None:
         raise DlcvError(f"cannot make the folder {path}: {error.strerror or error}") from error
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file, and its folder, so that a crash leaves the old one or the new one.
 
-    Text is written as UTF-8.
+    Text is written as UTF-8. Without `sync` that holds for a crash of this process and a full disk,
+    but not of the machine; it saves 5 ms a file on a common disk.
 
     Raises:
         DlcvError: it cannot be written; names the reason.
@@ -41,8 +42,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -28,6 +28,14 @@ def _full(*_: Any) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def test_without_sync_the_disk_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.os, "fsync", _full)
+    write_atomically(tmp_path / "a.txt", "text", sync=False)
+    assert (tmp_path / "a.txt").read_text() == "text"
+
+
 @pytest.mark.parametrize("call", ["replace", "fsync"])
 def test_a_full_disk_leaves_the_old_file_and_no_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str

@@ -126,9 +126,9 @@ def remarks(found: Audit, data: SegmentationSet) -> list[str]:
     if found.orientation_unclear:
         unclear = found.orientation_unclear
         lines.append(
-            f"{data.split}: {len(unclear)} of {found.images} images ({unclear[0]} for one) have an EXIF "
-            "orientation and their masks have none: the sizes do not show whether these were drawn on "
-            "the displayed or on the stored image; displayed is assumed"
+            f"{data.split}: {len(unclear)} of {found.images} images ({unclear[0]} for one) have an "
+            "EXIF orientation and their masks have none: the sizes do not show whether these were "
+            "drawn on the displayed or on the stored image; displayed is assumed"
         )
     if ignored:
         share = ignored / int(found.pixels.sum())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dlcvcli.data.reading import Decoded, decode, enough_memory, read_bytes, rotate_mask
+from dlcvcli.data.writing import encode_image, write_encoded
 from dlcvcli.errors import DataError
 from dlcvcli.palette import (
     OFF_TABLE,
@@ -212,10 +212,17 @@ def _text(colour: NDArray[np.uint8]) -> str:
     return str(tuple(int(value) for value in colour))
 
 
-def write_mask(
-    path: Path | IO[bytes], mask: Mask, classes: ClassSet, *, compress_level: int = 6
-) -> None:
-    """Write class ids [H, W] as a palette PNG in the classes' colours."""
+def encode_mask(mask: Mask, classes: ClassSet, *, compress_level: int = 6) -> bytes:
+    """Return class ids [H, W] as the bytes of a palette PNG in the classes' colours."""
     image = Image.fromarray(mask)
     image.putpalette(palette_table(classes).tobytes())
-    image.save(path, format="PNG", compress_level=compress_level)
+    return encode_image(image, "PNG", compress_level=compress_level)
+
+
+def write_mask(path: Path, mask: Mask, classes: ClassSet, *, compress_level: int = 6) -> None:
+    """Write class ids [H, W] as a palette PNG, completely or not at all; see `encode_mask`.
+
+    Raises:
+        DlcvError: it cannot be written.
+    """
+    write_encoded(path, encode_mask(mask, classes, compress_level=compress_level))

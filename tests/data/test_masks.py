@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
+import os
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -14,8 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from dlcvcli import files
 from dlcvcli.data.masks import decode_mask, read_mask, write_mask
-from dlcvcli.errors import DataError
+from dlcvcli.errors import DataError, DlcvError
 from dlcvcli.palette import (
     PRESETS,
     ClassSet,
@@ -370,6 +374,18 @@ def test_a_written_mask_is_a_palette_png_in_the_class_colours(tmp_path: Path) ->
     with Image.open(tmp_path / "a.png") as image:
         assert (image.format, image.mode) == ("PNG", "P")
         assert np.array_equal(np.asarray(image.convert("RGB")), encode_colours(ids, CAMVID))
+
+
+def test_a_full_disk_leaves_no_incomplete_mask_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(DlcvError, match=r"cannot write .*a\.png: No space left on device"):
+        write_mask(tmp_path / "a.png", _ids(LAND), LAND)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mode", ["F", "LAB", "CMYK"])
