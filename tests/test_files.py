@@ -13,7 +13,14 @@ import pytest
 
 from dlcvcli import files
 from dlcvcli.errors import DlcvError, UsageError
-from dlcvcli.files import make_folder, sha256_of, write_atomically, write_json
+from dlcvcli.files import (
+    as_bytes,
+    as_readable,
+    make_folder,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
 
 
 def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -82,6 +89,13 @@ def test_the_bytes_are_on_the_disk_before_the_name_changes(
 def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a.bin", b"\r\n\x00")
     assert (tmp_path / "a.bin").read_bytes() == b"\r\n\x00"
+
+
+def test_names_that_are_not_utf_8_keep_their_bytes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9")
+    write_atomically(tmp_path / "a.txt", name)
+    assert (tmp_path / "a.txt").read_bytes() == as_bytes(name) == b"caf\xe9 \xc3\xa9"
+    assert as_readable(name) == "caf\ufffd é"
 
 
 def test_a_folder_is_made_once_and_never_over_a_file(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,6 +139,13 @@ def _predict_episodes(
         stdout().print(f"{results[path]}  {len(table)} episodes", markup=False, soft_wrap=True)
 
 
+def _listed() -> Iterator[str]:
+    """Yield the lines of stdin as names of files, which need not be UTF-8."""
+    if sys.stdin is None:
+        raise UsageError("- means a list of images on stdin, which is closed")
+    yield from map(os.fsdecode, sys.stdin.buffer)
+
+
 def _predict_masks(
     ref: ModelRef,
     inputs: list[str],
@@ -152,7 +161,7 @@ def _predict_masks(
     from dlcvcli.inference.predict import find_images
     from dlcvcli.inference.predict import predict as run_predict
 
-    images = find_images(inputs, sys.stdin)
+    images = find_images(inputs, _listed())
     if onnx and ref.kind != "onnx":
         ref = ensure_onnx(ref, logits=views.need_logits)
     # Tiles are all of one size; whole images are of any.

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dlcvcli.data.episodes import EpisodeList, Shape, draw_episodes
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.errors import DataError
-from dlcvcli.files import sha256_of
+from dlcvcli.files import as_bytes, sha256_of
 
 Ints = NDArray[np.int64]
 
@@ -53,7 +53,7 @@ def drawn_episodes(data: FewShotSet, shape: Shape, seed: int, count: int) -> Epi
     asked = np.take_along_axis(query.reshape(count, -1), order, axis=1)
     ids = tuple(str(number) for number in range(count))
     drawn = EpisodeList(ids, support, asked, answers[order], "")
-    return replace(drawn, sha256=hashlib.sha256(episodes_csv(data, drawn).encode()).hexdigest())
+    return replace(drawn, sha256=hashlib.sha256(as_bytes(episodes_csv(data, drawn))).hexdigest())
 
 
 def episodes_csv(data: FewShotSet, episodes: EpisodeList) -> str:
@@ -110,8 +110,10 @@ def read_table(path: Path) -> EpisodeTable:
         DataError: no such file, not of that layout, or a line is too short.
     """
     try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        # As `as_bytes` writes them: names of files need not be UTF-8.
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        lines = list(csv.reader(text.splitlines()))
+    except (OSError, csv.Error) as error:
         raise DataError(f"cannot read the episodes in {path}: {error}") from error
     shape, order = _columns(path, lines[0] if lines else [])
     names: dict[str, int] = {}

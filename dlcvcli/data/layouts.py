@@ -6,6 +6,7 @@ split `all`. `validation` and `valid` are other names of the split `val`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,7 +276,7 @@ def _find_voc(root: Path) -> Layout | None:
 
 def _listed_pairs(file: Path, images: Path, masks: Path) -> tuple[Pair, ...]:
     """Return the pairs that a split file names, in the order of their names."""
-    names = sorted({line.strip() for line in file.read_text(encoding="utf-8").split("\n")} - {""})
+    names = sorted({line.strip() for line in os.fsdecode(file.read_bytes()).split("\n")} - {""})
     pairs = [Pair(name, images / f"{name}.jpg", masks / f"{name}.png") for name in names]
     if not any(pair.mask.is_file() for pair in pairs):
         # The test split comes without annotations.

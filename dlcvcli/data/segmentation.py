@@ -13,6 +13,7 @@ from dlcvcli.data.layouts import ALL, Layout, Pair, canonical_split, find_layout
 from dlcvcli.data.masks import decode_oriented_mask, match_orientation
 from dlcvcli.data.reading import Pixels, decode_oriented_rgb, read_bytes, stretch
 from dlcvcli.errors import DataError, UsageError
+from dlcvcli.files import as_bytes
 from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set, with_ignore_index
 
 
@@ -110,7 +111,7 @@ def fingerprint(digests: Iterable[tuple[str, bytes]]) -> str:
     """Return one SHA-256 for a set, from its samples' names and digests, in any order."""
     total = hashlib.sha256()
     for name, digest in sorted(digests):
-        total.update(name.encode() + b"\0" + digest)
+        total.update(as_bytes(name) + b"\0" + digest)
     return total.hexdigest()
 
 

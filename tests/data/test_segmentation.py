@@ -209,6 +209,13 @@ def test_a_fingerprint_does_not_depend_on_order_but_on_every_byte_and_name(
     assert fingerprint([(name + "x", digest), *items[1:]]) != whole
 
 
+def test_a_fingerprint_is_that_of_the_names_as_bytes() -> None:
+    # In a locale without UTF-8 the same name is decoded into other characters.
+    for name in (b"caf\xe9", "café".encode()):
+        spellings = {name.decode(code, "surrogateescape") for code in ("utf-8", "ascii")}
+        assert len({fingerprint([(spelling, b"1")]) for spelling in spellings}) == 1
+
+
 def test_one_byte_of_either_file_changes_the_digest(camvid: Path) -> None:
     data = open_split(camvid, "train")
     before = data.digest(0)
