@@ -167,12 +167,12 @@ def _predict_masks(
     # Tiles are all of one size; whole images are of any.
     fixed = views.tile is not None
     predictor = views.around(load_predictor(ref, provider=provider, fixed_shapes=fixed))
-    failed = 0
+    failed: list[DataError] = []
     with counting("predicting") as progress:
         overlays = overlay is not False
         for done in run_predict(predictor, images, out, overlay=overlays, progress=progress):
             if done.error is not None:
-                failed += 1
+                failed.append(done.error)
                 say(f"skipped: {done.error.message}")
                 continue
             found = ", ".join(
@@ -180,4 +180,8 @@ def _predict_masks(
             )
             stdout().print(f"{done.mask}  {found}", markup=False, soft_wrap=True)
     if failed:
-        raise DataError(f"{failed} of {len(images)} images could not be read; the rest is in {out}")
+        hints = {error.hint for error in failed}
+        raise DataError(
+            f"{len(failed)} of {len(images)} images could not be read; the rest is in {out}",
+            hints.pop() if len(hints) == 1 else "the lines above name each and say why",
+        )

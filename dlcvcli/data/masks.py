@@ -152,7 +152,11 @@ def _from_palette(image: Image.Image, classes: ClassSet, path: Path, binarise: b
             f"{int(np.isin(ids, alike).sum()):,} of {ids.size:,} pixels",
             _PALETTE_HINT,
         )
-    return _from_colours(palette[ids], classes, path, binarise, _PALETTE_HINT)
+    meaning = decode_colours(_cut(palette[None], binarise), classes)[0]
+    if (meaning[used] == OFF_TABLE).any():
+        # For the message, which counts the pixels.
+        return _from_colours(palette[ids], classes, path, binarise, _PALETTE_HINT)
+    return np.asarray(meaning.astype(np.uint8)[ids])
 
 
 def _shows_ids(palette: NDArray[np.uint8], used: NDArray[np.intp], classes: ClassSet) -> bool:
@@ -191,8 +195,7 @@ def _from_colours(
     binarise: bool,
     hint: str = "choose the class set with --classes",
 ) -> Mask:
-    if binarise:
-        pixels = np.where(pixels >= _BINARY_CUT, np.uint8(255), np.uint8(0))
+    pixels = _cut(pixels, binarise)
     ids = decode_colours(pixels, classes)
     off = ids == OFF_TABLE
     if off.any():
@@ -206,6 +209,12 @@ def _from_colours(
             "--set data.binarise=true (--binarise of `dlcv data`) cuts each channel at 128",
         )
     return ids.astype(np.uint8)
+
+
+def _cut(pixels: NDArray[np.uint8], binarise: bool) -> NDArray[np.uint8]:
+    if not binarise:
+        return pixels
+    return np.where(pixels >= _BINARY_CUT, np.uint8(255), np.uint8(0))
 
 
 def _text(colour: NDArray[np.uint8]) -> str:

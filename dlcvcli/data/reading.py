@@ -110,8 +110,8 @@ def _open(source: io.BytesIO | Path, path: Path) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{path} is not an image in a format that is read",
-            f"convert it to one of {', '.join(FORMATS)}; if it is one of them, it is damaged",
+            f"{path} is not an image in a format that is read ({', '.join(FORMATS)})",
+            "convert it, for instance to PNG; if it is of one of these formats, it is damaged",
         ) from error
     # Of a damaged file Pillow's decoders raise errors of many types, and each has its own.
     except Exception as error:

@@ -28,6 +28,7 @@ def test_predict_takes_files_folders_and_stdin(
     done = dlcv("predict", onnx_file, bad, image, "--out", tmp_path / "b", "--no-overlay")
     assert done.returncode == 1
     assert "1 of 2 images could not be read" in done.stderr
+    assert "hint: convert it, for instance to PNG" in done.stderr
     assert (tmp_path / "b" / "0000_sat.png").is_file()
 
 

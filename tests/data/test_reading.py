@@ -174,26 +174,22 @@ def test_what_is_no_image_is_a_data_error(tmp_path: Path, content: bytes) -> Non
             read(path)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        *(
-            _encoded(Image.fromarray(_noise()), form)
-            for form in ("GIF", "EPS", "TGA", "PCX", "ICO")
-        ),
-        b"\0\0\0\x20ftypavif" + bytes(80),
-    ],
-)
+_OTHERS = {
+    form: _encoded(Image.fromarray(_noise()), form) for form in ("GIF", "EPS", "TGA", "PCX", "ICO")
+}
+_OTHERS["AVIF"] = b"\0\0\0\x20ftypavif" + bytes(80)
+
+
+@pytest.mark.parametrize("content", _OTHERS.values(), ids=_OTHERS)
 def test_only_the_documented_formats_are_opened(tmp_path: Path, content: bytes) -> None:
     # By the content, whatever the name says. For EPS Pillow would start Ghostscript.
     path = tmp_path / "a.png"
     path.write_bytes(content)
     for read in (read_rgb, image_size):
         with pytest.raises(
-            DataError, match=r"a\.png is not an image in a format that is read"
-        ) as e:
+            DataError, match=r"a\.png is not an image .*\(JPEG, PNG, BMP, PPM, TIFF"
+        ):
             read(path)
-        assert "JPEG, PNG, BMP, PPM, TIFF, WEBP" in e.value.hint
 
 
 @pytest.mark.parametrize("form", FORMATS)
