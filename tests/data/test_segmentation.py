@@ -146,7 +146,7 @@ def test_a_mask_with_the_orientation_of_its_image_is_rotated_alike(
     assert not sample.orientation_unclear
 
 
-def test_an_orientation_copied_to_a_mask_that_is_upright_is_told_by_the_size(
+def test_an_orientation_copied_to_a_mask_that_is_upright_is_recognised_by_the_size(
     tmp_path: Path,
 ) -> None:
     _, mask, data = _rotated_pair(tmp_path, (6, 9), 6, mask_on="displayed", mask_orientation=6)
