@@ -96,10 +96,11 @@ def _is_leftover(path: Path) -> bool:
     return False
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file, and its folder, so that a crash leaves the old one or the new one.
 
-    Text is written as UTF-8.
+    Text is written as UTF-8, see `as_bytes`. Without `sync` that holds for a crash of this process
+    and a full disk, but not for a crash of the machine; it saves 5 ms a file on a common disk.
 
     Raises:
         DlcvError: it cannot be written; names the reason.
@@ -108,9 +109,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(as_bytes(content) if isinstance(content, str) else content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -121,6 +123,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write plain types as indented JSON, atomically; NaN is refused as a bug."""
     write_atomically(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def as_bytes(text: str) -> bytes:
+    """Return text as UTF-8; file names in it that are not UTF-8 keep the bytes that they have."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def as_readable(text: str) -> str:
+    """Return text with a replacement character for each byte of a file name that is not UTF-8."""
+    return as_bytes(text).decode("utf-8", "replace")
 
 
 def sha256_of(path: Path) -> str:

@@ -13,7 +13,16 @@ import pytest
 
 from dlcvcli import files
 from dlcvcli.errors import DataError, DlcvError, UsageError
-from dlcvcli.files import is_new, make_folder, new_folder, sha256_of, write_atomically, write_json
+from dlcvcli.files import (
+    as_bytes,
+    as_readable,
+    is_new,
+    make_folder,
+    new_folder,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
 
 
 def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -26,6 +35,14 @@ def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> Non
 
 def _full(*_: Any) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_without_sync_the_disk_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.os, "fsync", _full)
+    write_atomically(tmp_path / "a.txt", "text", sync=False)
+    assert (tmp_path / "a.txt").read_text() == "text"
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
@@ -76,6 +93,13 @@ def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "a.bin").read_bytes() == b"\r\n\x00"
 
 
+def test_names_that_are_not_utf_8_keep_their_bytes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9")
+    write_atomically(tmp_path / "a.txt", name)
+    assert (tmp_path / "a.txt").read_bytes() == as_bytes(name) == b"caf\xe9 \xc3\xa9"
+    assert as_readable(name) == "caf\ufffd é"
+
+
 def test_a_folder_is_made_once_and_never_over_a_file(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
@@ -111,11 +135,13 @@ def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path, exists: bool) 
 
 
 @pytest.mark.parametrize("exists", [True, False])
-@pytest.mark.parametrize("pid", [999999999, os.getpid()])
+@pytest.mark.parametrize("reused", [False, True])
 def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
-    tmp_path: Path, exists: bool, pid: int
+    tmp_path: Path, exists: bool, reused: bool
 ) -> None:
     target = tmp_path / "set"
+    # In a container, the next process may have the number of the last one.
+    pid = os.getpid() if reused else 999_999_999
     place = target if exists else tmp_path
     dead, alive = place / f".set.{pid}.partial", tmp_path / f".set.{os.getppid()}.partial"
     for left in (dead, alive):

@@ -193,3 +193,25 @@ def test_the_rule_against_talking_sees_every_way_of_it() -> None:
     for text in (*ways, "import tqdm.auto", "from sys import exit, stdout", "def f(): input()"):
         assert any(_talk(node) for node in ast.walk(ast.parse(text))), text
     assert not any(_talk(node) for node in ast.walk(ast.parse("log.print(1); sys.version_info")))
+
+
+def _opens_images(module: str) -> list[str]:
+    """Return where a file opens images by a library's own function."""
+    openers = {("Image", "open"), ("pyplot", "imread"), ("plt", "imread"), ("io", "read_image")}
+    found = []
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Attribute):
+            owner = ast.unparse(node.value).split(".")[-1]
+            found += [f"line {node.lineno}"] if (owner, node.attr) in openers else []
+        elif isinstance(node, ast.ImportFrom):
+            owner = str(node.module).split(".")[-1]
+            found += [f"line {node.lineno}" for a in node.names if (owner, a.name) in openers]
+    return found
+
+
+def test_images_are_opened_in_one_place_alone() -> None:
+    # It is what limits the formats, names the file of an error and refuses too many pixels.
+    found = {module: _opens_images(module) for module in MODULES}
+    assert {module: len(lines) for module, lines in found.items() if lines} == {
+        "dlcvcli.data.reading": 1
+    }, found

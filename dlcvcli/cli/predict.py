@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,6 +153,11 @@ def _predict_episodes(
         stdout().print(f"{results[path]}  {len(table)} episodes", markup=False, soft_wrap=True)
 
 
+def _listed() -> Iterator[str]:
+    """Yield the lines of stdin as names of files, which need not be UTF-8."""
+    yield from map(os.fsdecode, sys.stdin.buffer)
+
+
 def _predict_masks(
     ref: ModelRef,
     inputs: list[str],
@@ -166,18 +173,18 @@ def _predict_masks(
     from dlcvcli.inference.predict import find_images
     from dlcvcli.inference.predict import predict as run_predict
 
-    images = find_images(inputs, sys.stdin)
+    images = find_images(inputs, _listed())
     if onnx and ref.kind != "onnx":
         ref = ensure_onnx(ref, logits=views.need_logits)
     # Tiles are all of one size; whole images are of any.
     fixed = views.tile is not None
     predictor = views.around(load_predictor(ref, provider=provider, fixed_shapes=fixed))
-    failed = 0
+    failed: list[DataError] = []
     with counting("predicting") as progress:
         overlays = overlay is not False
         for done in run_predict(predictor, images, out, overlay=overlays, progress=progress):
             if done.error is not None:
-                failed += 1
+                failed.append(done.error)
                 say(f"skipped: {done.error.message}")
                 continue
             found = ", ".join(
@@ -185,4 +192,8 @@ def _predict_masks(
             )
             stdout().print(f"{done.mask}  {found}", markup=False, soft_wrap=True)
     if failed:
-        raise DataError(f"{failed} of {len(images)} images could not be read; the rest is in {out}")
+        hints = {error.hint for error in failed}
+        raise DataError(
+            f"{len(failed)} of {len(images)} images could not be read; the rest is in {out}",
+            hints.pop() if len(hints) == 1 else "the lines above name each and say why",
+        )

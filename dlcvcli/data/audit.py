@@ -30,6 +30,8 @@ class Audit:
         sizes: (height, width) -> number of images.
         problems: one error per unreadable or contradictory sample; empty where all is well.
         image_digests: name -> what identifies the image's file, of those that can be read.
+        orientation_unclear: names of the images of which it is not known whether their masks are
+            rotated as they are; see `Sample`.
     """
 
     images: int
@@ -40,6 +42,7 @@ class Audit:
     sizes: dict[tuple[int, int], int]
     problems: tuple[DataError, ...]
     image_digests: dict[str, bytes]
+    orientation_unclear: tuple[str, ...] = ()
 
     def as_dict(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return plain types for JSON."""
@@ -48,6 +51,7 @@ class Audit:
             "images": self.images,
             "sha256": self.sha256,
             "sizes": {f"{h}x{w}": count for (h, w), count in sorted(self.sizes.items())},
+            "orientation_unclear": list(self.orientation_unclear),
             "ignored_pixels": int(self.pixels[-1]),
             "classes": {
                 name: {
@@ -83,6 +87,7 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
     sizes: Counter[tuple[int, int]] = Counter()
     digests: list[tuple[str, bytes]] = []
     image_digests: dict[str, bytes] = {}
+    unclear: list[str] = []
     problems: list[DataError] = []
 
     def look(index: int) -> _Look | DataError:
@@ -90,6 +95,8 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
             sample = data.read(index)
         except DataError as error:
             return error
+        if sample.orientation_unclear:
+            unclear.append(sample.name)
         counts = np.bincount(sample.mask.ravel(), minlength=256)
         return _Look(sample.name, sample.digest, sample.image_digest, sample.mask.shape, counts)
 
@@ -118,6 +125,7 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
         dict(sizes),
         tuple(problems),
         image_digests,
+        tuple(sorted(unclear)),
     )
 
 
@@ -157,7 +165,7 @@ def shared_between(found: Mapping[str, Audit]) -> dict[tuple[str, str], list[str
 
 
 def remarks(found: Audit, data: SegmentationSet) -> list[str]:
-    """Return what is sound and yet worth knowing: absent classes, ignored pixels."""
+    """Return what is sound and yet worth knowing: absent classes, rotations, ignored pixels."""
     classes = data.classes
     labelled, ignored = found.pixels[:-1], int(found.pixels[-1])
     lines = []
@@ -166,6 +174,13 @@ def remarks(found: Audit, data: SegmentationSet) -> list[str]:
         lines.append(
             f"{data.split}: {len(absent)} of {len(classes)} classes have no pixel: "
             f"{', '.join(absent)}"
+        )
+    if found.orientation_unclear:
+        unclear = found.orientation_unclear
+        lines.append(
+            f"{data.split}: {len(unclear)} of {found.images} images ({unclear[0]} for one) have an "
+            "EXIF orientation and their masks have none: the sizes do not show whether these were "
+            "drawn on the displayed or on the stored image; displayed is assumed"
         )
     if ignored:
         share = ignored / int(found.pixels.sum())

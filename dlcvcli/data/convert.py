@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from dlcvcli.data.masks import read_mask, write_mask
+from dlcvcli.data.masks import encode_mask, read_mask
 from dlcvcli.data.reading import IMAGE_SUFFIXES, Progress, is_image, read_ahead
+from dlcvcli.data.writing import encode_image
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import write_atomically
 from dlcvcli.machine import usable_cores
@@ -155,24 +155,16 @@ def convert(
 
 
 def _as_ids(mask: Mask, classes: ClassSet, source: Path) -> bytes:
-    return _png(Image.fromarray(mask))
+    return encode_image(Image.fromarray(mask), "PNG")
 
 
 def _as_palette(mask: Mask, classes: ClassSet, source: Path) -> bytes:
-    content = io.BytesIO()
-    write_mask(content, mask, classes)
-    return content.getvalue()
+    return encode_mask(mask, classes)
 
 
 def _as_colours(mask: Mask, classes: ClassSet, source: Path) -> bytes:
     require_colours(mask, classes, str(source))
-    return _png(Image.fromarray(encode_colours(mask, classes)))
-
-
-def _png(image: Image.Image) -> bytes:
-    content = io.BytesIO()
-    image.save(content, "PNG")
-    return content.getvalue()
+    return encode_image(Image.fromarray(encode_colours(mask, classes)), "PNG")
 
 
 _WRITERS: dict[Form, Callable[[Mask, ClassSet, Path], bytes]] = {

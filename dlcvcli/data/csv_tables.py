@@ -51,19 +51,22 @@ def csv_files(folder: Path) -> list[Path]:
     )
 
 
-def read_csv(path: Path, needs: Sequence[tuple[str, ...]] = (), *, what: str = "") -> CsvTable:
+def read_csv(
+    path: Path, needs: Sequence[tuple[str, ...]] = (), *, what: str = "", errors: str = "strict"
+) -> CsvTable:
     """Read a CSV file; its first line says what separates the fields.
 
     Args:
         path: the file.
         needs: names of columns, one of each tuple; of a file without them the header alone is read.
         what: what is in it, for the message, such as `the episodes in`.
+        errors: what to do with bytes that are not UTF-8; see `open`.
 
     Raises:
         DataError: it cannot be read, is no CSV, or a line has more fields than the first one.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
             head = next((line for line in file if line.strip()), "")
             file.seek(0)
             separator = max(_SEPARATORS, key=head.count)

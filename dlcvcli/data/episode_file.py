@@ -24,7 +24,7 @@ from dlcvcli.data.csv_tables import CsvTable, read_csv
 from dlcvcli.data.episodes import EpisodeList, Shape, draw_episodes
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.errors import DataError
-from dlcvcli.files import sha256_of
+from dlcvcli.files import as_bytes, sha256_of
 
 Ints = NDArray[np.int64]
 
@@ -53,7 +53,7 @@ def drawn_episodes(data: FewShotSet, shape: Shape, seed: int, count: int) -> Epi
     asked = np.take_along_axis(query.reshape(count, -1), order, axis=1)
     ids = tuple(str(number) for number in range(count))
     drawn = EpisodeList(ids, support, asked, answers[order], "")
-    return replace(drawn, sha256=hashlib.sha256(episodes_csv(data, drawn).encode()).hexdigest())
+    return replace(drawn, sha256=hashlib.sha256(as_bytes(episodes_csv(data, drawn))).hexdigest())
 
 
 def episodes_csv(data: FewShotSet, episodes: EpisodeList) -> str:
@@ -109,7 +109,8 @@ def read_table(path: Path) -> EpisodeTable:
     Raises:
         DataError: no such file, not of that layout, or a line is too short.
     """
-    table = read_csv(path, what="the episodes in")
+    # As `as_bytes` writes them: names of files need not be UTF-8.
+    table = read_csv(path, what="the episodes in", errors="surrogateescape")
     shape, order = _columns(table)
     names: dict[str, int] = {}
     rows, ids = [], []

@@ -6,6 +6,7 @@ split `all`. `validation` and `valid` are other names of the split `val`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -330,7 +331,7 @@ def _find_voc(root: Path) -> Layout | None:
 def _listed_pairs(file: Path, kit: Path) -> tuple[Pair, ...]:
     """Return the pairs that a split file names, in the order of their names."""
     images, masks = kit / "JPEGImages", kit / "SegmentationClass"
-    names = sorted({line.strip() for line in file.read_text(encoding="utf-8").split("\n")} - {""})
+    names = sorted({line.strip() for line in os.fsdecode(file.read_bytes()).split("\n")} - {""})
     pairs = [
         Pair(
             name,

@@ -10,6 +10,8 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,11 +29,27 @@ Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
-# Pillow takes more than 89 million pixels for an attack on memory, and warns; a satellite scene of
-# 10,000 x 10,000 is none. It still refuses what decodes to more than 3 GB.
-Image.MAX_IMAGE_PIXELS = 500_000_000
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "PPM": (".ppm",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""Pillow's name of each format that is read, and how the names of its files end.
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
+Files are recognised by their content; no other decoder of Pillow is tried, since some of them start
+other programs (EPS starts Ghostscript).
+"""
+
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+
+MAX_PIXELS = 1_000_000_000
+"""The largest image that is decoded: 3 GB as RGB."""
+
+# Pillow's own limit is 89 million pixels; a satellite scene of 10,000 x 10,000 has more.
+Image.MAX_IMAGE_PIXELS = None
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -43,7 +61,11 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_INVERSE = {6: 8, 8: 6}
 _LIES_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
+# Pillow rotates the pixels of a TIFF itself, and gives the size that they then have from the start.
+_SELF_ROTATED = frozenset({"TIFF"})
+_BITS_PER_SAMPLE = 258
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -52,41 +74,119 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-def open_image(content: bytes, path: Path) -> Image.Image:
-    """Decode an image's bytes fully.
+@contextmanager
+def enough_memory(path: Path) -> Iterator[None]:
+    """Name the file whose decoding runs out of memory.
 
     Raises:
-        DataError: the bytes are no image, or end too early; names the file.
+        DataError: in place of a MemoryError.
     """
-    return _open(content, path)[0]
-
-
-def _open(content: bytes, path: Path) -> tuple[Image.Image, int]:
-    """Decode an image's bytes fully, and say how it has still to be turned."""
     try:
-        image = Image.open(io.BytesIO(content))
-        orientation = _orientation(image)
-        image.load()
+        yield
+    except MemoryError as error:
+        raise DataError(
+            f"not enough memory to decode {path}", "free memory, or cut the image into smaller ones"
+        ) from error
+
+
+@contextmanager
+def _open(source: io.BytesIO | Path, path: Path) -> Iterator[Image.Image]:
+    """Open an image whose pixels are not decoded yet: the only place that does.
+
+    Raises:
+        DataError: it cannot be opened, or what is done with it within the context fails.
+    """
+    try:
+        with Image.open(source, formats=tuple(FORMATS)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DataError(
+                    f"{path} has {width} x {height} pixels; "
+                    f"at most {MAX_PIXELS:,} pixels can be read",
+                    "cut it into smaller images",
+                )
+            yield image
+    except (DataError, MemoryError):
+        raise
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        detail = " ".join(str(error).split())
+        raise DataError(
+            f"{path} is not an image in a format that is read ({', '.join(FORMATS)})",
+            "convert it, for instance to PNG; if it is of one of these formats, it is damaged",
+        ) from error
+    # Of a damaged file Pillow's decoders raise errors of many types, and each has its own.
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"cannot read {path}: {error.strerror}") from error
+        detail = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{path} cannot be decoded: {detail}", "the file is damaged: replace or remove it"
         ) from error
-    return image, orientation
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image file.
+
+    Attributes:
+        image: the pixels, rotated as the EXIF orientation says.
+        orientation: that orientation, 2 to 8; 1 where the pixels are stored upright.
+        deep: whether the file has more than 8 bits a channel. Of colours Pillow keeps the upper 8
+            bits alone, and `image.mode` does not tell.
+    """
+
+    image: Image.Image
+    orientation: int
+    deep: bool
+
+
+def decode(content: bytes, path: Path) -> Decoded:
+    """Decode an image's bytes fully.
+
+    Raises:
+        DataError: the format is not one of `FORMATS`, the bytes are damaged or end too early, or
+            there are more than `MAX_PIXELS` pixels; names the file.
+    """
+    with _open(io.BytesIO(content), path) as image:
+        # Before the pixels are decoded, since Pillow drops some of it then.
+        orientation, deep = _orientation(image), _is_deep(image)
+        image.load()
+    upright = image if image.format in _SELF_ROTATED else _rotate(image, orientation)
+    return Decoded(upright, orientation, deep)
 
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an image whose pixels are not decoded yet, 1 for upright."""
-    # Pillow turns a TIFF itself, and gives the size of the turned one from the start.
-    if image.format == "TIFF":
-        return 1
     # A PNG may say it behind its pixels too, where only decoding all of them would find it.
     if image.format == "PNG" and not image.info.keys() & {"exif", "Raw profile type exif"}:
         return 1
     value = image.getexif().get(_ORIENTATION)
-    return value if isinstance(value, int) else 1
+    return value if value in _UPRIGHT else 1
+
+
+def _rotate(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation != 1 else image
+
+
+def rotate_mask(mask: Pixels, orientation: int, *, back: bool = False) -> Pixels:
+    """Rotate [H, W] as an EXIF orientation says to show it upright, or back to how it is stored."""
+    if back:
+        orientation = _INVERSE.get(orientation, orientation)
+    return np.asarray(_rotate(Image.fromarray(mask), orientation))
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Return whether an image whose pixels are not decoded yet has more than 8 bits a channel."""
+    if image.mode in _DEEP_MODES:
+        return True
+    if image.format == "TIFF":
+        bits: tuple[int, ...] = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))  # type: ignore[attr-defined]
+        return max(bits) > 8
+    if image.format not in {"PNG", "PPM"}:
+        return False
+    # How the pixels are stored: "RGB;16B", or ("RGB", the largest value) of a PPM.
+    tiles = getattr(image, "tile", ())
+    stored = tiles[0][3] if tiles else ""
+    return ";16" in stored if isinstance(stored, str) else stored[1] > 255
 
 
 def read_bytes(path: Path) -> bytes:
@@ -102,20 +202,34 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_rgb(content: bytes, path: Path) -> Pixels:
-    """Decode an image to RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
+    """Decode an image to RGB, uint8 [H, W, 3], rotated as its EXIF orientation says.
 
     Raises:
-        DataError: it cannot be decoded, or has more than 8 bits a channel, which a plain
-            conversion would clip.
+        DataError: it cannot be decoded, or has more than 8 bits a channel.
     """
-    image, orientation = _open(content, path)
-    if image.mode in _DEEP_MODES:
+    return decode_oriented_rgb(content, path)[0]
+
+
+def decode_oriented_rgb(content: bytes, path: Path) -> tuple[Pixels, int]:
+    """Return what `decode_rgb` does, and the EXIF orientation by which it was rotated."""
+    with enough_memory(path):
+        decoded = decode(content, path)
+        return _to_rgb(decoded, path), decoded.orientation
+
+
+def _to_rgb(decoded: Decoded, path: Path) -> Pixels:
+    """Return a decoded image as RGB, uint8 [H, W, 3].
+
+    Raises:
+        DataError: it has more than 8 bits a channel. What range of the values is in use is not
+            known: scaling 12 bits that are stored in 16 makes them nearly black.
+    """
+    image = decoded.image
+    if decoded.deep:
         raise DataError(
             f"{path} has more than 8 bits a channel (mode {image.mode})",
             "scale it to 8 bits first",
         )
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -130,13 +244,11 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: the header cannot be read.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = _orientation(image) in _LIES_ON_ITS_SIDE
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is not an image that can be read") from error
-    return (width, height) if turned else (height, width)
+    with _open(path, path) as image:
+        width, height = image.size
+        orientation = _orientation(image)
+        sideways = orientation in _LIES_ON_ITS_SIDE and image.format not in _SELF_ROTATED
+    return (width, height) if sideways else (height, width)
 
 
 def stretch(image: Pixels, size: tuple[int, int]) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,11 @@ from dlcvcli.data.layouts import (
     pairs_of,
     require_two_splits,
 )
-from dlcvcli.data.masks import decode_mask
-from dlcvcli.data.reading import Pixels, decode_rgb, read_bytes, stretch
+from dlcvcli.data.masks import decode_oriented_mask, match_orientation
+from dlcvcli.data.reading import Pixels, decode_oriented_rgb, read_bytes, stretch
 from dlcvcli.data.seen_images import image_digest
 from dlcvcli.errors import DataError, UsageError
+from dlcvcli.files import as_bytes
 from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set, with_ignore_index
 
 
@@ -35,6 +36,8 @@ class Sample:
         mask: uint8 [h, w], class ids at the annotation's own size.
         digest: SHA-256 over the bytes of both files.
         image_digest: what identifies the image's file; see `seen_images.digest_of`.
+        orientation_unclear: the image was rotated by its EXIF orientation, and whether its mask had
+            to be cannot be told from the sizes; it was not.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Sample:
     mask: Mask
     digest: bytes
     image_digest: bytes
+    orientation_unclear: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,23 +78,34 @@ class SegmentationSet:
             DataError: a file cannot be read or decoded, the annotation holds a value off the
                 table, or the two differ in size.
         """
-        pair = self.pairs[index]
-        image_bytes, mask_bytes = read_bytes(pair.image), read_bytes(pair.mask)
-        image = decode_rgb(image_bytes, pair.image)
-        mask = decode_mask(mask_bytes, pair.mask, self.classes, binarise=self.binarise)
-        if image.shape[:2] != mask.shape:
-            raise DataError(
-                f"{pair.image} is {_shape(image)} and its mask {pair.mask.name} is {_shape(mask)}",
-                "an image and its annotation must have the same size",
-            )
-        if self.size is not None:
-            image = stretch(image, self.size)
-        return Sample(pair.name, image, mask, *_digests(image_bytes, mask_bytes))
+        sample = read_pair(self.pairs[index], self.classes, binarise=self.binarise)
+        if self.size is None:
+            return sample
+        return replace(sample, image=stretch(sample.image, self.size))
 
     def digests(self, index: int) -> tuple[bytes, bytes]:
         """Return `digest` and `image_digest` of one pair without decoding it; see `Sample`."""
         pair = self.pairs[index]
         return _digests(read_bytes(pair.image), read_bytes(pair.mask))
+
+
+def read_pair(pair: Pair, classes: ClassSet, *, binarise: bool = False) -> Sample:
+    """Read and decode an image and its annotation, both upright, at the image's own size.
+
+    Raises:
+        DataError: see `SegmentationSet.read`.
+    """
+    image_bytes, mask_bytes = read_bytes(pair.image), read_bytes(pair.mask)
+    image, rotated = decode_oriented_rgb(image_bytes, pair.image)
+    mask, mask_rotated = decode_oriented_mask(mask_bytes, pair.mask, classes, binarise=binarise)
+    shape = image.shape[:2]
+    upright, unclear = match_orientation(mask, mask_rotated, rotated, shape)
+    if upright.shape != shape:
+        raise DataError(
+            f"{pair.image} is {_shape(image)} and its mask {pair.mask.name} is {_shape(mask)}",
+            "an image and its annotation must have the same size",
+        )
+    return Sample(pair.name, image, upright, *_digests(image_bytes, mask_bytes), unclear)
 
 
 def _digests(image_bytes: bytes, mask_bytes: bytes) -> tuple[bytes, bytes]:
@@ -107,7 +122,7 @@ def fingerprint(digests: Iterable[tuple[str, bytes]]) -> str:
     """Return one SHA-256 for a set, from its samples' names and digests, in any order."""
     total = hashlib.sha256()
     for name, digest in sorted(digests):
-        total.update(name.encode() + b"\0" + digest)
+        total.update(as_bytes(name) + b"\0" + digest)
     return total.hexdigest()
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
+from dlcvcli.data.masks import read_written_mask
 from dlcvcli.data.reading import Pixels, read_rgb
 from dlcvcli.errors import DataError, nearest
 from dlcvcli.figures.style import class_legend, in_style, new_figure, show_image
@@ -181,7 +181,6 @@ def _draw_file(axes: object, path: Path, classes: ClassSet, masks: list[Mask], t
     if path.name == "image.png":
         show_image(axes, read_rgb(path), title)
         return
-    with Image.open(path) as image:
-        mask = np.asarray(image)
+    mask = read_written_mask(path)
     masks.append(mask)
     show_image(axes, encode_colours(mask, classes), title)

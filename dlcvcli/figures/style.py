@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter
 
-from dlcvcli.files import make_folder
+from dlcvcli.files import as_readable, make_folder
 from dlcvcli.palette import ClassSet, Mask
 
 P = ParamSpec("P")
@@ -71,6 +71,8 @@ def save(figure: Figure, path: Path) -> None:
 def _take_literally(figure: Figure) -> None:
     """Write names as they are: one with dollar signs in it is no formula.
 
+    Of a file name that is not UTF-8, which matplotlib cannot draw, the other letters are kept.
+
     The numbers along a logarithmic axis are formulas, of matplotlib's own making.
     """
     numbers = {
@@ -83,6 +85,7 @@ def _take_literally(figure: Figure) -> None:
     for text in figure.findobj(Text):
         if text not in numbers:
             text.set_parse_math(False)
+            text.set_text(as_readable(text.get_text()))
 
 
 def show_image(axes: Any, pixels: Any, title: str = "") -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
+from dlcvcli.data.masks import read_written_mask
 from dlcvcli.data.reading import read_ahead
 from dlcvcli.files import sha256_of
 from dlcvcli.processes import run_dlcv
@@ -126,15 +125,12 @@ def mask_agreement(first: Path, second: Path) -> float:
     Raises:
         ValueError: the folders do not hold the same masks; a bug of the caller.
     """
-    from PIL import Image
-
     names = sorted(path.name for path in first.iterdir())
     if names != sorted(path.name for path in second.iterdir()):
         raise ValueError(f"{first} and {second} hold different masks")
 
     def count(name: str) -> tuple[int, int]:
-        with Image.open(first / name) as one, Image.open(second / name) as two:
-            same = np.asarray(one) == np.asarray(two)
+        same = read_written_mask(first / name) == read_written_mask(second / name)
         return int(same.sum()), same.size
 
     agreed = total = 0

@@ -84,6 +84,7 @@ def evaluate(
 
     Raises:
         DataError: the set is empty, or a sample cannot be read.
+        DlcvError: a mask cannot be written; those before it are complete.
     """
     data = batches.data
     if not len(data):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, Progress, is_image, read_ahead, read_rgb, stretch
+from dlcvcli.data.writing import write_image
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import make_folder
 from dlcvcli.inference.predictor import Predictor, StageClock
@@ -93,6 +93,7 @@ def predict(
 
     Raises:
         UsageError: a result would take the place of an image, or two images cannot be told apart.
+        DlcvError: a result cannot be written; those before it are complete.
     """
     results = {image: out / f"{name}.png" for image, name in output_names(images).items()}
     _keep_images(images, results)
@@ -122,7 +123,7 @@ def predict(
             overlay_path = _overlay_of(mask_path) if overlay else None
             if overlay_path is not None:
                 blend = blend_mask(pixels, mask, card.classes)
-                Image.fromarray(blend).save(overlay_path, quality=92)
+                write_image(overlay_path, blend, "JPEG", quality=92)
             yield Prediction(path, mask_path, overlay_path, class_shares(mask, card.classes))
         if progress is not None:
             progress(done, len(images))

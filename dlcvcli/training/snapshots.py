@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from dlcvcli.config.schema import SnapshotSettings
 from dlcvcli.data.layouts import find_image
-from dlcvcli.data.masks import read_mask, write_mask
+from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, read_rgb, stretch
-from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.data.segmentation import SegmentationSet, read_pair
+from dlcvcli.data.writing import write_image
 from dlcvcli.engine.hooks import Hooks, Plan
 from dlcvcli.errors import UsageError
 from dlcvcli.files import make_folder
@@ -60,10 +60,11 @@ def find_subjects(names: tuple[str, ...], val: SegmentationSet) -> list[Subject]
             raise UsageError(
                 f"--snapshot {name}: another image is called {known} too", "rename one of them"
             )
-        truth = None
-        if pair is not None:
-            truth = read_mask(pair.mask, val.classes, binarise=val.binarise)
-        subjects[known] = Subject(known, read_rgb(source), truth)
+        if pair is None:
+            subjects[known] = Subject(known, read_rgb(source), None)
+        else:
+            sample = read_pair(pair, val.classes, binarise=val.binarise)
+            subjects[known] = Subject(known, sample.image, sample.mask)
     return list(subjects.values())
 
 
@@ -106,7 +107,7 @@ class SnapshotHook(Hooks):
         for subject in self.subjects:
             folder = self.run.snapshots / subject.name
             make_folder(folder)
-            Image.fromarray(subject.image).save(folder / "image.png")
+            write_image(folder / "image.png", subject.image, "PNG")
             if subject.truth is not None:
                 write_mask(folder / "truth.png", subject.truth, self.classes)
 

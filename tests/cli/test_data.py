@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dlcvcli.files import as_bytes
 from tests.cli.command import ROOT, dlcv, dlcv_here, refused
 
 
@@ -74,6 +76,23 @@ def test_off_table_colours_are_counted_and_named(tmp_path: Path, landcover: Path
     assert "(12, 34, 56)" in said
     assert "6 of 4,096 pixels" in said
     assert dlcv("data", "check", folder, "--binarise").returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_names_of_files_may_be_any_bytes_in_any_locale(tmp_path: Path, utf8: str) -> None:
+    kit = tmp_path / os.fsdecode(b"VOC\xff")
+    names = [os.fsdecode(name) for name in (b"caf\xe9", "café".encode(), b"plain")]
+    for folder in ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass"):
+        (kit / folder).mkdir(parents=True)
+    (kit / "ImageSets" / "Segmentation" / "train.txt").write_bytes(as_bytes("\n".join(names)))
+    for name in names:
+        Image.new("RGB", (4, 5)).save(kit / "JPEGImages" / f"{name}.jpg")
+        Image.new("L", (4, 5)).save(kit / "SegmentationClass" / f"{name}.png")
+    c = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": utf8}
+    done = dlcv("data", "check", kit, "--json", "-", env=c)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["splits"]["train"]["images"] == 3
 
 
 def test_a_file_where_the_set_should_be_is_one_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from dlcvcli.data.download import PublicSet, digests
-from dlcvcli.data.masks import write_mask
+from dlcvcli.data.masks import encode_mask
 from dlcvcli.palette import PRESETS
 
 SPLITS = {"train": ("2007_000032", "2007_000039"), "val": ("2007_000033",)}
@@ -36,9 +36,7 @@ def voc_files(top: str = "VOCdevkit/VOC2012") -> dict[str, bytes]:
 
 def _mask(rng: np.random.Generator) -> bytes:
     mask = rng.integers(0, 21, (12, 16)).astype(np.uint8)
-    content = io.BytesIO()
-    write_mask(content, mask, PRESETS["voc21"])
-    return content.getvalue()
+    return encode_mask(mask, PRESETS["voc21"])
 
 
 def write_tar(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:

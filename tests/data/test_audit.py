@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.data.audit import audit, fingerprints_of, require_sound
+from dlcvcli.data.audit import audit, fingerprints_of, remarks, require_sound
 from dlcvcli.data.masks import read_mask
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.errors import DataError
@@ -122,3 +122,20 @@ def test_the_audit_reads_as_json(folder: Path) -> None:
     assert sum(entry["share"] for entry in plain["classes"].values()) == pytest.approx(1)
     assert plain["classes"]["car"]["pixels"] == found.pixels[8]
     assert plain["problems"] == []
+
+
+def test_masks_of_rotated_images_that_may_be_rotated_or_not_are_counted(folder: Path) -> None:
+    data = open_split(folder, "train")
+    for pair, orientation in zip(data.pairs, (6, 3, 1, 6), strict=True):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        with Image.open(pair.image) as image:
+            image.copy().save(pair.image, exif=exif)
+    found = audit(data)
+    # The first is not square: its mask has the size of the stored pixels, and is rotated.
+    assert (found.orientation_unclear, found.problems) == (("001", "003"), ())
+    assert found.sizes[14, 10] == 1
+    assert found.as_dict(data.classes.names)["orientation_unclear"] == ["001", "003"]
+    lines = [line for line in remarks(found, data) if "EXIF" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("train: 2 of 4 images (001 for one) have an EXIF orientation")

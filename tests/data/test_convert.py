@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -191,9 +190,3 @@ def test_what_cannot_be_planned_is_one_line(tmp_path: Path) -> None:
         plan_conversion(tmp_path / "in", tmp_path / "out")
     with pytest.raises(UsageError, match=r"does not end in \.png"):
         plan_conversion(tmp_path / "in" / "a.png", tmp_path / "out.jpg")
-
-
-def test_a_mask_may_be_written_to_a_stream() -> None:
-    content = io.BytesIO()
-    write_mask(content, np.zeros((2, 2), np.uint8), LAND)
-    assert content.getvalue().startswith(b"\x89PNG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from dlcvcli.data.episode_file import (
 )
 from dlcvcli.data.episodes import Shape, draw_episode
 from dlcvcli.data.few_shot import FewShotSet
-from dlcvcli.data.image_classes import find_image_layout, image_split
+from dlcvcli.data.image_classes import ImageClass, find_image_layout, image_split
 from dlcvcli.errors import DataError
+from dlcvcli.files import write_atomically
 
 CLASSES, EACH = 6, 5
 
@@ -136,6 +138,17 @@ def test_a_table_is_read_without_its_set(tmp_path: Path) -> None:
     assert table.names == ("x", "y", "z")
     assert table.support.tolist() == [[[0], [1]], [[2], [1]]]
     assert table.query.tolist() == [[2, 0], [1, 0]]
+
+
+def test_names_that_are_not_utf_8_are_read_back(tmp_path: Path) -> None:
+    folders = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9", b"b")]
+    classes = tuple(ImageClass(p.name, (p / "1.png", p / "2.png"), p.name) for p in folders)
+    data = FewShotSet(classes, "test", tmp_path, (4, 4))
+    drawn = drawn_episodes(data, Shape(2, 1, 1), 0, 2)
+    write_atomically(tmp_path / "a.csv", episodes_csv(data, drawn))
+    table = read_table(tmp_path / "a.csv")
+    assert table.sha256 == drawn.sha256
+    assert sorted(table.names) == sorted(data.name_of(index) for index in range(4))
 
 
 def test_no_file_is_one_line(tmp_path: Path) -> None:

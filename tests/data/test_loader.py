@@ -130,7 +130,7 @@ def test_a_damaged_file_is_the_same_one_line_from_a_worker(tmp_path: Path, worke
     damaged.pairs[2].image.write_bytes(b"not an image")
     with pytest.raises(DataError) as caught:
         list(_source(damaged, workers=workers).steps(0, 2))
-    assert caught.value.message == f"{damaged.pairs[2].image} is not an image that can be read"
+    assert caught.value.message.startswith(f"{damaged.pairs[2].image} is not an image in a format")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

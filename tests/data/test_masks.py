@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import itertools
+import os
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -13,8 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from dlcvcli import files
 from dlcvcli.data.masks import decode_mask, read_mask, write_mask
-from dlcvcli.errors import DataError
+from dlcvcli.errors import DataError, DlcvError
 from dlcvcli.palette import (
     PRESETS,
     ClassSet,
@@ -132,12 +137,6 @@ def test_a_grey_ramp_says_nothing_even_where_the_classes_are_grey() -> None:
     assert np.array_equal(_decode(_with_palette(ids, ramp[:3]), greys), 2 - ids)
 
 
-def test_a_palette_of_other_colours_says_nothing_and_the_ids_stand() -> None:
-    ids = _ids(LAND)
-    table = np.random.default_rng(1).integers(1, 200, (256, 3)).astype(np.uint8)
-    assert np.array_equal(_decode(_with_palette(ids, table), LAND), ids)
-
-
 def test_a_mask_of_one_class_is_read_like_the_others_of_its_set() -> None:
     # In the VOC palette id 0 is black, which is the colour of `unknown`, id 6, in this class set.
     table = np.array(default_colours(256), dtype=np.uint8)
@@ -168,6 +167,85 @@ def test_binarising_cuts_at_128() -> None:
     assert _decode(_png(Image.fromarray(colours)), LAND, binarise=True).tolist() == [[0, 1]]
 
 
+def test_the_voc_palette_is_read_by_colour_where_the_classes_choose_among_its_colours() -> None:
+    voc = default_colours(256)
+    chosen = ClassSet("chosen", ("person", "background"), (voc[15], voc[0]), ignore_colour=voc[255])
+    ids = _ids(chosen)
+    stored = np.select([ids == 0, ids == 1], [np.uint8(15), np.uint8(0)], np.uint8(255))
+    for part in (np.ones_like(ids, dtype=bool), ids == 1):
+        content = _with_palette(np.where(part, stored, np.uint8(0)), np.array(voc, np.uint8))
+        assert np.array_equal(_decode(content, chosen), np.where(part, ids, np.uint8(1)))
+
+
+@pytest.mark.parametrize("length", [7, 21, 256])
+def test_the_voc_palette_may_be_short_and_filled_up_with_black(length: int) -> None:
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[:length] = default_colours(length)
+    for ids in (_ids(LAND), np.zeros((4, 5), dtype=np.uint8)):
+        assert np.array_equal(_decode(_with_palette(ids, table), LAND), ids)
+
+
+def test_the_palette_of_a_part_of_the_classes_is_read_as_ids() -> None:
+    ids = _ids(LAND) % 3
+    ids[0, :2] = 255
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[:3] = palette_table(LAND)[:3]
+    table[255] = (224, 224, 192)
+    assert np.array_equal(_decode(_with_palette(ids, table), LAND), ids)
+
+
+def test_ids_beyond_the_end_of_a_palette_are_read_as_ids() -> None:
+    ids = _ids(LAND)
+    table = np.random.default_rng(1).integers(1, 200, (5, 3)).astype(np.uint8)
+    assert np.array_equal(_decode(_with_palette(ids, table), LAND), ids)
+
+
+class_sets = st.lists(
+    st.tuples(*[st.sampled_from((0, 1, 2, 64, 128, 200, 255))] * 3),
+    min_size=2,
+    max_size=20,
+    unique=True,
+).map(lambda colours: ClassSet("drawn", tuple(map(str, range(len(colours)))), tuple(colours)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    class_sets,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["sorted", "as met", *itertools.product((16, 64, 256), range(3))]),
+    st.one_of(st.none(), st.tuples(*[st.sampled_from((3, 5, 90))] * 3)),
+)
+def test_a_palette_of_an_encoder_is_read_like_the_colours_that_it_shows(
+    classes: ClassSet, seed: int, encoder: object, strange: tuple[int, int, int] | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    some = rng.choice(len(classes), int(rng.integers(1, len(classes) + 1)))
+    colours = encode_colours(rng.choice(some, (9, 11)).astype(np.uint8), classes)
+    if strange is not None:
+        colours[rng.integers(9), rng.integers(11)] = strange
+    if isinstance(encoder, tuple):
+        image = Image.fromarray(colours).quantize(*encoder)
+    else:
+        table, first, order = np.unique(
+            colours.reshape(-1, 3), axis=0, return_index=True, return_inverse=True
+        )
+        if encoder == "as met":
+            order, table = np.argsort(np.argsort(first))[order.ravel()], table[np.argsort(first)]
+        image = Image.fromarray(order.reshape(9, 11).astype(np.uint8))
+        image.putpalette(table.tobytes())
+    wanted = _decoded_or_none(image.convert("RGB"), classes)
+    got = _decoded_or_none(image, classes)
+    assert (got is None) == (wanted is None)
+    assert got is None or np.array_equal(got, wanted)
+
+
+def _decoded_or_none(image: Image.Image, classes: ClassSet) -> Mask | None:
+    try:
+        return _decode(_png(image), classes)
+    except DataError:
+        return None
+
+
 # -- what is refused -----------------------------------------------------------------------------
 
 
@@ -187,6 +265,45 @@ def test_many_colours_off_the_table_are_counted() -> None:
     colours[0, :5, 0] = [1, 2, 3, 4, 5]
     with pytest.raises(DataError, match=r"\(3, 0, 0\) and 2 more is not .* 5 of 9 pixels"):
         _decode(_png(Image.fromarray(colours)), LAND)
+
+
+def _with_one_strange_pixel() -> Mask:
+    colours = encode_colours(_ids(LAND, shape=(20, 60)), LAND)
+    colours[2, 7] = (1, 2, 3)
+    return colours
+
+
+def test_a_palette_with_a_colour_off_the_table_is_refused() -> None:
+    # Pillow numbers the colours in an order of its own: as ids the classes would change places.
+    image = Image.fromarray(_with_one_strange_pixel()).quantize(16)
+    assert image.mode == "P"
+    with pytest.raises(DataError) as caught:
+        _decode(_png(image), LAND)
+    assert caught.value.message == (
+        "set/7.png: colour (1, 2, 3) is not in the table of 'landcover7'; 1 of 1,200 pixels"
+    )
+    assert "8-bit grey" in caught.value.hint
+
+
+def test_binarising_reaches_the_colours_of_a_palette() -> None:
+    colours = _with_one_strange_pixel()
+    wanted = _decode(_png(Image.fromarray(colours)), LAND, binarise=True)
+    got = _decode(_png(Image.fromarray(colours).quantize(16)), LAND, binarise=True)
+    assert np.array_equal(got, wanted)
+
+
+def test_a_palette_of_foreign_colours_is_refused() -> None:
+    # Ids in colours of their own, or colours that were changed: nothing tells which.
+    table = np.random.default_rng(1).integers(1, 200, (256, 3)).astype(np.uint8)
+    with pytest.raises(DataError, match=r"and 4 more is not in the table .* 221 of 221 pixels"):
+        _decode(_with_palette(_ids(LAND), table), LAND)
+
+
+def test_a_palette_in_which_two_ids_share_a_colour_is_refused() -> None:
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[:3] = palette_table(LAND)[:3]
+    with pytest.raises(DataError, match=r"entries 3, 4, 5, 6 share the colour \(0, 0, 0\)"):
+        _decode(_with_palette(_ids(LAND), table), LAND)
 
 
 @pytest.mark.parametrize("kind", ["L", "P"])
@@ -257,6 +374,18 @@ def test_a_written_mask_is_a_palette_png_in_the_class_colours(tmp_path: Path) ->
     with Image.open(tmp_path / "a.png") as image:
         assert (image.format, image.mode) == ("PNG", "P")
         assert np.array_equal(np.asarray(image.convert("RGB")), encode_colours(ids, CAMVID))
+
+
+def test_a_full_disk_leaves_no_incomplete_mask_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(DlcvError, match=r"cannot write .*a\.png: No space left on device"):
+        write_mask(tmp_path / "a.png", _ids(LAND), LAND)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mode", ["F", "LAB", "CMYK"])

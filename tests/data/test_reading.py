@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from dlcvcli.data.reading import (
+    FORMATS,
     decode_rgb,
     image_size,
     is_image,
@@ -83,14 +88,66 @@ def test_grey_has_three_equal_channels() -> None:
     assert np.array_equal(got, np.stack([grey] * 3, axis=-1))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "form"), [("uint16", "PNG"), ("int32", "TIFF"), ("float32", "TIFF")]
-)
-def test_more_than_eight_bits_are_refused_and_not_clipped(dtype: str, form: str) -> None:
-    content = _encoded(Image.fromarray(np.full((3, 4), 300, dtype=dtype)), form)
+def _deep_png(channels: int) -> bytes:
+    """Return a PNG of 3 x 4 pixels of 16 bits a channel; Pillow writes only those that are grey."""
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = (b"\0" + b"\x01\x2c" * channels * 4) * 3
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    header = struct.pack(">IIBBBBB", 4, 3, 16, colour_type, 0, 0, 0)
+    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        parts += [struct.pack(">I", len(content)), kind, content, checksum]
+    return b"".join(parts)
+
+
+def _deep_tiff(channels: int) -> bytes:
+    """Return an uncompressed TIFF of 3 x 4 pixels of 16 bits a channel."""
+    pixels = struct.pack("<H", 300) * (channels * 12)
+    bits = struct.pack(f"<{channels}H", *[16] * channels)
+    entries = [
+        *((256, 4, 1, 4), (257, 4, 1, 3), (258, 3, channels, 8 + len(pixels)), (259, 3, 1, 1)),
+        *((262, 3, 1, 2), (273, 4, 1, 8), (277, 3, 1, channels), (278, 4, 1, 3)),
+        (279, 4, 1, len(pixels)),
+    ]
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    start = 8 + len(pixels) + len(bits)
+    return (
+        struct.pack("<2sHI", b"II", 42, start)
+        + pixels
+        + bits
+        + struct.pack("<H", len(entries))
+        + table
+        + bytes(4)
+    )
+
+
+_DEEP = {
+    **{f"PNG of {n} channels": _deep_png(n) for n in (1, 2, 3, 4)},
+    **{f"TIFF of {n} channels": _deep_tiff(n) for n in (3, 4)},
+    "int32 TIFF": _encoded(Image.fromarray(np.full((3, 4), 300, np.int32)), "TIFF"),
+    "float32 TIFF": _encoded(Image.fromarray(np.full((3, 4), 300, np.float32)), "TIFF"),
+    "PPM of 16 bits": b"P6 4 3 65535\n" + b"\x01\x2c" * 36,
+    "PPM of 12 bits": b"P6 4 3 4095\n" + b"\x01\x2c" * 36,
+    "PPM in plain text": b"P3 4 3 65535\n" + b"300 " * 36,
+    "grey PPM": b"P5 4 3 65535\n" + b"\x01\x2c" * 12,
+}
+
+
+@pytest.mark.parametrize("content", _DEEP.values(), ids=_DEEP)
+def test_more_than_eight_bits_are_refused_and_not_clipped(content: bytes) -> None:
+    # Pillow keeps the upper 8 bits of some of these: 300 of 65535 would become 1.
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        assert image.size == (4, 3)
     with pytest.raises(DataError, match=r"deep\.png has more than 8 bits a channel") as caught:
         decode_rgb(content, Path("deep.png"))
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("largest", [255, 15])
+def test_a_ppm_of_at_most_eight_bits_is_read(largest: int) -> None:
+    content = b"P6 4 3 %d\n" % largest + bytes([largest]) * 36
+    assert (decode_rgb(content, Path("a.ppm")) == 255).all()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -115,6 +172,66 @@ def test_what_is_no_image_is_a_data_error(tmp_path: Path, content: bytes) -> Non
     for read in (read_rgb, image_size):
         with pytest.raises(DataError, match=r"a\.jpg"):
             read(path)
+
+
+_OTHERS = {
+    form: _encoded(Image.fromarray(_noise()), form) for form in ("GIF", "EPS", "TGA", "PCX", "ICO")
+}
+_OTHERS["AVIF"] = b"\0\0\0\x20ftypavif" + bytes(80)
+
+
+@pytest.mark.parametrize("content", _OTHERS.values(), ids=_OTHERS)
+def test_only_the_documented_formats_are_opened(tmp_path: Path, content: bytes) -> None:
+    # By the content, whatever the name says. For EPS Pillow would start Ghostscript.
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    for read in (read_rgb, image_size):
+        with pytest.raises(
+            DataError, match=r"a\.png is not an image .*\(JPEG, PNG, BMP, PPM, TIFF"
+        ):
+            read(path)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_documented_format_is_opened(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(_encoded(Image.fromarray(_noise()), form))
+    assert image_size(path) == read_rgb(path).shape[:2] == (20, 33)
+
+
+def test_an_image_of_too_many_pixels_is_called_that(tmp_path: Path) -> None:
+    path = tmp_path / "a.ppm"
+    path.write_bytes(b"P6 40000 30000 255\n")
+    for read in (read_rgb, image_size):
+        with pytest.raises(DataError, match=r"a\.ppm has 40000 x 30000 pixels; at most 1,000,000,"):
+            read(path)
+
+
+@pytest.mark.parametrize("place", ["load", "convert"])
+def test_an_image_for_which_memory_does_not_suffice_is_named(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise MemoryError
+
+    content = _encoded(Image.fromarray(_noise()).convert("L"), "PNG")
+    monkeypatch.setattr(PngImageFile if place == "load" else Image.Image, place, fail)
+    with pytest.raises(DataError, match=r"^not enough memory to decode set/a\.png$"):
+        decode_rgb(content, Path("set/a.png"))
+
+
+@pytest.mark.parametrize(
+    "raised", [RuntimeError("no\nframe"), KeyError(3), EOFError(), zlib.error()]
+)
+def test_whatever_a_decoder_raises_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise raised
+
+    monkeypatch.setattr(PngImageFile, "load", fail)
+    with pytest.raises(DataError, match=r"^set/a\.png cannot be decoded: [^\n]+$"):
+        decode_rgb(_encoded(Image.fromarray(_noise()), "PNG"), Path("set/a.png"))
 
 
 def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from dlcvcli.data.layouts import ALL, Layout, Pair, find_layout
 from dlcvcli.data.masks import read_mask
 from dlcvcli.data.reading import read_rgb
 from dlcvcli.data.seen_images import digest_of
 from dlcvcli.data.segmentation import (
+    SegmentationSet,
     class_set_for,
     fingerprint,
     open_split,
@@ -73,6 +75,102 @@ def test_an_image_and_a_mask_of_two_sizes_are_refused(camvid: Path) -> None:
         )
 
 
+# -- orientation ---------------------------------------------------------------------------------
+
+
+def _rotated_pair(
+    folder: Path,
+    size: tuple[int, int],
+    orientation: int,
+    *,
+    mask_on: str,
+    form: str = "PNG",
+    mask_orientation: int = 1,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], SegmentationSet]:
+    """Return an image and its mask as they are displayed, and the set in which they are stored."""
+    rng = np.random.default_rng(orientation)
+    stored = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    ids = rng.integers(0, 7, size).astype(np.uint8)
+    image, mask = Image.fromarray(stored), Image.fromarray(ids)
+    shown, shown_mask = (_displayed(one, orientation) for one in (image, mask))
+    written = mask if mask_on == "stored" else Image.fromarray(shown_mask)
+    tags = [Image.Exif(), Image.Exif()]
+    for tag, value in zip(tags, (orientation, mask_orientation), strict=True):
+        tag[0x0112] = value
+    name = {"PNG": "1_sat.png", "TIFF": "1_sat.tif"}[form]
+    image.save(folder / name, form, exif=tags[0])
+    written.save(folder / "1_mask.png", **({"exif": tags[1]} if mask_orientation != 1 else {}))
+    return shown, shown_mask, open_split(folder, "train")
+
+
+def _displayed(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    return np.asarray(ImageOps.exif_transpose(image))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_a_mask_drawn_on_the_displayed_image_stays_as_it_is(
+    tmp_path: Path, form: str, orientation: int
+) -> None:
+    shown, mask, data = _rotated_pair(tmp_path, (6, 9), orientation, mask_on="displayed", form=form)
+    sample = data.read(0)
+    assert np.array_equal(sample.image, shown)
+    assert np.array_equal(sample.mask, mask)
+    assert sample.orientation_unclear == (orientation in {2, 3, 4})
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_a_mask_drawn_on_the_stored_pixels_is_rotated_with_its_image(
+    tmp_path: Path, form: str, orientation: int
+) -> None:
+    shown, mask, data = _rotated_pair(tmp_path, (6, 9), orientation, mask_on="stored", form=form)
+    sample = data.read(0)
+    assert np.array_equal(sample.image, shown)
+    assert np.array_equal(sample.mask, mask)
+    assert not sample.orientation_unclear
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("size", [(6, 9), (7, 7)])
+def test_a_mask_with_the_orientation_of_its_image_is_rotated_alike(
+    tmp_path: Path, size: tuple[int, int], orientation: int
+) -> None:
+    shown, mask, data = _rotated_pair(
+        tmp_path, size, orientation, mask_on="stored", mask_orientation=orientation
+    )
+    sample = data.read(0)
+    assert np.array_equal(sample.image, shown)
+    assert np.array_equal(sample.mask, mask)
+    assert not sample.orientation_unclear
+
+
+def test_an_orientation_copied_to_a_mask_that_is_upright_is_recognised_by_the_size(
+    tmp_path: Path,
+) -> None:
+    _, mask, data = _rotated_pair(tmp_path, (6, 9), 6, mask_on="displayed", mask_orientation=6)
+    assert np.array_equal(data.read(0).mask, mask)
+
+
+def test_a_square_mask_is_called_unclear_where_it_makes_a_difference(tmp_path: Path) -> None:
+    shown, mask, data = _rotated_pair(tmp_path, (7, 7), 6, mask_on="displayed")
+    sample = data.read(0)
+    assert np.array_equal(sample.image, shown)
+    assert np.array_equal(sample.mask, mask)
+    assert sample.orientation_unclear
+    Image.new("L", (7, 7), 3).save(data.pairs[0].mask)
+    assert not data.read(0).orientation_unclear
+
+
+def test_a_mask_of_a_rotated_image_that_fits_neither_way_is_refused(tmp_path: Path) -> None:
+    _, _, data = _rotated_pair(tmp_path, (6, 9), 6, mask_on="displayed")
+    Image.new("L", (8, 9)).save(data.pairs[0].mask)
+    with pytest.raises(DataError, match=r"is 6 x 9 .* its mask 1_mask\.png is 8 x 9"):
+        data.read(0)
+
+
 def test_a_damaged_file_of_a_pair_is_named(camvid: Path) -> None:
     data = open_split(camvid, "train")
     data.pairs[0].image.write_bytes(b"not an image")
@@ -110,6 +208,13 @@ def test_a_fingerprint_does_not_depend_on_order_but_on_every_byte_and_name(
     flipped = bytes([digest[0] ^ 1]) + digest[1:]
     assert fingerprint([(name, flipped), *items[1:]]) != whole
     assert fingerprint([(name + "x", digest), *items[1:]]) != whole
+
+
+def test_a_fingerprint_is_that_of_the_names_as_bytes() -> None:
+    # In a locale without UTF-8 the same name is decoded into other characters.
+    for name in (b"caf\xe9", "café".encode()):
+        spellings = {name.decode(code, "surrogateescape") for code in ("utf-8", "ascii")}
+        assert len({fingerprint([(spelling, b"1")]) for spelling in spellings}) == 1
 
 
 def test_one_byte_of_either_file_changes_the_digest(camvid: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import matplotlib as mpl
@@ -38,6 +39,13 @@ def test_a_picture_has_150_dots_an_inch(tmp_path: Path) -> None:
     save(new_figure(2.0, 1.0), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (300, 150)
+
+
+def test_a_name_that_is_not_utf_8_is_drawn_as_far_as_it_can_be(tmp_path: Path) -> None:
+    figure = new_figure(2.0, 1.0)
+    title = figure.subplots().set_title(os.fsdecode(b"caf\xe9"))
+    save(figure, tmp_path / "a.png")
+    assert title.get_text() == "caf\ufffd"
 
 
 def test_a_file_in_place_of_the_folder_is_the_users_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.errors import DataError, UsageError
+from dlcvcli.errors import DataError, DlcvError, UsageError
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.inference.predict import blend_mask, class_shares, find_images, output_names, predict
 from dlcvcli.palette import PRESETS
@@ -73,6 +73,28 @@ def test_an_unreadable_image_is_reported_and_the_rest_goes_on(
     assert "bad.jpg" in done[0].error.message  # type: ignore[union-attr]
     assert done[1].mask == tmp_path / "out" / "good.png"
     assert not (tmp_path / "out" / "good_overlay.jpg").exists()
+
+
+def test_a_full_disk_names_the_result_that_it_has_no_room_for(
+    exported_run: Path, tmp_path: Path
+) -> None:
+    images = [photo(tmp_path / f"{name}.png", (60, 60)) for name in "abc"]
+    predictor = load_predictor(find_model(RunFolder(exported_run).onnx), provider="cpu")
+    list(predict(predictor, images[:1], tmp_path / "out"))
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    assert sizes["a.png"] < sizes["a_overlay.jpg"]
+    resource = pytest.importorskip("resource")
+    # What a file may hold is less than an overlay takes: the kernel refuses as on a full disk.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (sizes["a_overlay.jpg"] - 1, limits[1]))
+    try:
+        with pytest.raises(DlcvError, match=r"cannot write .*b_overlay\.jpg: File too large"):
+            list(predict(predictor, images[1:], tmp_path / "out"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    done = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    assert done.keys() == {*sizes, "b.png"}
+    assert min(done.values())
 
 
 def test_shares_and_blend() -> None:

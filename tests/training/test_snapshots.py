@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dlcvcli.config.schema import SnapshotSettings
 from dlcvcli.data.segmentation import open_split
@@ -37,6 +38,19 @@ def test_images_are_named_by_file_or_by_their_name_in_the_split(landcover: Path)
     assert find_subjects((str(outside),), val)[0].truth is None
     with pytest.raises(UsageError, match="no image '9999'"):
         find_subjects(("9999",), val)
+
+
+def test_a_mask_is_rotated_with_its_image(tmp_path: Path) -> None:
+    stored = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9) % 7
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(tmp_path / "1_sat.png", exif=exif)
+    Image.fromarray(stored).save(tmp_path / "1_mask.png")
+    val = open_split(tmp_path, "val")
+    (subject,) = find_subjects(("1",), val)
+    assert subject.truth is not None
+    assert np.array_equal(subject.truth, subject.image[..., 0])
+    assert np.array_equal(subject.truth, np.rot90(stored, -1))
 
 
 def test_one_image_named_twice_is_one_and_two_of_one_name_are_refused(
