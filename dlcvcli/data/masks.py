@@ -105,6 +105,13 @@ def _to_ids(decoded: Decoded, classes: ClassSet, path: Path, binarise: bool) -> 
     image = decoded.image
     if image.mode == "P":
         return _from_palette(image, classes, path, binarise)
+    if decoded.spread and not binarise:
+        # Ids 0 to 3 in 2 bits, or grey levels that a program stored in few bits?
+        raise DataError(
+            f"{path} has fewer than 8 bits a pixel, which does not say whether they are ids or "
+            "grey levels",
+            "store class ids as an 8-bit grey or a palette image",
+        )
     if image.mode in _GREY_MODES and not (binarise and image.mode in {"L", "LA"}):
         return _from_ids(np.asarray(image.getchannel(0) if image.mode == "LA" else image), path)
     if image.mode not in _COLOUR_MODES:

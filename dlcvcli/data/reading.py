@@ -132,11 +132,14 @@ class Decoded:
         orientation: that orientation, 2 to 8; 1 where the pixels are stored upright.
         deep: whether the file has more than 8 bits a channel. Of colours Pillow keeps the upper 8
             bits alone, and `image.mode` does not tell.
+        spread: whether grey values of less than 8 bits were spread over 0..255, as 0 to 3 become
+            0, 85, 170, 255.
     """
 
     image: Image.Image
     orientation: int
     deep: bool
+    spread: bool
 
 
 def decode(content: bytes, path: Path) -> Decoded:
@@ -148,10 +151,10 @@ def decode(content: bytes, path: Path) -> Decoded:
     """
     with _open(io.BytesIO(content), path) as image:
         # Before the pixels are decoded, since Pillow drops some of it then.
-        orientation, deep = _orientation(image), _is_deep(image)
+        orientation, deep, spread = _orientation(image), _is_deep(image), _is_spread(image)
         image.load()
     upright = image if image.format in _SELF_ROTATED else _rotate(image, orientation)
-    return Decoded(upright, orientation, deep)
+    return Decoded(upright, orientation, deep, spread)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -181,12 +184,23 @@ def _is_deep(image: Image.Image) -> bool:
     if image.format == "TIFF":
         bits: tuple[int, ...] = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))  # type: ignore[attr-defined]
         return max(bits) > 8
-    if image.format not in {"PNG", "PPM"}:
-        return False
-    # How the pixels are stored: "RGB;16B", or ("RGB", the largest value) of a PPM.
-    tiles = getattr(image, "tile", ())
-    stored = tiles[0][3] if tiles else ""
+    stored = _stored_as(image)
     return ";16" in stored if isinstance(stored, str) else stored[1] > 255
+
+
+def _is_spread(image: Image.Image) -> bool:
+    """Return whether decoding spreads grey values of less than 8 bits over 0..255."""
+    stored = _stored_as(image)
+    return stored in {"L;2", "L;4"} if isinstance(stored, str) else stored[1] < 255
+
+
+def _stored_as(image: Image.Image) -> str | tuple[str, int]:
+    """Return how the pixels of a PNG or PPM are stored; empty for other formats.
+
+    That is such as `RGB;16B`, or (`RGB`, the largest value) of a PPM.
+    """
+    tiles = getattr(image, "tile", ()) if image.format in {"PNG", "PPM"} else ()
+    return tiles[0][3] if tiles else ""
 
 
 def read_bytes(path: Path) -> bytes:

@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import NoReturn
 
@@ -394,3 +395,41 @@ def test_an_image_that_is_no_mask_is_refused(tmp_path: Path, mode: str) -> None:
     Image.new(mode, (4, 4)).save(path)
     with pytest.raises(DataError, match=f"no mask: its pixels are of mode {mode}"):
         read_mask(path, PRESETS["landcover7"])
+
+
+def _png_of_bits(values: list[int], bits: int) -> bytes:
+    """Return a grey PNG of one row, with fewer bits a pixel than Pillow writes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + checksum
+
+    packed = int("".join(f"{value:0{bits}b}" for value in values), 2)
+    row = b"\0" + packed.to_bytes(len(values) * bits // 8, "big")
+    header = len(values).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes([bits, 0, 0, 0, 0])
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Pillow makes 0 and 255 of the first: class 0 and, for most class sets, the ignore id.
+        _png_of_bits([0, 3, 3, 0], 2),
+        _png_of_bits([0, 1, 2, 3], 4),
+        b"P5 4 1 3\n" + bytes([0, 3, 3, 0]),
+    ],
+)
+def test_a_grey_mask_of_fewer_than_8_bits_is_refused(content: bytes) -> None:
+    with pytest.raises(DataError, match="fewer than 8 bits a pixel") as caught:
+        decode_mask(content, Path("mask.png"), PRESETS["voc21"])
+    assert "8-bit grey" in caught.value.hint
+
+
+def test_palette_masks_of_few_bits_hold_ids() -> None:
+    mask = np.array([[0, 1, 2, 3]], np.uint8)
+    image = Image.fromarray(mask, "P")
+    image.putpalette(palette_table(PRESETS["voc21"])[:4].tobytes())
+    file = io.BytesIO()
+    image.save(file, "PNG", bits=2)
+    assert np.array_equal(decode_mask(file.getvalue(), Path("m.png"), PRESETS["voc21"]), mask)
