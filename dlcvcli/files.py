@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dlcvcli.errors import DlcvError, UsageError
 
@@ -36,18 +38,35 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         DlcvError: it cannot be written; names the reason.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with replacing(path, path.with_name(f".{path.name}.{os.getpid()}.tmp")) as file:
             file.write(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def replacing(path: Path, partial: Path) -> Iterator[BinaryIO]:
+    """Open a file that replaces `path` once it is complete and on the disk.
+
+    Args:
+        path: the file to write; its folder is made.
+        partial: where its bytes are until then, in the same folder; deleted if writing fails.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError as error:
+    except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
+        raise
 
 
 def write_json(path: Path, data: Any) -> None:

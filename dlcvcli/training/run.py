@@ -214,7 +214,8 @@ def _checkpoint_of(request: RunRequest, job: Job) -> Checkpoint | None:
     checkpoint = load_checkpoint(run.last)
     require_same_settings(checkpoint["config"], request.settings, extend=request.extend)
     if checkpoint["data"] != request.data.as_dict():
-        what = "fingerprint" if checkpoint["data"]["sha256"] != request.data.sha256 else "class set"
+        known = checkpoint["data"].get("sha256")
+        what = "fingerprint" if known != request.data.sha256 else "class set"
         raise ConfigError(
             f"the data in {request.data.root} is not what the run was begun with: "
             f"its {what} differs",

@@ -17,10 +17,10 @@ from dlcvcli.inference.predictor import StageClock
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.runtime.metadata import EPISODE, EmbedderCard
 from dlcvcli.runtime.session import Session
+from tests.inference.on_device import OnDevice
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype(np.uint8)
 CARD = EmbedderCard("fewshot", "conv4", 8, {"name": "euclidean"}, size=(16, 16))
-from tests.inference.on_device import OnDevice
 
 
 def test_embeddings_are_pytorchs_and_each_image_stands_alone(exported_fewshot: Path) -> None:

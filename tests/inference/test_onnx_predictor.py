@@ -17,10 +17,10 @@ from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
 from dlcvcli.runtime.metadata import SegmenterCard
 from dlcvcli.runtime.session import Session
+from tests.inference.on_device import OnDevice
 
 CARD = SegmenterCard("seg", "made", PRESETS["landcover7"], 16)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3)).astype(np.uint8)
-from tests.inference.on_device import OnDevice
 
 
 def edited(source: Path, target: Path, card: SegmenterCard) -> Path:
