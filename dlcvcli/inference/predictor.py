@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
+from dlcvcli.errors import DlcvError
 from dlcvcli.palette import Mask
 from dlcvcli.runtime.metadata import SegmenterCard
 
@@ -42,6 +43,23 @@ class StageClock:
             self.seconds[name] += seconds
             if lap:
                 self.laps[name].append(seconds)
+
+
+def require_finite(finite: bool, what: str) -> None:
+    """Refuse what a model computed where a value of it is infinite or not a number.
+
+    Args:
+        finite: whether all values are finite.
+        what: they are, e.g. `logits`.
+
+    Raises:
+        DlcvError: one is not; a mask or a score made of it would be wrong.
+    """
+    if not finite:
+        raise DlcvError(
+            f"the model's {what} are not finite: its weights are damaged or far too large",
+            "use another checkpoint of the run, and export that one again",
+        )
 
 
 class Predictor(Protocol):
