@@ -5,9 +5,10 @@ Only the forward call differs between the two; reading, resizing and scoring are
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -45,17 +46,18 @@ class StageClock:
                 self.laps[name].append(seconds)
 
 
-def require_finite(finite: bool, what: str) -> None:
+def require_finite(extremes: Iterable[float], what: str) -> None:
     """Refuse what a model computed where a value of it is infinite or not a number.
 
     Args:
-        finite: whether all values are finite.
-        what: they are, e.g. `logits`.
+        extremes: the smallest and the largest value, which are found in a tenth of the time of
+            looking at each value; both are NaN where any value is.
+        what: the values are, e.g. `logits`.
 
     Raises:
         DlcvError: one is not; a mask or a score made of it would be wrong.
     """
-    if not finite:
+    if not all(math.isfinite(value) for value in extremes):
         raise DlcvError(
             f"the model's {what} are not finite: its weights are damaged or far too large",
             "use another checkpoint of the run, and export that one again",

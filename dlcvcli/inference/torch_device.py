@@ -64,7 +64,7 @@ def run_on(
     with clock.stage("copy"):
         found = out.cpu().numpy()
     if found.dtype.kind == "f":
-        require_finite(bool(np.isfinite(found).all()), "outputs")
+        require_finite((found.min(), found.max()), "outputs")
     return found
 
 
