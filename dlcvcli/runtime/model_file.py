@@ -125,11 +125,17 @@ def _inspect_graph(graph: memoryview, path: Path) -> int | None:
             sought = first
     if sought is None:
         return None
-    shapes = dict(_name_and_channels(value) for value in values)
     # Resizing leaves the channels as they are.
-    while shapes.get(sought) is None and source.get(sought, ("",))[0] == "Resize":
-        sought = source[sought][1]
-    return shapes.get(sought)
+    chain = [sought]
+    while source.get(chain[-1], ("",))[0] == "Resize" and len(chain) <= len(source):
+        chain.append(source[chain[-1]][1])
+    channels: dict[str, int | None] = {}
+    for value in values:
+        parts = dict(_fields(value))
+        name = _text(parts[1])
+        if name in chain:
+            channels[name] = _channels(parts.get(2, b""))
+    return next((channels[name] for name in chain if channels.get(name) is not None), None)
 
 
 def _require_finite(tensor: memoryview, path: Path) -> None:
@@ -167,13 +173,12 @@ def _node(node: memoryview) -> tuple[str, str, str]:
     return found.get(_OP_TYPE, ""), found.get(_NODE_INPUT, ""), found.get(_NODE_OUTPUT, "")
 
 
-def _name_and_channels(value: memoryview) -> tuple[str, int | None]:
-    """Return a value's name and the length of its second axis, where it is known."""
-    parts = dict(_fields(value))
-    tensor = dict(_fields(parts.get(2, b""))).get(1, b"")
+def _channels(kind: Any) -> int | None:
+    """Return the length of the second axis that a type describes, where it is known."""
+    tensor = dict(_fields(kind)).get(1, b"")
     shape = dict(_fields(tensor)).get(2, b"")
     axes = [dict(_fields(axis)) for _, axis in _fields(shape)]
-    return _text(parts[1]), axes[1].get(1) if len(axes) > 1 else None
+    return axes[1].get(1) if len(axes) > 1 else None
 
 
 def _fields(data: Any) -> Iterator[Field]:

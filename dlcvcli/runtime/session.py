@@ -13,7 +13,7 @@ import io
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -122,11 +122,18 @@ def _inspect(path: Path) -> ModelFile:
     if not path.is_file():
         raise ModelFileError(f"{path} does not exist")
     try:
-        return inspect_file(path)
+        state = path.stat()
+        return _inspect_once(path, state.st_mtime_ns, state.st_size)
     except ValueError as error:
         raise _not_a_model(path, "its bytes are none") from error
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=4)
+def _inspect_once(path: Path, changed: int, size: int) -> ModelFile:
+    """Inspect a file: a command asks what it is for, and then opens it."""
+    return inspect_file(path)
 
 
 def gpu_obstacle() -> str | None:
