@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dlcvcli.errors import DataError, DlcvError, UsageError
 
@@ -102,22 +102,49 @@ def write_atomically(path: Path, content: str | bytes, *, sync: bool = True) -> 
     Text is written as UTF-8, see `as_bytes`. Without `sync` that holds for a crash of this process
     and a full disk, but not for a crash of the machine; it saves 5 ms a file on a common disk.
 
+    Of a link, what it leads to is replaced. What is no file is written to as it is: root may name
+    `/dev/null`, which a file in its place would end for the whole machine.
+
     Raises:
         DlcvError: it cannot be written; names the reason.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    data = as_bytes(content) if isinstance(content, str) else content
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target = path.resolve() if path.is_symlink() else path
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            target.write_bytes(data)
+            return
+        partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        with replacing(target, partial, sync=sync) as file:
+            file.write(data)
+    except OSError as error:
+        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path, partial: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """Open a file that replaces `path` once it is complete.
+
+    Args:
+        path: the file to write; its folder is made.
+        partial: where its bytes are until then, in the same folder; deleted if writing fails.
+        sync: wait until they are on the disk.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
         with partial.open("wb") as file:
-            file.write(as_bytes(content) if isinstance(content, str) else content)
+            yield file
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError as error:
+    except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
+        raise
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -183,13 +183,24 @@ def read_distance(spec: Mapping[str, Any]) -> Distance:
     """Return the distance that `models.distances.Distance.spec` describes.
 
     Raises:
-        KeyError: the description is damaged.
+        KeyError, TypeError, ValueError: the description is damaged.
     """
     if spec["name"] == "euclidean":
         return Euclidean()
     if spec["name"] == "cosine":
-        return Cosine(float(spec["scale"]))
-    return Parametric({k: unpacked(v) for k, v in spec["weights"].items()})
+        return Cosine(_positive(float(spec["scale"])))
+    if spec["name"] != "parametric":
+        raise ValueError(f"no distance is called {spec['name']!r}")
+    weights = {name: unpacked(values) for name, values in dict(spec["weights"]).items()}
+    if not all(np.isfinite(values).all() for values in weights.values()):
+        raise ValueError("a weight of the distance is not finite")
+    return Parametric(weights)
+
+
+def _positive(scale: float) -> float:
+    if not 0 < scale < math.inf:
+        raise ValueError(f"the scale of a cosine is {scale}")
+    return scale
 
 
 def packed(values: Floats) -> dict[str, Any]:

@@ -201,15 +201,29 @@ class RunFolder:
         return round(last["step"] / last["epoch"]) if last and last["epoch"] else None
 
     def read_metrics(self) -> Iterator[dict[str, Any]]:
-        """Yield the records of metrics.jsonl; a last line cut short by a crash is left out."""
+        """Yield the records of metrics.jsonl; a last line cut short by a crash is left out.
+
+        Raises:
+            DataError: a line is not a record with its step, epoch and split.
+        """
         if not self.metrics.is_file():
             return
-        with self.metrics.open(encoding="utf-8") as lines:
-            for line in lines:
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
+        lines = self.metrics.read_bytes().splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                if number == len(lines):
                     return
+                record = None
+            if not _is_record(record):
+                start = line[:60].decode(errors="replace")
+                raise DataError(
+                    f"{self.metrics}, line {number}, is not a record with 'step', 'epoch' and "
+                    f"'split': {start!r}",
+                    "delete the line, or restore the file from a copy",
+                )
+            yield record
 
     def cut_metrics(self, step: int) -> None:
         """Drop the records after `step`, so that a resumed run writes them once.
@@ -223,6 +237,15 @@ class RunFolder:
             if record["step"] <= step and not record.get("partial")
         ]
         write_atomically(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def _is_record(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and type(value.get("step")) is int
+        and type(value.get("epoch")) in {int, float}
+        and isinstance(value.get("split"), str)
+    )
 
 
 def default_run_path(model: str) -> Path:

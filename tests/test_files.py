@@ -93,6 +93,31 @@ def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "a.bin").read_bytes() == b"\r\n\x00"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    # As /dev/null, which root could replace by a file.
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        write_atomically(path, "text")
+        assert os.read(reader, 100) == b"text"
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    file, link = tmp_path / "inner" / "file.txt", tmp_path / "link.txt"
+    file.write_text("old")
+    link.symlink_to("inner/file.txt")
+    write_atomically(link, "new")
+    assert (file.read_text(), link.is_symlink()) == ("new", True)
+    assert list((tmp_path / "inner").iterdir()) == [file]
+
+
 def test_names_that_are_not_utf_8_keep_their_bytes(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9 \xc3\xa9")
     write_atomically(tmp_path / "a.txt", name)

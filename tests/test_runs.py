@@ -136,7 +136,9 @@ def test_settings_that_are_no_mapping_are_a_data_error(run: RunFolder, content: 
 
 
 def _write_metrics(run: RunFolder, steps: list[int]) -> list[dict[str, Any]]:
-    records = [{"step": step, "split": "train", "loss": step / 3} for step in steps]
+    records = [
+        {"step": step, "epoch": step / 10, "split": "train", "loss": step / 3} for step in steps
+    ]
     run.metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
     return records
 
@@ -155,6 +157,36 @@ def test_a_last_line_cut_short_by_a_crash_is_left_out(run: RunFolder, torn: str)
     assert list(run.read_metrics()) == records
     run.cut_metrics(1000)
     assert run.metrics.read_text() == "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("null", "[]", "5", "{}", '{"loss": 1', "\0\0", "", "[" * 100_000, "\xff"),
+        *('{"epoch": 1, "split": "val"}', '{"step": "3", "epoch": 1, "split": "val"}'),
+        *('{"step": 3, "split": "val"}', '{"step": 3, "epoch": 1, "split": 5}'),
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_by_file_and_line(run: RunFolder, line: str) -> None:
+    _write_metrics(run, [10, 20])
+    text = run.metrics.read_text()
+    run.metrics.write_bytes(f"{text}{line}\n{text}".encode("latin-1"))
+    for read in (lambda: list(run.read_metrics()), lambda: run.cut_metrics(5), run.steps_per_epoch):
+        with pytest.raises(DataError, match=r"metrics\.jsonl, line 3, is not a record") as caught:
+            read()
+        assert "\n" not in caught.value.message
+    assert run.metrics.read_bytes().count(b"\n") == 5
+
+
+@pytest.mark.parametrize("line", ["null", "[]", '{"step": 5}'])
+def test_a_last_line_that_is_complete_and_no_record_is_refused_too(
+    run: RunFolder, line: str
+) -> None:
+    _write_metrics(run, [10])
+    with run.metrics.open("a") as file:
+        file.write(line)
+    with pytest.raises(DataError, match="line 2"):
+        list(run.read_metrics())
 
 
 @pytest.mark.parametrize(

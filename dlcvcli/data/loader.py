@@ -6,8 +6,11 @@ import atexit
 import multiprocessing
 import os
 import signal
+import threading
 import weakref
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -22,7 +25,7 @@ from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.cache import ImageCache
 from dlcvcli.data.sampler import BatchPlan, Draw, StepRange
 from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.errors import DataError
+from dlcvcli.errors import DataError, DlcvError
 
 Batch = dict[str, Tensor]
 
@@ -111,12 +114,89 @@ def _end_workers() -> None:
 
     Python's own way is a SIGTERM, which they ignore, and to wait for them.
     """
-    if os.getpid() == _owner and _workers:
-        # Torch's own handler would complain of the death of each.
-        if hasattr(signal, "SIGCHLD"):
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if os.getpid() == _owner:
         for worker in _workers:
             worker.kill()
+
+
+@contextmanager
+def _own_child_signal() -> Iterator[None]:
+    """Undo the SIGCHLD handler that torch installs for the workers it starts.
+
+    It raises at whatever line the main thread has reached when a worker dies, so that a write of a
+    checkpoint, for one, fails in its stead. Without it, the wait for the next batch finds a dead
+    worker within 5 s.
+    """
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() != threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+
+
+@contextmanager
+def _report_dead_worker(workers: set[BaseProcess]) -> Iterator[None]:
+    """Turn whatever waiting for a batch raises into a `DlcvError`, where a worker has died."""
+    try:
+        yield
+    except Exception as error:
+        # An error of torch's or of a pipe, depending on what the worker was doing; it may not have
+        # ended yet.
+        ended = connection.wait(
+            [worker.sentinel for worker in workers], timeout=min(1, len(workers))
+        )
+        dead = next((worker for worker in workers if worker.sentinel in ended), None)
+        if dead is None:
+            raise
+        dead.join(timeout=5)
+        raise _worker_died(dead) from error
+
+
+class _EndEvent:
+    """Torch's event that tells workers to end, without its lock where a worker has died.
+
+    A worker may be killed while it holds the lock, and whoever asks for it then waits for ever.
+    """
+
+    def __init__(self, shared: Any, workers: set[BaseProcess]) -> None:
+        self._shared = shared
+        self._workers = workers
+        self._over = False
+
+    def is_set(self) -> bool:
+        return self._over
+
+    def set(self) -> None:
+        self._over = True
+        if all(worker.is_alive() for worker in self._workers):
+            self._shared.set()
+            return
+        for worker in self._workers:
+            worker.kill()
+
+
+_LIKELY = {
+    "SIGKILL": ", likely because memory ran out",
+    "SIGBUS": ", likely because shared memory (/dev/shm) ran out",
+}
+
+
+def _worker_died(worker: BaseProcess) -> DlcvError:
+    status = worker.exitcode or 0
+    if status < 0:
+        names = {known.value: known.name for known in signal.Signals}
+        name = names.get(-status, f"signal {-status}")
+        how = f"was killed by {name}{_LIKELY.get(name, '')}"
+    else:
+        how = f"ended with exit status {status}"
+    return DlcvError(
+        f"a loader worker (process {worker.pid}) {how}",
+        "use fewer --workers or a smaller data.cache, and go on with --resume; "
+        "the run's last checkpoint is intact",
+    )
 
 
 class TrainingBatches:
@@ -158,6 +238,7 @@ class TrainingBatches:
 
         Raises:
             DataError: a sample cannot be read.
+            DlcvError: a worker process died.
         """
         loader: DataLoader[Any] = DataLoader(
             self.dataset,
@@ -171,10 +252,19 @@ class TrainingBatches:
             worker_init_fn=_leave_signals_to_the_main_process,
         )
         others = {*multiprocessing.active_children()}
-        iterator = iter(loader)
-        _workers.update({*multiprocessing.active_children()} - others)
+        with _own_child_signal():
+            iterator = iter(loader)
+        started = {*multiprocessing.active_children()} - others
+        _workers.update(started)
+        if started:
+            shared = iterator._workers_done_event  # type: ignore[attr-defined]
+            iterator._workers_done_event = _EndEvent(shared, started)  # type: ignore[attr-defined]
         try:
-            while (batch := next(iterator, None)) is not None:
+            while True:
+                with _report_dead_worker(started):
+                    batch = next(iterator, None)
+                if batch is None:
+                    return
                 if isinstance(batch, DataError):
                     raise batch
                 yield batch

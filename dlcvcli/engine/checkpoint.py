@@ -1,4 +1,8 @@
-"""Checkpoints: tensors and plain types only, written atomically, read without trust."""
+"""Checkpoints: tensors and plain types only, written atomically, checked before they are used.
+
+A checkpoint is a zip archive with a CRC-32 of every tensor and of everything else in it. Torch
+writes these checksums and does not look at them when it loads.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,85 @@ import pickle
 import re
 import shutil
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict, Field
+from torch import Tensor
 
+from dlcvcli.config.load import validate
+from dlcvcli.config.values import Settings
 from dlcvcli.data.seen_images import SeenImages
-from dlcvcli.errors import CheckpointError
+from dlcvcli.engine.soundness import first_not_finite
+from dlcvcli.errors import CheckpointError, ConfigError
+from dlcvcli.files import replacing
 
 FORMAT = 1
-_KEYS = frozenset(
-    {
-        *("format", "task", "optimizer", "scaler", "step", "best", "last", "seconds", "totals"),
-        *("config", "data", "versions"),
-    }
-)
+_ZIP = b"PK\x03\x04"
+_HINT = "use another checkpoint of the run (checkpoints/last.ckpt, best.ckpt) or a copy of this one"
 
 Checkpoint = dict[str, Any]
+
+_exact = ConfigDict(strict=True)
+_open = ConfigDict(strict=True, extra="ignore")
+
+
+class _Best(Settings):
+    model_config = _exact
+    metric: str
+    value: float | None
+    step: int = Field(ge=0)
+
+
+class _Totals(Settings):
+    model_config = _exact
+    images: int = Field(ge=0)
+    seconds: float
+    waited: float
+
+
+class _Window(Settings):
+    model_config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    scalars: dict[str, Tensor]
+    steps: int = Field(ge=0)
+    waited: float
+    seconds: float
+
+
+class _Last(Settings):
+    model_config = _open
+    step: int
+
+
+class _Data(Settings):
+    model_config = _open
+    classes: dict[str, Any] = Field(default_factory=dict)
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+
+class _Layout(Settings):
+    """The keys of a checkpoint and the types of their values; more keys are allowed."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", arbitrary_types_allowed=True)
+    format: int
+    task: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    step: int = Field(ge=0)
+    best: _Best
+    last: _Last | None
+    seconds: float
+    totals: _Totals
+    # Older checkpoints have none.
+    window: _Window | None = None
+    config: dict[str, Any]
+    data: _Data
+    versions: dict[str, str]
+
+
+_REQUIRED = {name for name, field in _Layout.model_fields.items() if field.is_required()}
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -32,23 +98,21 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: it cannot be written; names the reason.
     """
+    # Without the process's number, so that what a killed process left is written over.
     partial = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with replacing(path, partial) as file:
             torch.save({"format": FORMAT, **checkpoint}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
         # torch reports a failed write of the file below it as a RuntimeError.
-        partial.unlink(missing_ok=True)
+        hint = (
+            "the last good checkpoint stays; make room and go on with --resume"
+            if path.exists()
+            else "the run has no checkpoint yet: make room, delete its folder and start it again"
+        )
         reason = _reason(error, path)
-        raise CheckpointError(
-            f"cannot save the checkpoint {path}: {reason}",
-            "the last good checkpoint stays; make room and go on with --resume",
-        ) from error
+        raise CheckpointError(f"cannot save the checkpoint {path}: {reason}", hint) from error
 
 
 def _reason(error: BaseException, path: Path) -> str:
@@ -79,6 +143,9 @@ def link_checkpoint(source: Path, target: Path) -> None:
     """
     partial = target.with_name(f".{target.name}.tmp")
     partial.unlink(missing_ok=True)
+    # Renaming one name of a file to another name of the same file does nothing.
+    if target.exists() and target.samefile(source):
+        return
     try:
         try:
             os.link(source, partial)
@@ -91,21 +158,68 @@ def link_checkpoint(source: Path, target: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU.
+    """Load a checkpoint onto the CPU.
 
-    Only tensors and plain types are read; anything else in the file is refused, never run.
+    Only tensors and plain types are loaded; anything else in the file is refused, never run.
 
     Raises:
-        CheckpointError: the file is missing, cut short, holds other objects, or is no checkpoint
-            of dlcv.
+        CheckpointError: the file is missing, cut short or damaged, holds other objects, is no
+            checkpoint of dlcv, or has a value of a wrong type or a weight that is not finite.
     """
     if not path.is_file():
         raise CheckpointError(f"checkpoint {path} does not exist")
+    _require_checksums(path)
+    data = _load(path)
+    if not isinstance(data, dict) or not data.keys() >= _REQUIRED:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of dlcv",
+            "a plain state dict can be used as --weights PATH",
+        )
+    if isinstance(data["format"], int) and data["format"] != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} has format {data['format']}; this dlcv reads format {FORMAT}"
+        )
+    try:
+        validate(_Layout, data)
+    except ConfigError as error:
+        raise CheckpointError(f"checkpoint {path} is damaged: {error.message}", _HINT) from error
+    name = first_not_finite(data["task"])
+    if name is not None:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: its weight '{name}' is not finite", _HINT
+        )
+    return data
+
+
+def _require_checksums(path: Path) -> None:
+    """Compare the contents of a checkpoint with their checksums; older formats have none.
+
+    Takes 0.08 s for 180 MB.
+
+    Raises:
+        CheckpointError: they differ, or the file is cut short.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_ZIP)) != _ZIP:
+                return
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:
+        # Damaged headers can raise nearly anything.
+        raise _unreadable(path) from error
+    if damaged is not None:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: the checksum of '{damaged}' in it does not match", _HINT
+        )
+
+
+def _load(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             # Of torch on strange files; the error below says it all.
             warnings.simplefilter("ignore")
-            data = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|global|class|type)\s+`?([\w.]+)", str(error))
         what = f" ({found[1]})" if found else ""
@@ -114,21 +228,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
             "it was not loaded",
             "loading such a file can run code: use a checkpoint that `dlcv train` wrote",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"checkpoint {path} cannot be read: it is cut short or no checkpoint",
-            "use another one of the run's checkpoints/ (last.ckpt, best.ckpt)",
-        ) from error
-    if not isinstance(data, dict) or not data.keys() >= _KEYS:
-        raise CheckpointError(
-            f"{path} is not a checkpoint of dlcv",
-            "a plain state dict can be used as --weights PATH",
-        )
-    if data["format"] != FORMAT:
-        raise CheckpointError(
-            f"checkpoint {path} has format {data['format']}; this dlcv reads format {FORMAT}"
-        )
-    return data
+    except Exception as error:
+        # The bytes of another format can raise nearly anything.
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint {path} cannot be read: it is cut short or no checkpoint", _HINT
+    )
 
 
 def seen_images_of(checkpoint: Checkpoint) -> SeenImages | None:

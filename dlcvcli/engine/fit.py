@@ -180,7 +180,7 @@ class _Loop:
         try:
             self.task.load_state_dict(checkpoint["task"])
             self.optimizer.load_state_dict(checkpoint["optimizer"])
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"the checkpoint of {self.run.path} does not fit the model of its settings"
             ) from error

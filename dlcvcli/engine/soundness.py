@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -66,6 +67,23 @@ def require_finite_weights(task: Task, step: int) -> None:
     Raises:
         NonFiniteLoss: a weight or running statistic is infinite or not a number.
     """
-    values = [value for value in task.state_dict().values() if value.is_floating_point()]
-    if values and not bool(torch.stack([torch.isfinite(value).all() for value in values]).all()):
-        raise NonFiniteLoss(f"the weights after step {step} are not finite; not saved", _HINT)
+    if first_not_finite(task.state_dict()) is None:
+        return
+    if step == 0:
+        raise NonFiniteLoss(
+            "the weights are not finite before the first step", "choose other --weights"
+        )
+    raise NonFiniteLoss(f"the weights after step {step} are not finite; not saved", _HINT)
+
+
+def first_not_finite(state: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with a value that is infinite or not a number."""
+    names = [name for name, value in state.items() if value.is_floating_point() and value.numel()]
+    if not names:
+        return None
+    # Both extremes are NaN where a value is, and are found in a tenth of the time of looking at
+    # each value. One answer for all, so that a GPU is waited for once.
+    finite = torch.stack(
+        [torch.isfinite(torch.stack(torch.aminmax(state[name]))).all() for name in names]
+    )
+    return None if bool(finite.all()) else names[int(finite.int().argmin())]

@@ -20,6 +20,7 @@ from dlcvcli.exporting.tracing import DEFAULT_OPSET
 from dlcvcli.files import sha256_of, write_atomically, write_json
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
+from dlcvcli.runtime.model_file import with_digest
 
 Say = Callable[[str], None]
 
@@ -125,7 +126,7 @@ def _write(
     """Write the file and its certificate, under names that say so where the certificate failed."""
     failed = certificate is not None and not certificate.passed
     path = out.with_name(f"{out.stem}.failed.onnx") if failed else out
-    write_atomically(path, content)
+    write_atomically(path, with_digest(content))
     if certificate is not None:
         write_json(
             certificate_path(path),

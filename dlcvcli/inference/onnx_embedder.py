@@ -10,6 +10,7 @@ from dlcvcli.data.reading import Pixels
 from dlcvcli.inference.onnx_run import OnnxRun
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.prototypes import Floats
+from dlcvcli.runtime.contract import require_encoder
 from dlcvcli.runtime.metadata import EMBEDDING, IMAGES, EmbedderCard, read_embedder_card
 from dlcvcli.runtime.session import Provider, Session, open_session
 
@@ -35,7 +36,9 @@ class OnnxEmbedder:
             DeviceError: the provider asked for is not in force.
         """
         session = open_session(path, provider, fixed_shapes=fixed_shapes)
-        return cls(session, read_embedder_card(session.metadata, path))
+        card = read_embedder_card(session.metadata, path)
+        require_encoder(session, card, path)
+        return cls(session, card)
 
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:
         return np.asarray(self._run(EMBEDDING, {IMAGES: images}, clock), dtype=np.float32)

@@ -13,6 +13,7 @@ from dlcvcli.errors import UsageError
 from dlcvcli.inference.onnx_run import OnnxRun
 from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.palette import Mask
+from dlcvcli.runtime.contract import require_segmenter
 from dlcvcli.runtime.metadata import (
     IMAGES,
     LOGITS,
@@ -46,7 +47,9 @@ class OnnxPredictor:
             DeviceError: the provider asked for is not in force.
         """
         session = open_session(path, provider, fixed_shapes=fixed_shapes)
-        return cls(session, read_segmenter_card(session.metadata, path))
+        card = read_segmenter_card(session.metadata, path)
+        require_segmenter(session, card, path)
+        return cls(session, card)
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         return np.asarray(self._run(MASK, _feed(images, size), clock), dtype=np.uint8)

@@ -7,8 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dlcvcli.inference.predictor import StageClock
-from dlcvcli.runtime.session import Session
+from dlcvcli.errors import ModelFileError
+from dlcvcli.inference.predictor import StageClock, require_finite
+from dlcvcli.runtime.session import Session, runtime_error
 
 
 class OnnxRun:
@@ -38,10 +39,33 @@ class OnnxRun:
             output: its name.
             feed: every input by its name.
             clock: its stages `copy` (to and from the device) and `run` get the time.
+
+        Raises:
+            ModelFileError: ONNX Runtime cannot run the model on such inputs.
+            DlcvError: a value of a floating output is not finite.
         """
+        try:
+            found = self._compute(output, feed, clock)
+        except Exception as error:
+            detail = runtime_error(error)
+            if detail is None:
+                raise
+            shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feed.items())
+            raise ModelFileError(
+                f"ONNX Runtime cannot run the model on {shapes}: {detail}",
+                "where memory ran out: a smaller --batch-size, or --tile",
+            ) from error
+        if found.dtype.kind == "f":
+            require_finite((found.min(), found.max()), output)
+        return found
+
+    def _compute(
+        self, output: str, feed: Mapping[str, NDArray[Any]], clock: StageClock
+    ) -> NDArray[Any]:
         if self._on_cpu:
             with clock.stage("run", lap=True):
-                return self._session.run([output], dict(feed))[0]
+                found: NDArray[Any] = self._session.run([output], dict(feed))[0]
+            return found
         # Small things cross the bus: uint8 images up, masks or embeddings down.
         binding = self._session.io_binding()
         with clock.stage("copy"):
@@ -52,4 +76,5 @@ class OnnxRun:
             self._session.run_with_iobinding(binding)
             binding.synchronize_outputs()
         with clock.stage("copy"):
-            return binding.copy_outputs_to_cpu()[0]
+            copied: NDArray[Any] = binding.copy_outputs_to_cpu()[0]
+        return copied

@@ -5,9 +5,10 @@ Only the forward call differs between the two; reading, resizing and scoring are
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
+from dlcvcli.errors import DlcvError
 from dlcvcli.palette import Mask
 from dlcvcli.runtime.metadata import SegmenterCard
 
@@ -42,6 +44,24 @@ class StageClock:
             self.seconds[name] += seconds
             if lap:
                 self.laps[name].append(seconds)
+
+
+def require_finite(extremes: Iterable[float], what: str) -> None:
+    """Refuse what a model computed where a value of it is infinite or not a number.
+
+    Args:
+        extremes: the smallest and the largest value, which are found in a tenth of the time of
+            looking at each value; both are NaN where any value is.
+        what: the values are, e.g. `logits`.
+
+    Raises:
+        DlcvError: one is not; a mask or a score made of it would be wrong.
+    """
+    if not all(math.isfinite(value) for value in extremes):
+        raise DlcvError(
+            f"the model's {what} are not finite: its weights are damaged or far too large",
+            "use another checkpoint of the run, and export that one again",
+        )
 
 
 class Predictor(Protocol):

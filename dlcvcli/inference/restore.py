@@ -22,13 +22,13 @@ def card_of(checkpoint: Checkpoint, sha256: str) -> SegmenterCard:
     return SegmenterCard(
         task=settings.task,
         model=settings.model.name,
-        classes=ClassSet.from_dict(checkpoint["data"]["classes"]),
+        classes=classes_of(checkpoint),
         stride=model_entry(settings.model.name).stride,
         size=settings.data.size,
         layout=settings.data.layout,
         binarise=settings.data.binarise,
         recipe=settings.recipe,
-        data=dict(checkpoint["data"]["sha256"]),
+        data=dict(checkpoint["data"].get("sha256", {})),
         seen=seen_images_of(checkpoint),
         metric={
             best["metric"]: best["value"],
@@ -56,6 +56,20 @@ def settings_of(checkpoint: Checkpoint) -> TrainSegSettings:
         raise CheckpointError(f"the checkpoint's settings do not fit: {error.message}") from error
 
 
+def classes_of(checkpoint: Checkpoint) -> ClassSet:
+    """Return the classes that a checkpoint was trained on.
+
+    Raises:
+        CheckpointError: it does not say, or what it says is no class set.
+    """
+    try:
+        return ClassSet.from_dict(checkpoint["data"].get("classes", {}))
+    except ConfigError as error:
+        raise CheckpointError(
+            f"the checkpoint's classes (key 'data.classes') do not fit: {error.message}"
+        ) from error
+
+
 def load_segmenter(checkpoint: Checkpoint) -> Segmenter:
     """Build a checkpoint's segmenter with its trained weights, in evaluation mode, on the CPU.
 
@@ -63,7 +77,7 @@ def load_segmenter(checkpoint: Checkpoint) -> Segmenter:
         CheckpointError: the weights do not fit the network of its settings.
     """
     settings = settings_of(checkpoint)
-    classes = ClassSet.from_dict(checkpoint["data"]["classes"])
+    classes = classes_of(checkpoint)
     network = build_network(settings.model.name, num_classes=len(classes), **settings.model.options)
     segmenter = Segmenter(network, model_entry(settings.model.name).stride)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import TypeAdapter, ValidationError
+
 from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import validate
 from dlcvcli.engine.checkpoint import Checkpoint
@@ -11,6 +13,8 @@ from dlcvcli.models.distances import build_distance
 from dlcvcli.models.protonet import Embedder, ProtoNet
 from dlcvcli.models.registry import build_encoder
 from dlcvcli.runtime.metadata import EmbedderCard
+
+_CLASS_SPLITS = TypeAdapter(dict[str, list[str]])
 
 
 def build_protonet(settings: TrainFewshotSettings, *, weights: str = "none") -> ProtoNet:
@@ -50,9 +54,33 @@ def fewshot_settings_of(checkpoint: Checkpoint) -> TrainFewshotSettings:
             f"the checkpoint holds task {config.get('task')!r}, not a few-shot model"
         )
     try:
-        return validate(TrainFewshotSettings, config)
+        settings = validate(TrainFewshotSettings, config)
     except ConfigError as error:
         raise CheckpointError(f"the checkpoint's settings do not fit: {error.message}") from error
+    missing = [k for k in ("size", "mean", "std") if getattr(settings.data, k) is None]
+    if missing:
+        raise CheckpointError(
+            f"the checkpoint's settings do not fit: key 'data.{missing[0]}' has no value"
+        )
+    return settings
+
+
+def class_splits_of(checkpoint: Checkpoint) -> dict[str, list[str]]:
+    """Return the classes of each split that a checkpoint was trained with, `train` among them.
+
+    Raises:
+        CheckpointError: it does not say.
+    """
+    splits = checkpoint["data"].get("classes")
+    try:
+        found = _CLASS_SPLITS.validate_python(splits, strict=True)
+    except ValidationError:
+        found = {}
+    if "train" not in found:
+        raise CheckpointError(
+            "the checkpoint does not say which classes it was trained on (key 'data.classes')"
+        )
+    return found
 
 
 def load_protonet(checkpoint: Checkpoint) -> ProtoNet:
@@ -98,11 +126,11 @@ def embedder_card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) ->
             episode.test_n_query or episode.n_query,
         ),
         rotations=data.rotations == "all",
-        classes=checkpoint["data"]["classes"],
+        classes=class_splits_of(checkpoint),
         size=data.size,
         layout=data.layout,
         recipe=settings.recipe,
-        data=dict(checkpoint["data"]["sha256"]),
+        data=dict(checkpoint["data"].get("sha256", {})),
         metric={best["metric"]: best["value"], "split": data.val_split, "step": best["step"]},
         config=settings.model_dump(mode="json"),
         versions=dict(checkpoint["versions"]),

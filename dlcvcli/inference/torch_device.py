@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import DeviceError
-from dlcvcli.inference.predictor import StageClock
+from dlcvcli.inference.predictor import StageClock, require_finite
 from dlcvcli.runtime.session import Provider
 
 
@@ -62,7 +62,10 @@ def run_on(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     with clock.stage("copy"):
-        return out.cpu().numpy()
+        found = out.cpu().numpy()
+    if found.dtype.kind == "f":
+        require_finite((found.min(), found.max()), "outputs")
+    return found
 
 
 def _contiguous(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -12,7 +12,7 @@ from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.errors import naming
 from dlcvcli.files import sha256_of
-from dlcvcli.inference.predictor import Logits, StageClock
+from dlcvcli.inference.predictor import Logits, StageClock, require_finite
 from dlcvcli.inference.restore import card_of, load_segmenter
 from dlcvcli.inference.torch_device import as_reference, choose_device, device_name, run_on
 from dlcvcli.models.segmenter import Segmenter
@@ -53,8 +53,10 @@ class TorchPredictor:
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         def forward(batch: Tensor) -> Tensor:
-            mask: Tensor = self._segmenter(batch, size)
-            return mask
+            logits = self._segmenter.logits(batch, *size)
+            # A mask does not show it: argmax takes what is not a number for the first class.
+            require_finite(map(float, torch.aminmax(logits)), "logits")
+            return logits.argmax(dim=1).to(torch.uint8)
 
         return np.asarray(run_on(self.device, forward, images, clock), dtype=np.uint8)
 

@@ -13,8 +13,9 @@ from typing import Any, Literal, cast
 
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.data.seen_images import SeenImages
-from dlcvcli.errors import ModelFileError
+from dlcvcli.errors import ConfigError, ModelFileError
 from dlcvcli.palette import ClassSet
+from dlcvcli.prototypes import read_distance
 
 FORMAT = "1"
 
@@ -25,6 +26,9 @@ EMBEDDING, SUPPORT, QUERY = "embedding", "support", "query"
 
 # What a few-shot file computes: embeddings of images, or the logits of a whole episode.
 ENCODER, EPISODE = "encoder", "episode"
+
+# Of a side of an image in pixels, and of any other number in the metadata.
+_LARGEST = 1 << 20
 
 RESIZE_RULE = "stretch, Pillow bilinear with antialiasing, uint8 RGB"
 
@@ -120,9 +124,9 @@ class SegmenterCard(ModelCard):
     @classmethod
     def _read_own(cls, metadata: Mapping[str, str]) -> dict[str, Any]:
         return {
-            "classes": ClassSet.from_dict(json.loads(metadata["class_set"])),
-            "stride": json.loads(metadata["stride"]),
-            "binarise": json.loads(metadata["binarise"]),
+            "classes": _classes(metadata),
+            "stride": _count(metadata, "stride"),
+            "binarise": _value(metadata, "binarise", bool),
         }
 
 
@@ -164,17 +168,68 @@ class EmbedderCard(ModelCard):
 
     @classmethod
     def _read_own(cls, metadata: Mapping[str, str]) -> dict[str, Any]:
-        ways, shots, queries = json.loads(metadata["episode"])
+        distance = _value(metadata, "distance", dict)
+        read_distance(distance)
         return {
-            "dimension": json.loads(metadata["dimension"]),
-            "distance": json.loads(metadata["distance"]),
-            "mean": tuple(json.loads(metadata["mean"])),
-            "std": tuple(json.loads(metadata["std"])),
-            "shape": (ways, shots, queries),
-            "rotations": json.loads(metadata["rotations"]),
-            "classes": json.loads(metadata["class_splits"]),
+            "dimension": _count(metadata, "dimension"),
+            "distance": distance,
+            "mean": _numbers(metadata, "mean", 3, float, int),
+            "std": _numbers(metadata, "std", 3, float, int),
+            "shape": _numbers(metadata, "episode", 3, int),
+            "rotations": _value(metadata, "rotations", bool),
+            "classes": _names_by_split(metadata),
             "graph": metadata["graph"],
         }
+
+
+def _value(metadata: Mapping[str, str], key: str, *kinds: type) -> Any:
+    """Return a value that is written as JSON, of one of some types.
+
+    Raises:
+        KeyError, TypeError, ValueError, RecursionError: there is none, or no such one.
+    """
+    value = json.loads(metadata[key], parse_constant=_refuse_constant)
+    if type(value) not in kinds:
+        raise TypeError(f"'{key}' is {str(value)[:40]}")
+    return value
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _count(metadata: Mapping[str, str], key: str) -> int:
+    value: int = _value(metadata, key, int)
+    if not 1 <= value <= _LARGEST:
+        raise ValueError(f"'{key}' is {value}")
+    return value
+
+
+def _numbers(metadata: Mapping[str, str], key: str, count: int, *kinds: type) -> tuple[Any, ...]:
+    """Return a list of numbers of one length; whole ones are at least 1."""
+    values = _value(metadata, key, list)
+    if len(values) != count or not all(type(value) in kinds for value in values):
+        raise TypeError(f"'{key}' is {str(values)[:40]}")
+    if kinds == (int,) and not all(1 <= value <= _LARGEST for value in values):
+        raise ValueError(f"'{key}' is {values}")
+    return tuple(values)
+
+
+def _classes(metadata: Mapping[str, str]) -> ClassSet:
+    classes = ClassSet.from_dict(_value(metadata, "class_set", dict))
+    # Said twice: short for people, and whole.
+    if _value(metadata, "classes", list) != list(classes.names):
+        raise ValueError("'classes' and 'class_set' name different classes")
+    return classes
+
+
+def _names_by_split(metadata: Mapping[str, str]) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = _value(metadata, "class_splits", dict)
+    if not all(isinstance(names, list) for names in splits.values()) or not all(
+        isinstance(name, str) for names in splits.values() for name in names
+    ):
+        raise TypeError("'class_splits' is no lists of names")
+    return splits
 
 
 _CARDS: dict[str, type[ModelCard]] = {"seg": SegmenterCard, "fewshot": EmbedderCard}
@@ -209,10 +264,10 @@ def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
     task = read_task(metadata, path)
     card = _CARDS[task]
     try:
-        size = json.loads(metadata["size"])
+        size = None if metadata["size"] == "null" else _numbers(metadata, "size", 2, int)
         recipe = metadata["recipe"]
         # Files of older versions have none.
-        seen = json.loads(metadata.get("seen_images", "null"))
+        seen = _value({"seen_images": "null", **metadata}, "seen_images", dict, type(None))
         return card(
             task=task,
             model=metadata["model"],
@@ -220,15 +275,17 @@ def read_card(metadata: Mapping[str, str], path: object) -> ModelCard:
             size=None if size is None else (size[0], size[1]),
             layout=metadata["layout"],
             recipe=None if recipe == "null" else recipe,
-            data=json.loads(metadata["data_sha256"]),
+            data=_value(metadata, "data_sha256", dict),
             seen=None if seen is None else SeenImages.from_dict(seen),
-            metric=json.loads(metadata["metric"]),
-            config=json.loads(metadata["config"]),
-            versions=json.loads(metadata["versions"]),
+            metric=_value(metadata, "metric", dict),
+            config=_value(metadata, "config", dict),
+            versions=_value(metadata, "versions", dict),
             checkpoint_sha256=metadata["checkpoint_sha256"],
         )
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise ModelFileError(f"{path}: its dlcv metadata is damaged ({error!r})") from error
+    except (KeyError, ValueError, TypeError, RecursionError, ConfigError) as error:
+        raise ModelFileError(
+            f"{path}: its dlcv metadata is damaged ({error!r})", "export the run again"
+        ) from error
 
 
 def read_segmenter_card(metadata: Mapping[str, str], path: object) -> SegmenterCard:

@@ -12,8 +12,8 @@ import ctypes
 import io
 import sys
 from collections import Counter
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ import onnxruntime as ort
 
 from dlcvcli.errors import DeviceError, ModelFileError
 from dlcvcli.machine import driver_obstacle
+from dlcvcli.runtime.model_file import ModelFile, inspect_file
 
 Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
 
@@ -44,12 +45,14 @@ class Session:
         provider: the execution provider in force.
         reason: why, where `auto` chose.
         nodes: provider -> number of nodes it runs; empty where the runtime does not tell.
+        channels: see `runtime.model_file.ModelFile`; None where it was opened from bytes.
     """
 
     session: Any
     provider: str
     reason: str
     nodes: dict[str, int]
+    channels: int | None = None
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -74,9 +77,18 @@ def open_session(
         count_nodes: count nodes per provider on the CPU too; elsewhere they always are.
 
     Raises:
-        ModelFileError: the file is missing, damaged or no ONNX model.
+        ModelFileError: the file is missing, damaged, was changed after its export or is no ONNX
+            model.
         DeviceError: the provider asked for is not in force; names the reason.
     """
+    found = _inspect(model) if isinstance(model, Path) else None
+    session = _open_session(model, provider, fixed_shapes=fixed_shapes, count_nodes=count_nodes)
+    return session if found is None else replace(session, channels=found.channels)
+
+
+def _open_session(
+    model: Path | bytes, provider: Provider, *, fixed_shapes: bool, count_nodes: bool
+) -> Session:
     create = partial(_create, model, fixed_shapes=fixed_shapes, count_nodes=count_nodes)
     if provider == "cpu":
         return create("cpu", "asked for")
@@ -100,12 +112,28 @@ def read_metadata(path: Path) -> dict[str, str]:
     """Return the `metadata_props` of an ONNX file, without the work of making it ready to run.
 
     Raises:
-        ModelFileError: the file is missing, damaged or no ONNX model.
+        ModelFileError: the file is missing, damaged, was changed after its export or is no ONNX
+            model.
     """
-    options = _options()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = _open(path, options, [_PROVIDERS["cpu"]])
-    return dict(session.get_modelmeta().custom_metadata_map)
+    return _inspect(path).metadata
+
+
+def _inspect(path: Path) -> ModelFile:
+    if not path.is_file():
+        raise ModelFileError(f"{path} does not exist")
+    try:
+        state = path.stat()
+        return _inspect_once(path, state.st_mtime_ns, state.st_size)
+    except ValueError as error:
+        raise _not_a_model(path, "its bytes are none") from error
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=4)
+def _inspect_once(path: Path, changed: int, size: int) -> ModelFile:
+    """Inspect a file: a command asks what it is for, and then opens it."""
+    return inspect_file(path)
 
 
 def gpu_obstacle() -> str | None:
@@ -169,24 +197,32 @@ def _create(
 
 
 def _open(model: Path | bytes, options: Any, providers: list[Any]) -> Any:
-    label = model if isinstance(model, Path) else "the model"
-    if isinstance(model, Path) and not model.is_file():
-        raise ModelFileError(f"{model} does not exist")
     ort.set_default_logger_severity(_SILENT)
     try:
         source = str(model) if isinstance(model, Path) else model
         return ort.InferenceSession(source, options, providers=providers)
     except Exception as error:
-        # ONNX Runtime's own exception types are not public.
-        if type(error).__module__.startswith("onnxruntime"):
-            detail = " ".join(str(error).split())[:200]
-            raise ModelFileError(
-                f"{label} is not an ONNX model that can be run: {detail}",
-                "give a file that `dlcv export` wrote",
-            ) from error
-        raise
+        detail = runtime_error(error)
+        if detail is None:
+            raise
+        raise _not_a_model(model if isinstance(model, Path) else "the model", detail) from error
     finally:
         ort.set_default_logger_severity(2)
+
+
+def _not_a_model(label: object, detail: str) -> ModelFileError:
+    return ModelFileError(
+        f"{label} is not an ONNX model that can be run: {detail}",
+        "give a file that `dlcv export` wrote",
+    )
+
+
+def runtime_error(error: Exception) -> str | None:
+    """Return what an error of ONNX Runtime says, in one line; None for any other error."""
+    # Its own exception types are not public.
+    if not type(error).__module__.startswith("onnxruntime"):
+        return None
+    return " ".join(str(error).split())[:200]
 
 
 def _nodes_per_provider(session: Any, wanted: str) -> Counter[str]:

@@ -19,7 +19,7 @@ from dlcvcli.engine.fit import Validate
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.errors import CheckpointError, UsageError
 from dlcvcli.inference.episodes import compact, embed_images, score_episodes
-from dlcvcli.inference.restore_protonet import build_protonet
+from dlcvcli.inference.restore_protonet import build_protonet, class_splits_of
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.prototypes import Cosine, Floats, read_distance
 from dlcvcli.runs import RunFolder
@@ -102,7 +102,7 @@ class FewshotJob(Job):
             UsageError: they were, and `allow_seen` is off.
         """
         if checkpoint["config"].get("task") == "fewshot" and not allow_seen:
-            trained = set(checkpoint["data"]["classes"]["train"])
+            trained = set(class_splits_of(checkpoint)["train"])
             held_out = {*self.data.splits["val"], *self.data.splits.get("test", ())}
             if trained & held_out:
                 raise UsageError(

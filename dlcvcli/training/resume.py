@@ -20,7 +20,7 @@ def require_same_settings(stored: dict[str, Any], settings: RunSettings, *, exte
     Raises:
         ConfigError: lists the keys that differ, with both values.
     """
-    before = validate(type(settings), stored)
+    before = validate(type(settings), stored, {"": "the run's checkpoint"})
     allowed = RESUMABLE_CHANGES | (EXTENDABLE_CHANGES if extend else frozenset())
     changed = {k: v for k, v in differences(before, settings).items() if k not in allowed}
     if not changed:

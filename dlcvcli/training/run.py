@@ -231,7 +231,7 @@ def _checkpoint_of(request: RunRequest, job: Job) -> Checkpoint | None:
     require_same_settings(checkpoint["config"], request.settings, extend=request.extend)
     kept = {key: value for key, value in checkpoint["data"].items() if key != "seen"}
     if kept != request.data.as_dict():
-        what = "fingerprint" if checkpoint["data"]["sha256"] != request.data.sha256 else "class set"
+        what = "fingerprint" if kept.get("sha256") != request.data.sha256 else "class set"
         raise ConfigError(
             f"the data in {request.data.root} is not what the run was begun with: "
             f"its {what} differs",

@@ -45,10 +45,10 @@ def test_the_names_on_stdin_need_not_be_utf_8(
     assert (tmp_path / "out" / os.fsdecode(b"caf\xe9.png")).is_file()
 
 
-def test_a_list_on_a_stdin_that_is_closed_is_one_line(
+def test_an_empty_list_on_stdin_is_one_line(
     exported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     refused(
         1,
         "predict",

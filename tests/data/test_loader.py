@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from dlcvcli.config.schema import AugmentSettings
 from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.loader import Batch, TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
-from dlcvcli.data.sampler import BatchPlan
+from dlcvcli.data.sampler import BatchPlan, Draw
 from dlcvcli.data.segmentation import SegmentationSet, open_split
-from dlcvcli.errors import DataError
+from dlcvcli.errors import DataError, DlcvError
 from tests.conftest import write_camvid
 
 SIZES = [(20, 30), (12, 16), (40, 24), (20, 30), (9, 9), (33, 17), (20, 20)]
@@ -148,6 +155,61 @@ def test_closing_the_batches_early_ends_the_workers(data: SegmentationSet) -> No
     assert len(multiprocessing.active_children()) == 2
     batches.close()
     assert multiprocessing.active_children() == []
+
+
+class Deadly(Dataset[Any]):
+    """Samples of which some end the process that asks for them."""
+
+    def __init__(self, how: Callable[[], object]) -> None:
+        self.how = how
+
+    def __getitem__(self, draw: Draw) -> dict[str, torch.Tensor]:
+        if draw[0] == 1:
+            self.how()
+        return {"images": torch.zeros(1)}
+
+
+def _kill(number: int) -> Callable[[], object]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.fixture
+def _quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch look every 0.1 s, not every 5 s, whether its workers live."""
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.1,))
+
+
+@pytest.mark.usefixtures("_quick_look")
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (_kill(signal.SIGKILL), "was killed by SIGKILL, likely because memory ran out"),
+        (_kill(signal.SIGHUP), "was killed by SIGHUP"),
+        (lambda: os._exit(3), "ended with exit status 3"),
+    ],
+)
+def test_a_worker_that_dies_is_one_line(how: Callable[[], object], says: str) -> None:
+    before = signal.getsignal(signal.SIGCHLD)
+    steps = TrainingBatches(Deadly(how), BatchPlan(4, 2, 0), workers=1).steps(0, 10)
+    with pytest.raises(DlcvError, match=says) as caught:
+        list(steps)
+    assert "\n" not in caught.value.message
+    assert "--workers" in caught.value.hint
+    assert signal.getsignal(signal.SIGCHLD) == before
+
+
+@pytest.mark.usefixtures("_quick_look")
+def test_a_worker_that_dies_interrupts_nothing_but_the_wait_for_a_batch() -> None:
+    others = {*multiprocessing.active_children()}
+    steps = TrainingBatches(Deadly(int), BatchPlan(4, 2, 0), workers=1).steps(0, 10**6)
+    next(steps)
+    (worker,) = {*multiprocessing.active_children()} - others
+    worker.kill()
+    worker.join()
+    # Torch's handler would raise here, or wherever this thread has come to.
+    time.sleep(0.01)
+    with pytest.raises(DlcvError, match="was killed by SIGKILL"):
+        list(steps)
 
 
 BROKEN = """

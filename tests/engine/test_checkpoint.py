@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import random
 import subprocess
 import sys
 import textwrap
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlcvcli.engine.checkpoint import (
     keep_numbered,
@@ -20,6 +24,7 @@ from dlcvcli.engine.checkpoint import (
     save_checkpoint,
 )
 from dlcvcli.errors import CheckpointError
+from dlcvcli.files import replacing
 
 STATE: dict[str, Any] = {
     "task": {"w": torch.arange(6.0)},
@@ -96,6 +101,118 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "new.ckpt")
 
 
+def _flip(path: Path, place: int, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def _same(found: Any, expected: Any) -> bool:
+    if isinstance(expected, torch.Tensor):
+        return isinstance(found, torch.Tensor) and torch.equal(found, expected)
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(_same(found[k], expected[k]) for k in found)
+    return bool(found == expected)
+
+
+def test_a_flipped_bit_is_found_wherever_it_matters(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.ckpt", tmp_path / "bad.ckpt"
+    save_checkpoint(good, {**STATE, "optimizer": {"state": torch.arange(3.0)}})
+    content, rng, messages = good.read_bytes(), random.Random(0), []
+    weight = content.index(STATE["task"]["w"].numpy().tobytes())
+    step = content.index(b"\x00step") + 5
+    for place in (weight, weight + 23, step, *rng.sample(range(len(content)), 150)):
+        bad.write_bytes(content)
+        _flip(bad, place, rng.randrange(8))
+        try:
+            found = load_checkpoint(bad)
+        except CheckpointError as error:
+            messages.append(error.message)
+        else:
+            # Between the entries of the archive there are bytes that stand for nothing.
+            assert place not in (weight, weight + 23, step)
+            assert _same(found, load_checkpoint(good))
+    assert all(str(bad) in message and "\n" not in message for message in messages)
+
+
+def test_a_damaged_tensor_is_named_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    save_checkpoint(path, STATE)
+    _flip(path, path.read_bytes().index(STATE["task"]["w"].numpy().tobytes()) + 6, 7)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is damaged: the checksum of ") as caught:
+        load_checkpoint(path)
+    assert "best.ckpt" in caught.value.hint
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_in_a_format_without_checksums_still_loads(tmp_path: Path) -> None:
+    path = tmp_path / "old.ckpt"
+    torch.save({**STATE, "format": 1}, path, _use_new_zipfile_serialization=False)
+    assert _same(load_checkpoint(path)["task"], STATE["task"])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_refused_by_its_name(tmp_path: Path, bad: float) -> None:
+    path = tmp_path / "last.ckpt"
+    save_checkpoint(path, {**STATE, "task": {"a": torch.ones(2), "b.w": torch.tensor([1.0, bad])}})
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(path)
+    assert caught.value.message == (f"checkpoint {path} is damaged: its weight 'b.w' is not finite")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", "1"),
+        ("task", []),
+        ("task", {"w": [1.0]}),
+        ("task", {5: torch.ones(1)}),
+        ("optimizer", None),
+        ("scaler", 3),
+        ("step", "3"),
+        ("step", True),
+        ("step", -1),
+        ("best", None),
+        ("best", {"metric": "miou", "value": "high", "step": 2}),
+        ("best", {"metric": "miou", "value": 0.5, "step": 2, "more": 1}),
+        ("last", {"split": "val"}),
+        ("seconds", float("nan")),
+        ("totals", {"images": 1.5, "seconds": 1.0, "waited": 0.0}),
+        ("config", "task: seg"),
+        ("data", 5),
+        ("data", {"classes": ["a"]}),
+        ("data", {"sha256": {"train": 1}}),
+        ("versions", {"dlcv": 1}),
+    ],
+)
+def test_a_key_of_a_wrong_type_is_refused_by_its_name(tmp_path: Path, key: str, value: Any) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({**STATE, "format": 1, key: value}, path)
+    with pytest.raises(CheckpointError, match=rf"last\.ckpt is damaged: .*key '{key}") as caught:
+        load_checkpoint(path)
+    assert "\n" not in caught.value.message
+
+
+def test_keys_that_this_version_does_not_know_are_let_be(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last.ckpt", {**STATE, "later": {"steps": 2}})
+    assert load_checkpoint(tmp_path / "last.ckpt")["later"] == {"steps": 2}
+
+
+def test_a_full_disk_at_the_first_checkpoint_speaks_of_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    save_checkpoint(tmp_path / "later.ckpt", STATE)
+    monkeypatch.setattr(torch, "save", full)
+    for name, says in (("first", "no checkpoint yet"), ("later", "last good checkpoint stays")):
+        with pytest.raises(CheckpointError, match="No space left on device") as caught:
+            save_checkpoint(tmp_path / f"{name}.ckpt", STATE)
+        assert says in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["later.ckpt"]
+
+
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     # A real limit on the size of files, in a process of its own: writing fails half-way.
     path = tmp_path / "last.ckpt"
@@ -134,6 +251,36 @@ def test_a_link_replaces_the_old_best_and_outlives_the_next_last(tmp_path: Path)
         link_checkpoint(last, best)
     save_checkpoint(last, {**STATE, "step": 3})
     assert load_checkpoint(best)["step"] == 2
+
+
+@given(st.lists(st.sampled_from(["save", "best", "keep"]), max_size=8))
+def test_no_order_of_saves_leaves_a_partial_file(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    last, best = folder / "last.ckpt", folder / "best.ckpt"
+    last.write_bytes(b"0")
+    for number, action in enumerate(actions):
+        if action == "save":
+            with replacing(last, folder / ".last.ckpt.tmp") as file:
+                file.write(str(number).encode())
+        elif action == "best":
+            link_checkpoint(last, best)
+            assert best.read_bytes() == last.read_bytes()
+        else:
+            keep_numbered(folder, last, number, keep=2)
+        assert not list(folder.glob(".*"))
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    last, best = tmp_path / "last.ckpt", tmp_path / "best.ckpt"
+    save_checkpoint(last, STATE)
+    os.link(last, best)
+    (tmp_path / ".best.ckpt.tmp").write_bytes(b"half")
+    (tmp_path / ".last.ckpt.tmp").write_bytes(b"half")
+    link_checkpoint(last, best)
+    save_checkpoint(last, STATE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
 def test_a_copy_is_made_where_links_are_not_possible(

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlcvcli.engine.soundness import LossWatch, refuse_loss, require_finite_weights
+from dlcvcli.engine.soundness import (
+    LossWatch,
+    first_not_finite,
+    refuse_loss,
+    require_finite_weights,
+)
 from dlcvcli.errors import NonFiniteLoss
 from dlcvcli.tasks.base import Batch
 from tests.engine.tiny import TinyTask
@@ -71,6 +76,21 @@ def test_one_bad_value_in_a_weight_or_a_statistic_is_enough(name: str, bad: floa
         require_finite_weights(task, 3)
     assert caught.value.message == "the weights after step 3 are not finite; not saved"
     assert "checkpoints are sound" in caught.value.hint
+
+
+def test_weights_that_were_bad_from_the_start_are_those_of_the_file() -> None:
+    task = TinyTask()
+    task.state_dict()["net.0.weight"].fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss, match="before the first step") as caught:
+        require_finite_weights(task, 0)
+    assert caught.value.hint == "choose other --weights"
+
+
+def test_the_first_bad_tensor_is_named_and_whole_numbers_are_let_be() -> None:
+    state = {"steps": torch.tensor(3), "a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])}
+    assert first_not_finite(state) == "b"
+    assert first_not_finite({**state, "b": torch.ones(1)}) is None
+    assert first_not_finite({"steps": torch.tensor(3)}) is None
 
 
 def test_large_weights_are_weights() -> None:

@@ -70,6 +70,15 @@ def with_card(source: Path, target: Path, card: EmbedderCard) -> Path:
     return target
 
 
+def test_a_card_of_another_encoder_is_refused(exported_fewshot: Path, tmp_path: Path) -> None:
+    source = RunFolder(exported_fewshot).onnx
+    known = OnnxEmbedder.load(source, "cpu").card
+    for card in (replace(known, dimension=99), replace(known, size=(20, 20))):
+        path = with_card(source, tmp_path / "other.onnx", card)
+        with pytest.raises(ModelFileError, match="not the model that its dlcv metadata describes"):
+            OnnxEmbedder.load(path, "cpu")
+
+
 def test_a_graph_of_episodes_is_not_an_encoder(exported_fewshot: Path, tmp_path: Path) -> None:
     path = tmp_path / "episode.onnx"
     with_card(RunFolder(exported_fewshot).onnx, path, replace(CARD, graph=EPISODE))

@@ -72,6 +72,14 @@ def test_a_file_without_a_card_is_refused(exported_run: Path, tmp_path: Path) ->
         OnnxPredictor.load(tmp_path / "bare.onnx", "cpu")
 
 
+def test_a_graph_that_is_not_its_cards_is_refused(exported_run: Path, tmp_path: Path) -> None:
+    run = RunFolder(exported_run)
+    known = OnnxPredictor.load(run.onnx, "cpu").card
+    path = edited(run.onnx, tmp_path / "many.onnx", replace(known, classes=PRESETS["voc21"]))
+    with pytest.raises(ModelFileError, match="tells apart 7 classes, and its metadata names 21"):
+        OnnxPredictor.load(path, "cpu")
+
+
 def test_on_a_gpu_images_go_up_and_masks_come_down_as_bytes() -> None:
     def red(inputs: dict[str, Any]) -> Any:
         height, width = inputs["size"]

@@ -99,6 +99,15 @@ def test_settings_of_another_version_are_refused_by_their_key() -> None:
     )
 
 
+@pytest.mark.parametrize("classes", [None, {"names": []}, {"names": 5}])
+def test_classes_that_are_none_are_refused_by_their_key(classes: Any) -> None:
+    checkpoint = checkpoint_with()
+    checkpoint["data"] = {} if classes is None else {"classes": classes}
+    for use in (lambda: card_of(checkpoint, ""), lambda: load_segmenter(checkpoint)):
+        with pytest.raises(CheckpointError, match=r"key 'data\.classes'"):
+            use()
+
+
 def test_a_segmenter_has_its_trained_weights_and_is_in_evaluation(trained: Checkpoint) -> None:
     segmenter = load_segmenter(trained)
     assert not any(part.training for part in segmenter.modules())

@@ -13,6 +13,7 @@ from dlcvcli.engine.checkpoint import Checkpoint
 from dlcvcli.errors import CheckpointError
 from dlcvcli.inference.restore_protonet import (
     build_protonet,
+    class_splits_of,
     embedder_card_of,
     fewshot_settings_of,
     load_protonet,
@@ -117,6 +118,21 @@ def test_settings_of_another_version_are_refused_by_their_key() -> None:
     checkpoint["config"]["episode"]["n_ways"] = 5
     with pytest.raises(CheckpointError, match=r"do not fit: unknown key 'episode\.n_ways'"):
         fewshot_settings_of(checkpoint)
+
+
+def test_a_size_that_is_missing_is_refused_by_its_key() -> None:
+    checkpoint = checkpoint_with()
+    checkpoint["config"]["data"]["size"] = None
+    with pytest.raises(CheckpointError, match=r"do not fit: key 'data\.size' has no value"):
+        load_protonet(checkpoint)
+
+
+@pytest.mark.parametrize("classes", [None, ["a"], {"train": "ab"}, {"val": ["a"]}])
+def test_a_checkpoint_has_to_say_what_it_was_trained_on(classes: Any) -> None:
+    checkpoint = checkpoint_with()
+    checkpoint["data"] = {} if classes is None else {"classes": classes}
+    with pytest.raises(CheckpointError, match=r"key 'data\.classes'"):
+        class_splits_of(checkpoint)
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

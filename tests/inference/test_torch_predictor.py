@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.engine.checkpoint import load_checkpoint, save_checkpoint
-from dlcvcli.errors import CheckpointError, DeviceError
+from dlcvcli.errors import CheckpointError, DeviceError, DlcvError
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.inference.restore import load_segmenter
@@ -97,6 +97,27 @@ def test_time_goes_to_copying_and_to_running() -> None:
     assert clock.seconds.keys() == {"copy", "run"}
     assert clock.laps.keys() == {"run"}
     assert len(clock.laps["run"]) == 3
+
+
+class Bad(nn.Module):
+    """Gives logits of which one, of a class that is not chosen, is no number."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        out = x.clone()
+        out[-1, -1, 0, 0] = self.value
+        return {"out": out}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_logits_that_are_not_finite_give_no_mask(value: float) -> None:
+    predictor = TorchPredictor(Segmenter(Bad(value), 8), CARD, CPU)
+    for use in (predictor, predictor.logits):
+        with pytest.raises(DlcvError, match="are not finite"):
+            use(IMAGES, (12, 20), StageClock())
 
 
 @pytest.fixture

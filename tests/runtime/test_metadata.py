@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,51 @@ def test_what_a_file_is_for_is_told_and_another_use_refused() -> None:
         broken = {k: v for k, v in few.to_metadata().items() if k != key}
         with pytest.raises(ModelFileError, match="damaged"):
             read_card(broken, "x")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("size", "[0, 0]"), ("size", "[-1, 5]"), ("size", "[5]"), ("size", "7")),
+        *(("size", '["5", 5]'), ("size", "[5.0, 5]"), ("size", "[99999999, 5]")),
+        *(("stride", '"junk"'), ("stride", "0"), ("stride", "true"), ("binarise", "1")),
+        *(("class_set", "[]"), ("class_set", '{"names": []}'), ("classes", '["a", "b"]')),
+        *(("config", "[" * 100_000), ("metric", '{"miou": NaN}'), ("versions", "[]")),
+    ],
+)
+def test_metadata_of_a_wrong_kind_is_refused_by_its_key(key: str, value: str) -> None:
+    good = SegmenterCard("seg", "m", PRESETS["voc21"], 16).to_metadata()
+    with pytest.raises(ModelFileError, match=r"x\.onnx: its dlcv metadata is damaged") as caught:
+        read_card({**good, key: value}, "x.onnx")
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 300
+
+
+def test_class_names_in_another_order_in_one_of_two_places_are_refused() -> None:
+    good = SegmenterCard("seg", "m", PRESETS["voc21"], 16).to_metadata()
+    turned = json.dumps(json.loads(good["classes"])[::-1])
+    with pytest.raises(ModelFileError, match="name different classes"):
+        read_card({**good, "classes": turned}, "x.onnx")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("distance", "{}"), ("distance", '{"name": "manhattan"}'), ("distance", "[]")),
+        *(("distance", '{"name": "cosine", "scale": 0}'), ("distance", '{"name": "cosine"}')),
+        (
+            "distance",
+            '{"name": "parametric", "weights": {"w": {"shape": [1], "float32": "AADAfw=="}}}',
+        ),
+        ("distance", '{"name": "parametric", "weights": {"w": {"shape": [2], "float32": "AAAA"}}}'),
+        *(("dimension", "0"), ("episode", "[5, 1]"), ("episode", "[5, 0, 1]"), ("mean", "[1, 2]")),
+        *(("std", '["a", 1, 1]'), ("class_splits", '{"train": "ab"}'), ("rotations", "null")),
+    ],
+)
+def test_few_shot_metadata_of_a_wrong_kind_is_refused(key: str, value: str) -> None:
+    good = EmbedderCard("fewshot", "m", 64, {"name": "euclidean"}).to_metadata()
+    with pytest.raises(ModelFileError, match=r"x\.onnx: its dlcv metadata is damaged"):
+        read_card({**good, key: value}, "x.onnx")
 
 
 def test_a_foreign_a_newer_and_a_damaged_file_are_told_apart() -> None:
