@@ -157,27 +157,16 @@ def _evaluate(
     boundary: bool,
     masks: Path | None,
 ) -> dict[str, Any]:
-    from dlcvcli.cli.console import counting, say
+    from dlcvcli.cli.annotated_data import open_annotated
+    from dlcvcli.cli.console import counting
     from dlcvcli.data.batches import EvalBatches
-    from dlcvcli.data.segmentation_split import open_for_model
     from dlcvcli.files import make_folder
     from dlcvcli.inference.evaluate import evaluate
     from dlcvcli.inference.load import load_predictor
 
     predictor = load_predictor(ref, provider=provider)
     card = predictor.card
-    opened = open_for_model(
-        data,
-        split,
-        seen=card.seen,
-        classes=card.classes,
-        layout=card.layout,
-        size=_size(size, card.size),
-        binarise=card.binarise,
-    )
-    for line in opened.remarks:
-        say(line)
-    found = opened.data
+    found = open_annotated(card, data, split, size=_size(size, card.size))
     on_gpu = predictor.provider not in {"cpu", "CPUExecutionProvider"}
     # Large scenes come one by one, none of them ahead; the batch is then one of tiles.
     at_once = 1 if views.tile is not None else batch_size or (16 if on_gpu else 4)

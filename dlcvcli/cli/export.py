@@ -97,24 +97,12 @@ def export(
 
 
 def _open_annotated(ref: ModelRef, folder: Path, split: str) -> SegmentationSet:
-    from dlcvcli.cli.console import say
-    from dlcvcli.data.segmentation_split import open_for_model
+    from dlcvcli.cli.annotated_data import open_annotated
     from dlcvcli.engine.checkpoint import load_checkpoint
     from dlcvcli.inference.restore import card_of
 
     card = card_of(load_checkpoint(ref.path), "")
-    opened = open_for_model(
-        folder,
-        split,
-        seen=card.seen,
-        classes=card.classes,
-        layout=card.layout,
-        size=card.size,
-        binarise=card.binarise,
-    )
-    for line in opened.remarks:
-        say(line)
-    return opened.data
+    return open_annotated(card, folder, split, size=card.size)
 
 
 def _open_images_by_class(

@@ -279,8 +279,7 @@ def _open_models(
     models: dict[str, Path], data: Path, split: str
 ) -> tuple[dict[str, Predictor], SegmentationSet]:
     """Load models that tell the same classes apart, and the split that they are shown."""
-    from dlcvcli.cli.console import say
-    from dlcvcli.data.segmentation_split import open_for_model
+    from dlcvcli.cli.annotated_data import open_annotated
     from dlcvcli.inference.load import load_predictor
     from dlcvcli.runs import find_model
 
@@ -297,17 +296,8 @@ def _open_models(
                 f"{title} {len(other.classes)} of '{other.classes.name}'",
                 "compare models of the same classes",
             )
-    opened = open_for_model(
-        data,
-        split,
-        seen=card.seen,
-        classes=card.classes,
-        layout=card.layout,
-        binarise=card.binarise,
-    )
-    for line in opened.remarks:
-        say(line)
-    return predictors, opened.data
+    # Every model stretches them by itself.
+    return predictors, open_annotated(card, data, split, size=None)
 
 
 def _extremes(predictor: Predictor, found: SegmentationSet, worst: int, best: int) -> list[int]:
