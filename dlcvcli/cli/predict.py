@@ -173,7 +173,7 @@ def _predict_masks(
     from dlcvcli.inference.predict import find_images
     from dlcvcli.inference.predict import predict as run_predict
 
-    images = find_images(inputs, _listed())
+    images = find_images(inputs, _listed(), say=say)
     if onnx and ref.kind != "onnx":
         ref = ensure_onnx(ref, logits=views.need_logits)
     # Tiles are all of one size; whole images are of any.

@@ -58,17 +58,20 @@ class Layout:
     preset: str | None
 
     def describe(self) -> str:
-        """Return one line for people: the layout, the size of each split, and what is left out.
+        """Return one line for people: the layout, the size of each split, and what is left out."""
+        sizes = ", ".join(f"{split} {len(pairs)}" for split, pairs in self.splits.items())
+        return f"layout {self.name}: {sizes}{self.left_out()}"
+
+    def left_out(self) -> str:
+        """Return which images of the folder are in no split; see `left_out.left_out`.
 
         The lists of a VOC devkit say what is used of it, and most of its images are for detection.
         """
-        sizes = ", ".join(f"{split} {len(pairs)}" for split, pairs in self.splits.items())
-        line = f"layout {self.name}: {sizes}"
         if self.name == "voc":
-            return line
+            return ""
         pairs = [pair for split in self.splits.values() for pair in split]
         used = [path for pair in pairs for path in (pair.image, pair.mask)]
-        return line + left_out(self.root, used, SPLIT_NAMES)
+        return left_out(self.root, used, SPLIT_NAMES)
 
 
 def canonical_split(name: str) -> str:

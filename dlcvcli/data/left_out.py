@@ -61,12 +61,22 @@ def left_out(
     if readable := [path for path in missed if is_image(path)]:
         parts.append(f"{_count(readable, 'image')} left out ({_some(readable, root)})")
     if unread := [path for path in missed if is_unread(path)]:
-        formats = ", ".join(sorted({path.suffix.lower() for path in unread}))
-        some = _some(unread, root)
-        parts.append(f"{_count(unread, 'file')} left out, since {formats} is not read ({some})")
+        parts.append(_describe_unread(unread, root))
     if empty:
         parts.append(f"no images in {_some(empty, root)}")
     return "".join(f"; {part}" for part in parts)
+
+
+def describe_unread(folder: Path) -> str:
+    """Return a line on the files in a folder whose image format is not read; empty for none."""
+    unread = sorted(path for path in folder.iterdir() if is_unread(path))
+    return f"{folder}: {_describe_unread(unread, folder)}" if unread else ""
+
+
+def _describe_unread(unread: Sequence[Path], root: Path) -> str:
+    formats = ", ".join(sorted({path.suffix.lower() for path in unread}))
+    some = _some(unread, root)
+    return f"{_count(unread, 'file')} left out, since {formats} is not read ({some})"
 
 
 def unread_hint(root: Path) -> str:

@@ -19,7 +19,7 @@ from dlcvcli.data.layouts import (
     require_two_splits,
 )
 from dlcvcli.data.masks import decode_oriented_mask, match_orientation
-from dlcvcli.data.reading import Pixels, decode_oriented_rgb, read_bytes, stretch
+from dlcvcli.data.reading import Pixels, decode_oriented_rgb, enough_memory, read_bytes, stretch
 from dlcvcli.data.seen_images import image_digest
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import as_bytes
@@ -78,10 +78,12 @@ class SegmentationSet:
             DataError: a file cannot be read or decoded, the annotation holds a value off the
                 table, or the two differ in size.
         """
-        sample = read_pair(self.pairs[index], self.classes, binarise=self.binarise)
+        pair = self.pairs[index]
+        sample = read_pair(pair, self.classes, binarise=self.binarise)
         if self.size is None:
             return sample
-        return replace(sample, image=stretch(sample.image, self.size))
+        with enough_memory(pair.image):
+            return replace(sample, image=stretch(sample.image, self.size))
 
     def digests(self, index: int) -> tuple[bytes, bytes]:
         """Return `digest` and `image_digest` of one pair without decoding it; see `Sample`."""
@@ -166,6 +168,22 @@ def open_split(
     found = find_layout(folder, layout)
     if not isinstance(classes, ClassSet):
         classes = class_set_for(found, classes, ignore_index)
+    return split_of(found, split, classes, size=size, binarise=binarise)
+
+
+def split_of(
+    found: Layout,
+    split: str,
+    classes: ClassSet,
+    *,
+    size: tuple[int, int] | None = None,
+    binarise: bool = False,
+) -> SegmentationSet:
+    """Return one split of a recognised set; a set without splits gives all of it.
+
+    Raises:
+        DataError: there is no such split.
+    """
     pairs = pairs_of(found, split)
     name = canonical_split(split) if canonical_split(split) in found.splits else ALL
     return SegmentationSet(pairs, classes, name, found.root, size, binarise)

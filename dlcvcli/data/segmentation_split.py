@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlcvcli.data.layouts import ALL, Pair, canonical_split
+from dlcvcli.data.layouts import ALL, Pair, canonical_split, find_layout
 from dlcvcli.data.reading import read_ahead, read_bytes
 from dlcvcli.data.seen_images import SeenImages, digest_of
-from dlcvcli.data.segmentation import SegmentationSet, open_split
+from dlcvcli.data.segmentation import SegmentationSet, split_of
 from dlcvcli.errors import DataError
 from dlcvcli.machine import usable_cores
 from dlcvcli.palette import ClassSet
@@ -21,7 +21,7 @@ class ScoredSplit:
 
     Attributes:
         data: its images.
-        remarks: how they were chosen, line by line; empty where the set has splits.
+        remarks: how they were chosen and what of the set is left out, line by line.
     """
 
     data: SegmentationSet
@@ -53,22 +53,23 @@ def open_for_model(
     Raises:
         DataError: see `open_split`; or the set is the model's own and has no such part.
     """
-    found = open_split(folder, split, layout=layout, classes=classes, size=size, binarise=binarise)
+    whole = find_layout(folder, layout)
+    found = split_of(whole, split, classes, size=size, binarise=binarise)
+    missing = whole.left_out().removeprefix("; ")
+    remarks = (f"{folder}: {missing}",) if missing else ()
     if found.split != ALL:
-        return ScoredSplit(found)
+        return ScoredSplit(found, remarks)
     if seen is None:
-        return ScoredSplit(
-            found,
-            (
-                f"{folder} has no splits, and the model does not record what it was trained on: "
-                "every image is taken, those that it was trained on too",
-            ),
+        remark = (
+            f"{folder} has no splits, and the model does not record what it was trained on: "
+            "every image is taken, those that it was trained on too"
         )
+        return ScoredSplit(found, (*remarks, remark))
     digests = image_digests(found.pairs)
     held_out = set(seen.validated)
     wanted = canonical_split(split)
     if wanted == ALL or held_out.isdisjoint(digests):
-        return ScoredSplit(found)
+        return ScoredSplit(found, remarks)
     parts = {"train": seen.trained - held_out, "val": held_out}
     if wanted not in parts:
         raise DataError(
@@ -85,7 +86,7 @@ def open_for_model(
     new = sum(digest not in held_out | seen.trained for digest in digests)
     if new:
         remark += f"; {new} that it did not have are left out"
-    return ScoredSplit(replace(found, pairs=tuple(pairs), split=wanted), (remark,))
+    return ScoredSplit(replace(found, pairs=tuple(pairs), split=wanted), (*remarks, remark))
 
 
 def image_digests(pairs: Sequence[Pair]) -> list[bytes]:

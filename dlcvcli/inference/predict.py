@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dlcvcli.data.left_out import describe_unread
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, Progress, is_image, read_ahead, read_rgb, stretch
 from dlcvcli.data.writing import write_image
@@ -34,10 +35,16 @@ class Prediction:
     error: DataError | None = None
 
 
-def find_images(inputs: Iterable[str], stdin: Iterable[str] = ()) -> list[Path]:
+def find_images(
+    inputs: Iterable[str],
+    stdin: Iterable[str] = (),
+    *,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Path]:
     """Return the image files that the inputs name: files, folders, or `-` for a list on stdin.
 
-    A folder gives the images in it, not those of its sub-folders.
+    A folder gives the images in it, not those of its sub-folders; `say` is given a line on files
+    of it whose format is not read.
 
     Raises:
         DataError: a path does not exist, a folder holds no image, or nothing was named.
@@ -48,8 +55,11 @@ def find_images(inputs: Iterable[str], stdin: Iterable[str] = ()) -> list[Path]:
         for path in (Path(name) for name in names if name):
             if path.is_dir():
                 images = sorted(p for p in path.iterdir() if p.is_file() and is_image(p))
+                unread = describe_unread(path)
                 if not images:
-                    raise DataError(f"folder {path} holds no image")
+                    raise DataError(f"folder {path} holds no image that can be read", unread)
+                if unread:
+                    say(unread)
                 found += images
             elif path.is_file():
                 found.append(path)

@@ -99,6 +99,13 @@ def test_of_another_set_everything_is_scored(seen: SeenImages, tmp_path: Path) -
     assert (len(found.data), found.data.split, found.remarks) == (2, "all", ())
 
 
+def test_images_that_the_set_leaves_out_are_counted(flat: Path, seen: SeenImages) -> None:
+    (flat / "images" / "more.gif").touch()
+    remarks = opened(flat, seen).remarks
+    assert remarks[0] == f"{flat}: 1 file left out, since .gif is not read (images/more.gif)"
+    assert len(remarks) == 2
+
+
 def test_a_model_without_a_record_says_so(flat: Path) -> None:
     found = opened(flat, None)
     assert len(found.data) == 10

@@ -22,6 +22,17 @@ def photo(path: Path, size: tuple[int, int] = (40, 30)) -> Path:
     return path
 
 
+def test_files_of_a_format_that_is_not_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "b.gif").touch()
+    with pytest.raises(DataError, match="no image that can be read") as caught:
+        find_images([str(tmp_path)])
+    (tmp_path / "a.png").touch()
+    said: list[str] = []
+    assert find_images([str(tmp_path)], say=said.append) == [tmp_path / "a.png"]
+    line = f"{tmp_path}: 1 file left out, since .gif is not read (b.gif)"
+    assert said == [caught.value.hint] == [line]
+
+
 def test_files_folders_and_stdin_name_images_once(tmp_path: Path) -> None:
     one, two = photo(tmp_path / "a.png"), photo(tmp_path / "more" / "b.jpg")
     (tmp_path / "more" / "notes.txt").write_text("x")
