@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from dlcvcli.errors import DlcvError
-from dlcvcli.files import make_folder
+from dlcvcli.files import as_readable, make_folder
 
-NAME = ".lock"
+LOCK = ".lock"
 
 # What the system says where another process has the lock.
 _HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
@@ -35,9 +35,10 @@ def locked(folder: Path) -> Iterator[None]:
         UsageError, DlcvError: the folder cannot be made; see `files.make_folder`.
     """
     make_folder(folder)
-    path = folder / NAME
+    path = folder / LOCK
     try:
-        file = path.open("a+", encoding="utf-8")
+        # A command line may hold names of files that are not UTF-8.
+        file = path.open("a+", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
     with file:
@@ -58,7 +59,7 @@ def require_unlocked(folder: Path) -> None:
     Raises:
         DlcvError: see `locked`.
     """
-    if (folder / NAME).is_file():
+    if (folder / LOCK).is_file():
         with locked(folder):
             pass
 
@@ -85,8 +86,8 @@ def _this_process() -> str:
 
 def _in_use(folder: Path, path: Path) -> DlcvError:
     try:
-        owner = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        owner = as_readable(path.read_text(encoding="utf-8", errors="surrogateescape").strip())
+    except OSError:
         owner = ""
     return DlcvError(
         f"{folder} is in use by {owner or 'another process'}",

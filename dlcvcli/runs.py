@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
+from dlcvcli.locks import LOCK
 from dlcvcli.palette import ClassSet
 from dlcvcli.yaml_reader import read_yaml, require_mapping
 
@@ -103,8 +104,11 @@ class RunFolder:
 
     @property
     def _died_at_start(self) -> bool:
+        # The lock is taken before the folder of checkpoints is made: without it, the folder is
+        # somebody else's.
+        begun = (self.path / LOCK).exists() and self.checkpoints.is_dir()
         kept = (self.metrics, self.results, *self.checkpoints.glob("*.ckpt"))
-        return self.checkpoints.is_dir() and not any(file.exists() for file in kept)
+        return begun and not any(file.exists() for file in kept)
 
     def require_free(self) -> None:
         """Refuse a folder that a new run must not be written into.

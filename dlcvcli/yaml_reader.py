@@ -15,8 +15,8 @@ import yaml
 
 from dlcvcli.errors import ConfigError, DlcvError, shorten
 
-# The largest file that dlcv ships or writes has 5 KB. It also bounds the time: PyYAML needs up to
-# 3 s for a file of this size.
+# The largest file that users write by hand. It also bounds the time: PyYAML needs up to 3 s for a
+# file of this size.
 MAX_BYTES = 128 * 1024
 # Settings are nested four levels deep. Well below Python's recursion limit, which whatever walks
 # the result would meet otherwise.
@@ -39,8 +39,9 @@ class _Unfit(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """Loader of plain types that refuses what is too deep, too large or ambiguous."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, limit: int) -> None:
         super().__init__(text)
+        self._limit = limit
         self._depth = 0
         # Of each node that is complete: its size in characters and values, and its height, both
         # with every alias replaced by what it stands for.
@@ -73,7 +74,7 @@ class _Loader(yaml.SafeLoader):
         size = 1 + sum(size for size, _ in shapes)
         height = 1 + max((height for _, height in shapes), default=0)
         # Nine lines of aliases to aliases can stand for a thousand million values.
-        if size > 2 * MAX_BYTES:
+        if size > 2 * self._limit:
             raise _unfit("its aliases make it too large", mark)
         if height > MAX_DEPTH:
             raise _too_deep(mark)
@@ -134,13 +135,16 @@ _Loader.yaml_constructors = {
 }
 
 
-def read_yaml(path: Path, what: str, kind: type[DlcvError] = ConfigError) -> Any:
+def read_yaml(
+    path: Path, what: str, kind: type[DlcvError] = ConfigError, *, limit: int = MAX_BYTES
+) -> Any:
     """Return what a YAML file holds.
 
     Args:
         path: the file.
         what: what errors call it, e.g. ``settings file``; may be empty.
         kind: of error to raise.
+        limit: bytes that it may have.
 
     Raises:
         DlcvError: of that kind; the file cannot be read, or see `parse_yaml`.
@@ -148,7 +152,7 @@ def read_yaml(path: Path, what: str, kind: type[DlcvError] = ConfigError) -> Any
     source = f"{what} {path}".lstrip()
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(limit + 1)
     except FileNotFoundError as error:
         raise kind(f"{source} does not exist") from error
     except IsADirectoryError as error:
@@ -156,29 +160,32 @@ def read_yaml(path: Path, what: str, kind: type[DlcvError] = ConfigError) -> Any
     except (OSError, ValueError) as error:  # ValueError: NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise kind(f"{source} cannot be read: {reason}") from error
-    _require_small(len(content), source, kind)
+    _require_small(len(content), source, kind, limit)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise kind(f"{source} is not YAML: byte {error.start} is not UTF-8 text") from error
-    return parse_yaml(text, source, kind)
+    return parse_yaml(text, source, kind, limit=limit)
 
 
-def parse_yaml(text: str, source: str, kind: type[DlcvError] = ConfigError) -> Any:
+def parse_yaml(
+    text: str, source: str, kind: type[DlcvError] = ConfigError, *, limit: int = MAX_BYTES
+) -> Any:
     """Return what a YAML text holds; None for an empty one.
 
     Args:
         text: one document.
         source: what errors call it.
         kind: of error to raise.
+        limit: bytes that it may have.
 
     Raises:
         DlcvError: of that kind; says where the text is not YAML, is too large or too deep, repeats
             a key or has a value that is not what its tag says.
     """
-    _require_small(len(text), source, kind)
+    _require_small(len(text), source, kind, limit)
     try:
-        return _Loader(text).get_single_data()
+        return _Loader(text, limit).get_single_data()
     except _Unfit as error:
         raise kind(f"{source}: {_described(error)}") from error
     except yaml.YAMLError as error:
@@ -203,9 +210,9 @@ def to_yaml(tree: Any) -> str:
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _require_small(size: int, source: str, kind: type[DlcvError]) -> None:
-    if size > MAX_BYTES:
-        raise kind(f"{source} is larger than {MAX_BYTES >> 10} KiB, which is too large for YAML")
+def _require_small(size: int, source: str, kind: type[DlcvError], limit: int) -> None:
+    if size > limit:
+        raise kind(f"{source} is larger than {limit >> 10} KiB, which is too large for YAML")
 
 
 def _refuse_repeated_keys(node: yaml.MappingNode) -> None:

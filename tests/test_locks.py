@@ -50,6 +50,16 @@ def test_a_folder_can_be_used_again_after_a_block_that_failed(tmp_path: Path) ->
         assert (tmp_path / "new").is_dir()
 
 
+def test_a_command_line_may_hold_names_that_are_not_utf_8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        held_by_another(tmp_path / "run", "runs/q\udcff") as process,
+        pytest.raises(DlcvError, match=f"process {process.pid} on .* runs/q\ufffd|'runs/q\ufffd'"),
+    ):
+        require_unlocked(tmp_path / "run")
+
+
 def test_asking_makes_nothing(tmp_path: Path) -> None:
     require_unlocked(tmp_path / "nowhere")
     assert not any(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dlcvcli.errors import DataError, UsageError
+from dlcvcli.locks import locked
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import ModelRef, RunFolder, default_run_path, find_model
 
@@ -18,7 +19,8 @@ from dlcvcli.runs import ModelRef, RunFolder, default_run_path, find_model
 def run(tmp_path: Path) -> RunFolder:
     """A run that has begun and has no checkpoint yet."""
     made = RunFolder(tmp_path / "run")
-    made.create()
+    with locked(made.path):
+        made.create()
     made.config.write_text("task: seg\n")
     return made
 
@@ -80,6 +82,7 @@ def test_a_training_killed_before_its_first_checkpoint_can_be_begun_again(
 ) -> None:
     run = RunFolder(tmp_path)
     run.checkpoints.mkdir()
+    _touch(tmp_path / ".lock")
     if left:
         _touch(tmp_path / left)
     with pytest.raises(DataError, match="no checkpoint yet") as caught:
@@ -87,6 +90,13 @@ def test_a_training_killed_before_its_first_checkpoint_can_be_begun_again(
     assert "command that began it" in caught.value.hint
     run.create()
     assert not run.log.exists()
+
+
+def test_a_folder_of_checkpoints_alone_is_not_taken_for_a_run_that_died(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    _touch(tmp_path / "log.txt")
+    with pytest.raises(UsageError, match="already holds a run"):
+        RunFolder(tmp_path).create()
 
 
 @pytest.mark.parametrize("left", ["metrics.jsonl", "results.json", "checkpoints/best.ckpt"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,3 +36,20 @@ def open_annotated(
     for line in opened.remarks:
         say(line)
     return opened.data
+
+
+def warn_of_seen(cards: Mapping[str, SegmenterCard], data: SegmentationSet) -> None:
+    """Say which models were trained on images that they are shown or scored on.
+
+    Args:
+        cards: what to call each model -> its card.
+        data: the images, whose files are read for it.
+    """
+    from dlcvcli.cli.console import say
+    from dlcvcli.data.segmentation_split import image_digests
+
+    digests = image_digests(data.pairs)
+    for name, card in cards.items():
+        seen = 0 if card.seen is None else card.seen.count_trained(digests)
+        if seen:
+            say(f"warning: {name} was trained on {seen} of the {len(data)} images")

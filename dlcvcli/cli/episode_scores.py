@@ -10,7 +10,7 @@ def result_table(result: dict[str, Any]) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    from dlcvcli.cli.scores import backends_table
+    from dlcvcli.cli.scores import backends_table, seen_notes
 
     both = result.get("compare")
     metrics, speed, data = result["metrics"], result["speed"], result["data"]
@@ -42,6 +42,7 @@ def result_table(result: dict[str, Any]) -> Any:
     row("episodes/s scored", rate(speed["episodes_per_s"]))
     row("peak memory", f"{speed['peak_memory_mb']} MiB")
     notes = [
+        *seen_notes(data),
         f"± is the 95 % interval of the mean over episodes. Episodes: sha256 "
         f"{metrics['episodes_sha256'][:12]}",
     ]

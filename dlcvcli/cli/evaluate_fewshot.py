@@ -139,6 +139,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     from dlcvcli.cli.console import counting, say
     from dlcvcli.data.few_shot import duplicate_remarks
+    from dlcvcli.data.seen_images import image_digest
     from dlcvcli.files import write_atomically
     from dlcvcli.inference.evaluate_episodes import evaluate_episodes, predictions_csv
     from dlcvcli.inference.load import load_embedder
@@ -178,6 +179,9 @@ def _evaluate(
             "images": len(data),
             "classes": len(data.sizes),
             "classes_trained_on": opened.trained_on,
+            "trained_on": None
+            if card.seen is None
+            else card.seen.count_trained([image_digest(digest) for digest in data.digests]),
             "sha256": data.sha256,
         },
         "metrics": found.metrics,

@@ -97,12 +97,14 @@ def export(
 
 
 def _open_annotated(ref: ModelRef, folder: Path, split: str) -> SegmentationSet:
-    from dlcvcli.cli.annotated_data import open_annotated
+    from dlcvcli.cli.annotated_data import open_annotated, warn_of_seen
     from dlcvcli.engine.checkpoint import load_checkpoint
     from dlcvcli.inference.restore import card_of
 
     card = card_of(load_checkpoint(ref.path), "")
-    return open_annotated(card, folder, split, size=card.size)
+    data = open_annotated(card, folder, split, size=card.size)
+    warn_of_seen({str(ref.path): card}, data)
+    return data
 
 
 def _open_images_by_class(

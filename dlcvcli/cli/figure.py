@@ -279,7 +279,7 @@ def _open_models(
     models: dict[str, Path], data: Path, split: str
 ) -> tuple[dict[str, Predictor], SegmentationSet]:
     """Load models that tell the same classes apart, and the split that they are shown."""
-    from dlcvcli.cli.annotated_data import open_annotated
+    from dlcvcli.cli.annotated_data import open_annotated, warn_of_seen
     from dlcvcli.inference.load import load_predictor
     from dlcvcli.runs import find_model
 
@@ -297,7 +297,9 @@ def _open_models(
                 "compare models of the same classes",
             )
     # Every model stretches them by itself.
-    return predictors, open_annotated(card, data, split, size=None)
+    found = open_annotated(card, data, split, size=None)
+    warn_of_seen(cards, found)
+    return predictors, found
 
 
 def _extremes(predictor: Predictor, found: SegmentationSet, worst: int, best: int) -> list[int]:

@@ -67,11 +67,7 @@ def result_table(result: dict[str, Any]) -> Any:
     )
     row("peak memory", f"{speed['peak_memory_mb']} MiB")
     notes = []
-    if data["trained_on"]:
-        notes.append(
-            f"warning: the model was trained on {data['trained_on']} of the {data['images']} "
-            "images: its scores are too high"
-        )
+    notes += seen_notes(data)
     if metrics["convention"] != "smp-imagewise":
         scored, known = metrics["classes_scored"], len(metrics["iou_per_class"])
         notes.append(f"{scored} of {known} classes are in the mean")
@@ -83,6 +79,16 @@ def result_table(result: dict[str, Any]) -> Any:
             f"{both['speedup']:.2f} times as fast as PyTorch"
         )
     return Group(Text(title), table, *notes)
+
+
+def seen_notes(data: dict[str, Any]) -> list[str]:
+    """Return a warning where the model was trained on images that it was scored on."""
+    if not data["trained_on"]:
+        return []
+    return [
+        f"warning: the model was trained on {data['trained_on']} of the {data['images']} images: "
+        "its scores are too high"
+    ]
 
 
 def backends_table(result: dict[str, Any]) -> tuple[Table, Row]:

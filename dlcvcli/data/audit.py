@@ -182,6 +182,12 @@ def remarks(found: Audit, data: SegmentationSet) -> list[str]:
             "EXIF orientation and their masks have none: the sizes do not show whether these were "
             "drawn on the displayed or on the stored image; displayed is assumed"
         )
+    copies = len(found.image_digests) - len(set(found.image_digests.values()))
+    if copies:
+        lines.append(
+            f"{data.split}: {copies} of {found.images} images are copies of others in it, byte by "
+            "byte"
+        )
     if ignored:
         share = ignored / int(found.pixels.sum())
         lines.append(f"{data.split}: {share:.1%} of the pixels are ignored")

@@ -76,7 +76,7 @@ class Layout:
 
 def canonical_split(name: str) -> str:
     """Return the name under which a split is kept: `validation` -> `val`."""
-    return SPLIT_NAMES.get(name.lower(), name)
+    return ALL if name.lower() == ALL else SPLIT_NAMES.get(name.lower(), name)
 
 
 def by_split(contents: Mapping[Path, T]) -> dict[str, T]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dlcvcli.errors import UsageError
+from dlcvcli.errors import DataError, UsageError
 
 # Bytes of SHA-256 that are kept of an image. Of a million images, any two are alike by chance with
 # a probability of 3e-8; a record of them takes 11 MB as text.
@@ -36,10 +36,15 @@ class SeenImages:
     Attributes:
         trained: those that its weights were trained on, with those of the weights it began from.
         validated: those that its run was validated on, one entry an image.
+        tested: those that its run is tested on at its end, where it has such a split.
+        complete: False where the weights that the run began from do not say what they were
+            trained on, so that `trained` may lack some.
     """
 
     trained: frozenset[bytes]
     validated: tuple[bytes, ...]
+    tested: tuple[bytes, ...] = ()
+    complete: bool = True
 
     @property
     def leaked(self) -> int:
@@ -50,33 +55,72 @@ class SeenImages:
         """Return how many of some images were trained on."""
         return sum(digest in self.trained for digest in digests)
 
-    def beginning_from(self, weights: SeenImages, source: str, *, allow: bool) -> SeenImages:
+    def require_apart(self, root: object) -> None:
+        """Refuse to validate on exactly the images that are trained on.
+
+        Raises:
+            DataError: names the set.
+        """
+        if self.trained == set(self.validated):
+            raise DataError(
+                f"the validation images of {root} are its training images, all "
+                f"{len(self.validated)} of them: their score would tell nothing",
+                "put other images into one of the splits, or choose the splits with "
+                "--set data.train_split=NAME and data.val_split",
+            )
+
+    def beginning_from(self, weights: SeenImages | None, source: str, *, allow: bool) -> SeenImages:
         """Return the record of this run when it begins from another's weights.
 
         Args:
-            weights: the record of the other.
+            weights: the record of the other; None where it has none.
             source: how the user named it, e.g. `--init runs/first`.
-            allow: whether the weights may have been trained on validation images.
+            allow: whether the weights may have been trained on validation or test images.
 
         Raises:
             UsageError: they were, and may not.
         """
-        seen = weights.count_trained(self.validated)
+        if weights is None:
+            return replace(self, complete=False)
+        held_out = (*self.validated, *self.tested)
+        seen = weights.count_trained(held_out)
         if seen and not allow:
             raise UsageError(
-                f"{source} was trained on {seen} of the {len(self.validated)} images that this "
-                "run is validated on: its scores would be too high",
+                f"{source} was trained on {seen} of the {len(held_out)} images that this run is "
+                f"validated {'or tested ' if self.tested else ''}on: its scores would be too high",
                 "split the set as that run did (the same --seed and data.holdout), or add "
                 "--allow-seen to train all the same",
             )
-        return replace(self, trained=self.trained | weights.trained)
+        return replace(
+            self,
+            trained=self.trained | weights.trained,
+            complete=self.complete and weights.complete,
+        )
 
-    def as_dict(self) -> dict[str, str]:
+    def warnings(self) -> list[str]:
+        """Return why scores of the run may be too high, line by line."""
+        lines = [
+            f"{self.count_trained(digests)} of the {len(digests)} {name} images were trained on: "
+            f"the {name} score is too high"
+            for name, digests in (("validation", self.validated), ("test", self.tested))
+            if self.count_trained(digests)
+        ]
+        if not self.complete:
+            lines.append(
+                "the weights that the run began from do not record what they were trained on: if "
+                "that was validation images, the score is too high"
+            )
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
         """Return plain types: the digests of each part in one string, in base64."""
-        return {
-            "trained": base64.b64encode(b"".join(sorted(self.trained))).decode(),
-            "validated": base64.b64encode(b"".join(self.validated)).decode(),
+        parts = {
+            "trained": sorted(self.trained),
+            "validated": self.validated,
+            "tested": self.tested,
         }
+        texts = {name: base64.b64encode(b"".join(part)).decode() for name, part in parts.items()}
+        return {**texts, "complete": self.complete}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SeenImages:
@@ -85,8 +129,10 @@ class SeenImages:
         Raises:
             KeyError, TypeError, ValueError: it is damaged.
         """
-        trained, validated = (_split(data[key]) for key in ("trained", "validated"))
-        return cls(frozenset(trained), validated)
+        trained, validated, tested = (
+            _split(data[key]) for key in ("trained", "validated", "tested")
+        )
+        return cls(frozenset(trained), validated, tested, bool(data["complete"]))
 
 
 def _split(text: str) -> tuple[bytes, ...]:

@@ -33,6 +33,10 @@ def path_in_set(
     file, top = os.path.abspath(folder / name), Path(os.path.abspath(root))
     if Path(file).is_relative_to(top):
         return root / Path(file).relative_to(top)
+    # The list may name the set by a link to it, or the set be given by one.
+    real, real_top = Path(os.path.realpath(file)), Path(os.path.realpath(root))
+    if real.is_relative_to(real_top):
+        return root / real.relative_to(real_top)
     if not allow_outside:
         flag = (
             "; if you trust the list: --allow-outside (in training --set data.allow_outside=true)"

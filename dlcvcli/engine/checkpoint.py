@@ -239,8 +239,12 @@ def _unreadable(path: Path) -> CheckpointError:
     )
 
 
-def seen_images_of(checkpoint: Checkpoint) -> SeenImages | None:
+def seen_images_of(checkpoint: Checkpoint, source: object = "the checkpoint") -> SeenImages | None:
     """Return which images a checkpoint was trained and validated on; None where it has no record.
+
+    Args:
+        checkpoint: loaded.
+        source: what to call it in an error.
 
     Raises:
         CheckpointError: the record is damaged.
@@ -251,9 +255,7 @@ def seen_images_of(checkpoint: Checkpoint) -> SeenImages | None:
     try:
         return SeenImages.from_dict(kept)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"the checkpoint's record of its images is damaged ({error!r})"
-        ) from error
+        raise CheckpointError(f"{source}: its record of images is damaged", _HINT) from error
 
 
 def keep_numbered(folder: Path, source: Path, step: int, keep: int) -> None:

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import validate
-from dlcvcli.engine.checkpoint import Checkpoint
+from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.distances import build_distance
@@ -131,6 +131,7 @@ def embedder_card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) ->
         layout=data.layout,
         recipe=settings.recipe,
         data=dict(checkpoint["data"].get("sha256", {})),
+        seen=seen_images_of(checkpoint),
         metric={best["metric"]: best["value"], "split": data.val_split, "step": best["step"]},
         config=settings.model_dump(mode="json"),
         versions=dict(checkpoint["versions"]),

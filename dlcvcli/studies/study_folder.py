@@ -16,9 +16,11 @@ from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import StudyDefinition
 from dlcvcli.studies.kinds import StudySettings
-from dlcvcli.yaml_reader import read_yaml, require_mapping, to_yaml
+from dlcvcli.yaml_reader import MAX_BYTES, read_yaml, require_mapping, to_yaml
 
 _MARK = ".dlcv-study"
+# Of a record: a run takes about 2 KB of it.
+_LARGEST = 64 * MAX_BYTES
 
 State = Literal["finished", "unfinished", "not begun"]
 
@@ -115,7 +117,7 @@ class StudyFolder:
                 f"{self.path} is not a study's folder: it holds no {self.record.name}",
                 "give the folder that `dlcv study run` wrote (its --out)",
             )
-        tree = require_mapping(read_yaml(self.record, ""), str(self.record))
+        tree = require_mapping(read_yaml(self.record, "", limit=_LARGEST), str(self.record))
         return validate(StudyRecord, tree, {"": str(self.record)})
 
     def write(self, record: StudyRecord) -> None:

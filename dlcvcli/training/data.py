@@ -131,16 +131,11 @@ def check_training_data(
         else:
             sha256[part.split], images[part.split] = fingerprints_of(part)
     shared = shared_images(images["train"], images["val"])
-    if len(shared) == len(val) == len(train) and not known:
-        raise DataError(
-            f"the validation images of {train.root} are its training images, all {len(val)} of "
-            "them: their score would tell nothing",
-            "put other images into one of the splits, or choose the splits with "
-            "--set data.train_split=NAME and data.val_split",
-        )
     if shared:
         lines.append(describe_shared(shared, len(val), "val", "train"))
     seen = SeenImages(frozenset(images["train"].values()), tuple(images["val"].values()))
+    if not known:
+        seen.require_apart(train.root)
     return TrainingData(train, val, train.classes, layout, sha256, seen, tuple(lines), counted)
 
 

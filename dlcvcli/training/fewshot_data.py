@@ -40,7 +40,7 @@ class FewshotData:
         layout: what the folder was recognised as, in one line.
         splits: split -> the names of its classes, for those that the run knows of.
         sha256: split -> fingerprint, of those that are read.
-        seen: their images; those of val and test are what is validated on.
+        seen: their images; see `SeenImages`.
         remarks: what is worth saying of it, line by line.
     """
 
@@ -158,6 +158,12 @@ def check_fewshot_data(
         sets["test"].read(0)
     read = [sets["train"], sets["val"]]
     cut = opened.splits.keys() != found.splits.keys()
+    seen = SeenImages(
+        frozenset(map(image_digest, sets["train"].digests)),
+        tuple(map(image_digest, sets["val"].digests)),
+        tuple(map(image_digest, sets["test"].digests)) if "test" in sets else (),
+    )
+    seen.require_apart(opened.layout.root)
     return FewshotData(
         sets["train"],
         sets["val"],
@@ -165,15 +171,7 @@ def check_fewshot_data(
         found.describe(),
         {part: tuple(one.name for one in each.classes) for part, each in sets.items()},
         {part: one.sha256 for part, one in sets.items()},
-        SeenImages(
-            frozenset(map(image_digest, sets["train"].digests)),
-            tuple(
-                image_digest(digest)
-                for part, one in sets.items()
-                if part != "train"
-                for digest in one.digests
-            ),
-        ),
+        seen,
         (
             *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),

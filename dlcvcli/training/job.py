@@ -100,19 +100,12 @@ class Job(ABC):
         Raises:
             UsageError: it is, and may not be.
         """
-        theirs = seen_images_of(checkpoint)
-        if theirs is not None:
-            self.seen = self.seen.beginning_from(theirs, source, allow=allow_seen)
+        theirs = seen_images_of(checkpoint, source)
+        self.seen = self.seen.beginning_from(theirs, source, allow=allow_seen)
 
     def warnings(self) -> list[str]:
         """Return why the scores of the run are not what they seem, line by line."""
-        leaked, count = self.seen.leaked, len(self.seen.validated)
-        if not leaked:
-            return []
-        return [
-            f"{leaked} of the {count} validation images were trained on: the validation score is "
-            "too high"
-        ]
+        return self.seen.warnings()
 
     @abstractmethod
     def take_weights(self, task: Any, path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,7 +156,7 @@ def _train(
     if checkpoint is None:
         _look_at_weights(request, job)
     else:
-        job.seen = seen_images_of(checkpoint) or job.seen
+        job.seen = seen_images_of(checkpoint, run.last) or replace(job.seen, complete=False)
     torch.manual_seed(settings.train.seed)
     task = job.build_task(fresh=checkpoint is None)
     taken = job.take_weights(task, request.init) if request.init is not None else None
@@ -258,10 +258,12 @@ def _look_at_weights(request: RunRequest, job: Job) -> None:
             load_checkpoint(request.init), f"--init {request.init}", allow_seen=request.allow_seen
         )
     if job.weights not in {"none", "imagenet"}:
-        # A state dict of another project does not say what it was trained on.
-        with suppress(CheckpointError):
+        try:
             theirs = load_checkpoint(Path(job.weights))
-            job.accept_weights(theirs, f"--weights {job.weights}", allow_seen=request.allow_seen)
+        except CheckpointError:
+            # A state dict of another project does not say what it was trained on.
+            return
+        job.accept_weights(theirs, f"--weights {job.weights}", allow_seen=request.allow_seen)
 
 
 def _opening(job: Job, task: Task, launcher: Launcher, taken: str | None) -> list[str]:

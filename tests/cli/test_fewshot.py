@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.command import dlcv_here, dlcv_without_torch, refused_here
-from tests.made_fewshot import CHARACTERS
+from tests.made_fewshot import CHARACTERS, EACH
 
 SMALL = (
     *("--size", "16x16", "--n-way", 3, "--n-query", 2, "--episodes", 2, "--test-k-shot", 2),
@@ -88,6 +88,21 @@ def test_eval_gives_the_number_of_the_run_and_of_a_file(
         2, "eval", fewshot_run, "--data", characters, "--episodes", file, "--n-way", 5,
         says="is about drawn episodes",
     )  # fmt: skip
+
+
+def test_images_that_were_trained_on_are_counted_whatever_their_classes_are_called(
+    tmp_path: Path, fewshot_run: Path, characters: Path
+) -> None:
+    renamed = tmp_path / "renamed"
+    for alphabet in characters.iterdir():
+        shutil.copytree(alphabet, renamed / f"Other{alphabet.name}")
+    for model in (fewshot_run, fewshot_run / "checkpoints" / "best.ckpt"):
+        data = evaluated(model, "--data", renamed, "--episodes", 4)["data"]
+        assert data["classes_trained_on"] == 0
+        # All but the one alphabet that the run held out.
+        assert data["trained_on"] == 5 * CHARACTERS * EACH
+    shown = dlcv_here("eval", fewshot_run, "--data", renamed, "--episodes", 4).stdout
+    assert "warning: the model was trained on 90 of the 108 images" in " ".join(shown.split())
 
 
 def test_what_eval_cannot_do_is_one_line(

@@ -90,6 +90,8 @@ def test_models_beside_the_truth_chosen_spread_or_extreme(
     drawn("compare", onnx, *data, "--image", "0001", "--image", "0002", to=tmp_path / "a.png")
     drawn("compare", onnx, *data, "--count", 2, "--colour-blind", to=tmp_path / "b.pdf")
     drawn("compare", onnx, *data, "--worst", 1, "--best", 9, to=tmp_path / "c.png")
+    seen = drawn("compare", onnx, *data, "--split", "train", "--count", 1, to=tmp_path / "d.png")
+    assert "model.onnx was trained on 12 of the 12 images" in seen
     refused(2, "figure", "compare", onnx, *data, "--image", "0009", says="no image '0009'")
     refused(1, "figure", "compare", tmp_path / "x.onnx", *data, says="does not exist")
     refused(2, "figure", "compare", onnx, *data, "--out", "a.svg", says="a.svg")

@@ -40,6 +40,14 @@ def test_what_lies_outside_is_refused_unless_it_is_allowed(name: str, tmp_path: 
     assert "--allow-outside" not in never.value.hint
 
 
+def test_a_set_may_be_named_by_a_link_to_it(tmp_path: Path) -> None:
+    root, link = tmp_path / "set", tmp_path / "link"
+    root.mkdir()
+    link.symlink_to(root)
+    for one, other in ((root, link), (link, root)):
+        assert path_in_set(str(one / "a.png"), other, other, "") == other / "a.png"
+
+
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "set", "b.png"]), min_size=1, max_size=8))
 def test_no_spelling_leads_out(parts: list[str]) -> None:
     root = Path("/data/set")

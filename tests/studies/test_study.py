@@ -21,6 +21,7 @@ from dlcvcli.studies import study
 from dlcvcli.studies.plan import study_settings
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder, changed_settings, state_of
+from dlcvcli.yaml_reader import MAX_BYTES
 from tests.held_folder import held_by_another
 from tests.studies.made_fewshot import TEXT as FEW
 from tests.studies.made_fewshot import FewshotTrainer
@@ -90,6 +91,20 @@ def test_what_was_broken_off_is_resumed_and_the_command_to_go_on_is_whole(
     assert resumed[2:6] == ["--resume", str(folder.run("small", 1).path), "--data", str(landcover)]
     # The limit of a session, not of the run: it is passed on again. The decay is the run's.
     assert resumed[6:] == ["--set", "train.max_time=90s"]
+
+
+def test_a_study_of_many_runs_can_be_gone_on_with(
+    trainer: Trainer, folder: StudyFolder, landcover: Path
+) -> None:
+    head, _, tail = TEXT.partition("figures:")
+    more = "".join(
+        f"  - {{name: more{n}, label: more {n}, settings: {{<<: *own}}}}\n" for n in range(120)
+    )
+    text = f"{head}{more}figures:{tail}"
+    _run(folder, landcover, text, only=("small",))
+    assert folder.record.stat().st_size > MAX_BYTES
+    _run(folder, landcover, text, only=("large",))
+    assert len(trainer.calls) == 2
 
 
 def test_a_study_that_another_process_runs_is_refused(
