@@ -146,7 +146,13 @@ def _predict_episodes(
     for path, table in tables.items():
         with counting("embedding") as progress:
             labels = predict_table(
-                predictor, table, data, split=split, allow_outside=allow_outside, progress=progress
+                predictor,
+                table,
+                data,
+                source=str(path),
+                split=split,
+                allow_outside=allow_outside,
+                progress=progress,
             )
         make_folder(results[path].parent)
         write_atomically(results[path], predictions_csv(table.ids, labels))

@@ -164,8 +164,8 @@ def require_two_splits(train: str, val: str, splits: Iterable[str]) -> None:
     """
     if canonical_split(train) == canonical_split(val):
         raise UsageError(
-            f"data.train_split and data.val_split are the same split '{train}': validating on the "
-            "training images tells nothing",
+            f"data.train_split and data.val_split are the same split '{train}': a score on the "
+            "training images means nothing",
             f"choose another one of {', '.join(splits)}",
         )
 

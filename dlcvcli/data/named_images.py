@@ -18,6 +18,7 @@ def locate_images(
     names: Sequence[str],
     split: str | None = None,
     *,
+    source: str = "an episode",
     allow_outside: bool = False,
 ) -> list[Path]:
     """Return the files that names stand for: paths below the folder, or ids of its CSV files.
@@ -26,6 +27,7 @@ def locate_images(
         folder: the set, or a folder that holds nothing but the set's.
         names: what to find.
         split: the name of the CSV, without its ending, that ids are of; None for any.
+        source: what names them, for messages.
         allow_outside: accept files outside of the folder.
 
     Raises:
@@ -39,8 +41,7 @@ def locate_images(
     found = []
     for name in names:
         places = (
-            path_in_set(name, root, folder, "an episode", allow_outside=allow_outside)
-            for root in roots
+            path_in_set(name, root, folder, source, allow_outside=allow_outside) for root in roots
         )
         path = next((place for place in places if os.path.isfile(place)), None)
         if path is None:

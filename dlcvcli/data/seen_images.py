@@ -64,7 +64,7 @@ class SeenImages:
         if self.trained == set(self.validated):
             raise DataError(
                 f"the validation images of {root} are its training images, all "
-                f"{len(self.validated)} of them: their score would tell nothing",
+                f"{len(self.validated)} of them: their score would mean nothing",
                 "put other images into one of the splits, or choose the splits with "
                 "--set data.train_split=NAME and data.val_split",
             )

@@ -22,6 +22,7 @@ def predict_table(
     table: EpisodeTable,
     folder: Path,
     *,
+    source: str = "an episode",
     split: str | None = None,
     allow_outside: bool = False,
     progress: Progress | None = None,
@@ -32,7 +33,7 @@ def predict_table(
         predictor: the model.
         table: the episodes.
         folder: the set that they name images of.
-        split, allow_outside: see `locate_images`.
+        source, split, allow_outside: see `locate_images`.
         progress: called with (images done, images in all).
 
     Raises:
@@ -41,7 +42,13 @@ def predict_table(
     size = predictor.card.size
     assert size is not None
     parts = [_turned(name) for name in table.names]
-    located = locate_images(folder, [name for name, _ in parts], split, allow_outside=allow_outside)
+    located = locate_images(
+        folder,
+        [name for name, _ in parts],
+        split,
+        source=source,
+        allow_outside=allow_outside,
+    )
     files = {file: index for index, file in enumerate(dict.fromkeys(located))}
     # All of them as one class: which they are of is what is asked.
     everything = ImageClass("", tuple(files), "")

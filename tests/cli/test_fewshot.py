@@ -168,7 +168,7 @@ def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
     (root / "cases.txt").write_text((root / "cases.txt").read_text().replace("5", "../secret.png"))
     out = tmp_path / "labels.csv"
     predict = ("predict", fewshot_run, root / "cases.txt", "--out", out, "--data", root)
-    said = refused_here(1, *predict, says="../secret.png, which lies outside of")
+    said = refused_here(1, *predict, says="cases.txt names ../secret.png, which lies outside of")
     assert "--allow-outside" in said
     assert not out.exists()
     assert dlcv_here(*predict, "--allow-outside").returncode == 0
