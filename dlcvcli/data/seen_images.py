@@ -107,7 +107,7 @@ class SeenImages:
         ]
         if not self.complete:
             lines.append(
-                "the weights that the run began from do not record what they were trained on: if "
+                "it is not recorded what the weights that the run began from were trained on: if "
                 "that was validation images, the score is too high"
             )
         return lines
