@@ -113,6 +113,11 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Dumper that quotes text which this module, or any reader of YAML 1.1, takes for a number."""
 
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        # Line breaks of Unicode, which single quotes fold into spaces.
+        style = '"' if set("\x85\u2028\u2029") & set(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
 
 _Loader.yaml_implicit_resolvers = {}
 for _tag in ("null", "bool", "merge"):
@@ -122,6 +127,7 @@ for _tag in ("null", "bool", "merge"):
                 _Loader.add_implicit_resolver(_full, _pattern, [_first])
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_Dumper.add_representer(str, _Dumper.represent_text)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 _Loader.yaml_constructors = {
     "tag:yaml.org,2002:null": yaml.SafeLoader.construct_yaml_null,

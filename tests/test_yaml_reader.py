@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dlcvcli.errors import ConfigError, DataError
@@ -136,6 +136,7 @@ PLAIN = st.recursive(
 
 @settings(deadline=None, max_examples=200)
 @given(PLAIN)
+@example("a\x85b\u2028c\u2029d")
 def test_what_is_written_is_read_back(tree: Any) -> None:
     text = to_yaml(tree)
     assert parse_yaml(text, "it") == tree
