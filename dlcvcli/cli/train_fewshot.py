@@ -34,7 +34,7 @@ from dlcvcli.cli.train_flags import (
     option,
     schedule,
 )
-from dlcvcli.cli.training import RunWish, open_run, print_settings, resolve_flags, run_training
+from dlcvcli.cli.training import RunOptions, open_run, print_settings, resolve_flags, run_training
 from dlcvcli.config.names import DistanceName, OptimizerName, ScheduleName
 
 if TYPE_CHECKING:
@@ -192,29 +192,29 @@ def fewshot(
         "optim.name": optimizer,
         "schedule.name": schedule,
     }
-    wish = RunWish(resume, extend, init, out, recipe, config, sets or [], allow_seen)
-    settings = resolve_flags(TrainFewshotSettings, "fewshot", wish, flags)
+    options = RunOptions(resume, extend, init, out, recipe, config, sets or [], allow_seen)
+    settings = resolve_flags(TrainFewshotSettings, "fewshot", options, flags)
     if print_config:
         print_settings(settings)
         return
-    run_training(_prepare(settings, wish))
+    run_training(_prepare(settings, options))
 
 
-def _prepare(settings: TrainFewshotSettings, wish: RunWish) -> RunRequest:
+def _prepare(settings: TrainFewshotSettings, options: RunOptions) -> RunRequest:
     """Find out what is wrong before torch is imported, which takes seconds."""
     from dlcvcli.training.fewshot_data import resolve_fewshot
     from dlcvcli.training.resume import require_same_settings
 
-    run, init = open_run(wish, settings.model.name)
+    run, init = open_run(options, settings.model.name)
     data = _check_data(settings)
     settings = resolve_fewshot(settings, data)
-    if wish.resume is not None:
-        require_same_settings(run.read_config(), settings, extend=wish.extend)
+    if options.resume is not None:
+        require_same_settings(run.read_config(), settings, extend=options.extend)
 
     from dlcvcli.training.run import RunRequest
 
-    resume = wish.resume is not None
-    return RunRequest(run, settings, data, resume, wish.extend, init, wish.allow_seen)
+    resume = options.resume is not None
+    return RunRequest(run, settings, data, resume, options.extend, init, options.allow_seen)
 
 
 def _check_data(settings: TrainFewshotSettings) -> FewshotData:

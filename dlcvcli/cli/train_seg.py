@@ -36,7 +36,7 @@ from dlcvcli.cli.train_flags import (
     option,
     schedule,
 )
-from dlcvcli.cli.training import RunWish, open_run, print_settings, resolve_flags, run_training
+from dlcvcli.cli.training import RunOptions, open_run, print_settings, resolve_flags, run_training
 from dlcvcli.config.names import LossName, OptimizerName, ScheduleName
 
 if TYPE_CHECKING:
@@ -150,29 +150,29 @@ def seg(
         "loss.name": loss,
         "snapshot.images": snapshot or None,
     }
-    wish = RunWish(resume, extend, init, out, recipe, config, sets or [], allow_seen)
-    settings = resolve_flags(TrainSegSettings, "seg", wish, flags)
+    options = RunOptions(resume, extend, init, out, recipe, config, sets or [], allow_seen)
+    settings = resolve_flags(TrainSegSettings, "seg", options, flags)
     if print_config:
         print_settings(settings)
         return
-    run_training(_prepare(settings, wish))
+    run_training(_prepare(settings, options))
 
 
-def _prepare(settings: TrainSegSettings, wish: RunWish) -> RunRequest:
+def _prepare(settings: TrainSegSettings, options: RunOptions) -> RunRequest:
     """Find out what is wrong before torch is imported, which takes seconds."""
     from dlcvcli.training.data import resolve_settings
     from dlcvcli.training.resume import require_same_settings
 
-    run, init = open_run(wish, settings.model.name)
-    data = _check_data(settings, known=wish.resume is not None)
+    run, init = open_run(options, settings.model.name)
+    data = _check_data(settings, known=options.resume is not None)
     settings = resolve_settings(settings, data.train, data.counted)
-    if wish.resume is not None:
-        require_same_settings(run.read_config(), settings, extend=wish.extend)
+    if options.resume is not None:
+        require_same_settings(run.read_config(), settings, extend=options.extend)
 
     from dlcvcli.training.run import RunRequest
 
-    resume = wish.resume is not None
-    return RunRequest(run, settings, data, resume, wish.extend, init, wish.allow_seen)
+    resume = options.resume is not None
+    return RunRequest(run, settings, data, resume, options.extend, init, options.allow_seen)
 
 
 def _check_data(settings: TrainSegSettings, *, known: bool) -> TrainingData:

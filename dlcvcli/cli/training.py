@@ -23,7 +23,7 @@ _SCORES = {"miou": "mIoU", "accuracy": "accuracy"}
 
 
 @dataclass(frozen=True)
-class RunWish:
+class RunOptions:
     """Which run, and what its settings start from.
 
     Attributes:
@@ -45,13 +45,13 @@ class RunWish:
     allow_seen: bool = False
 
 
-def resolve_flags(schema: type[S], task: str, wish: RunWish, flags: dict[str, Any]) -> S:
+def resolve_flags(schema: type[S], task: str, options: RunOptions, flags: dict[str, Any]) -> S:
     """Return the settings of a run, before what depends on its data is filled in.
 
     Args:
         schema: of the settings.
         task: what the model has to be for.
-        wish: which run.
+        options: which run.
         flags: dotted key -> what the user typed; None for what was not.
 
     Raises:
@@ -62,20 +62,30 @@ def resolve_flags(schema: type[S], task: str, wish: RunWish, flags: dict[str, An
     from dlcvcli.models.registry import require_task
     from dlcvcli.runs import RunFolder
 
-    if wish.extend and wish.resume is None:
+    if options.extend and options.resume is None:
         raise UsageError("--extend goes with --resume")
     base = None
-    if wish.resume is not None:
-        alien = {"out": wish.out, "init": wish.init, "recipe": wish.recipe, "config": wish.config}
+    if options.resume is not None:
+        alien = {
+            "out": options.out,
+            "init": options.init,
+            "recipe": options.recipe,
+            "config": options.config,
+        }
         for name, value in alien.items():
             if value is not None:
                 raise UsageError(
                     f"--{name} does not go with --resume, which goes on with a run as it was begun"
                 )
-        RunFolder(wish.resume).require_begun()
-        base = _base_of(RunFolder.open(wish.resume).read_config(), task, wish.resume)
+        RunFolder(options.resume).require_begun()
+        base = _base_of(RunFolder.open(options.resume).read_config(), task, options.resume)
     settings = resolve(
-        schema, base=base, recipe=wish.recipe, file=wish.config, flags=flags, sets=wish.sets
+        schema,
+        base=base,
+        recipe=options.recipe,
+        file=options.config,
+        flags=flags,
+        sets=options.sets,
     )
     name = settings.model.name  # type: ignore[attr-defined]
     require_task(name, task)
@@ -105,7 +115,7 @@ def print_settings(settings: RunSettings) -> None:
     typer.echo(to_yaml(settings), nl=False)
 
 
-def open_run(wish: RunWish, model: str) -> tuple[RunFolder, Path | None]:
+def open_run(options: RunOptions, model: str) -> tuple[RunFolder, Path | None]:
     """Return the folder of a run and the checkpoint it starts from; makes nothing.
 
     Raises:
@@ -119,9 +129,9 @@ def open_run(wish: RunWish, model: str) -> tuple[RunFolder, Path | None]:
     from dlcvcli.runs import RunFolder, default_run_path
 
     require_torch("training")
-    init = None if wish.init is None else _checkpoint_at(wish.init)
-    run = RunFolder(wish.resume or wish.out or default_run_path(model))
-    if wish.resume is None:
+    init = None if options.init is None else _checkpoint_at(options.init)
+    run = RunFolder(options.resume or options.out or default_run_path(model))
+    if options.resume is None:
         run.require_free()
     elif not this_rank():
         # Said at once; the lock itself is taken when all else is known to be right.
