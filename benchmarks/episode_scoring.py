@@ -32,8 +32,8 @@ from dlcvcli.data.episode_file import drawn_episodes
 from dlcvcli.data.episodes import Shape, draw_episodes
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.image_classes import ImageClass
-from dlcvcli.inference.episodes import compact, score_episodes
 from dlcvcli.prototypes import Euclidean, Floats, interval
+from dlcvcli.tasks.fewshot.episodes import compact, score_episodes
 
 # Classes, images of each and values of an image: the test splits, embedded by Conv4.
 SETS = {"mini": (20, 600, 1600), "omniglot": (200, 20, 64)}

@@ -33,13 +33,13 @@ from common import installed, main
 from made_classes import make_classes
 from torch import Tensor, nn
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import resolve
 from dlcvcli.data.episodes import Shape
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.runs import RunFolder
-from dlcvcli.training.fewshot_data import check_fewshot_data, resolve_fewshot
+from dlcvcli.tasks.fewshot.data import check_fewshot_data, resolve_fewshot
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.training.run import RunRequest, train
 
 # Side of the images in training, and what an episode is made of.

@@ -34,10 +34,10 @@ from dlcvcli.data.loader import TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.engine.optim import rate_factor
-from dlcvcli.inference.evaluate import score
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.segmenter import Segmenter
-from dlcvcli.training.data import TrainingData, check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.scoring import score
 
 
 def _settings(options: argparse.Namespace) -> tuple[TrainSegSettings, TrainingData]:

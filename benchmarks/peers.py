@@ -21,9 +21,9 @@ from dlcvcli.data.masks import read_mask
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.data.segmentation import SegmentationSet, open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
-from dlcvcli.inference.restore import load_segmenter
 from dlcvcli.machine import usable_cores
 from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.tasks.segmentation.torch import load_segmenter
 
 
 def _segmenter(options: argparse.Namespace, *, channels_last: bool) -> Segmenter:

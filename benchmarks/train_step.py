@@ -83,7 +83,7 @@ def engine(options: argparse.Namespace) -> float:
     from dlcvcli.engine.hooks import Hooks
     from dlcvcli.engine.launch import launch
     from dlcvcli.runs import RunFolder
-    from dlcvcli.tasks.segmentation import SegmentationTask
+    from dlcvcli.tasks.segmentation.task import SegmentationTask
 
     class Clock(Hooks):
         def __init__(self) -> None:

@@ -69,7 +69,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
     from dlcvcli.config.load import resolve
     from dlcvcli.config.schema import TrainSegSettings
     from dlcvcli.runs import RunFolder
-    from dlcvcli.training.data import check_training_data, resolve_settings
+    from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
     from dlcvcli.training.run import RunRequest, train
 
     torch.set_num_threads(1)

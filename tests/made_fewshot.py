@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import resolve
 from dlcvcli.runs import RunFolder
-from dlcvcli.training.fewshot_data import check_fewshot_data, resolve_fewshot
+from dlcvcli.tasks.fewshot.data import check_fewshot_data, resolve_fewshot
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.training.run import RunRequest
 
 ALPHABETS, CHARACTERS, EACH, SIDE = 6, 3, 6, 16

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from dlcvcli.cli.flags import Provider
     from dlcvcli.data.episodes import EpisodeList
     from dlcvcli.data.few_shot_split import OpenedSplit
-    from dlcvcli.inference.embedding import EmbeddingPredictor
     from dlcvcli.runs import ModelRef
     from dlcvcli.runtime.metadata import EmbedderCard
+    from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor
 
 DEFAULT_EPISODES = 2000
 
@@ -96,7 +96,7 @@ def _passed_on(
 
 def _compare(ref: ModelRef, data: Path, flags: tuple[str, ...]) -> dict[str, Any]:
     from dlcvcli.inference.compare import EvalRequest
-    from dlcvcli.inference.compare_episodes import compare_episodes
+    from dlcvcli.tasks.fewshot.scoring import compare_episodes
 
     checkpoint, onnx = both_files(ref)
     return compare_episodes(checkpoint, onnx, EvalRequest(data, flags))
@@ -141,8 +141,8 @@ def _evaluate(
     from dlcvcli.data.few_shot import duplicate_remarks
     from dlcvcli.data.seen_images import image_digest
     from dlcvcli.files import write_atomically
-    from dlcvcli.inference.evaluate_episodes import evaluate_episodes, predictions_csv
     from dlcvcli.inference.load import load_embedder
+    from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, predictions_csv
 
     predictor = load_embedder(ref, provider=provider)
     card = predictor.card

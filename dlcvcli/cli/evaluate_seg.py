@@ -12,9 +12,9 @@ from dlcvcli.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
     from dlcvcli.cli.flags import Provider
-    from dlcvcli.inference.views import Views
     from dlcvcli.metrics import Convention
     from dlcvcli.runs import ModelRef
+    from dlcvcli.tasks.segmentation.views import Views
 
 # The search for the fastest convolution takes seconds for each size of image.
 SEARCHED_SHAPES = 4
@@ -161,8 +161,8 @@ def _evaluate(
     from dlcvcli.cli.console import counting
     from dlcvcli.data.batches import EvalBatches
     from dlcvcli.files import make_folder
-    from dlcvcli.inference.evaluate import evaluate
     from dlcvcli.inference.load import load_predictor
+    from dlcvcli.tasks.segmentation.scoring import evaluate
 
     predictor = load_predictor(ref, provider=provider)
     card = predictor.card

@@ -99,7 +99,7 @@ def export(
 def _open_annotated(ref: ModelRef, folder: Path, split: str) -> SegmentationSet:
     from dlcvcli.cli.annotated_data import open_annotated, warn_of_seen
     from dlcvcli.engine.checkpoint import load_checkpoint
-    from dlcvcli.inference.restore import card_of
+    from dlcvcli.tasks.segmentation.torch import card_of
 
     card = card_of(load_checkpoint(ref.path), "")
     data = open_annotated(card, folder, split, size=card.size)
@@ -114,7 +114,7 @@ def _open_images_by_class(
     from dlcvcli.cli.evaluate_fewshot import open_test_split
     from dlcvcli.data.episodes import Shape, require_enough
     from dlcvcli.engine.checkpoint import load_checkpoint
-    from dlcvcli.inference.restore_protonet import embedder_card_of, load_protonet
+    from dlcvcli.tasks.fewshot.torch import embedder_card_of, load_protonet
 
     checkpoint = load_checkpoint(ref.path)
     card = embedder_card_of(checkpoint, load_protonet(checkpoint), "")

@@ -16,10 +16,10 @@ from dlcvcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from dlcvcli.data.segmentation import SegmentationSet
-    from dlcvcli.inference.examples import Example
     from dlcvcli.inference.predictor import Predictor
     from dlcvcli.palette import ClassSet
     from dlcvcli.runs import RunFolder
+    from dlcvcli.tasks.segmentation.examples import Example
 
 app = typer.Typer(help="Draw figures of runs, models, sets and networks.", no_args_is_help=True)
 
@@ -195,7 +195,7 @@ def compare(
     require_drawing(out)
     from dlcvcli.data.layouts import find_image
     from dlcvcli.figures.masks import Row, side_by_side
-    from dlcvcli.inference.examples import predict_examples
+    from dlcvcli.tasks.segmentation.examples import predict_examples
 
     titles = _titles(models, name)
     predictors, found = _open_models(dict(zip(titles, models, strict=True)), data, split)
@@ -306,7 +306,7 @@ def _extremes(predictor: Predictor, found: SegmentationSet, worst: int, best: in
     if not worst + best:
         return []
     from dlcvcli.cli.console import counting
-    from dlcvcli.inference.examples import rank_images
+    from dlcvcli.tasks.segmentation.examples import rank_images
 
     with counting("looking for the worst and the best") as progress:
         ranked = rank_images(predictor, found, progress)

@@ -15,7 +15,7 @@ from dlcvcli.errors import UsageError
 if TYPE_CHECKING:
     from dlcvcli.data.few_shot_split import OpenedSplit
     from dlcvcli.figures.episode import EpisodePicture
-    from dlcvcli.inference.embedding import EmbeddingPredictor
+    from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor
 
 EPILOG = "dlcv figure episode runs/omniglot --data omniglot --episode 3 --out episode.png"
 
@@ -81,9 +81,9 @@ def _picture(
     import numpy as np
 
     from dlcvcli.figures.episode import EpisodePicture
-    from dlcvcli.inference.episodes import predict_episodes
     from dlcvcli.inference.predictor import StageClock
     from dlcvcli.prototypes import read_distance
+    from dlcvcli.tasks.fewshot.episodes import predict_episodes
 
     data, card = opened.data, predictor.card
     support, query = drawn.support[number], drawn.query[number]

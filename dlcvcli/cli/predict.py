@@ -17,8 +17,8 @@ from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales, read_views
 from dlcvcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from dlcvcli.inference.views import Views
     from dlcvcli.runs import ModelRef
+    from dlcvcli.tasks.segmentation.views import Views
 
 EPILOG = (
     "dlcv predict runs/first photo.jpg --out masks"
@@ -124,9 +124,9 @@ def _predict_episodes(
     from dlcvcli.cli.console import counting, stdout
     from dlcvcli.data.episode_file import read_table
     from dlcvcli.files import make_folder, write_atomically
-    from dlcvcli.inference.evaluate_episodes import predictions_csv
     from dlcvcli.inference.load import load_embedder
-    from dlcvcli.inference.predict_episodes import predict_table
+    from dlcvcli.tasks.fewshot.predict import predict_table
+    from dlcvcli.tasks.fewshot.scoring import predictions_csv
 
     if data is None:
         raise UsageError(
@@ -176,8 +176,8 @@ def _predict_masks(
 ) -> None:
     from dlcvcli.cli.console import counting, say, stdout
     from dlcvcli.inference.load import load_predictor
-    from dlcvcli.inference.predict import find_images
-    from dlcvcli.inference.predict import predict as run_predict
+    from dlcvcli.tasks.segmentation.predict import find_images
+    from dlcvcli.tasks.segmentation.predict import predict as run_predict
 
     images = find_images(inputs, _listed(), say=say)
     if onnx and ref.kind != "onnx":

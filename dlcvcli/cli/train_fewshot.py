@@ -38,8 +38,8 @@ from dlcvcli.cli.training import RunOptions, open_run, print_settings, resolve_f
 from dlcvcli.config.names import DistanceName, OptimizerName, ScheduleName
 
 if TYPE_CHECKING:
-    from dlcvcli.config.fewshot import TrainFewshotSettings
-    from dlcvcli.training.fewshot_data import FewshotData
+    from dlcvcli.tasks.fewshot.data import FewshotData
+    from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
     from dlcvcli.training.run import RunRequest
 
 EPISODES = "Episodes"
@@ -161,7 +161,7 @@ def fewshot(
     print_config: PrintConfig = False,
 ) -> None:
     """Train a prototypical network on episodes of a folder of images by class."""
-    from dlcvcli.config.fewshot import TrainFewshotSettings
+    from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 
     flags = {
         "data.path": None if data is None else str(data),
@@ -202,7 +202,7 @@ def fewshot(
 
 def _prepare(settings: TrainFewshotSettings, options: RunOptions) -> RunRequest:
     """Find out what is wrong before torch is imported, which takes seconds."""
-    from dlcvcli.training.fewshot_data import resolve_fewshot
+    from dlcvcli.tasks.fewshot.data import resolve_fewshot
     from dlcvcli.training.resume import require_same_settings
 
     run, init = open_run(options, settings.model.name)
@@ -220,7 +220,7 @@ def _prepare(settings: TrainFewshotSettings, options: RunOptions) -> RunRequest:
 def _check_data(settings: TrainFewshotSettings) -> FewshotData:
     from dlcvcli.cli.console import counting
     from dlcvcli.machine import this_rank
-    from dlcvcli.training.fewshot_data import check_fewshot_data
+    from dlcvcli.tasks.fewshot.data import check_fewshot_data
 
     if this_rank():
         return check_fewshot_data(settings)

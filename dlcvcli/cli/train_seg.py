@@ -41,7 +41,7 @@ from dlcvcli.config.names import LossName, OptimizerName, ScheduleName
 
 if TYPE_CHECKING:
     from dlcvcli.config.schema import TrainSegSettings
-    from dlcvcli.training.data import TrainingData
+    from dlcvcli.tasks.segmentation.data import TrainingData
     from dlcvcli.training.run import RunRequest
 
 EPILOG = (
@@ -160,7 +160,7 @@ def seg(
 
 def _prepare(settings: TrainSegSettings, options: RunOptions) -> RunRequest:
     """Find out what is wrong before torch is imported, which takes seconds."""
-    from dlcvcli.training.data import resolve_settings
+    from dlcvcli.tasks.segmentation.data import resolve_settings
     from dlcvcli.training.resume import require_same_settings
 
     run, init = open_run(options, settings.model.name)
@@ -178,7 +178,7 @@ def _prepare(settings: TrainSegSettings, options: RunOptions) -> RunRequest:
 def _check_data(settings: TrainSegSettings, *, known: bool) -> TrainingData:
     from dlcvcli.cli.console import counting
     from dlcvcli.machine import this_rank
-    from dlcvcli.training.data import check_training_data
+    from dlcvcli.tasks.segmentation.data import check_training_data
 
     if this_rank():
         # Rank 0 has read them all and speaks of them.

@@ -9,7 +9,7 @@ import typer
 from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from dlcvcli.inference.views import Views
+    from dlcvcli.tasks.segmentation.views import Views
 
 PANEL = "Large images, several views"
 
@@ -55,8 +55,8 @@ def read_views(tile: str | None, overlap: int | None, tta: bool, tta_scales: str
         UsageError: one is no size or no list of scales, or goes without the other that it needs.
     """
     from dlcvcli.cli.networks import read_size
-    from dlcvcli.inference.tta import SCALES
-    from dlcvcli.inference.views import Views
+    from dlcvcli.tasks.segmentation.tta import SCALES
+    from dlcvcli.tasks.segmentation.views import Views
 
     if overlap is not None and tile is None:
         raise UsageError("--overlap goes with --tile")

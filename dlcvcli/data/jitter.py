@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dlcvcli.config.fewshot import JitterSettings
+from dlcvcli.tasks.fewshot.settings import JitterSettings
 
 
 def jitter(images: Tensor, settings: JitterSettings, rng: np.random.Generator) -> Tensor:

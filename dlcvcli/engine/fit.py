@@ -31,9 +31,9 @@ from dlcvcli.engine.optim import build_optimizer, rate_factor, set_rate
 from dlcvcli.engine.recorder import Best, Recorder, Totals
 from dlcvcli.engine.soundness import LossWatch, refuse_loss, require_finite_weights
 from dlcvcli.engine.stopping import StopWish
+from dlcvcli.engine.task import Batch, Task
 from dlcvcli.errors import CheckpointError
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.base import Batch, Task
 
 Validate = Callable[[Task, Callable[[], bool]], dict[str, Any] | None]
 """Returns a task's validation metrics, the same on every rank; None where it broke off because the

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlcvcli.tasks.base import Task
+    from dlcvcli.engine.task import Task
 
 Record = dict[str, Any]
 

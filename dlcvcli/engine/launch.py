@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from dlcvcli.engine.peers import Peers
 from dlcvcli.engine.precision import Asked, Precision, choose_precision
+from dlcvcli.engine.task import Batch, Outcome, Task
 from dlcvcli.errors import DeviceError, UsageError
 from dlcvcli.machine import torchrun_shape
-from dlcvcli.tasks.base import Batch, Outcome, Task
 
 T = TypeVar("T")
 

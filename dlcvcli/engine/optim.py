@@ -7,7 +7,7 @@ import math
 import torch
 
 from dlcvcli.config.schema import OptimSettings, ScheduleSettings
-from dlcvcli.tasks.base import ParameterGroup
+from dlcvcli.engine.task import ParameterGroup
 
 
 def build_optimizer(groups: list[ParameterGroup], settings: OptimSettings) -> torch.optim.Optimizer:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dlcvcli.engine.task import Batch, Task
 from dlcvcli.errors import NonFiniteLoss
-from dlcvcli.tasks.base import Batch, Task
 
 _HINT = (
     "lower --lr, clip with --set optim.clip_norm=1, or train with --precision fp32; "

@@ -13,14 +13,14 @@ from dlcvcli import __version__
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.errors import CheckFailed, UsageError, naming
 from dlcvcli.exporting.certify import Certificate, check_structure
-from dlcvcli.exporting.export_embedder import EmbedderSubject
-from dlcvcli.exporting.export_segmenter import SegmenterSubject
 from dlcvcli.exporting.subject import Subject, VerifyData
 from dlcvcli.exporting.tracing import DEFAULT_OPSET
 from dlcvcli.files import sha256_of, write_atomically, write_json
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 from dlcvcli.runtime.model_file import with_digest
+from dlcvcli.tasks.fewshot.export import EmbedderSubject
+from dlcvcli.tasks.segmentation.export import SegmenterSubject
 
 Say = Callable[[str], None]
 

@@ -7,13 +7,12 @@ from importlib.util import find_spec
 from typing import Any, get_args
 
 from dlcvcli.errors import CheckpointError, DataError, MissingExtra, UsageError
-from dlcvcli.inference.embedding import EmbeddingPredictor
-from dlcvcli.inference.onnx_embedder import OnnxEmbedder
-from dlcvcli.inference.onnx_predictor import OnnxPredictor
 from dlcvcli.inference.predictor import Predictor
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import TaskName, read_task
 from dlcvcli.runtime.session import Provider, read_metadata
+from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor, OnnxEmbedder
+from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 
 
 def task_of(ref: ModelRef) -> TaskName:
@@ -65,7 +64,7 @@ def load_predictor(
     if ref.kind == "onnx":
         return OnnxPredictor.load(ref.path, provider, fixed_shapes=fixed_shapes)
     _prepare_torch(provider)
-    from dlcvcli.inference.torch_predictor import TorchPredictor
+    from dlcvcli.tasks.segmentation.torch import TorchPredictor
 
     return TorchPredictor.load(ref, provider)
 
@@ -77,7 +76,7 @@ def load_embedder(
     if ref.kind == "onnx":
         return OnnxEmbedder.load(ref.path, provider, fixed_shapes=fixed_shapes)
     _prepare_torch(provider)
-    from dlcvcli.inference.torch_embedder import TorchEmbedder
+    from dlcvcli.tasks.fewshot.torch import TorchEmbedder
 
     return TorchEmbedder.load(ref, provider)
 

@@ -17,11 +17,11 @@ from dlcvcli.exporting.export import export
 from dlcvcli.files import write_atomically, write_json
 from dlcvcli.inference.compare import EvalRequest, compare
 from dlcvcli.inference.load import load_predictor
-from dlcvcli.inference.predict import predict as run_predict
 from dlcvcli.runs import find_model
 from dlcvcli.studies.demo_folder import DemoFolder
 from dlcvcli.studies.demo_report import Step, draw, write_demo_page
-from dlcvcli.training.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.predict import predict as run_predict
 from dlcvcli.training.run import RunRequest, train
 
 Say = Callable[[str], None]

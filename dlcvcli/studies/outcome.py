@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import StudyRun
-from dlcvcli.studies.episode_differences import EpisodeDifference, compare_episodes, over_seeds
 from dlcvcli.studies.kinds import StudyKind
 from dlcvcli.studies.study_folder import State, StudyFolder, StudyRecord, read_results, state_of
-from dlcvcli.training.fewshot_data import evaluation_shape, training_shape
+from dlcvcli.tasks.fewshot.data import evaluation_shape, training_shape
+from dlcvcli.tasks.fewshot.differences import EpisodeDifference, compare_episodes, over_seeds
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 
 
 @dataclass(frozen=True)

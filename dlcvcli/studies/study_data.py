@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.audit import fingerprints_of
 from dlcvcli.data.image_classes import find_image_layout
 from dlcvcli.data.layouts import find_layout
 from dlcvcli.studies.kinds import StudySettings
-from dlcvcli.training.data import open_training_data
-from dlcvcli.training.fewshot_data import check_fewshot_data, open_fewshot_data
+from dlcvcli.tasks.fewshot.data import check_fewshot_data, open_fewshot_data
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.segmentation.data import open_training_data
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dlcvcli.runs import RunFolder
 from dlcvcli.studies.outcome import RunOutcome, StudyOutcome, read_outcome
 from dlcvcli.studies.pages import write_page
 from dlcvcli.studies.plan import command_line, planned_runs, train_arguments, value_at
-from dlcvcli.studies.seg_table import class_table
 from dlcvcli.studies.study_figures import StudyPictures, draw_study
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.table import notes_of, page_tables, write_tables
-from dlcvcli.studies.worked_example import worked_example
+from dlcvcli.tasks.segmentation.study import class_table
+from dlcvcli.tasks.segmentation.worked_example import worked_example
 
 # Told elsewhere on the page, or the same for every run.
 _UNSHOWN = ("data.path", "train.seed", "snapshot.images")

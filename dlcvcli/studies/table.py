@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlcvcli.files import write_atomically
-from dlcvcli.studies import fewshot_table, seg_table
 from dlcvcli.studies.cells import NONE
 from dlcvcli.studies.outcome import RunOutcome, StudyOutcome, spread
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.text_table import Table
+from dlcvcli.tasks.fewshot import study as fewshot_table
+from dlcvcli.tasks.segmentation import study as seg_table
 
 
 @dataclass(frozen=True)

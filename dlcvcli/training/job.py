@@ -18,8 +18,8 @@ from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
 from dlcvcli.engine.fit import StepSource, Validate
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher
+from dlcvcli.engine.task import Task
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.base import Task
 
 
 class JobData(Protocol):

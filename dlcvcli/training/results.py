@@ -17,11 +17,11 @@ from dlcvcli.figures.confusion import confusion_figure
 from dlcvcli.figures.curves import curves
 from dlcvcli.figures.masks import snapshot_grid
 from dlcvcli.figures.style import save
-from dlcvcli.inference.evaluate import evaluate
-from dlcvcli.inference.torch_predictor import TorchPredictor
 from dlcvcli.machine import peak_memory_mb
 from dlcvcli.palette import ClassSet
 from dlcvcli.runs import ModelRef, RunFolder
+from dlcvcli.tasks.segmentation.scoring import evaluate
+from dlcvcli.tasks.segmentation.torch import TorchPredictor
 
 
 def describe_result(model: nn.Module, launcher: Launcher, result: FitResult) -> dict[str, Any]:

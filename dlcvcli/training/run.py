@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import to_yaml
 from dlcvcli.config.schema import RunSettings, TrainSegSettings
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
@@ -19,6 +18,7 @@ from dlcvcli.engine.determinism import deterministic_algorithms
 from dlcvcli.engine.fit import FitResult, fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, prepare
+from dlcvcli.engine.task import Task
 from dlcvcli.errors import (
     CheckpointError,
     ConfigError,
@@ -31,17 +31,17 @@ from dlcvcli.files import write_atomically, write_json
 from dlcvcli.locks import locked
 from dlcvcli.machine import keep_freed_memory
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.base import Task
-from dlcvcli.training.data import TrainingData
+from dlcvcli.tasks.fewshot.data import FewshotData
+from dlcvcli.tasks.fewshot.job import FewshotJob
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.segmentation.data import TrainingData
+from dlcvcli.tasks.segmentation.job import SegmentationJob
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
-from dlcvcli.training.fewshot import FewshotJob
-from dlcvcli.training.fewshot_data import FewshotData
 from dlcvcli.training.job import Job, JobData
 from dlcvcli.training.log import LineLog
 from dlcvcli.training.results import count_parameters, describe_result
 from dlcvcli.training.resume import require_same_settings
-from dlcvcli.training.segmentation import SegmentationJob
 
 Say = Callable[[str], None]
 Lost = Callable[[RankLost], None]

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcvcli.config import load
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import differences, recipe_names, resolve, to_yaml, validate
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import ConfigError, ExitStatus
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 
 
 @pytest.fixture

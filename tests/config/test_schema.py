@@ -8,7 +8,6 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.names import RESERVED_OPTIONS
 from dlcvcli.config.schema import (
     EXTENDABLE_CHANGES,
@@ -23,6 +22,7 @@ from dlcvcli.config.schema import (
 )
 from dlcvcli.config.values import MAX_PIXELS, Settings, check_size
 from dlcvcli.studies.definition import StudyDefinition
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 
 SIDE = st.integers(1, 8192)
 SCHEMAS = (TrainSegSettings, TrainFewshotSettings, StudyDefinition)

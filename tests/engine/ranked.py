@@ -17,12 +17,12 @@ from dlcvcli.config.load import resolve
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.engine.task import Batch, Outcome
 from dlcvcli.errors import NonFiniteLoss
 from dlcvcli.models.registry import build_network
 from dlcvcli.models.segmenter import Segmenter
-from dlcvcli.tasks.base import Batch, Outcome
-from dlcvcli.tasks.segmentation import SegmentationTask
-from dlcvcli.training.assemble import validation_of
+from dlcvcli.tasks.segmentation.job import validation_of
+from dlcvcli.tasks.segmentation.task import SegmentationTask
 from tests.engine.tiny import TinyTask, tiny_fit, tiny_settings
 from tests.model_contract import randomise_heads
 

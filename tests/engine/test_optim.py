@@ -13,7 +13,7 @@ from torch import nn
 
 from dlcvcli.config.schema import OptimSettings, ScheduleSettings
 from dlcvcli.engine.optim import build_optimizer, rate_factor, set_rate
-from dlcvcli.tasks.base import split_by_decay
+from dlcvcli.engine.task import split_by_decay
 
 
 def test_poly_falls_from_one_to_nothing_by_the_power() -> None:

@@ -13,8 +13,8 @@ from dlcvcli.engine.soundness import (
     refuse_loss,
     require_finite_weights,
 )
+from dlcvcli.engine.task import Batch
 from dlcvcli.errors import NonFiniteLoss
-from dlcvcli.tasks.base import Batch
 from tests.engine.tiny import TinyTask
 
 CPU = torch.device("cpu")

@@ -17,9 +17,9 @@ from dlcvcli.data.sampler import BatchPlan, Draw
 from dlcvcli.engine.fit import FitResult, fit
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, Task, split_by_decay
 from dlcvcli.losses import CrossEntropy
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.base import Batch, Outcome, ParameterGroup, Task, split_by_decay
 
 IMAGES, CLASSES, IGNORE = 20, 3, 255
 

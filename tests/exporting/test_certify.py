@@ -16,7 +16,7 @@ from dlcvcli.exporting.certify import (
     relative_error,
     widest_gap,
 )
-from dlcvcli.exporting.certify_segmenter import SegmenterCase
+from dlcvcli.tasks.segmentation.export import SegmenterCase
 
 GOOD = SegmenterCase((1, 64, 64), (64, 64), 0.0, 1.0, 0, 0.0)
 

@@ -15,15 +15,15 @@ from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.reading import Pixels
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.errors import CheckFailed, UsageError
-from dlcvcli.exporting import export_segmenter as module
 from dlcvcli.exporting.export import export
 from dlcvcli.files import sha256_of
-from dlcvcli.inference.evaluate import evaluate
 from dlcvcli.inference.load import load_predictor
-from dlcvcli.inference.onnx_predictor import OnnxPredictor
 from dlcvcli.inference.predictor import StageClock
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder, find_model
+from dlcvcli.tasks.segmentation import export as module
+from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
+from dlcvcli.tasks.segmentation.scoring import evaluate
 
 
 def test_the_file_says_what_it_is(exported_run: Path) -> None:

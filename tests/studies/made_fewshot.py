@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import to_yaml
 from dlcvcli.files import write_atomically, write_json
 from dlcvcli.prototypes import interval
@@ -19,7 +18,8 @@ from dlcvcli.studies import study
 from dlcvcli.studies.outcome import StudyOutcome, read_outcome
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder
-from dlcvcli.training.fewshot_data import evaluation_shape as shape_of
+from dlcvcli.tasks.fewshot.data import evaluation_shape as shape_of
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from tests.studies.made_study import Trainer, made_environment, tiny_study
 
 TEXT = """

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from dlcvcli.errors import ConfigError, DataError
 from dlcvcli.studies import study
 from dlcvcli.studies.outcome import StudyOutcome, read_outcome, spread
-from dlcvcli.studies.seg_table import class_table, difference_table, reported_table
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.table import main_table, notes_of, to_csv, to_markdown
+from dlcvcli.tasks.segmentation.study import class_table, difference_table, reported_table
 from tests.studies.made_study import TEXT, Trainer, tiny_study
 
 

@@ -21,10 +21,10 @@ from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, UsageError
-from dlcvcli.inference.evaluate import evaluate
 from dlcvcli.inference.load import load_predictor
 from dlcvcli.runs import RunFolder, find_model
-from dlcvcli.training.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.scoring import evaluate
 from dlcvcli.training.run import RunRequest, train
 
 

@@ -1,0 +1,292 @@
+"""The training of a prototypical network, as a job."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    Callable,
+)
+from pathlib import (
+    Path,
+)
+from typing import (
+    Any,
+)
+
+import numpy as np
+import torch
+from torch import (
+    nn,
+)
+
+from dlcvcli.data.episode_batches import (
+    EpisodeBatches,
+)
+from dlcvcli.data.episode_file import (
+    drawn_episodes,
+)
+from dlcvcli.data.reading import (
+    Pixels,
+)
+from dlcvcli.engine.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+)
+from dlcvcli.engine.fit import (
+    Validate,
+)
+from dlcvcli.engine.launch import (
+    Launcher,
+)
+from dlcvcli.engine.task import (
+    Task,
+)
+from dlcvcli.errors import (
+    CheckpointError,
+    UsageError,
+)
+from dlcvcli.figures.curves import (
+    curves,
+)
+from dlcvcli.figures.style import (
+    save,
+)
+from dlcvcli.models.averaging import (
+    evaluated_weights,
+)
+from dlcvcli.prototypes import (
+    Cosine,
+    Floats,
+    read_distance,
+)
+from dlcvcli.runs import (
+    ModelRef,
+    RunFolder,
+)
+from dlcvcli.runtime.session import (
+    Provider,
+)
+from dlcvcli.tasks.fewshot.data import (
+    EPOCH,
+    FewshotData,
+    evaluation_shape,
+    training_shape,
+)
+from dlcvcli.tasks.fewshot.episodes import (
+    compact,
+    embed_images,
+    score_episodes,
+)
+from dlcvcli.tasks.fewshot.scoring import (
+    evaluate_episodes,
+    write_scores,
+)
+from dlcvcli.tasks.fewshot.settings import (
+    TrainFewshotSettings,
+)
+from dlcvcli.tasks.fewshot.task import (
+    ProtoNetTask,
+)
+from dlcvcli.tasks.fewshot.torch import (
+    TorchEmbedder,
+    build_protonet,
+    class_splits_of,
+)
+from dlcvcli.training.job import (
+    Job,
+)
+
+# Validation has the same episodes in every run on the same classes, whatever its seed.
+VALIDATION_SEED = 1
+
+
+class FewshotJob(Job):
+    """Trains an encoder and a distance on episodes.
+
+    Args:
+        settings: resolved (see `training.fewshot_data.resolve_fewshot`).
+        data: its splits.
+    """
+
+    monitor = "accuracy"
+    smaller = "fewer with --n-way or --n-query, or a smaller --size"
+    larger = "more with --n-way or --n-query, or a larger --size"
+
+    def __init__(self, settings: TrainFewshotSettings, data: FewshotData) -> None:
+        self.settings: TrainFewshotSettings = settings
+        self.data: FewshotData = data
+        self.seen = data.seen
+        self.model_name = settings.model.name
+        self.weights = settings.model.weights
+        self.shape = training_shape(settings.episode)
+        height, width = data.train.size
+        self.batch = (
+            f"{settings.train.batch_size} episodes, {self.shape} with {self.shape.n_query} "
+            f"queries of each way, at {height}x{width}"
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of what the log calls an epoch."""
+        return EPOCH
+
+    def build_task(self, *, fresh: bool) -> ProtoNetTask:
+        """Build the task, with pre-trained weights where the run is new and asks for them."""
+        optim = self.settings.optim
+        return ProtoNetTask(
+            build_protonet(self.settings, weights=self.settings.model.weights if fresh else "none"),
+            backbone_lr_scale=1.0 if optim.backbone_lr_scale is None else optim.backbone_lr_scale,
+            ema=optim.ema,
+        )
+
+    def take_weights(self, task: ProtoNetTask, path: Path) -> str:
+        """Start from another run's encoder, and its distance where that is of the same kind."""
+        given = evaluated_weights(load_checkpoint(path)["task"], "protonet")
+        own = task.protonet.state_dict()
+        fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+        encoder = [name for name in own if name.startswith("embedder.")]
+        missing = [name for name in encoder if name not in fitting]
+        if missing:
+            raise CheckpointError(
+                f"--init {path} does not fit the encoder {self.model_name}: "
+                f"{len(encoder) - len(missing)} of {len(encoder)} tensors match",
+                "choose the --model, its options and the --size that it was trained with",
+            )
+        learned = {name for name in own if not name.startswith("embedder.")}
+        if not learned <= fitting.keys():
+            # Of another kind or shape: a part of it would be no distance.
+            fitting = {name: value for name, value in fitting.items() if name not in learned}
+        for network in (task.protonet, task.average):
+            if network is not None:
+                network.load_state_dict({**own, **fitting})
+        note = "; the distance begins anew" if own.keys() - fitting.keys() else ""
+        return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
+
+    def accept_weights(self, checkpoint: Checkpoint, source: str, *, allow_seen: bool) -> None:
+        """Refuse weights that were trained on classes that this run is validated or tested on.
+
+        Raises:
+            UsageError: they were, and `allow_seen` is off.
+        """
+        if checkpoint["config"].get("task") == "fewshot" and not allow_seen:
+            trained = set(class_splits_of(checkpoint)["train"])
+            held_out = {*self.data.splits["val"], *self.data.splits.get("test", ())}
+            if trained & held_out:
+                raise UsageError(
+                    f"{source} was trained on {len(trained & held_out)} of the {len(held_out)} "
+                    "classes that this run is validated or tested on",
+                    "split the classes as that run did (the same --seed, data.holdout and "
+                    "data.test_holdout, or --splits FILE), or add --allow-seen to train all the "
+                    "same",
+                )
+        super().accept_weights(checkpoint, source, allow_seen=allow_seen)
+
+    def network_of(self, task: ProtoNetTask) -> nn.Module:
+        """Return encoder and distance."""
+        return task.protonet
+
+    def batches(self, launcher: Launcher) -> EpisodeBatches:
+        """Return the training episodes."""
+        return EpisodeBatches(
+            self.data.train,
+            self.shape,
+            self.settings.train.seed,
+            jitter=self.settings.data.jitter,
+            episodes=self.settings.train.batch_size,
+            steps_per_epoch=EPOCH,
+            pin_memory=launcher.device.type == "cuda",
+        )
+
+    def lines(self, task: ProtoNetTask, launcher: Launcher) -> list[str]:
+        """Say what pre-trained weights filled, and what episodes are made of."""
+        report = task.protonet.embedder.encoder.load_report
+        shape = evaluation_shape(self.settings.episode)
+        return [
+            *([] if report is None else [str(report)]),
+            f"training: {self.batch}; validation: {self.settings.episode.val_episodes} episodes, "
+            f"{shape} with {shape.n_query} queries of each way",
+        ]
+
+    def validation(self, launcher: Launcher) -> Validate:
+        """Return the accuracy of fixed episodes, in the training precision; ranks share it."""
+        val, episode = self.data.val, self.settings.episode
+        drawn = drawn_episodes(
+            val, evaluation_shape(episode), VALIDATION_SEED, episode.val_episodes
+        )
+        used, support, query = compact(drawn)
+        mine = np.array_split(used, launcher.world_size)[launcher.rank]
+        at_once = self.settings.train.val_batch_size
+
+        def validation(task: Task, stop: Callable[[], bool]) -> dict[str, Any] | None:
+            assert isinstance(task, ProtoNetTask)
+            network = task.evaluated
+
+            def embed(images: Pixels) -> Floats:
+                batch = torch.from_numpy(images).to(launcher.device)
+                found: Floats = network.embedder(batch).float().cpu().numpy()
+                return found
+
+            own = embed_images(embed, val, mine, batch_size=at_once, stop=stop)
+            broken = launcher.largest(torch.tensor(int(own is None), device=launcher.device))
+            if own is None or bool(broken):
+                return None
+            features = own
+            if launcher.world_size > 1:
+                whole = np.zeros((len(used), own.shape[1]), np.float32)
+                whole[np.searchsorted(used, mine)] = own
+                features = launcher.sum(torch.from_numpy(whole).to(launcher.device)).cpu().numpy()
+            if not launcher.is_main:
+                # All ranks go by rank 0's numbers: another processor may round in another way.
+                return launcher.tell({})
+            distance = read_distance(network.distance.spec())
+            found = score_episodes(features, support, query, drawn.answers, distance).interval
+            extra = {"scale": distance.scale} if isinstance(distance, Cosine) else {}
+            metrics = {"accuracy": found.mean, "ci95": found.ci95, "episodes": found.count}
+            return launcher.tell({**metrics, **extra})
+
+        return validation
+
+    def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
+        """Score the best checkpoint on episodes that no validation has looked at."""
+        return score_best_episodes(run, self.settings, self.data, launcher)
+
+    def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
+        """Draw the curves."""
+        draw_fewshot(run)
+
+
+# What `dlcv eval` draws unless told otherwise; other episodes than those of validation, by which
+# the best weights were chosen.
+TEST_SEED = 0
+
+
+def score_best_episodes(
+    run: RunFolder, settings: TrainFewshotSettings, data: FewshotData, launcher: Launcher
+) -> dict[str, Any]:
+    """Score a run's best checkpoint, its last where the best is gone, in float32.
+
+    On the split `test` where there is one, else on the validation split; on episodes that are the
+    same for every run on the same classes and of the same shape. The accuracy of each goes into the
+    run's `episodes.csv`, so that runs can be compared episode by episode.
+    """
+    path = run.best if run.best.is_file() else run.last
+    provider: Provider = "cuda" if launcher.device.type == "cuda" else "cpu"
+    predictor = TorchEmbedder.load(ModelRef("checkpoint", path, run), provider)
+    # Of a test split each image is decoded when it is embedded, which is once.
+    scored = data.val if data.test is None else data.test
+    shape = evaluation_shape(settings.episode)
+    episodes = drawn_episodes(scored, shape, TEST_SEED, settings.episode.test_episodes)
+    found = evaluate_episodes(predictor, scored, episodes)
+    write_scores(run.episodes, episodes, found.score)
+    return {
+        "checkpoint": path.name,
+        "precision": predictor.precision,
+        "split": scored.split,
+        "sha256": scored.sha256,
+        **found.metrics,
+    }
+
+
+def draw_fewshot(run: RunFolder) -> None:
+    """Draw what the run folder holds: its curves."""
+    if any(run.read_metrics()):
+        save(curves({run.path.name: run}, metric="accuracy"), run.figures / "curves.png")

@@ -1,0 +1,76 @@
+"""Labels of the queries of an episode file, whose images need have no labels; needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dlcvcli.data.episode_file import EpisodeTable
+from dlcvcli.data.few_shot import QUARTERS, FewShotSet
+from dlcvcli.data.image_classes import ImageClass
+from dlcvcli.data.named_images import locate_images
+from dlcvcli.data.reading import Pixels, Progress
+from dlcvcli.inference.predictor import StageClock
+from dlcvcli.prototypes import Floats, read_distance
+from dlcvcli.tasks.fewshot.episodes import Ints, embed_images, predict_episodes
+from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor
+
+
+def predict_table(
+    predictor: EmbeddingPredictor,
+    table: EpisodeTable,
+    folder: Path,
+    *,
+    source: str = "an episode",
+    split: str | None = None,
+    allow_outside: bool = False,
+    progress: Progress | None = None,
+) -> Ints:
+    """Return which class each query is taken for, int64 [E, M].
+
+    Args:
+        predictor: the model.
+        table: the episodes.
+        folder: the set that they name images of.
+        source, split, allow_outside: see `locate_images`.
+        progress: called with (images done, images in all).
+
+    Raises:
+        DataError: an image is not there or cannot be read.
+    """
+    size = predictor.card.size
+    assert size is not None
+    parts = [_turned(name) for name in table.names]
+    located = locate_images(
+        folder,
+        [name for name, _ in parts],
+        split,
+        source=source,
+        allow_outside=allow_outside,
+    )
+    files = {file: index for index, file in enumerate(dict.fromkeys(located))}
+    # All of them as one class: which they are of is what is asked.
+    everything = ImageClass("", tuple(files), "")
+    turned = any(turns for _, turns in parts)
+    images = FewShotSet((everything,), "", folder, size, rotations=turned)
+    indices = np.array(
+        [files[file] + turns * len(files) for file, (_, turns) in zip(located, parts, strict=True)]
+    )
+
+    def embed(pixels: Pixels) -> Floats:
+        return predictor(pixels, StageClock())
+
+    features = embed_images(embed, images, indices, progress=progress)
+    assert features is not None
+    distance = read_distance(predictor.card.distance)
+    return predict_episodes(features, table.support, table.query, distance)
+
+
+def _turned(name: str) -> tuple[str, int]:
+    """Return the path in an image's name, and by how many quarters it is turned."""
+    path, mark, degrees = name.rpartition("@")
+    for quarter in range(1, QUARTERS):
+        if mark and degrees == str(90 * quarter):
+            return path, quarter
+    return name, 0

@@ -1,0 +1,211 @@
+"""Evaluating a few-shot model on episodes: one road for PyTorch and ONNX Runtime, without torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from dataclasses import (
+    dataclass,
+)
+from pathlib import (
+    Path,
+)
+from tempfile import (
+    TemporaryDirectory,
+)
+from typing import (
+    Any,
+)
+
+import numpy as np
+
+from dlcvcli.data.episodes import (
+    EpisodeList,
+)
+from dlcvcli.data.few_shot import (
+    FewShotSet,
+)
+from dlcvcli.data.reading import (
+    Pixels,
+    Progress,
+)
+from dlcvcli.files import (
+    write_atomically,
+)
+from dlcvcli.inference.compare import (
+    EvalRequest,
+    beside,
+    run_both,
+)
+from dlcvcli.inference.predictor import (
+    StageClock,
+)
+from dlcvcli.machine import (
+    peak_memory_mb,
+)
+from dlcvcli.prototypes import (
+    Cosine,
+    Floats,
+    read_distance,
+)
+from dlcvcli.tasks.fewshot.episodes import (
+    EpisodeScore,
+    Ints,
+    compact,
+    embed_images,
+    images_at_once,
+    score_episodes,
+)
+from dlcvcli.tasks.fewshot.predictor import (
+    EmbeddingPredictor,
+)
+
+
+@dataclass(frozen=True)
+class EpisodeEvaluation:
+    """What an evaluation found, as the parts of its JSON."""
+
+    score: EpisodeScore
+    metrics: dict[str, Any]
+    speed: dict[str, Any]
+
+
+def evaluate_episodes(
+    predictor: EmbeddingPredictor,
+    data: FewShotSet,
+    episodes: EpisodeList,
+    *,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+) -> EpisodeEvaluation:
+    """Score a model on episodes of a set; each image is embedded once.
+
+    Args:
+        predictor: the model.
+        data: the set.
+        episodes: at least one.
+        batch_size: images a call; None to choose by their size.
+        progress: called with (images done, images in all).
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    used, support, query = compact(episodes)
+    at_once = batch_size or images_at_once(data.size)
+    _warm_up(predictor, data, len(used), at_once)
+    clock = StageClock()
+    laps: list[float] = []
+
+    def embed(images: Pixels) -> Floats:
+        asked = time.perf_counter()
+        found = predictor(images, clock)
+        laps.append(time.perf_counter() - asked)
+        return found
+
+    began = time.perf_counter()
+    features = embed_images(embed, data, used, batch_size=at_once, progress=progress)
+    assert features is not None
+    embedded = time.perf_counter()
+    distance = read_distance(predictor.card.distance)
+    score = score_episodes(features, support, query, episodes.answers, distance)
+    ended = time.perf_counter()
+    wall = ended - began
+    found, shape = score.interval, episodes.shape
+    learned = {"scale": distance.scale} if isinstance(distance, Cosine) else {}
+    return EpisodeEvaluation(
+        score,
+        {
+            "accuracy": found.mean,
+            "ci95": found.ci95,
+            "episodes": found.count,
+            "n_way": shape.n_way,
+            "k_shot": shape.k_shot,
+            "n_query": shape.n_query,
+            "distance": distance.name,
+            **learned,
+            "episodes_sha256": episodes.sha256,
+        },
+        {
+            "images_per_s": len(used) / max(embedded - began, 1e-9),
+            "episodes_per_s": len(episodes) / max(ended - embedded, 1e-9),
+            "peak_memory_mb": peak_memory_mb(),
+            "latency_ms": {
+                "p50": float(np.percentile(laps, 50)) * 1e3,
+                "p95": float(np.percentile(laps, 95)) * 1e3,
+            },
+            "batch_size": at_once,
+            "wall_s": wall,
+            "share": {
+                # What embedding spent neither copying nor running, it waited for pixels.
+                "read": max(0.0, embedded - began - sum(laps)) / wall,
+                "copy": clock.seconds.get("copy", 0.0) / wall,
+                "run": clock.seconds.get("run", 0.0) / wall,
+                "score": (ended - embedded) / wall,
+            },
+        },
+    )
+
+
+def _warm_up(predictor: EmbeddingPredictor, data: FewShotSet, count: int, at_once: int) -> None:
+    """Run the batches that will come, so that what is done once is not timed."""
+    image = data.images([0])
+    for size in {min(at_once, count), count % at_once} - {0}:
+        predictor(np.repeat(image, size, axis=0), StageClock())
+
+
+def write_scores(path: Path, episodes: EpisodeList, score: EpisodeScore) -> None:
+    """Write the accuracy of each episode as CSV."""
+    lines = [
+        f"{name},{value:.6f}" for name, value in zip(episodes.ids, score.accuracies, strict=True)
+    ]
+    write_atomically(path, "\n".join(["episode_id,accuracy", *lines]) + "\n")
+
+
+def predictions_csv(ids: tuple[str, ...], predictions: Ints) -> str:
+    """Return predicted labels as the course's CSV: `episode_id`, and the class of each query.
+
+    Args:
+        ids: of the episodes.
+        predictions: int64 [E, M], places among the classes of the episode.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["episode_id", *(f"query{index}" for index in range(predictions.shape[1]))])
+    for name, row in zip(ids, predictions.tolist(), strict=True):
+        writer.writerow([name, *row])
+    return out.getvalue()
+
+
+def compare_episodes(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any]:
+    """Evaluate a checkpoint and its ONNX file one after the other.
+
+    Returns:
+        The evaluation of the ONNX file, with `compare` added: every scalar of PyTorch's metrics and
+        its speed under `torch`, `argmax_agreement` over all queries, and `speedup`, the images
+        embedded a second of ONNX Runtime over those of PyTorch, eager, float32, NCHW.
+
+    Raises:
+        AlreadySaid: one of the two failed.
+        Interrupted: this process was told to stop.
+    """
+    with TemporaryDirectory(prefix="dlcv-compare-") as folder:
+        results, labels = run_both(checkpoint, onnx, request, Path(folder), "--predictions")
+        agreement = label_agreement(labels["torch"], labels["onnx"])
+    return beside(results, agreement)
+
+
+def label_agreement(first: Path, second: Path) -> float:
+    """Return the share of queries with the same label, over two files of predictions.
+
+    Raises:
+        ValueError: they are not of the same episodes; a bug of the caller.
+    """
+    tables = []
+    for path in (first, second):
+        with path.open(encoding="utf-8", newline="") as lines:
+            tables.append(np.array(list(csv.reader(lines))))
+    one, two = tables
+    if one.shape != two.shape or (one[:, 0] != two[:, 0]).any():
+        raise ValueError(f"{first} and {second} hold different episodes")
+    return float((one[1:, 1:] == two[1:, 1:]).mean())

@@ -1,0 +1,80 @@
+"""Semantic segmentation: a loss over the labelled pixels of the whole global batch."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dlcvcli.engine.averaged import AveragedTask
+from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, split_by_decay
+from dlcvcli.losses import SegmentationLoss, build_loss
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.palette import ClassSet
+
+
+class SegmentationTask(AveragedTask[Segmenter]):
+    """Trains a segmenter on `images` uint8 [N, H, W, 3] and `masks` uint8 [N, H, W].
+
+    Args:
+        segmenter: network with its pre- and post-processing.
+        classes: the class set of the masks.
+        loss: what is minimised; cross-entropy unless given.
+        backbone_lr_scale: rate of the backbone / rate of the heads.
+        auxiliary: share of the loss of the network's auxiliary head, where it has one.
+        ema: decay of a moving average of the weights; None for none.
+
+    Attributes:
+        segmenter: what is trained.
+        average: the moving average of its weights, where there is one.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        classes: ClassSet,
+        loss: SegmentationLoss | None = None,
+        *,
+        backbone_lr_scale: float = 1.0,
+        auxiliary: float = 0.4,
+        ema: float | None = None,
+    ) -> None:
+        super().__init__(segmenter, ema)
+        self.segmenter = segmenter
+        self.classes = classes
+        self.loss = loss or build_loss("cross_entropy", ignore_index=classes.ignore_index)
+        self.backbone_lr_scale = backbone_lr_scale
+        self.auxiliary = auxiliary
+
+    @property
+    def trained(self) -> Segmenter:
+        """The segmenter that is trained."""
+        return self.segmenter
+
+    def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
+        """Return the loss, each of its parts a mean over its number of terms in `normaliser`."""
+        outputs = self.segmenter.network_outputs(batch["images"])
+        loss = self.loss(outputs["out"], batch["masks"], normaliser)
+        if "aux" not in outputs:
+            return {"loss": loss, "log": {}}
+        auxiliary = self.loss(outputs["aux"], batch["masks"], normaliser)
+        return {
+            "loss": loss + self.auxiliary * auxiliary,
+            "log": {"auxiliary_loss": auxiliary.detach()},
+        }
+
+    def count_terms(self, batch: Batch) -> Tensor:
+        """Return the number of terms of each part of the loss, float64 ``[parts]``."""
+        counts: Tensor = self.loss.count(batch["masks"])
+        return counts
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return backbone and head, each with and without weight decay."""
+        network = self.segmenter.network
+        backbone = network.backbone
+        if not isinstance(backbone, nn.Module):
+            raise TypeError(f"{type(network).__name__} has no backbone")
+        inside = {id(parameter) for parameter in backbone.parameters()}
+        head = nn.ParameterList(p for p in network.parameters() if id(p) not in inside)
+        return [
+            *split_by_decay("backbone", backbone, self.backbone_lr_scale),
+            *split_by_decay("head", head, 1.0),
+        ]

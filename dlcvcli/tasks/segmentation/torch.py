@@ -1,0 +1,191 @@
+"""From a checkpoint back to its segmenter, its settings, and what it says of itself."""
+
+from __future__ import annotations
+
+from typing import (
+    Any,
+)
+
+import numpy as np
+import torch
+from torch import (
+    Tensor,
+)
+
+from dlcvcli.config.load import (
+    validate,
+)
+from dlcvcli.config.schema import (
+    TrainSegSettings,
+)
+from dlcvcli.data.reading import (
+    Pixels,
+)
+from dlcvcli.engine.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    seen_images_of,
+)
+from dlcvcli.errors import (
+    CheckpointError,
+    ConfigError,
+    naming,
+)
+from dlcvcli.files import (
+    sha256_of,
+)
+from dlcvcli.inference.predictor import (
+    Logits,
+    StageClock,
+    require_finite,
+)
+from dlcvcli.inference.torch_model import (
+    as_reference,
+    choose_device,
+    device_name,
+    run_on,
+)
+from dlcvcli.models.averaging import (
+    evaluated_weights,
+)
+from dlcvcli.models.registry import (
+    build_network,
+    model_entry,
+)
+from dlcvcli.models.segmenter import (
+    Segmenter,
+)
+from dlcvcli.palette import (
+    ClassSet,
+    Mask,
+)
+from dlcvcli.runs import (
+    ModelRef,
+)
+from dlcvcli.runtime.metadata import (
+    SegmenterCard,
+)
+from dlcvcli.runtime.session import (
+    Provider,
+)
+
+
+def card_of(checkpoint: Checkpoint, sha256: str) -> SegmenterCard:
+    """Return what a checkpoint says of its model."""
+    settings = settings_of(checkpoint)
+    best = checkpoint["best"]
+    return SegmenterCard(
+        task=settings.task,
+        model=settings.model.name,
+        classes=classes_of(checkpoint),
+        stride=model_entry(settings.model.name).stride,
+        size=settings.data.size,
+        layout=settings.data.layout,
+        binarise=settings.data.binarise,
+        recipe=settings.recipe,
+        data=dict(checkpoint["data"].get("sha256", {})),
+        seen=seen_images_of(checkpoint),
+        metric={
+            best["metric"]: best["value"],
+            "split": settings.data.val_split,
+            "step": best["step"],
+        },
+        config=settings.model_dump(mode="json"),
+        versions=dict(checkpoint["versions"]),
+        checkpoint_sha256=sha256,
+    )
+
+
+def settings_of(checkpoint: Checkpoint) -> TrainSegSettings:
+    """Return the settings that a checkpoint was trained with.
+
+    Raises:
+        CheckpointError: they are not those of a segmenter, or of another version of dlcv.
+    """
+    config: dict[str, Any] = checkpoint["config"]
+    if config.get("task") != "seg":
+        raise CheckpointError(f"the checkpoint holds task {config.get('task')!r}, not a segmenter")
+    try:
+        return validate(TrainSegSettings, config)
+    except ConfigError as error:
+        raise CheckpointError(f"the checkpoint's settings do not fit: {error.message}") from error
+
+
+def classes_of(checkpoint: Checkpoint) -> ClassSet:
+    """Return the classes that a checkpoint was trained on.
+
+    Raises:
+        CheckpointError: it does not say, or what it says is no class set.
+    """
+    try:
+        return ClassSet.from_dict(checkpoint["data"].get("classes", {}))
+    except ConfigError as error:
+        raise CheckpointError(
+            f"the checkpoint's classes (key 'data.classes') do not fit: {error.message}"
+        ) from error
+
+
+def load_segmenter(checkpoint: Checkpoint) -> Segmenter:
+    """Build a checkpoint's segmenter with its trained weights, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: the weights do not fit the network of its settings.
+    """
+    settings = settings_of(checkpoint)
+    classes = classes_of(checkpoint)
+    network = build_network(settings.model.name, num_classes=len(classes), **settings.model.options)
+    segmenter = Segmenter(network, model_entry(settings.model.name).stride)
+    try:
+        segmenter.load_state_dict(evaluated_weights(checkpoint["task"]))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint's weights do not fit {settings.model.name}"
+        ) from error
+    return segmenter.eval()
+
+
+class TorchPredictor:
+    """Runs a segmenter under PyTorch: eager, float32, NCHW, TF32 off."""
+
+    backend = "torch"
+    precision = "fp32"
+    tile: tuple[int, int] | None = None
+
+    def __init__(self, segmenter: Segmenter, card: SegmenterCard, device: torch.device) -> None:
+        self.card = card
+        self.device = device
+        self.provider = device.type
+        self.notes: dict[str, Any] = {"device": device_name(device)}
+        self._segmenter = segmenter.to(device).eval()
+        as_reference(self._segmenter.network)
+
+    @classmethod
+    def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchPredictor:
+        """Load a checkpoint onto the device that `provider` names.
+
+        Raises:
+            CheckpointError: it cannot be used.
+            DeviceError: `cuda` was asked for and there is none.
+        """
+        device = choose_device(provider)
+        checkpoint = load_checkpoint(ref.path)
+        with naming(ref.path):
+            card = card_of(checkpoint, sha256_of(ref.path))
+            return cls(load_segmenter(checkpoint), card, device)
+
+    def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
+        def forward(batch: Tensor) -> Tensor:
+            logits = self._segmenter.logits(batch, *size)
+            # A mask does not show it: argmax takes what is not a number for the first class.
+            require_finite(map(float, torch.aminmax(logits)), "logits")
+            return logits.argmax(dim=1).to(torch.uint8)
+
+        return np.asarray(run_on(self.device, forward, images, clock), dtype=np.uint8)
+
+    def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
+        """Return float32 [N, C, h, w]; see `Predictor.logits`."""
+
+        def forward(batch: Tensor) -> Tensor:
+            return self._segmenter.logits(batch, *size)
+
+        return np.asarray(run_on(self.device, forward, images, clock), dtype=np.float32)

@@ -1,0 +1,75 @@
+"""The moving average of a task: in evaluation mode always, and behind the weights by its decay."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dlcvcli.engine.averaged import AveragedTask
+from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, split_by_decay
+
+
+class Line(AveragedTask[nn.Linear]):
+    """A linear layer, trained to say nothing."""
+
+    def __init__(self, ema: float | None) -> None:
+        layer = nn.Linear(2, 1)
+        super().__init__(layer, ema)
+        self.layer = layer
+
+    @property
+    def trained(self) -> nn.Linear:
+        return self.layer
+
+    def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
+        return {"loss": self.layer(batch["x"]).square().sum() / normaliser, "log": {}}
+
+    def count_terms(self, batch: Batch) -> Tensor:
+        return torch.tensor(len(batch["x"]))
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return split_by_decay("layer", self.layer, 1.0)
+
+
+def test_without_a_decay_there_is_no_average() -> None:
+    task = Line(None)
+    assert task.average is None
+    assert task.evaluated is task.trained
+    task.train().after_step(0, 10)
+    assert task.state_dict().keys() == {"layer.weight", "layer.bias"}
+
+
+def test_the_average_begins_as_the_network_and_is_never_trained() -> None:
+    task = Line(0.9)
+    assert task.evaluated is task.average
+    assert task.average is not None
+    assert torch.equal(task.average.weight, task.layer.weight)
+    assert task.average.weight is not task.layer.weight
+    for mode in (True, False, True):
+        assert task.train(mode) is task
+        assert task.layer.training is mode
+        assert not task.average.training
+    loss = task({"x": torch.ones(3, 2)}, torch.tensor(3))["loss"]
+    loss.backward()
+    assert task.layer.weight.grad is not None
+    assert task.average.weight.grad is None
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 0.9), (10_000, 0.25)])
+def test_the_average_follows_each_step(step: int, share: float) -> None:
+    task = Line(0.75)
+    assert task.average is not None
+    before = task.average.weight.clone()
+    with torch.no_grad():
+        task.layer.weight.add_(1.0)
+    task.after_step(step, 20_000)
+    torch.testing.assert_close(task.average.weight, before + share)
+
+
+def test_a_task_says_what_it_trains() -> None:
+    class Silent(Line):
+        trained = AveragedTask.trained
+
+    with pytest.raises(NotImplementedError):
+        _ = Silent(None).evaluated

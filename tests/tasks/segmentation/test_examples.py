@@ -1,0 +1,54 @@
+"""Single images: predicted as each model wants them, scored, ranked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlcvcli.data.reading import Pixels
+from dlcvcli.data.segmentation import open_split
+from dlcvcli.inference.predictor import StageClock
+from dlcvcli.palette import PRESETS, Mask
+from dlcvcli.tasks.segmentation.examples import image_miou, predict_examples, rank_images
+from tests.inference.pointwise import Pointwise
+
+
+class Constant(Pointwise):
+    """Predicts one class everywhere."""
+
+    def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
+        self.seen.append(images.shape)
+        return np.full((len(images), *size), 1, dtype=np.uint8)
+
+
+def test_each_model_gets_the_images_in_its_own_size(landcover: Path) -> None:
+    data = open_split(landcover, "val")
+    own, sized = Constant(), Constant(size=(32, 48))
+    found = list(predict_examples({"own": own, "sized": sized}, data, [2, 0]))
+    assert [example.name for example in found] == ["0002", "0000"]
+    assert own.seen[0] == (1, 64, 64, 3)
+    assert sized.seen[0] == (1, 32, 48, 3)
+    for example in found:
+        assert {mask.shape for mask in example.masks.values()} == {example.truth.shape}
+        assert example.scores["own"] == example.scores["sized"]
+
+
+def test_images_are_ranked_from_the_worst_to_the_best(landcover: Path) -> None:
+    data = open_split(landcover, "train")
+    ranked = rank_images(Constant(), data)
+    scores = [
+        image_miou(data.read(index).mask, np.full((64, 64), 1, dtype=np.uint8), data.classes)
+        for index in ranked
+    ]
+    assert scores == sorted(score for score in scores if score is not None)
+    assert sorted(ranked) == list(range(12))
+
+
+def test_an_image_without_a_label_has_no_score() -> None:
+    nothing = np.full((4, 4), 255, dtype=np.uint8)
+    assert image_miou(nothing, np.zeros_like(nothing), PRESETS["landcover7"]) is None
+    half = np.array([[0, 0, 1, 255]], dtype=np.uint8)
+    guess = np.array([[0, 0, 0, 3]], dtype=np.uint8)
+    assert image_miou(half, guess, PRESETS["landcover7"]) == pytest.approx((2 / 3 + 0) / 2)

@@ -1,0 +1,25 @@
+"""How an image is looked at follows from what was asked for."""
+
+from __future__ import annotations
+
+from dlcvcli.tasks.segmentation.tiles import Tiled
+from dlcvcli.tasks.segmentation.tta import Augmented
+from dlcvcli.tasks.segmentation.views import Views
+from tests.inference.pointwise import Pointwise
+
+
+def test_nothing_asked_for_is_the_predictor_itself() -> None:
+    inner = Pointwise()
+    assert Views().around(inner) is inner
+    assert not Views().need_logits
+
+
+def test_tiles_are_cut_first_and_each_is_seen_from_several_sides() -> None:
+    views = Views(tile=(64, 48), scales=(1.0, 1.5))
+    assert views.need_logits
+    tiled = views.around(Pointwise())
+    assert isinstance(tiled, Tiled)
+    assert isinstance(tiled.inner, Augmented)
+    assert (tiled.tile, tiled.overlap) == ((64, 48), 6)
+    assert tiled.notes["tta"] == {"scales": [1.0, 1.5], "flip": True}
+    assert Views(tile=(64, 64), overlap=20).around(Pointwise()).notes["overlap"] == 20

@@ -1,0 +1,59 @@
+"""The example is the run's own numbers, and what it says of them can be counted again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlcvcli.metrics import SegmentationScore
+from dlcvcli.palette import ClassSet
+from dlcvcli.tasks.segmentation.worked_example import worked_example
+from tests.studies.made_study import made_metrics
+
+COLOURS = ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3))
+CLASSES = ClassSet("four", ("a", "b", "c", "d"), COLOURS, unscored=(3,))
+
+
+def _metrics(counts: list[list[int]]) -> dict[str, object]:
+    score = SegmentationScore(CLASSES, np.array(counts, dtype=np.int64)).compute_all(["voc"])
+    score.pop("by_convention")
+    return score
+
+
+COUNTS = [[60, 6, 0, 4], [10, 10, 0, 0], [4, 0, 6, 0], [50, 0, 0, 50]]
+
+
+def test_the_numbers_are_those_of_the_matrix() -> None:
+    found = worked_example(_metrics(COUNTS))
+    assert found is not None
+    # The fourth class is not scored: its hundred pixels are left out.
+    assert (found.common, found.common_share) == ("a", pytest.approx(0.7))
+    assert found.blind_miou == pytest.approx(0.7 / 3)
+    assert (found.rare, found.rare_share, found.rare_iou) == ("c", pytest.approx(0.1), 0.6)
+    assert found.accuracy == pytest.approx(0.76)
+    assert found.accuracy_without == pytest.approx(0.70)
+
+
+def test_a_blind_answer_scored_gives_what_is_said_of_it() -> None:
+    found = worked_example(_metrics(COUNTS))
+    blind = _metrics([[sum(row), 0, 0, 0] for row in COUNTS])
+    assert found is not None
+    assert blind["miou"] == pytest.approx(found.blind_miou)
+    assert blind["overall_acc"] == pytest.approx(found.common_share)
+
+
+@pytest.mark.parametrize("given_to", [0, 1, 3])
+def test_without_the_rare_class_the_scores_are_as_said_or_lower(given_to: int) -> None:
+    found = worked_example(_metrics(COUNTS))
+    worse = [list(row) for row in COUNTS]
+    worse[2][2], worse[2][given_to] = 0, worse[2][given_to] + 6
+    scores = _metrics(worse)
+    assert found is not None
+    assert scores["overall_acc"] == pytest.approx(found.accuracy_without)
+    assert scores["miou"] <= found.miou_without + 1e-12  # type: ignore[operator]
+
+
+def test_where_there_is_nothing_to_weigh_there_is_no_example() -> None:
+    assert worked_example(_metrics([[5, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4])) is None
+    assert worked_example(_metrics([[0] * 4] * 4)) is None
+    assert worked_example(made_metrics(0, 0.5)) is not None
