@@ -27,7 +27,6 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.loader import TrainingBatches, TrainingImages
@@ -38,6 +37,7 @@ from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data, resolve_settings
 from dlcvcli.tasks.segmentation.scoring import score
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 def _settings(options: argparse.Namespace) -> tuple[TrainSegSettings, TrainingData]:

@@ -29,11 +29,11 @@ from common import main
 from torch import Tensor, nn
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.models.registry import build_network, model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 CLASSES = PRESETS["landcover7"]
 

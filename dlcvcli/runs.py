@@ -77,11 +77,6 @@ class RunFolder:
         return self.path / "figures"
 
     @property
-    def episodes(self) -> Path:
-        """The accuracy of each episode that a few-shot run was scored on."""
-        return self.path / "episodes.csv"
-
-    @property
     def onnx(self) -> Path:
         """The exported model."""
         return self.path / "model.onnx"

@@ -67,9 +67,9 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
     import torch
 
     from dlcvcli.config.load import resolve
-    from dlcvcli.config.schema import TrainSegSettings
     from dlcvcli.runs import RunFolder
     from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+    from dlcvcli.tasks.segmentation.settings import TrainSegSettings
     from dlcvcli.training.run import RunRequest, train
 
     torch.set_num_threads(1)

@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlcvcli.models.registry import (
-    ModelEntry,
-    _import_builder,
-    build_network,
-    model_entry,
-)
+from dlcvcli.models.registry import ModelEntry, _import_builder, build_network, model_entry
 
 CLASSES = 7
 

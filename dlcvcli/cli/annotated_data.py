@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dlcvcli.data.segmentation import SegmentationSet
-    from dlcvcli.runtime.metadata import SegmenterCard
+    from dlcvcli.tasks.segmentation.card import SegmenterCard
 
 
 def open_annotated(

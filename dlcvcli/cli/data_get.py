@@ -36,13 +36,7 @@ def get(
     The archive is checked, and removed once its files are in place if it was downloaded.
     """
     from dlcvcli.cli.console import counting, say
-    from dlcvcli.data.download import (
-        PUBLIC_SETS,
-        download,
-        install,
-        installed,
-        require_published,
-    )
+    from dlcvcli.data.download import PUBLIC_SETS, download, install, installed, require_published
 
     wanted = PUBLIC_SETS[name]
     if any_archive and source is None:

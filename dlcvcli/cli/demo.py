@@ -15,7 +15,7 @@ def demo(
 ) -> None:
     """Make data, train, export, certify and evaluate: the whole road, in minutes on a CPU."""
     from dlcvcli.cli.console import on_terminal, say, stdout
-    from dlcvcli.inference.load import require_torch
+    from dlcvcli.extras import require_torch
 
     require_torch("the demo")
     from dlcvcli.cli.scores import result_table

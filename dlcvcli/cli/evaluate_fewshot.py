@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from dlcvcli.data.episodes import EpisodeList
     from dlcvcli.data.few_shot_split import OpenedSplit
     from dlcvcli.runs import ModelRef
-    from dlcvcli.runtime.metadata import EmbedderCard
-    from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor
+    from dlcvcli.tasks.fewshot.card import EncoderCard
+    from dlcvcli.tasks.fewshot.predictor import EncoderPredictor
 
 DEFAULT_EPISODES = 2000
 
@@ -103,7 +103,7 @@ def _compare(ref: ModelRef, data: Path, flags: tuple[str, ...]) -> dict[str, Any
 
 
 def open_test_split(
-    card: EmbedderCard,
+    card: EncoderCard,
     folder: Path,
     split: str,
     *,
@@ -141,10 +141,10 @@ def _evaluate(
     from dlcvcli.data.few_shot import duplicate_remarks
     from dlcvcli.data.seen_images import image_digest
     from dlcvcli.files import write_atomically
-    from dlcvcli.inference.load import load_embedder
+    from dlcvcli.tasks.fewshot.predictor import load_encoder
     from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, predictions_csv
 
-    predictor = load_embedder(ref, provider=provider)
+    predictor = load_encoder(ref, provider=provider)
     card = predictor.card
     opened = open_test_split(
         card,
@@ -189,7 +189,7 @@ def _evaluate(
     }
 
 
-def _how(predictor: EmbeddingPredictor) -> dict[str, Any]:
+def _how(predictor: EncoderPredictor) -> dict[str, Any]:
     return {
         "backend": predictor.backend,
         "provider": predictor.provider,
@@ -198,12 +198,12 @@ def _how(predictor: EmbeddingPredictor) -> dict[str, Any]:
     }
 
 
-def _memory(card: EmbedderCard) -> int:
+def _memory(card: EncoderCard) -> int:
     """Return the bytes that decoded images may take: as many as in training."""
     return int(card.config["data"]["cache"])
 
 
-def chosen_episodes(opened: OpenedSplit, card: EmbedderCard, flags: FewshotFlags) -> EpisodeList:
+def chosen_episodes(opened: OpenedSplit, card: EncoderCard, flags: FewshotFlags) -> EpisodeList:
     """Return the episodes of a file, or draw them.
 
     Raises:

@@ -104,9 +104,9 @@ def _check_confusion(path: Path | None) -> None:
     if path.is_dir():
         raise UsageError(f"--confusion {path} is a folder", "name a file")
     if path.suffix.lower() != ".csv":
-        from dlcvcli.inference.load import require_part
+        from dlcvcli.extras import require_package
 
-        require_part("matplotlib", "drawing the confusion matrix")
+        require_package("matplotlib", "drawing the confusion matrix")
 
 
 def _conventions(names: list[str] | None) -> list[Convention]:
@@ -161,7 +161,7 @@ def _evaluate(
     from dlcvcli.cli.console import counting
     from dlcvcli.data.batches import EvalBatches
     from dlcvcli.files import make_folder
-    from dlcvcli.inference.load import load_predictor
+    from dlcvcli.tasks.segmentation.predictor import load_predictor
     from dlcvcli.tasks.segmentation.scoring import evaluate
 
     predictor = load_predictor(ref, provider=provider)

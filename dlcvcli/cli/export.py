@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dlcvcli.exporting.certify import Certificate
     from dlcvcli.exporting.export import Exported
     from dlcvcli.runs import ModelRef
-    from dlcvcli.runtime.metadata import EmbedderCard
+    from dlcvcli.tasks.fewshot.card import EncoderCard
 
 Rows = list[tuple[str, str]]
 
@@ -59,7 +59,8 @@ def export(
 ) -> None:
     """Export a trained model to ONNX, and certify that it gives the same numbers."""
     from dlcvcli.cli.console import say
-    from dlcvcli.inference.load import require_torch, task_of
+    from dlcvcli.extras import require_torch
+    from dlcvcli.inference.load import task_of
     from dlcvcli.runs import find_model
 
     ref = find_model(model)
@@ -114,10 +115,10 @@ def _open_images_by_class(
     from dlcvcli.cli.evaluate_fewshot import open_test_split
     from dlcvcli.data.episodes import Shape, require_enough
     from dlcvcli.engine.checkpoint import load_checkpoint
-    from dlcvcli.tasks.fewshot.torch import embedder_card_of, load_protonet
+    from dlcvcli.tasks.fewshot.torch import card_of, load_protonet
 
     checkpoint = load_checkpoint(ref.path)
-    card = embedder_card_of(checkpoint, load_protonet(checkpoint), "")
+    card = card_of(checkpoint, load_protonet(checkpoint), "")
     opened = open_test_split(card, folder, split, allow_outside=allow_outside)
     for line in opened.remarks:
         say(line)
@@ -131,11 +132,12 @@ def _open_images_by_class(
 def _print(done: Exported) -> None:
     from dlcvcli.cli.console import facts, stdout
     from dlcvcli.exporting.export import certificate_path
-    from dlcvcli.runtime.metadata import EmbedderCard, SegmenterCard
+    from dlcvcli.tasks.fewshot.card import EncoderCard
+    from dlcvcli.tasks.segmentation.card import SegmenterCard
 
     size = f"{done.path.stat().st_size / 2**20:.1f} MiB"
     card, certificate = done.card, done.certificate
-    if isinstance(card, EmbedderCard):
+    if isinstance(card, EncoderCard):
         rows = [*_model_rows(card), ("size", size)]
     else:
         assert isinstance(card, SegmenterCard)
@@ -149,8 +151,8 @@ def _print(done: Exported) -> None:
     stdout().print(facts(str(done.path), rows))
 
 
-def _model_rows(card: EmbedderCard) -> Rows:
-    from dlcvcli.runtime.metadata import EPISODE
+def _model_rows(card: EncoderCard) -> Rows:
+    from dlcvcli.tasks.fewshot.card import EPISODE
 
     distance = card.distance["name"]
     if "scale" in card.distance:

@@ -16,10 +16,10 @@ from dlcvcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from dlcvcli.data.segmentation import SegmentationSet
-    from dlcvcli.inference.predictor import Predictor
     from dlcvcli.palette import ClassSet
     from dlcvcli.runs import RunFolder
     from dlcvcli.tasks.segmentation.examples import Example
+    from dlcvcli.tasks.segmentation.predictor import Predictor
 
 app = typer.Typer(help="Draw figures of runs, models, sets and networks.", no_args_is_help=True)
 
@@ -58,7 +58,7 @@ def architecture(
 ) -> None:
     """Draw a network: its blocks, how data flows between them, shapes, strides and rates."""
     from dlcvcli.cli.networks import classes_of, read_options, size_of
-    from dlcvcli.inference.load import require_torch
+    from dlcvcli.extras import require_torch
     from dlcvcli.models.registry import model_entry
 
     entry = model_entry(name)
@@ -280,8 +280,8 @@ def _open_models(
 ) -> tuple[dict[str, Predictor], SegmentationSet]:
     """Load models that tell the same classes apart, and the split that they are shown."""
     from dlcvcli.cli.annotated_data import open_annotated, warn_of_seen
-    from dlcvcli.inference.load import load_predictor
     from dlcvcli.runs import find_model
+    from dlcvcli.tasks.segmentation.predictor import load_predictor
 
     predictors = {
         title: load_predictor(find_model(path), fixed_shapes=False)

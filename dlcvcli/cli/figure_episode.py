@@ -15,7 +15,7 @@ from dlcvcli.errors import UsageError
 if TYPE_CHECKING:
     from dlcvcli.data.few_shot_split import OpenedSplit
     from dlcvcli.figures.episode import EpisodePicture
-    from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor
+    from dlcvcli.tasks.fewshot.predictor import EncoderPredictor
 
 EPILOG = "dlcv figure episode runs/omniglot --data omniglot --episode 3 --out episode.png"
 
@@ -44,14 +44,15 @@ def episode(
     """Draw an episode: support, queries, what they were taken for, and the embeddings in 2-D."""
     from dlcvcli.cli.console import say
     from dlcvcli.cli.evaluate_fewshot import FewshotFlags, chosen_episodes, open_test_split
-    from dlcvcli.inference.load import load_embedder, task_of
+    from dlcvcli.inference.load import task_of
     from dlcvcli.runs import find_model
+    from dlcvcli.tasks.fewshot.predictor import load_encoder
 
     require_drawing(out)
     ref = find_model(model)
     if task_of(ref) != "fewshot":
         raise UsageError(f"{model} is no few-shot model", "train one with dlcv train fewshot")
-    predictor = load_embedder(ref, provider=provider)
+    predictor = load_encoder(ref, provider=provider)
     opened = open_test_split(
         predictor.card,
         data,
@@ -76,13 +77,13 @@ def episode(
 
 
 def _picture(
-    predictor: EmbeddingPredictor, opened: OpenedSplit, drawn: Any, number: int
+    predictor: EncoderPredictor, opened: OpenedSplit, drawn: Any, number: int
 ) -> EpisodePicture:
     import numpy as np
 
     from dlcvcli.figures.episode import EpisodePicture
-    from dlcvcli.inference.predictor import StageClock
     from dlcvcli.prototypes import read_distance
+    from dlcvcli.runtime.clock import StageClock
     from dlcvcli.tasks.fewshot.episodes import predict_episodes
 
     data, card = opened.data, predictor.card

@@ -21,10 +21,10 @@ def require_drawing(path: Path) -> None:
     Raises:
         MissingExtra, UsageError: see above.
     """
-    from dlcvcli.inference.load import require_part
+    from dlcvcli.extras import require_package
 
     require_format(path)
-    require_part("matplotlib", "drawing")
+    require_package("matplotlib", "drawing")
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -17,13 +18,15 @@ from rich.progress import (
 
 from dlcvcli.cli.console import fraction, stderr
 from dlcvcli.engine.hooks import Hooks, Plan, Record
+from dlcvcli.scores import Score
 from dlcvcli.training.log import headlines
 
 
 class LiveView(Hooks):
     """One bar over all steps, with the newest loss, speed and validation beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, scores: Sequence[Score]) -> None:
+        self._scores = scores
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=None),
@@ -75,7 +78,7 @@ class LiveView(Hooks):
         self._progress.update(self._task, description="validating")
 
     def on_validation(self, record: Record, is_best: bool) -> None:
-        self._val = f"  {headlines(record)[0]}{' (best)' if is_best else ''}"
+        self._val = f"  {headlines(record, self._scores)[0]}{' (best)' if is_best else ''}"
         self._show()
 
     def _show(self) -> None:

@@ -66,8 +66,8 @@ def both_files(ref: ModelRef, *, logits: bool = False) -> tuple[Path, Path]:
         UsageError: an ONNX file without its run.
         MissingExtra: torch is missing.
     """
+    from dlcvcli.extras import require_torch
     from dlcvcli.inference.compare import checkpoint_of
-    from dlcvcli.inference.load import require_torch
 
     require_torch("--compare")
     if ref.kind == "checkpoint":

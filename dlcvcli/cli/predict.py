@@ -124,8 +124,8 @@ def _predict_episodes(
     from dlcvcli.cli.console import counting, stdout
     from dlcvcli.data.episode_file import read_table
     from dlcvcli.files import make_folder, write_atomically
-    from dlcvcli.inference.load import load_embedder
     from dlcvcli.tasks.fewshot.predict import predict_table
+    from dlcvcli.tasks.fewshot.predictor import load_encoder
     from dlcvcli.tasks.fewshot.scoring import predictions_csv
 
     if data is None:
@@ -142,7 +142,7 @@ def _predict_episodes(
             raise UsageError(f"{target} would be written over, or twice", "choose another --out")
     if onnx and ref.kind != "onnx":
         ref = ensure_onnx(ref)
-    predictor = load_embedder(ref, provider=provider)
+    predictor = load_encoder(ref, provider=provider)
     for path, table in tables.items():
         with counting("embedding") as progress:
             labels = predict_table(
@@ -175,9 +175,9 @@ def _predict_masks(
     overlay: bool | None,
 ) -> None:
     from dlcvcli.cli.console import counting, say, stdout
-    from dlcvcli.inference.load import load_predictor
     from dlcvcli.tasks.segmentation.predict import find_images
     from dlcvcli.tasks.segmentation.predict import predict as run_predict
+    from dlcvcli.tasks.segmentation.predictor import load_predictor
 
     images = find_images(inputs, _listed(), say=say)
     if onnx and ref.kind != "onnx":

@@ -138,7 +138,7 @@ def run(
     Stop it at any moment: the same command goes on where it was.
     """
     from dlcvcli.cli.console import say
-    from dlcvcli.inference.load import require_torch
+    from dlcvcli.extras import require_torch
     from dlcvcli.studies.definition import load_study
     from dlcvcli.studies.study import StudyRequest, run_study
     from dlcvcli.studies.study_folder import StudyFolder
@@ -161,7 +161,7 @@ def report(
     json_to: JsonTo = None,
 ) -> None:
     """Write tables, figures and page again from what a study's folder holds, finished or not."""
-    from dlcvcli.inference.load import require_torch
+    from dlcvcli.extras import require_torch
     from dlcvcli.studies.study_folder import StudyFolder
 
     StudyFolder(folder).read()

@@ -40,8 +40,8 @@ from dlcvcli.cli.training import RunOptions, open_run, print_settings, resolve_f
 from dlcvcli.config.names import LossName, OptimizerName, ScheduleName
 
 if TYPE_CHECKING:
-    from dlcvcli.config.schema import TrainSegSettings
     from dlcvcli.tasks.segmentation.data import TrainingData
+    from dlcvcli.tasks.segmentation.settings import TrainSegSettings
     from dlcvcli.training.run import RunRequest
 
 EPILOG = (
@@ -123,7 +123,7 @@ def seg(
     print_config: PrintConfig = False,
 ) -> None:
     """Train a segmenter on a folder of images and masks."""
-    from dlcvcli.config.schema import TrainSegSettings
+    from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
     flags = {
         "data.path": None if data is None else str(data),

@@ -123,7 +123,7 @@ def open_run(options: RunOptions, model: str) -> tuple[RunFolder, Path | None]:
         UsageError, DataError: the folder holds a run already, or --init is no checkpoint.
         DlcvError: another process goes on with the run.
     """
-    from dlcvcli.inference.load import require_torch
+    from dlcvcli.extras import require_torch
     from dlcvcli.locks import require_unlocked
     from dlcvcli.machine import this_rank
     from dlcvcli.runs import RunFolder, default_run_path

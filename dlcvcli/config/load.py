@@ -11,12 +11,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dlcvcli.config.schema import RunSettings
 from dlcvcli.config.values import Settings
 from dlcvcli.errors import ConfigError, nearest, shorten
 from dlcvcli.yaml_reader import MAX_DEPTH, parse_yaml, read_yaml, require_mapping
 from dlcvcli.yaml_reader import to_yaml as dump
-
-_READ_FIRST = ("task", "recipe", "data", "episode", "model", "distance", "loss")
 
 S = TypeVar("S", bound=Settings)
 Tree = dict[str, Any]
@@ -98,10 +97,10 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
 
 
 def to_yaml(settings: Settings) -> str:
-    """Return resolved settings as YAML: what is trained on what first, then how."""
+    """Return resolved settings as YAML: the task and what is its own first, then what all share."""
     tree = settings.model_dump(mode="json")
-    ordered = {key: tree[key] for key in _READ_FIRST if key in tree} | tree
-    return dump(ordered)
+    first = ["task", "recipe", *(key for key in tree if key not in RunSettings.model_fields)]
+    return dump({key: tree[key] for key in first if key in tree} | tree)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -140,7 +139,7 @@ def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
 def _require_task(recipe: str, own: Tree, schema: type[Settings]) -> None:
     """Refuse another task's recipe: its first key that does not fit would say less."""
     field = schema.model_fields.get("task")
-    task = own.get("task", "seg")
+    task = own.get("task")
     if field is not None and field.default != task:
         raise ConfigError(
             f"recipe '{recipe}' is for task {task}, not {field.default}",

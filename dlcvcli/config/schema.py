@@ -9,21 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from dlcvcli.config.names import (
-    Balance,
-    LossName,
-    OptimizerName,
-    ScheduleName,
-)
+from dlcvcli.config.names import OptimizerName, ScheduleName
 from dlcvcli.config.values import (
     BatchSize,
-    Bytes,
     Count,
     CountOrZero,
     Duration,
@@ -32,13 +22,9 @@ from dlcvcli.config.values import (
     Ranks,
     Settings,
     Share,
-    Size,
     Workers,
 )
 from dlcvcli.errors import UsageError
-
-# What one training image is cut from, as bytes: 0.8 GB.
-MAX_WINDOW = 2**28
 
 
 class AugmentSettings(Settings):
@@ -54,91 +40,31 @@ class AugmentSettings(Settings):
     )
 
 
-class DataSettings(Settings):
-    """Which folder, how it is read, and what is done to an image before the network."""
+class JitterSettings(Settings):
+    """Random movements of training images, each image's own; each is off at 0 or [1, 1]."""
 
-    path: str = Field("", description="the data folder")
-    layout: Literal["auto", "sat_mask", "images_masks", "camvid", "voc"] = Field(
-        "auto", description="how the folder is laid out"
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="degrees, ± this")
+    shear: Annotated[float, Field(ge=0, le=45)] = Field(0.0, description="degrees, ± this")
+    scale: Range = Field((1.0, 1.0), description="low and high")
+    shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0, description="share of the side, ± this, in each direction"
     )
-    classes: str = Field("auto", description="class preset or YAML file; auto: as the layout says")
-    ignore_index: Annotated[int, Field(ge=0, le=255)] | None = Field(
-        None, description="annotation id without a label; null: as the class set says"
-    )
-    binarise: bool = Field(
-        False,
-        description="cut a mask's channels at 128 and read it by colour (stored lossily, or 0/255)",
-    )
-    train_split: str = Field("train", description="split to train on")
-    val_split: str = Field("val", description="split to validate on")
-    holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="share held out for validation where the set has no splits"
-    )
-    size: Size | None = Field(None, description="stretch every image to H x W; null: own size")
-    crop: Size | None = Field(
-        None, description="training crop H x W; null: the smaller of the image and 512"
-    )
-    audit: bool = Field(True, description="read every image and annotation before training")
-    cache: Bytes = Field(
-        0,
-        description="memory for decoded training images, e.g. 2GiB, over all ranks and loader "
-        "processes of a machine; 0: none, each is decoded whenever it is needed",
-    )
-    augment: AugmentSettings = AugmentSettings()
+    flip: Share = Field(0.0, description="probability of a left-right flip")
 
-    @model_validator(mode="after")
-    def _window_fits_into_memory(self) -> DataSettings:
-        low = self.augment.scale[0]
-        if self.crop is not None and self.crop[0] * self.crop[1] / low**2 > MAX_WINDOW:
-            height, width = self.crop
-            raise ValueError(
-                f"data.crop {height}x{width} at data.augment.scale {low:g} is cut from "
-                f"{height / low:.0f}x{width / low:.0f} pixels, more than {MAX_WINDOW:,}"
-            )
-        return self
+    @property
+    def is_off(self) -> bool:
+        """Whether it leaves images as they are."""
+        return self == JitterSettings()
 
 
 class ModelSettings(Settings):
-    """Which network."""
+    """Which network; a task names the default."""
 
-    name: str = Field("deeplabv3plus_resnet50", description="see `dlcv models`")
+    name: str = Field(description="see `dlcv models`")
     weights: str = Field("none", description="none, imagenet, or a state dict's file")
     options: Options = Field(
         default_factory=dict, description="builder options, e.g. {output_stride: 8}"
     )
-
-
-# Of float32, which holds the bound and a millionth of it to seven digits.
-LARGEST_WEIGHT, SMALLEST_WEIGHT = 1e6, 1e-6
-ClassWeights = (
-    Literal["none", Balance] | tuple[Annotated[float, Field(ge=0, le=LARGEST_WEIGHT)], ...]
-)
-
-
-class LossSettings(Settings):
-    """What is minimised."""
-
-    name: LossName = "cross_entropy"
-    class_weights: ClassWeights = Field(
-        "none",
-        description="of losses that weight classes: none, median_frequency, inverse_log, "
-        "inverse_root, or a number for each class",
-    )
-    gamma: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="of focal and exponential_cross_entropy; null: 2 and 0.3, as published"
-    )
-    auxiliary: Annotated[float, Field(ge=0)] = Field(
-        0.4, description="share of an auxiliary head's loss, where the model has one"
-    )
-
-    @field_validator("class_weights")
-    @classmethod
-    def _some_class_counts(cls, weights: ClassWeights) -> ClassWeights:
-        if not isinstance(weights, str) and max(weights, default=0) < SMALLEST_WEIGHT:
-            raise ValueError(
-                f"no class has a weight of {SMALLEST_WEIGHT} or more, so nothing would be learnt"
-            )
-        return weights
 
 
 class OptimSettings(Settings):
@@ -230,15 +156,6 @@ class TrainSettings(Settings):
         return self
 
 
-class SnapshotSettings(Settings):
-    """Images whose predicted masks are kept during training."""
-
-    images: tuple[str, ...] = Field((), description="files, or names in the validation split")
-    epochs: tuple[CountOrZero, ...] | None = Field(
-        None, description="after which epochs; null: early, middle and final"
-    )
-
-
 class RunSettings(Settings):
     """What every training run has, whatever its task; all that the engine reads."""
 
@@ -266,16 +183,6 @@ class RunSettings(Settings):
                 f"choose a multiple of {ranks * parts}; the batch size is global",
             )
         return batch // (ranks * parts)
-
-
-class TrainSegSettings(RunSettings):
-    """Everything that decides a run of `dlcv train seg`."""
-
-    task: Literal["seg"] = "seg"
-    data: DataSettings = DataSettings()
-    model: ModelSettings = ModelSettings()
-    loss: LossSettings = LossSettings()
-    snapshot: SnapshotSettings = SnapshotSettings()
 
 
 DEFAULT_EPOCHS = 50

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dlcvcli.config.schema import JitterSettings
 from dlcvcli.data.episodes import Shape, draw_episode
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.jitter import jitter
 from dlcvcli.data.reading import read_ahead
-from dlcvcli.tasks.fewshot.settings import JitterSettings
 
 Batch = dict[str, Tensor]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dlcvcli.tasks.fewshot.settings import JitterSettings
+from dlcvcli.config.schema import JitterSettings
 
 
 def jitter(images: Tensor, settings: JitterSettings, rng: np.random.Generator) -> Tensor:

@@ -25,8 +25,11 @@ from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.engine.soundness import first_not_finite
 from dlcvcli.errors import CheckpointError, ConfigError
 from dlcvcli.files import replacing
+from dlcvcli.models.averaging import NETWORK
 
 FORMAT = 1
+# Prefixes of the trained network in checkpoints of older versions.
+_OLD_PREFIXES = frozenset({"segmenter", "protonet"})
 _ZIP = b"PK\x03\x04"
 _HINT = "use another checkpoint of the run (checkpoints/last.ckpt, best.ckpt) or a copy of this one"
 
@@ -183,12 +186,19 @@ def load_checkpoint(path: Path) -> Checkpoint:
         validate(_Layout, data)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {path} is damaged: {error.message}", _HINT) from error
+    data["task"] = {_current_name(name): value for name, value in data["task"].items()}
     name = first_not_finite(data["task"])
     if name is not None:
         raise CheckpointError(
             f"checkpoint {path} is damaged: its weight '{name}' is not finite", _HINT
         )
     return data
+
+
+def _current_name(name: str) -> str:
+    """Return what a tensor is called today; older checkpoints name the network by its class."""
+    first, dot, rest = name.partition(".")
+    return f"{NETWORK}{rest}" if dot and first in _OLD_PREFIXES else name
 
 
 def _require_checksums(path: Path) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,21 +18,18 @@ from torch import Tensor
 
 from dlcvcli import __version__
 from dlcvcli.config.schema import DEFAULT_EPOCHS, RunSettings
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-    keep_numbered,
-    link_checkpoint,
-    save_checkpoint,
-)
+from dlcvcli.engine.checkpoint import Checkpoint, keep_numbered, link_checkpoint, save_checkpoint
 from dlcvcli.engine.hooks import Hooks, Plan, Record
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.optim import build_optimizer, rate_factor, set_rate
-from dlcvcli.engine.recorder import Best, Recorder, Totals
+from dlcvcli.engine.recorder import Best, Recorder
+from dlcvcli.engine.result import FitResult
 from dlcvcli.engine.soundness import LossWatch, refuse_loss, require_finite_weights
-from dlcvcli.engine.stopping import StopWish
+from dlcvcli.engine.stopping import StopRequest
 from dlcvcli.engine.task import Batch, Task
 from dlcvcli.errors import CheckpointError
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 
 Validate = Callable[[Task, Callable[[], bool]], dict[str, Any] | None]
 """Returns a task's validation metrics, the same on every rank; None where it broke off because the
@@ -51,32 +47,6 @@ class StepSource(Protocol):
         self, start: int, stop: int, *, rank: int, world_size: int, workers: int | None = None
     ) -> Generator[Batch]:
         """Yield this rank's batch of each step."""
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """How training ended.
-
-    Attributes:
-        step, total_steps: steps done, steps planned.
-        plan: what was trained.
-        ended: whether it finished, ran out of `--max-time`, or was told to stop by a signal.
-        signal: the signal's number, 0 without one.
-        best: the best validation.
-        last: the last validation's record, if any.
-        seconds: wall time of the run, over all resumptions.
-        totals: images and time in training, over all resumptions.
-    """
-
-    step: int
-    total_steps: int
-    plan: Plan
-    ended: Literal["finished", "max_time", "signal"]
-    signal: int
-    best: Best
-    last: Record | None
-    seconds: float
-    totals: Totals
 
 
 def total_steps(settings: RunSettings, steps_per_epoch: int) -> int:
@@ -100,8 +70,8 @@ def fit(
     launcher: Launcher,
     run: RunFolder,
     hooks: Hooks,
+    monitor: Score,
     validate: Validate | None = None,
-    monitor: str = "miou",
     data: dict[str, Any] | None = None,
     resume: Checkpoint | None = None,
 ) -> FitResult:
@@ -114,8 +84,8 @@ def fit(
         launcher: this rank.
         run: where metrics and checkpoints go.
         hooks: progress, snapshots and the like; called on rank 0.
+        monitor: the score by which the best checkpoint is chosen.
         validate: see `Validate`.
-        monitor: the metric by which `best` is chosen; higher is better.
         data: what the checkpoint keeps of the data, as plain types (classes, fingerprints).
         resume: a checkpoint to go on from.
 
@@ -125,11 +95,11 @@ def fit(
         UsageError: the batch does not split evenly over ranks and accumulation parts.
         DataError: a sample cannot be read.
     """
-    loop = _Loop(task, source, settings, launcher, run, hooks, validate, Best(monitor), data or {})
+    loop = _Loop(task, source, settings, launcher, run, hooks, monitor, validate, data or {})
     if resume is not None:
         loop.restore(resume)
-    with StopWish(settings.train.max_time) as wish:
-        return loop.run_to_end(wish)
+    with StopRequest(settings.train.max_time) as stop:
+        return loop.run_to_end(stop)
 
 
 class _Loop:
@@ -141,8 +111,8 @@ class _Loop:
         launcher: Launcher,
         run: RunFolder,
         hooks: Hooks,
+        monitor: Score,
         validate: Validate | None,
-        best: Best,
         data: dict[str, Any],
     ) -> None:
         self.task = task
@@ -152,7 +122,8 @@ class _Loop:
         self.run = run
         self.hooks = hooks
         self.validate = validate
-        self.best = best
+        self.monitor = monitor
+        self.best = Best(monitor.key)
         self.data = data
 
         train, plan = settings.train, source.plan
@@ -227,7 +198,7 @@ class _Loop:
 
     # -- the loop ------------------------------------------------------------------------------
 
-    def run_to_end(self, wish: StopWish) -> FitResult:
+    def run_to_end(self, stop: StopRequest) -> FitResult:
         source = self.source.plan
         plan = Plan(self.step, self.total, source.steps_per_epoch, source.batch_size)
         self.recorder.start(plan)
@@ -237,7 +208,7 @@ class _Loop:
         if self.step == 0:
             self._snapshot()
         # A signal may have broken off the validation that was due at this step.
-        stopped = self._owes_validation and not self._validate_and_save(wish)
+        stopped = self._owes_validation and not self._validate_and_save(stop)
         stopped = stopped or self._out_of_patience
         self.task.train()
         rank, ranks = self.launcher.rank, self.launcher.world_size
@@ -249,14 +220,14 @@ class _Loop:
                 self._train_step(batch)
                 self.step += 1
                 self.recorder.step_done(self.step)
-                stopped = self._after_step(wish)
+                stopped = self._after_step(stop)
         done = (self.step >= self.total or self._out_of_patience) and not self._owes_validation
         self._log(partial=not done)
         if self.saved_step != self.step:
             began = time.perf_counter()
             self._save()
             self.recorder.paused(time.perf_counter() - began)
-        signal = 0 if done else wish.signal or 0
+        signal = 0 if done else stop.signal or 0
         return FitResult(
             step=self.step,
             total_steps=self.total,
@@ -299,20 +270,20 @@ class _Loop:
         self.stepper.zero_grad(set_to_none=True)
         self.task.after_step(self.step, self.total)
 
-    def _after_step(self, wish: StopWish) -> bool:
+    def _after_step(self, stop: StopRequest) -> bool:
         """Log, validate, save and look, where they are due; return whether to stop."""
         train = self.settings.train
         ended = self.step >= self.total
         saves = self.step % self.save_every == 0
         stopped = False
         due = self.step % self.poll_every == 0 or ended or saves or self._owes_validation
-        if due or (self.launcher.world_size == 1 and wish.wished):
-            stopped = self._poll(wish)
+        if due or (self.launcher.world_size == 1 and stop.requested):
+            stopped = self._poll(stop)
         if self.step % train.log_every == 0 or ended:
             self._log()
         began = time.perf_counter()
         if self._owes_validation:
-            stopped = not self._validate_and_save(wish) or stopped or self._out_of_patience
+            stopped = not self._validate_and_save(stop) or stopped or self._out_of_patience
         if self.saved_step != self.step and (saves or ended):
             self._save()
         self._snapshot()
@@ -322,16 +293,16 @@ class _Loop:
     def _log(self, *, partial: bool = False) -> None:
         self.recorder.log(self.step, self.optimizer.param_groups[-1]["lr"], partial=partial)
 
-    def _poll(self, wish: StopWish) -> bool:
+    def _poll(self, stop: StopRequest) -> bool:
         """Agree with the other ranks on whether the loss was sound and whether to stop."""
         mine = torch.tensor(
-            [wish.wished, wish.signal or 0], dtype=torch.int64, device=self.launcher.device
+            [stop.requested, stop.signal or 0], dtype=torch.int64, device=self.launcher.device
         )
         # Of bad steps the first counts: those of other ranks follow from it through the gradients.
         state = self.launcher.largest(torch.cat([-self.watch.first[None], mine]))
         bad, stop, signal = state.tolist()
         self._refuse_bad_loss(-bad)
-        wish.signal = signal or None
+        stop.signal = signal or None
         return bool(stop)
 
     def _refuse_bad_loss(self, step: int) -> None:
@@ -359,7 +330,7 @@ class _Loop:
             return False
         return self.step - self.best.step >= patience * self.val_every
 
-    def _validate_and_save(self, wish: StopWish) -> bool:
+    def _validate_and_save(self, stop: StopRequest) -> bool:
         """Validate, and save where that is the best yet or due; return False if it broke off."""
         assert self.validate is not None
         if self.launcher.is_main:
@@ -367,15 +338,15 @@ class _Loop:
         self.task.eval()
         self.launcher.share_buffers(self.task)
         with torch.inference_mode(), self.launcher.autocast():
-            metrics = self.validate(self.task, lambda: wish.signal is not None)
+            metrics = self.validate(self.task, lambda: stop.signal is not None)
         self.task.train()
         if metrics is None:
             # Not every rank need have heard the signal.
-            self._poll(wish)
+            self._poll(stop)
             return False
-        improved = self.best.beaten_by(metrics.get(self.best.metric))
+        improved = self.monitor.is_better(metrics.get(self.monitor.key), self.best.value)
         if improved:
-            self.best = Best(self.best.metric, metrics[self.best.metric], self.step)
+            self.best = Best(self.monitor.key, metrics[self.monitor.key], self.step)
         self.last = self.recorder.validation(self.step, metrics, is_best=improved)
         if improved:
             self._save()

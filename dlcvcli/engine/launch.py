@@ -54,9 +54,14 @@ class Launcher:
         return self.rank == 0
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether this rank computes on a GPU."""
+        return self.device.type == "cuda"
+
+    @property
     def device_name(self) -> str:
         """Name of the device for people."""
-        if self.device.type == "cuda":
+        if self.on_gpu:
             return torch.cuda.get_device_name(self.device)
         return self.device.type.upper()
 

@@ -26,10 +26,6 @@ class Best:
     value: float | None = None
     step: int = 0
 
-    def beaten_by(self, value: float | None) -> bool:
-        """Return whether a new value is strictly better (higher)."""
-        return value is not None and (self.value is None or value > self.value)
-
 
 @dataclass(frozen=True)
 class Totals:

@@ -1,4 +1,4 @@
-"""The wish to stop: a signal, or the time that a run may take."""
+"""A request to stop: a signal, or the end of the time that a run may take."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SIGNALS = tuple(
 )
 
 
-class StopWish:
+class StopRequest:
     """Remembers a signal instead of dying of it, while training goes to the end of its step.
 
     A second SIGINT gives up waiting and interrupts at once.
 
     Args:
-        max_time: seconds after which the wish arises by itself; None for never.
+        max_time: seconds after which a stop is requested; None for never.
     """
 
     def __init__(self, max_time: float | None = None) -> None:
@@ -32,7 +32,7 @@ class StopWish:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     @property
-    def wished(self) -> bool:
+    def requested(self) -> bool:
         """Whether to stop after this step."""
         return self.signal is not None or self.out_of_time
 

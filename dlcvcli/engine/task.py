@@ -23,12 +23,12 @@ class Outcome(TypedDict):
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that share a rate and a weight decay.
+    """Parameters that share a learning rate and a weight decay.
 
     Attributes:
         name: for the log.
         parameters: the tensors, each in one group only.
-        lr_scale: their rate / the rate of the run.
+        lr_scale: their learning rate / that of the run.
         decay: whether weight decay applies.
     """
 
@@ -43,24 +43,29 @@ class Task(nn.Module, ABC):
 
     Its state dict is what goes into a checkpoint. What must not be trained (an EMA teacher) lives
     in it with `requires_grad` off.
+
+    Attributes:
+        network: the model that users get: its parameters are counted, and it is exported.
     """
+
+    network: nn.Module
 
     @abstractmethod
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
-        """Return the loss of (a part of) a batch: sums of terms divided by their `normaliser`."""
+        """Return the loss of a batch or a part of it: sums of terms / their `normaliser`."""
 
     @abstractmethod
     def count_terms(self, batch: Batch) -> Tensor:
         """Return how many terms the loss of a batch sums, on the batch's device.
 
         A scalar, or a vector for a loss of several sums. The engine adds the counts of all ranks
-        and accumulation parts of a global batch, and hands the total to `forward` as its
-        normaliser, so that the gradient is the one of the whole batch, however it is split.
+        and accumulation parts of a global batch, and passes the total to `forward` as its
+        normaliser, so that the gradient is that of the complete batch, however it is split.
         """
 
     @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the trainable parameters with their rate scales."""
+        """Return the trainable parameters, grouped by learning rate and weight decay."""
 
     def after_step(self, step: int, total_steps: int) -> None:
         """Update what follows the weights; called after each optimiser step."""

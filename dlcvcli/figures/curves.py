@@ -12,27 +12,19 @@ from numpy.typing import NDArray
 from dlcvcli.errors import DataError
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 
 _SMOOTHED_FROM = 40
 # Curves that lie on each other are both seen.
 _DASHES = ("-", "--", "-.", ":")
 
 
-METRICS = {
-    "miou": "validation mIoU",
-    "overall_acc": "validation pixel accuracy",
-    "mean_acc": "validation mean class accuracy",
-    "freqw_acc": "validation frequency-weighted IoU",
-    "accuracy": "validation accuracy of episodes",
-}
-
-
-def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
-    """Draw loss and a validation metric of several runs, each name in one colour.
+def curves(runs: Mapping[str, RunFolder], score: Score) -> Figure:
+    """Draw the training loss and a validation score of several runs, each in one colour.
 
     Args:
         runs: name -> run; the names stand in the legend where there are several.
-        metric: a key of the validation records, such as those of `METRICS`.
+        score: of the validation; its best value is written beside it.
 
     Raises:
         DataError: no run has a record yet.
@@ -45,7 +37,7 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
         colour, dash = SERIES[number % len(SERIES)], _DASHES[number % len(_DASHES)]
         records = list(run.read_metrics())
         train = _points(records, "train", "loss")
-        val = _points(records, "val", metric)
+        val = _points(records, "val", score.key)
         found = found or bool(train or val)
         if train:
             x, y = np.array(train).T
@@ -58,7 +50,7 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
         if val:
             x, y = np.array(val).T
             right.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=3, label=name)
-            best = int(np.argmax(y))
+            best = int(np.argmax(y) if score.higher_is_better else np.argmin(y))
             right.annotate(
                 f"{y[best]:.3f}",
                 (x[best], y[best]),
@@ -70,7 +62,7 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
     if not found:
         raise DataError("the runs have no records yet")
     left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel=METRICS.get(metric, metric))
+    right.set(xlabel="epoch", ylabel=f"validation {score.name}")
     right.margins(y=0.15)
     if len(runs) > 1:
         # A run need not have been validated yet.

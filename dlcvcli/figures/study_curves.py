@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dlcvcli.errors import DataError
-from dlcvcli.figures.curves import METRICS
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 
 Floats = NDArray[np.float64]
 
@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 _POINTS = 60
 
 
-def study_curves(runs: Mapping[str, Sequence[RunFolder]], metric: str = "miou") -> Figure:
-    """Draw the training loss and a validation metric of several runs, each in one colour.
+def study_curves(runs: Mapping[str, Sequence[RunFolder]], score: Score) -> Figure:
+    """Draw the training loss and a validation score of several runs, each in one colour.
 
     A line is the mean over a run's seeds, as far as all of them have come, in a band of ±1
     standard deviation (ddof 1) where there are several; the loss is averaged over at most 60
@@ -29,7 +29,7 @@ def study_curves(runs: Mapping[str, Sequence[RunFolder]], metric: str = "miou") 
 
     Args:
         runs: label -> the run folders of its seeds, one or more.
-        metric: a key of the validation records.
+        score: of the validation.
 
     Raises:
         DataError: no run has a record yet.
@@ -43,14 +43,14 @@ def study_curves(runs: Mapping[str, Sequence[RunFolder]], metric: str = "miou") 
         colour = SERIES[number % len(SERIES)]
         line = {"color": colour, "linestyle": ("-", "--", ":")[number // len(SERIES) % 3]}
         loss = [_binned(_points(seed, "train", "loss")) for seed in records]
-        score = [_points(seed, "val", metric) for seed in records]
+        scores = [_points(seed, "val", score.key) for seed in records]
         _draw(left, loss, line)
-        drawn = _draw(right, score, {**line, "marker": "o", "markersize": 3, "label": label})
+        drawn = _draw(right, scores, {**line, "marker": "o", "markersize": 3, "label": label})
         found = found or drawn or any(len(part) for part in loss)
     if not found:
         raise DataError("the runs have no records yet")
     left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel=METRICS.get(metric, metric))
+    right.set(xlabel="epoch", ylabel=f"validation {score.name}")
     handles, labels = right.get_legend_handles_labels()
     if handles:
         figure.legend(

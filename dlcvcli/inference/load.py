@@ -7,12 +7,11 @@ from importlib.util import find_spec
 from typing import Any, get_args
 
 from dlcvcli.errors import CheckpointError, DataError, MissingExtra, UsageError
-from dlcvcli.inference.predictor import Predictor
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import TaskName, read_task
 from dlcvcli.runtime.session import Provider, read_metadata
-from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor, OnnxEmbedder
-from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
+from dlcvcli.tasks.fewshot.predictor import EncoderPredictor, OnnxEncoder
+from dlcvcli.tasks.segmentation.predictor import OnnxPredictor, Predictor
 
 
 def task_of(ref: ModelRef) -> TaskName:
@@ -69,16 +68,16 @@ def load_predictor(
     return TorchPredictor.load(ref, provider)
 
 
-def load_embedder(
+def load_encoder(
     ref: ModelRef, *, provider: Provider = "auto", fixed_shapes: bool = True
-) -> EmbeddingPredictor:
+) -> EncoderPredictor:
     """Load the few-shot model that a reference names; see `load_predictor`."""
     if ref.kind == "onnx":
-        return OnnxEmbedder.load(ref.path, provider, fixed_shapes=fixed_shapes)
+        return OnnxEncoder.load(ref.path, provider, fixed_shapes=fixed_shapes)
     _prepare_torch(provider)
-    from dlcvcli.tasks.fewshot.torch import TorchEmbedder
+    from dlcvcli.tasks.fewshot.torch import TorchEncoder
 
-    return TorchEmbedder.load(ref, provider)
+    return TorchEncoder.load(ref, provider)
 
 
 def _prepare_torch(provider: Provider) -> None:
@@ -95,10 +94,10 @@ def require_torch(what: str) -> None:
     Raises:
         MissingExtra: torch is missing.
     """
-    require_part("torch", what)
+    require_package("torch", what)
 
 
-def require_part(package: str, what: str) -> None:
+def require_package(package: str, what: str) -> None:
     """Say in one line which package of the extra `train` something needs, where it is missing.
 
     Raises:

@@ -8,7 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dlcvcli.errors import ModelFileError
-from dlcvcli.inference.predictor import StageClock, require_finite
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.finite import require_finite
 from dlcvcli.runtime.session import Session, runtime_error
 
 
@@ -17,6 +18,7 @@ class OnnxRun:
 
     Attributes:
         provider: the execution provider in force.
+        on_gpu: whether it computes on a GPU.
         notes: facts for a result: why the provider was chosen, and what it does not run.
     """
 
@@ -26,9 +28,9 @@ class OnnxRun:
         if session.nodes:
             self.notes["nodes_per_provider"] = session.nodes
         self._session = session.session
-        self._on_cpu = session.provider == "CPUExecutionProvider"
+        self.on_gpu = session.on_gpu
 
-    def gives(self, output: str) -> bool:
+    def has_output(self, output: str) -> bool:
         """Return whether the model has an output of that name."""
         return output in {value.name for value in self._session.get_outputs()}
 
@@ -62,8 +64,8 @@ class OnnxRun:
     def _compute(
         self, output: str, feed: Mapping[str, NDArray[Any]], clock: StageClock
     ) -> NDArray[Any]:
-        if self._on_cpu:
-            with clock.stage("run", lap=True):
+        if not self.on_gpu:
+            with clock.stage("run"):
                 found: NDArray[Any] = self._session.run([output], dict(feed))[0]
             return found
         # Small things cross the bus: uint8 images up, masks or embeddings down.
@@ -72,7 +74,7 @@ class OnnxRun:
             for name, value in feed.items():
                 binding.bind_cpu_input(name, value)
             binding.bind_output(output, "cuda")
-        with clock.stage("run", lap=True):
+        with clock.stage("run"):
             self._session.run_with_iobinding(binding)
             binding.synchronize_outputs()
         with clock.stage("copy"):

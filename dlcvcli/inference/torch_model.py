@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import DeviceError
-from dlcvcli.inference.predictor import StageClock, require_finite
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.finite import require_finite
 from dlcvcli.runtime.session import Provider
 
 
@@ -57,7 +58,7 @@ def run_on(
         # Torch asks for memory it might write to; Pillow hands out read-only arrays.
         writable = np.require(images, requirements=["C", "W"])
         batch = torch.from_numpy(writable).to(device)
-    with clock.stage("run", lap=True):
+    with clock.stage("run"):
         out = forward(batch)
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
 
-# Where a task keeps the average of its weights.
-AVERAGE = "average."
+# Prefixes in a task's state dict: the network that is trained, and the average of its weights.
+NETWORK, AVERAGE = "network.", "average."
 
 
 def averaged_copy(module: M) -> M:
@@ -46,14 +46,13 @@ def update_average(average: nn.Module, module: nn.Module, *, decay: float, step:
             own.copy_(new)
 
 
-def evaluated_weights(state: dict[str, Tensor], trained: str = "segmenter") -> dict[str, Tensor]:
-    """Return the tensors of the network that a task is judged by, under the network's names.
+def evaluated_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the network that a task is evaluated by, under the network's names.
 
     Args:
-        state: a task's state dict; its average counts where it has one.
-        trained: where the task keeps what it trains.
+        state: a task's state dict; its moving average is taken where it has one.
     """
-    prefix = AVERAGE if any(name.startswith(AVERAGE) for name in state) else f"{trained}."
+    prefix = AVERAGE if any(name.startswith(AVERAGE) for name in state) else NETWORK
     return {
         name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }

@@ -6,13 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.models.aspp import ASPP, ASPP_RATES
-from dlcvcli.models.backbones import (
-    Backbone,
-    MobileNetV2,
-    MobileNetV3Large,
-    ResNet50,
-    ResNet101,
-)
+from dlcvcli.models.backbones import Backbone, MobileNetV2, MobileNetV3Large, ResNet50, ResNet101
 from dlcvcli.models.diagram import Diagram, Sketch
 from dlcvcli.models.layers import conv3x3, conv_bn_relu, init_head, resize_like
 from dlcvcli.models.network import SegmentationNetwork

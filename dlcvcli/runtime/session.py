@@ -55,6 +55,11 @@ class Session:
     channels: int | None = None
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the execution provider computes on a GPU."""
+        return self.provider != _PROVIDERS["cpu"]
+
+    @property
     def metadata(self) -> dict[str, str]:
         """The file's `metadata_props`."""
         return dict(self.session.get_modelmeta().custom_metadata_map)

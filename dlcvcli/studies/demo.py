@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.synthetic import make_landcover
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.exporting.export import export
 from dlcvcli.files import write_atomically, write_json
 from dlcvcli.inference.compare import EvalRequest, compare
-from dlcvcli.inference.load import load_predictor
 from dlcvcli.runs import find_model
 from dlcvcli.studies.demo_folder import DemoFolder
 from dlcvcli.studies.demo_report import Step, draw, write_demo_page
 from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
 from dlcvcli.tasks.segmentation.predict import predict as run_predict
+from dlcvcli.tasks.segmentation.predictor import load_predictor
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.run import RunRequest, train
 
 Say = Callable[[str], None]

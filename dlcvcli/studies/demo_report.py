@@ -12,12 +12,12 @@ from typing import Any
 from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.figures.masks import Row, side_by_side
 from dlcvcli.figures.style import save
-from dlcvcli.inference.load import load_predictor
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.palette import ClassSet
 from dlcvcli.runs import find_model
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.studies.demo_folder import DemoFolder
 from dlcvcli.studies.pages import write_page
+from dlcvcli.tasks.segmentation.predictor import load_predictor
 
 
 @dataclass

@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.metrics import RULES
 from dlcvcli.studies.made import MadeGlyphs, MadeTiles
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 TaskName = Literal["seg", "fewshot"]
 StudySettings = Annotated[TrainSegSettings | TrainFewshotSettings, Field(discriminator="task")]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.audit import fingerprints_of
 from dlcvcli.data.image_classes import find_image_layout
 from dlcvcli.data.layouts import find_layout
@@ -14,6 +13,7 @@ from dlcvcli.studies.kinds import StudySettings
 from dlcvcli.tasks.fewshot.data import check_fewshot_data, open_fewshot_data
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.segmentation.data import open_training_data
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 @dataclass(frozen=True)

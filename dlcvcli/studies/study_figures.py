@@ -12,12 +12,12 @@ from dlcvcli.figures.class_bars import class_bars
 from dlcvcli.figures.masks import Row, side_by_side, snapshot_grid
 from dlcvcli.figures.study_curves import study_curves
 from dlcvcli.figures.style import save
-from dlcvcli.inference.load import load_predictor
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.palette import ClassSet, Mask
 from dlcvcli.runs import RunFolder, find_model
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.studies.outcome import RunOutcome, StudyOutcome
 from dlcvcli.tasks.segmentation.examples import sized_for
+from dlcvcli.tasks.segmentation.predictor import load_predictor
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
-"""What a kind of training brings to a run: its task, batches, validation and figures.
+"""What a training run needs from a task: its data, its network, its batches, its validation.
 
-`training.run` knows no segmentation: it makes the folder, resumes, trains, writes the results, and
-asks the job for what differs from one kind to the next.
+`training.run` knows no task. It makes the run folder, resumes, trains and writes the results, and
+calls the job for the rest.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Protocol
-
-from torch import nn
+from typing import Any, ClassVar, Protocol
 
 from dlcvcli.config.schema import RunSettings
 from dlcvcli.data.seen_images import SeenImages
@@ -20,33 +18,27 @@ from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.task import Task
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 
 
 class JobData(Protocol):
-    """What a run must know of its data, whatever it is.
-
-    Attributes:
-        layout: what the folder was recognised as, in one line.
-        remarks: what is worth saying of it, line by line.
-        sha256: split -> fingerprint.
-        seen: its images.
-    """
+    """The data of a run, as far as every task's is alike."""
 
     @property
     def layout(self) -> str:
-        """See the class."""
+        """The layout that the folder was recognised as, in one line."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """See the class."""
+        """What the user should know of the data, line by line."""
 
     @property
     def sha256(self) -> dict[str, str]:
-        """See the class."""
+        """Split -> fingerprint."""
 
     @property
     def seen(self) -> SeenImages:
-        """See the class."""
+        """Its images, by split."""
 
     @property
     def root(self) -> Path:
@@ -57,25 +49,25 @@ class JobData(Protocol):
 
 
 class Job(ABC):
-    """One kind of training with its settings and its data.
+    """A training of one task: its settings and its data.
 
     Attributes:
+        scores: what the task is judged by; `best` is chosen by the first.
         settings: resolved.
         data: checked and fingerprinted.
-        seen: the images of the run, with those that the weights it begins from were trained on.
-        monitor: the metric by which `best` is chosen; higher is better.
-        model_name: what users call the network.
+        seen: the images of the run, with those that its initial weights were trained on.
+        model_name: the network's name.
         weights: `none`, `imagenet`, or the file that fills a new network.
-        batch: in words, what a batch is made of, such as ``8 at 176x240``.
-        smaller, larger: in words, what to choose where a batch is too large or too small.
+        batch: what a batch is made of, e.g. ``8 at 176x240``.
+        smaller, larger: what to choose where a batch is too large or too small.
     """
 
-    monitor: str
+    scores: ClassVar[tuple[Score, ...]]
+    smaller: ClassVar[str] = "a smaller --batch-size or --crop"
+    larger: ClassVar[str] = "a larger --batch-size or --crop"
     model_name: str
     weights: str
     batch: str
-    smaller: str = "a smaller --batch-size or --crop"
-    larger: str = "a larger --batch-size or --crop"
     settings: RunSettings
     data: JobData
     seen: SeenImages
@@ -90,34 +82,30 @@ class Job(ABC):
         """Build the task; one that is resumed takes its weights from the checkpoint alone."""
 
     def accept_weights(self, checkpoint: Checkpoint, source: str, *, allow_seen: bool) -> None:
-        """Note what the weights that the run begins from were trained on.
+        """Record which images the initial weights of the run were trained on.
 
         Args:
-            checkpoint: theirs.
+            checkpoint: of the weights.
             source: how the user named it, e.g. `--init runs/first`.
-            allow_seen: whether that may be what this run is validated or tested on.
+            allow_seen: accept images that this run is validated or tested on.
 
         Raises:
-            UsageError: it is, and may not be.
+            UsageError: there are such images, and they are not accepted.
         """
         theirs = seen_images_of(checkpoint, source)
         self.seen = self.seen.beginning_from(theirs, source, allow=allow_seen)
 
     def warnings(self) -> list[str]:
-        """Return why the scores of the run are not what they seem, line by line."""
+        """Return why the scores of the run may mislead, line by line."""
         return self.seen.warnings()
 
     @abstractmethod
     def take_weights(self, task: Any, path: Path) -> str:
-        """Start from another run's weights; return a line that says what was taken.
+        """Load another run's weights into the task; return a line that says which.
 
         Raises:
             CheckpointError: they do not fit.
         """
-
-    @abstractmethod
-    def network_of(self, task: Any) -> nn.Module:
-        """Return the part of a task that is a user's model: what is counted and exported."""
 
     @abstractmethod
     def batches(self, launcher: Launcher) -> StepSource:
@@ -125,11 +113,15 @@ class Job(ABC):
 
     @abstractmethod
     def validation(self, launcher: Launcher) -> Validate:
-        """Return the validation; ranks share it."""
+        """Return the validation, which the ranks share."""
 
     @abstractmethod
     def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
-        """Evaluate a run's best weights once more, in float32; return plain types."""
+        """Evaluate the best checkpoint in float32; return plain types."""
+
+    @abstractmethod
+    def describe_final(self, metrics: dict[str, Any]) -> tuple[str, str]:
+        """Return a label and a value that summarise what `score_best` returned."""
 
     def hooks(self, run: RunFolder) -> list[Hooks]:
         """Return what watches the training beside log and progress.
@@ -140,9 +132,9 @@ class Job(ABC):
         return []
 
     def lines(self, task: Any, launcher: Launcher) -> list[str]:
-        """Return what else the log shall say before training begins."""
+        """Return what else the log says before training begins."""
         return []
 
     @abstractmethod
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
-        """Draw what the run folder holds."""
+        """Draw the figures of the run folder."""

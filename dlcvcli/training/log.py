@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dlcvcli.engine.hooks import Hooks, Plan, Record
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 
 Say = Callable[[str], None]
 
@@ -21,9 +22,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-_HEADLINES = {"miou": "mIoU", "overall_acc": "pixel accuracy", "accuracy": "accuracy"}
-
-
 def train_line(record: Record, plan: Plan) -> str:
     """Return the line of a training record."""
     loss = record["loss"]
@@ -35,33 +33,40 @@ def train_line(record: Record, plan: Plan) -> str:
     )
 
 
-def validation_line(record: Record, is_best: bool) -> str:
+def validation_line(record: Record, scores: Sequence[Score], is_best: bool) -> str:
     """Return the line of a validation record."""
     mark = "  (best)" if is_best else ""
-    return f"val at step {record['step']}: {'  '.join(headlines(record))}{mark}"
+    return f"val at step {record['step']}: {'  '.join(headlines(record, scores))}{mark}"
 
 
-def headlines(record: Record) -> list[str]:
-    """Return what people want to see of a validation, the most important first."""
-    found = []
-    for key, name in _HEADLINES.items():
-        if key in record:
-            value = "–" if record[key] is None else f"{record[key]:.4f}"
-            ci95 = record.get("ci95") if key == "accuracy" else None
-            found.append(f"{name} {value}" + ("" if ci95 is None else f" ± {ci95:.4f}"))
-    return found
+def headlines(record: Record, scores: Sequence[Score]) -> list[str]:
+    """Return the scores of a validation that the log shows, e.g. ``mIoU 0.4778``."""
+    lines = []
+    for score in scores:
+        if score.shown and score.key in record:
+            value = record[score.key]
+            half = record.get(score.interval) if score.interval else None
+            lines.append(
+                f"{score.name} {'–' if value is None else f'{value:.4f}'}"
+                + ("" if half is None else f" ± {half:.4f}")
+            )
+    return lines
 
 
 class LineLog(Hooks):
-    """Writes a line for each record to `log.txt`, and hands it on.
+    """Writes a line for each record to `log.txt`, and passes it on.
 
     Args:
-        run: where `log.txt` lies.
-        say: given each line too, e.g. to print it.
+        run: the folder of `log.txt`.
+        scores: of the task.
+        say: called with each line too, e.g. to print it.
     """
 
-    def __init__(self, run: RunFolder, say: Say = lambda line: None) -> None:
+    def __init__(
+        self, run: RunFolder, scores: Sequence[Score], say: Say = lambda line: None
+    ) -> None:
         self.run = run
+        self.scores = scores
         self.say = say
         self.plan: Plan | None = None
 
@@ -85,4 +90,4 @@ class LineLog(Hooks):
         self.write(train_line(record, self.plan))
 
     def on_validation(self, record: Record, is_best: bool) -> None:
-        self.write(validation_line(record, is_best))
+        self.write(validation_line(record, self.scores, is_best))

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from dlcvcli.config.load import to_yaml
-from dlcvcli.config.schema import RunSettings, TrainSegSettings
+from dlcvcli.config.schema import RunSettings
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.engine.determinism import deterministic_algorithms
-from dlcvcli.engine.fit import FitResult, fit, total_steps
+from dlcvcli.engine.fit import fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, prepare
+from dlcvcli.engine.result import FitResult
 from dlcvcli.engine.task import Task
 from dlcvcli.errors import (
     CheckpointError,
@@ -31,11 +32,6 @@ from dlcvcli.files import write_atomically, write_json
 from dlcvcli.locks import locked
 from dlcvcli.machine import keep_freed_memory
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.fewshot.data import FewshotData
-from dlcvcli.tasks.fewshot.job import FewshotJob
-from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
-from dlcvcli.tasks.segmentation.data import TrainingData
-from dlcvcli.tasks.segmentation.job import SegmentationJob
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
 from dlcvcli.training.job import Job, JobData
@@ -45,15 +41,17 @@ from dlcvcli.training.resume import require_same_settings
 
 Say = Callable[[str], None]
 Lost = Callable[[RankLost], None]
+MakeJob = Callable[[Any, Any], Job]
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What to do with a run folder.
+    """A training to begin or to resume.
 
     Attributes:
-        run: the folder.
-        settings: resolved (see `training.data.resolve_settings` and `training.fewshot_data`).
+        make_job: returns the task's job of settings and data.
+        run: the run folder.
+        settings: resolved.
         data: checked and fingerprinted.
         resume: go on from `last.ckpt`.
         extend: let a resumed run become longer.
@@ -62,6 +60,7 @@ class RunRequest:
             validated on.
     """
 
+    make_job: MakeJob
     run: RunFolder
     settings: RunSettings
     data: JobData
@@ -115,15 +114,6 @@ def train(
             raise _rank_lost(fallen) from error
 
 
-def job_for(settings: RunSettings, data: JobData) -> Job:
-    """Return the job that settings describe, on data that was checked for it."""
-    if isinstance(settings, TrainFewshotSettings) and isinstance(data, FewshotData):
-        return FewshotJob(settings, data)
-    if isinstance(settings, TrainSegSettings) and isinstance(data, TrainingData):
-        return SegmentationJob(settings, data)
-    raise TypeError(f"no job for {type(settings).__name__} on {type(data).__name__}")
-
-
 def _say_to(lost: Lost) -> Callable[[str], None]:
     return lambda what: lost(_rank_lost(what))
 
@@ -139,7 +129,7 @@ def _train(
     request: RunRequest, launcher: Launcher, hooks: Hooks | None, say: Say, held: ExitStack
 ) -> dict[str, Any]:
     """Train on this rank; see `train`. The lock of the run folder goes into `held`."""
-    if launcher.device.type == "cpu":
+    if not launcher.on_gpu:
         keep_freed_memory()
     request.settings.images_at_a_time(launcher.world_size)
     # The default folder's name holds the time, which each rank reads for itself.
@@ -151,7 +141,7 @@ def _train(
     chosen = settings.train.model_copy(update={"precision": launcher.precision.name})
     settings = settings.model_copy(update={"train": chosen})
     request = replace(request, settings=settings)
-    job = job_for(settings, data)
+    job = request.make_job(settings, data)
     checkpoint = _checkpoint_of(request, job)
     if checkpoint is None:
         _look_at_weights(request, job)
@@ -163,7 +153,7 @@ def _train(
     batches = job.batches(launcher)
     watching = job.hooks(run)
     # All that a user can have got wrong is found by now; only then does the folder come to be.
-    log = LineLog(run, say)
+    log = LineLog(run, job.scores, say)
     listeners = [log, *watching, *([EventHook(run)] if EventHook.is_possible() else [])]
     listeners += [hooks] if hooks is not None else []
     if launcher.is_main:
@@ -183,8 +173,8 @@ def _train(
             launcher=launcher,
             run=run,
             hooks=HookList(*listeners),
+            monitor=job.scores[0],
             validate=job.validation(launcher),
-            monitor=job.monitor,
             data=data.as_dict() | {"seen": job.seen.as_dict()},
             resume=checkpoint,
         )
@@ -272,7 +262,7 @@ def _opening(job: Job, task: Task, launcher: Launcher, taken: str | None) -> lis
         job.data.layout,
         *job.data.remarks,
         *(f"warning: {line}" for line in job.warnings()),
-        f"{job.model_name}: {count_parameters(job.network_of(task)):,} parameters, "
+        f"{job.model_name}: {count_parameters(task.network):,} parameters, "
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
         *job.lines(task, launcher),
         *([taken] if taken is not None else []),
@@ -293,7 +283,7 @@ def _finish(
     results = {
         "task": request.settings.task,
         "model": job.model_name,
-        **describe_result(job.network_of(task), launcher, result),
+        **describe_result(task.network, launcher, result),
         "warnings": job.warnings(),
     }
     if results["best"] is not None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from dlcvcli.config import load
 from dlcvcli.config.load import differences, recipe_names, resolve, to_yaml, validate
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import ConfigError, ExitStatus
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 @pytest.fixture

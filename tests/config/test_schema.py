@@ -13,16 +13,14 @@ from dlcvcli.config.schema import (
     EXTENDABLE_CHANGES,
     RESUMABLE_CHANGES,
     AugmentSettings,
-    DataSettings,
-    LossSettings,
     ModelSettings,
     OptimSettings,
-    TrainSegSettings,
     TrainSettings,
 )
 from dlcvcli.config.values import MAX_PIXELS, Settings, check_size
 from dlcvcli.studies.definition import StudyDefinition
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.segmentation.settings import DataSettings, LossSettings, TrainSegSettings
 
 SIDE = st.integers(1, 8192)
 SCHEMAS = (TrainSegSettings, TrainFewshotSettings, StudyDefinition)

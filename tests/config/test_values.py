@@ -9,11 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dlcvcli.config.schema import (
-    DataSettings,
-    TrainSettings,
-)
+from dlcvcli.config.schema import TrainSettings
 from dlcvcli.config.values import parse_duration, parse_size
+from dlcvcli.tasks.segmentation.settings import DataSettings
 
 SIDE = st.integers(1, 8192)
 

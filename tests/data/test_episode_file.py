@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.data.episode_file import (
-    drawn_episodes,
-    episodes_csv,
-    read_episodes,
-    read_table,
-)
+from dlcvcli.data.episode_file import drawn_episodes, episodes_csv, read_episodes, read_table
 from dlcvcli.data.episodes import Shape, draw_episode
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.image_classes import ImageClass, find_image_layout, image_split

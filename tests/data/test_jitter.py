@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from dlcvcli.config.schema import JitterSettings
 from dlcvcli.data.jitter import jitter
-from dlcvcli.tasks.fewshot.settings import JitterSettings
 
 
 def dots(count: int = 64, side: int = 33, at: tuple[int, int] = (16, 26)) -> torch.Tensor:

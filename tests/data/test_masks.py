@@ -21,14 +21,7 @@ from PIL import Image
 from dlcvcli import files
 from dlcvcli.data.masks import decode_mask, read_mask, write_mask
 from dlcvcli.errors import DataError, DlcvError
-from dlcvcli.palette import (
-    PRESETS,
-    ClassSet,
-    Mask,
-    default_colours,
-    encode_colours,
-    palette_table,
-)
+from dlcvcli.palette import PRESETS, ClassSet, Mask, default_colours, encode_colours, palette_table
 
 LAND = PRESETS["landcover7"]
 CAMVID = PRESETS["camvid11"]

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.launch import Launcher, launch
 from dlcvcli.engine.task import Batch, Outcome
@@ -22,6 +21,7 @@ from dlcvcli.errors import NonFiniteLoss
 from dlcvcli.models.registry import build_network
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.tasks.segmentation.job import validation_of
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.tasks.segmentation.task import SegmentationTask
 from tests.engine.tiny import TinyTask, tiny_fit, tiny_settings
 from tests.model_contract import randomise_heads

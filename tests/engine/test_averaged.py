@@ -14,45 +14,39 @@ class Line(AveragedTask[nn.Linear]):
     """A linear layer, trained to say nothing."""
 
     def __init__(self, ema: float | None) -> None:
-        layer = nn.Linear(2, 1)
-        super().__init__(layer, ema)
-        self.layer = layer
-
-    @property
-    def trained(self) -> nn.Linear:
-        return self.layer
+        super().__init__(nn.Linear(2, 1), ema)
 
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
-        return {"loss": self.layer(batch["x"]).square().sum() / normaliser, "log": {}}
+        return {"loss": self.network(batch["x"]).square().sum() / normaliser, "log": {}}
 
     def count_terms(self, batch: Batch) -> Tensor:
         return torch.tensor(len(batch["x"]))
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        return split_by_decay("layer", self.layer, 1.0)
+        return split_by_decay("layer", self.network, 1.0)
 
 
 def test_without_a_decay_there_is_no_average() -> None:
     task = Line(None)
     assert task.average is None
-    assert task.evaluated is task.trained
+    assert task.evaluated is task.network
     task.train().after_step(0, 10)
-    assert task.state_dict().keys() == {"layer.weight", "layer.bias"}
+    assert task.state_dict().keys() == {"network.weight", "network.bias"}
 
 
 def test_the_average_begins_as_the_network_and_is_never_trained() -> None:
     task = Line(0.9)
     assert task.evaluated is task.average
     assert task.average is not None
-    assert torch.equal(task.average.weight, task.layer.weight)
-    assert task.average.weight is not task.layer.weight
+    assert torch.equal(task.average.weight, task.network.weight)
+    assert task.average.weight is not task.network.weight
     for mode in (True, False, True):
         assert task.train(mode) is task
-        assert task.layer.training is mode
+        assert task.network.training is mode
         assert not task.average.training
     loss = task({"x": torch.ones(3, 2)}, torch.tensor(3))["loss"]
     loss.backward()
-    assert task.layer.weight.grad is not None
+    assert task.network.weight.grad is not None
     assert task.average.weight.grad is None
 
 
@@ -62,7 +56,7 @@ def test_the_average_follows_each_step(step: int, share: float) -> None:
     assert task.average is not None
     before = task.average.weight.clone()
     with torch.no_grad():
-        task.layer.weight.add_(1.0)
+        task.network.weight.add_(1.0)
     task.after_step(step, 20_000)
     torch.testing.assert_close(task.average.weight, before + share)
 

@@ -7,21 +7,21 @@ import signal
 
 import pytest
 
-from dlcvcli.engine.stopping import StopWish
+from dlcvcli.engine.stopping import StopRequest
 
 
 def test_a_signal_is_remembered_and_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with StopWish() as wish:
-        assert not wish.wished
+    with StopRequest() as wish:
+        assert not wish.requested
         os.kill(os.getpid(), signal.SIGTERM)
-        assert wish.wished
+        assert wish.requested
         assert wish.signal == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_second_interrupt_gives_up_waiting() -> None:
-    with StopWish() as wish:
+    with StopRequest() as wish:
         os.kill(os.getpid(), signal.SIGINT)
         assert wish.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
@@ -29,6 +29,6 @@ def test_a_second_interrupt_gives_up_waiting() -> None:
 
 
 def test_time_makes_the_wish_by_itself() -> None:
-    assert StopWish(max_time=1e-9).wished
-    assert not StopWish(max_time=1e9).wished
-    assert StopWish(max_time=1e-9).signal is None
+    assert StopRequest(max_time=1e-9).requested
+    assert not StopRequest(max_time=1e9).requested
+    assert StopRequest(max_time=1e-9).signal is None

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.loader import TrainingBatches
 from dlcvcli.data.sampler import BatchPlan, Draw
 from dlcvcli.engine.fit import FitResult, fit
@@ -20,6 +19,7 @@ from dlcvcli.engine.launch import Launcher, launch
 from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, Task, split_by_decay
 from dlcvcli.losses import CrossEntropy
 from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 IMAGES, CLASSES, IGNORE = 20, 3, 255
 

@@ -17,12 +17,11 @@ from dlcvcli.data.segmentation import open_split
 from dlcvcli.errors import CheckFailed, UsageError
 from dlcvcli.exporting.export import export
 from dlcvcli.files import sha256_of
-from dlcvcli.inference.load import load_predictor
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder, find_model
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation import export as module
-from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
+from dlcvcli.tasks.segmentation.predictor import OnnxPredictor, load_predictor
 from dlcvcli.tasks.segmentation.scoring import evaluate
 
 

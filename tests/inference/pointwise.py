@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from dlcvcli.data.reading import Pixels
-from dlcvcli.inference.predictor import Logits, StageClock
 from dlcvcli.palette import PRESETS, Mask
-from dlcvcli.runtime.metadata import SegmenterCard
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.card import SegmenterCard
+from dlcvcli.tasks.segmentation.predictor import Logits
 
 
 class Pointwise:

@@ -16,16 +16,10 @@ from dlcvcli.data.masks import write_mask
 from dlcvcli.errors import AlreadySaid
 from dlcvcli.files import sha256_of
 from dlcvcli.inference import compare as module
-from dlcvcli.inference.compare import (
-    EvalRequest,
-    checkpoint_of,
-    compare,
-    mask_agreement,
-    run_dlcv,
-)
+from dlcvcli.inference.compare import EvalRequest, checkpoint_of, compare, mask_agreement, run_dlcv
 from dlcvcli.palette import PRESETS, Mask
 from dlcvcli.runs import ModelRef, RunFolder
-from dlcvcli.runtime.metadata import SegmenterCard
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 
 CLASSES = PRESETS["camvid11"]
 SHAPES = [(20, 30), (30, 20), (17, 9)]

@@ -8,9 +8,12 @@ import pytest
 import yaml
 
 from dlcvcli.errors import CheckpointError, MissingExtra, ModelFileError, UsageError
+from dlcvcli.extras import require_torch
 from dlcvcli.inference import load as module
-from dlcvcli.inference.load import load_embedder, load_predictor, require_torch, task_of
+from dlcvcli.inference.load import task_of
 from dlcvcli.runs import ModelRef, RunFolder, find_model
+from dlcvcli.tasks.fewshot.predictor import load_encoder
+from dlcvcli.tasks.segmentation.predictor import load_predictor
 
 
 @pytest.fixture
@@ -33,8 +36,8 @@ def test_a_file_runs_under_its_own_runtime(exported_run: Path) -> None:
 
 def test_a_few_shot_file_runs_under_its_own_runtime(exported_fewshot: Path) -> None:
     run = RunFolder(exported_fewshot)
-    checkpoint = load_embedder(find_model(exported_fewshot), provider="cpu")
-    onnx = load_embedder(find_model(run.onnx), provider="cpu")
+    checkpoint = load_encoder(find_model(exported_fewshot), provider="cpu")
+    onnx = load_encoder(find_model(run.onnx), provider="cpu")
     assert (checkpoint.backend, onnx.backend) == ("torch", "onnx")
     assert onnx.card.distance == checkpoint.card.distance
     assert onnx.card.checkpoint_sha256 == checkpoint.card.checkpoint_sha256 != ""
@@ -65,7 +68,7 @@ def test_a_checkpoint_alone_says_its_task(
 
 def test_tensorrt_is_refused_for_a_checkpoint_before_it_is_read(tmp_path: Path) -> None:
     ref = ModelRef("checkpoint", tmp_path / "none.ckpt", None)
-    for load in (load_predictor, load_embedder):
+    for load in (load_predictor, load_encoder):
         with pytest.raises(UsageError) as caught:
             load(ref, provider="tensorrt")
         assert caught.value.message == (

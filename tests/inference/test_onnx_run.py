@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from dlcvcli.errors import DlcvError, ModelFileError
 from dlcvcli.inference.onnx_run import OnnxRun
-from dlcvcli.inference.predictor import StageClock
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.session import Session
 from tests.inference.on_device import OnDevice
 

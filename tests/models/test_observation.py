@@ -24,7 +24,7 @@ class Tiny(nn.Module):
         return {"out": self.head(self.backbone(x))}
 
 
-class Wrapped(nn.Module):
+class WrappedPredictor(nn.Module):
     """A classifier of torchvision's as a network."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -53,7 +53,7 @@ def tiny(*, device: str = "meta", head: nn.Module | None = None) -> Tiny:
 )
 def test_classifiers_count_as_torchvision_says(builder: str, weights: str) -> None:
     with torch.device("meta"):
-        network = Wrapped(getattr(torchvision.models, builder)(weights=None))
+        network = WrappedPredictor(getattr(torchvision.models, builder)(weights=None))
     published = get_weight(weights).meta["_ops"]  # 1e9 multiply-adds at 224 x 224
     assert observe(network, (224, 224)).flops[""] / 2e9 == pytest.approx(published, abs=6e-4)
 

@@ -12,11 +12,12 @@ from dlcvcli.errors import ModelFileError
 from dlcvcli.palette import PRESETS
 from dlcvcli.prototypes import packed
 from dlcvcli.runtime.contract import require_encoder, require_segmenter
-from dlcvcli.runtime.metadata import EmbedderCard, SegmenterCard
 from dlcvcli.runtime.session import Session
+from dlcvcli.tasks.fewshot.card import EncoderCard
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 
 SEG = SegmenterCard("seg", "made", PRESETS["landcover7"], 16)
-FEW = EmbedderCard("fewshot", "made", 8, {"name": "euclidean"}, size=(16, 16))
+FEW = EncoderCard("fewshot", "made", 8, {"name": "euclidean"}, size=(16, 16))
 
 
 class Value:
@@ -119,6 +120,6 @@ def test_another_size_than_that_of_a_fixed_graph_is_refused() -> None:
         ),
     ],
 )
-def test_another_encoder_is_refused(session: Session, card: EmbedderCard, says: str) -> None:
+def test_another_encoder_is_refused(session: Session, card: EncoderCard, says: str) -> None:
     with pytest.raises(ModelFileError, match=says):
         require_encoder(session, card, "x")

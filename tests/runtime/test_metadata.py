@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 from dlcvcli.errors import ModelFileError
 from dlcvcli.palette import PRESETS
 from dlcvcli.prototypes import packed, unpacked
-from dlcvcli.runtime.metadata import (
-    EPISODE,
-    EmbedderCard,
-    SegmenterCard,
-    read_card,
-    read_embedder_card,
-    read_segmenter_card,
-    read_task,
-)
+from dlcvcli.runtime.metadata import read_card, read_embedder_card, read_segmenter_card, read_task
+from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 
 sizes = st.none() | st.tuples(st.integers(1, 4096), st.integers(1, 4096))
 
@@ -89,7 +83,7 @@ def test_a_few_shot_card_comes_back_as_it_was(
     classes: dict[str, list[str]],
     graph: str,
 ) -> None:
-    card = EmbedderCard(
+    card = EncoderCard(
         task="fewshot",
         model="m",
         dimension=64,
@@ -107,7 +101,7 @@ def test_a_few_shot_card_comes_back_as_it_was(
     assert all(isinstance(value, str) for value in metadata.values())
     found = read_card(metadata, "x")
     assert found == card
-    assert isinstance(found, EmbedderCard)
+    assert isinstance(found, EncoderCard)
     if distance["name"] == "parametric":
         before, after = (unpacked(each.distance["weights"]["w"]) for each in (card, found))
         assert before.tobytes() == after.tobytes()
@@ -115,7 +109,7 @@ def test_a_few_shot_card_comes_back_as_it_was(
 
 def test_what_a_file_is_for_is_told_and_another_use_refused() -> None:
     seg = SegmenterCard("seg", "m", PRESETS["voc21"], 16).to_metadata()
-    few = EmbedderCard("fewshot", "m", 64, {"name": "euclidean"})
+    few = EncoderCard("fewshot", "m", 64, {"name": "euclidean"})
     assert (read_task(seg, "x"), read_task(few.to_metadata(), "x")) == ("seg", "fewshot")
     assert read_embedder_card(few.to_metadata(), "x") == few
     with pytest.raises(ModelFileError, match="x holds task 'fewshot'; a segmenter is needed"):
@@ -172,7 +166,7 @@ def test_class_names_in_another_order_in_one_of_two_places_are_refused() -> None
     ],
 )
 def test_few_shot_metadata_of_a_wrong_kind_is_refused(key: str, value: str) -> None:
-    good = EmbedderCard("fewshot", "m", 64, {"name": "euclidean"}).to_metadata()
+    good = EncoderCard("fewshot", "m", 64, {"name": "euclidean"}).to_metadata()
     with pytest.raises(ModelFileError, match=r"x\.onnx: its dlcv metadata is damaged"):
         read_card({**good, key: value}, "x.onnx")
 

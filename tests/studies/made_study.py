@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from dlcvcli.config.load import resolve, to_yaml
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.masks import write_mask
 from dlcvcli.errors import Interrupted
 from dlcvcli.files import write_atomically, write_json
@@ -18,6 +17,7 @@ from dlcvcli.metrics import SegmentationScore
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.definition import StudyDefinition, parse_study
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 CLASSES = PRESETS["landcover7"]
 

@@ -11,7 +11,6 @@ import typer
 
 from dlcvcli.cli.app import app
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import UsageError
 from dlcvcli.studies.definition import load_study, parse_study, study_names
 from dlcvcli.studies.plan import (
@@ -22,6 +21,7 @@ from dlcvcli.studies.plan import (
     train_arguments,
 )
 from dlcvcli.studies.study_folder import StudyFolder
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 FOLDER = StudyFolder(Path("a folder"))
 

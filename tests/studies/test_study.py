@@ -9,14 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dlcvcli.errors import (
-    AlreadySaid,
-    ConfigError,
-    DataError,
-    DlcvError,
-    Interrupted,
-    UsageError,
-)
+from dlcvcli.errors import AlreadySaid, ConfigError, DataError, DlcvError, Interrupted, UsageError
 from dlcvcli.studies import study
 from dlcvcli.studies.plan import study_settings
 from dlcvcli.studies.study import StudyRequest, run_study

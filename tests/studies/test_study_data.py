@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import DataError
 from dlcvcli.studies.study_data import DATA, placed
 from dlcvcli.tasks.fewshot.data import check_fewshot_data
 from dlcvcli.tasks.fewshot.settings import EpisodeSettings, TrainFewshotSettings
 from dlcvcli.tasks.segmentation.data import check_training_data
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 def test_masks(landcover: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from dlcvcli import __version__
-from dlcvcli.config.schema import DataSettings
 from dlcvcli.engine.launch import launch
 from dlcvcli.machine import usable_cores
 from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data
+from dlcvcli.tasks.segmentation.settings import DataSettings
 from dlcvcli.training import environment as module
 from dlcvcli.training.environment import describe_environment
 

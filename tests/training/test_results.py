@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from dlcvcli.config.load import validate
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.fit import FitResult
 from dlcvcli.engine.hooks import Plan
@@ -19,6 +18,7 @@ from dlcvcli.engine.launch import launch
 from dlcvcli.engine.recorder import Best, Totals
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.results import count_parameters, describe_result, draw, score_best
 from tests.engine.tiny import TinyTask
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import RESUMABLE_CHANGES, TrainSegSettings
+from dlcvcli.config.schema import RESUMABLE_CHANGES
 from dlcvcli.errors import ConfigError
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.resume import require_same_settings
 
 STORED: dict[str, Any] = {"data.path": "set", "train.steps": 100, "optim.lr": 0.01}

@@ -15,16 +15,16 @@ import yaml
 from PIL import Image
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, UsageError
-from dlcvcli.inference.load import load_predictor
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.predictor import load_predictor
 from dlcvcli.tasks.segmentation.scoring import evaluate
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.run import RunRequest, train
 
 

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Sequence,
-)
-from dataclasses import (
-    dataclass,
-    replace,
-)
-from typing import (
-    Any,
-)
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import (
-    NDArray,
-)
+from numpy.typing import NDArray
 
-from dlcvcli.data.episode_file import (
-    drawn_episodes,
-)
-from dlcvcli.data.episodes import (
-    EpisodeList,
-    Shape,
-)
-from dlcvcli.data.few_shot import (
-    FewShotSet,
-)
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-)
+from dlcvcli.data.episode_file import drawn_episodes
+from dlcvcli.data.episodes import EpisodeList, Shape
+from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.engine.checkpoint import Checkpoint
 from dlcvcli.exporting.certify import (
     AGREEMENT,
     TOLERANCE,
@@ -42,54 +24,19 @@ from dlcvcli.exporting.certify import (
     relative_error,
     widest_gap,
 )
-from dlcvcli.exporting.subject import (
-    Subject,
-    VerifyData,
-)
-from dlcvcli.inference.onnx_run import (
-    OnnxRun,
-)
-from dlcvcli.inference.predictor import (
-    StageClock,
-)
-from dlcvcli.models.protonet import (
-    ProtoNet,
-)
-from dlcvcli.models.registry import (
-    model_entry,
-)
-from dlcvcli.prototypes import (
-    interval,
-)
-from dlcvcli.runtime.metadata import (
-    EMBEDDING,
-    ENCODER,
-    EPISODE,
-    IMAGES,
-    LOGITS,
-    QUERY,
-    SUPPORT,
-    EmbedderCard,
-)
-from dlcvcli.runtime.session import (
-    Session,
-    open_session,
-)
-from dlcvcli.tasks.fewshot.graph import (
-    trace_encoder,
-    trace_episode,
-)
-from dlcvcli.tasks.fewshot.predictor import (
-    OnnxEmbedder,
-)
-from dlcvcli.tasks.fewshot.scoring import (
-    evaluate_episodes,
-)
-from dlcvcli.tasks.fewshot.torch import (
-    TorchEmbedder,
-    embedder_card_of,
-    load_protonet,
-)
+from dlcvcli.exporting.subject import Subject, VerifyData
+from dlcvcli.inference.onnx_run import OnnxRun
+from dlcvcli.models.protonet import ProtoNet
+from dlcvcli.models.registry import model_entry
+from dlcvcli.prototypes import interval
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.metadata import IMAGES, LOGITS
+from dlcvcli.runtime.session import Session, open_session
+from dlcvcli.tasks.fewshot.card import EMBEDDING, ENCODER, EPISODE, QUERY, SUPPORT, EncoderCard
+from dlcvcli.tasks.fewshot.graph import trace_encoder, trace_episode
+from dlcvcli.tasks.fewshot.predictor import OnnxEncoder
+from dlcvcli.tasks.fewshot.scoring import evaluate_episodes
+from dlcvcli.tasks.fewshot.torch import TorchEncoder, card_of, load_protonet
 
 # Both backends get the same episodes, so their number limits nothing but the time.
 EPISODES = 600
@@ -109,13 +56,13 @@ class EmbedderSubject(Subject):
         CheckpointError: its weights do not fit the network of its settings.
     """
 
-    card: EmbedderCard
+    card: EncoderCard
 
     def __init__(
         self, checkpoint: Checkpoint, sha256: str, versions: dict[str, str], *, episode: bool
     ) -> None:
         self.protonet = load_protonet(checkpoint)
-        card = embedder_card_of(checkpoint, self.protonet, sha256)
+        card = card_of(checkpoint, self.protonet, sha256)
         self.card = replace(
             card,
             versions={**card.versions, **versions},
@@ -147,13 +94,13 @@ class EmbedderSubject(Subject):
         shape = Shape(*self.card.shape)
         drawn = drawn_episodes(data, shape, _SEED, EPISODES)
         # Each image is embedded once. A graph of episodes cannot do that: it is run on every one.
-        embedder = TorchEmbedder(self.protonet.embedder, self.card, torch.device("cpu"))
+        embedder = TorchEncoder(self.protonet.embedder, self.card, torch.device("cpu"))
         before = evaluate_episodes(embedder, data, drawn).score.interval
         session = open_session(content, "cpu")
         if self.episode:
             after = interval(_accuracies(session, data, drawn))
         else:
-            encoder = OnnxEmbedder(session, self.card)
+            encoder = OnnxEncoder(session, self.card)
             after = evaluate_episodes(encoder, data, drawn).score.interval
         facts = {
             "episodes": len(drawn),
@@ -277,7 +224,7 @@ class EpisodeCase(Case):
         }
 
 
-def parity_sizes(card: EmbedderCard, *, any_size: bool) -> list[tuple[int, int]]:
+def parity_sizes(card: EncoderCard, *, any_size: bool) -> list[tuple[int, int]]:
     """Return the (height, width) pairs to compare at: its own, and an odd one where any will do."""
     assert card.size is not None
     least = model_entry(card.model).stride
@@ -285,7 +232,7 @@ def parity_sizes(card: EmbedderCard, *, any_size: bool) -> list[tuple[int, int]]
 
 
 def compare_embeddings(
-    protonet: ProtoNet, card: EmbedderCard, content: bytes
+    protonet: ProtoNet, card: EncoderCard, content: bytes
 ) -> tuple[EmbeddingCase, ...]:
     """Embed the same made images with PyTorch and ONNX Runtime, both on the CPU in float32.
 
@@ -306,14 +253,14 @@ def compare_embeddings(
     return tuple(cases)
 
 
-def parity_episodes(card: EmbedderCard) -> list[tuple[int, int, int]]:
+def parity_episodes(card: EncoderCard) -> list[tuple[int, int, int]]:
     """Return the (ways, shots, queries) to compare at: what the model is for, and two others."""
     ways, shots, each = card.shape
     return [(ways, shots, min(ways * each, _MOST_QUERIES)), (2, 1, 1), (7, 2, 3)]
 
 
 def compare_episodes(
-    protonet: ProtoNet, card: EmbedderCard, content: bytes
+    protonet: ProtoNet, card: EncoderCard, content: bytes
 ) -> tuple[EpisodeCase, ...]:
     """Classify the same made episodes with PyTorch and ONNX Runtime, both on the CPU in float32.
 

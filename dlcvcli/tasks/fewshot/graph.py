@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from dlcvcli.exporting.tracing import DEFAULT_OPSET, trace_graph
 from dlcvcli.models.protonet import Embedder, ProtoNet
 from dlcvcli.models.registry import model_entry
-from dlcvcli.runtime.metadata import EMBEDDING, IMAGES, LOGITS, QUERY, SUPPORT, EmbedderCard
+from dlcvcli.runtime.metadata import IMAGES, LOGITS
+from dlcvcli.tasks.fewshot.card import EMBEDDING, QUERY, SUPPORT, EncoderCard
 
 
 class _Episode(nn.Module):
@@ -25,7 +26,7 @@ class _Episode(nn.Module):
         return logits
 
 
-def trace_encoder(embedder: Embedder, card: EmbedderCard, opset: int = DEFAULT_OPSET) -> Any:
+def trace_encoder(embedder: Embedder, card: EncoderCard, opset: int = DEFAULT_OPSET) -> Any:
     """Return an `onnx.ModelProto` of the encoder and its preprocessing, the card as metadata.
 
     The input is `images` uint8 [batch, height, width, 3], RGB; the output `embedding` float32
@@ -46,7 +47,7 @@ def trace_encoder(embedder: Embedder, card: EmbedderCard, opset: int = DEFAULT_O
     )
 
 
-def trace_episode(protonet: ProtoNet, card: EmbedderCard, opset: int = DEFAULT_OPSET) -> Any:
+def trace_episode(protonet: ProtoNet, card: EncoderCard, opset: int = DEFAULT_OPSET) -> Any:
     """Return an `onnx.ModelProto` of a whole episode, prototypes and distance inside.
 
     Inputs are `support` uint8 [ways, shots, height, width, 3] and `query` uint8 [queries, height,
@@ -78,7 +79,7 @@ def trace_episode(protonet: ProtoNet, card: EmbedderCard, opset: int = DEFAULT_O
 
 
 def _sides(
-    embedder: Embedder, card: EmbedderCard, first: int
+    embedder: Embedder, card: EncoderCard, first: int
 ) -> tuple[tuple[int, int], dict[int, Any]]:
     """Return the (height, width) to trace at, and which axes from `first` on are dynamic."""
     if not embedder.encoder.any_size:

@@ -2,112 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Callable,
-)
-from pathlib import (
-    Path,
-)
-from typing import (
-    Any,
-)
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import (
-    nn,
-)
 
-from dlcvcli.data.episode_batches import (
-    EpisodeBatches,
-)
-from dlcvcli.data.episode_file import (
-    drawn_episodes,
-)
-from dlcvcli.data.reading import (
-    Pixels,
-)
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-)
-from dlcvcli.engine.fit import (
-    Validate,
-)
-from dlcvcli.engine.launch import (
-    Launcher,
-)
-from dlcvcli.engine.task import (
-    Task,
-)
-from dlcvcli.errors import (
-    CheckpointError,
-    UsageError,
-)
-from dlcvcli.figures.curves import (
-    curves,
-)
-from dlcvcli.figures.style import (
-    save,
-)
-from dlcvcli.models.averaging import (
-    evaluated_weights,
-)
-from dlcvcli.prototypes import (
-    Cosine,
-    Floats,
-    read_distance,
-)
-from dlcvcli.runs import (
-    ModelRef,
-    RunFolder,
-)
-from dlcvcli.runtime.session import (
-    Provider,
-)
-from dlcvcli.tasks.fewshot.data import (
-    EPOCH,
-    FewshotData,
-    evaluation_shape,
-    training_shape,
-)
-from dlcvcli.tasks.fewshot.episodes import (
-    compact,
-    embed_images,
-    score_episodes,
-)
-from dlcvcli.tasks.fewshot.scoring import (
-    evaluate_episodes,
-    write_scores,
-)
-from dlcvcli.tasks.fewshot.settings import (
-    TrainFewshotSettings,
-)
-from dlcvcli.tasks.fewshot.task import (
-    ProtoNetTask,
-)
-from dlcvcli.tasks.fewshot.torch import (
-    TorchEmbedder,
-    build_protonet,
-    class_splits_of,
-)
-from dlcvcli.training.job import (
-    Job,
-)
+from dlcvcli.data.episode_batches import EpisodeBatches
+from dlcvcli.data.episode_file import drawn_episodes
+from dlcvcli.data.reading import Pixels
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
+from dlcvcli.engine.fit import Validate
+from dlcvcli.engine.launch import Launcher
+from dlcvcli.engine.task import Task
+from dlcvcli.errors import CheckpointError, UsageError
+from dlcvcli.figures.curves import curves
+from dlcvcli.figures.style import save
+from dlcvcli.models.averaging import evaluated_weights
+from dlcvcli.prototypes import Cosine, Floats, read_distance
+from dlcvcli.runs import ModelRef, RunFolder
+from dlcvcli.runtime.session import Provider
+from dlcvcli.tasks.fewshot.data import EPOCH, FewshotData, evaluation_shape, training_shape
+from dlcvcli.tasks.fewshot.episodes import compact, embed_images, score_episodes
+from dlcvcli.tasks.fewshot.scores import SCORES
+from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, write_scores
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.fewshot.task import ProtoNetTask
+from dlcvcli.tasks.fewshot.torch import TorchEncoder, build_protonet, class_splits_of
+from dlcvcli.training.job import Job
 
 # Validation has the same episodes in every run on the same classes, whatever its seed.
 VALIDATION_SEED = 1
+# Episodes other than those of validation, by which the best weights were chosen; `dlcv eval` draws
+# the same unless told otherwise.
+TEST_SEED = 0
 
 
 class FewshotJob(Job):
     """Trains an encoder and a distance on episodes.
 
     Args:
-        settings: resolved (see `training.fewshot_data.resolve_fewshot`).
+        settings: resolved (see `tasks.fewshot.data.resolve_fewshot`).
         data: its splits.
     """
 
-    monitor = "accuracy"
+    scores = SCORES
     smaller = "fewer with --n-way or --n-query, or a smaller --size"
     larger = "more with --n-way or --n-query, or a larger --size"
 
@@ -126,11 +66,10 @@ class FewshotJob(Job):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of what the log calls an epoch."""
+        """Steps of an epoch in the log."""
         return EPOCH
 
     def build_task(self, *, fresh: bool) -> ProtoNetTask:
-        """Build the task, with pre-trained weights where the run is new and asks for them."""
         optim = self.settings.optim
         return ProtoNetTask(
             build_protonet(self.settings, weights=self.settings.model.weights if fresh else "none"),
@@ -140,7 +79,7 @@ class FewshotJob(Job):
 
     def take_weights(self, task: ProtoNetTask, path: Path) -> str:
         """Start from another run's encoder, and its distance where that is of the same kind."""
-        given = evaluated_weights(load_checkpoint(path)["task"], "protonet")
+        given = evaluated_weights(load_checkpoint(path)["task"])
         own = task.protonet.state_dict()
         fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
         encoder = [name for name in own if name.startswith("embedder.")]
@@ -167,7 +106,7 @@ class FewshotJob(Job):
         Raises:
             UsageError: they were, and `allow_seen` is off.
         """
-        if checkpoint["config"].get("task") == "fewshot" and not allow_seen:
+        if checkpoint["config"].get("task") == self.settings.task and not allow_seen:
             trained = set(class_splits_of(checkpoint)["train"])
             held_out = {*self.data.splits["val"], *self.data.splits.get("test", ())}
             if trained & held_out:
@@ -180,10 +119,6 @@ class FewshotJob(Job):
                 )
         super().accept_weights(checkpoint, source, allow_seen=allow_seen)
 
-    def network_of(self, task: ProtoNetTask) -> nn.Module:
-        """Return encoder and distance."""
-        return task.protonet
-
     def batches(self, launcher: Launcher) -> EpisodeBatches:
         """Return the training episodes."""
         return EpisodeBatches(
@@ -193,7 +128,7 @@ class FewshotJob(Job):
             jitter=self.settings.data.jitter,
             episodes=self.settings.train.batch_size,
             steps_per_epoch=EPOCH,
-            pin_memory=launcher.device.type == "cuda",
+            pin_memory=launcher.on_gpu,
         )
 
     def lines(self, task: ProtoNetTask, launcher: Launcher) -> list[str]:
@@ -246,47 +181,38 @@ class FewshotJob(Job):
         return validation
 
     def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
-        """Score the best checkpoint on episodes that no validation has looked at."""
-        return score_best_episodes(run, self.settings, self.data, launcher)
+        """Score the best checkpoint, or the last where the best is gone, in float32.
+
+        On the split `test` where there is one, else on the validation split; on episodes that are
+        the same for every run on the same classes and of the same shape, and that no validation has
+        used. The accuracy of each goes into the run's `episodes.csv`, so that runs can be compared
+        episode by episode.
+        """
+        path = run.best if run.best.is_file() else run.last
+        provider: Provider = "cuda" if launcher.on_gpu else "cpu"
+        predictor = TorchEncoder.load(ModelRef("checkpoint", path, run), provider)
+        # Images of a test split are not kept: each is decoded when it is embedded, which is once.
+        scored = self.data.val if self.data.test is None else self.data.test
+        episode = self.settings.episode
+        drawn = drawn_episodes(scored, evaluation_shape(episode), TEST_SEED, episode.test_episodes)
+        evaluation = evaluate_episodes(predictor, scored, drawn)
+        write_scores(scores_file(run), drawn, evaluation.score)
+        return {
+            "checkpoint": path.name,
+            "precision": predictor.precision,
+            "split": scored.split,
+            "sha256": scored.sha256,
+            **evaluation.metrics,
+        }
+
+    def describe_final(self, metrics: dict[str, Any]) -> tuple[str, str]:
+        shape = f"{metrics['n_way']}-way {metrics['k_shot']}-shot"
+        return (
+            f"{shape} on {metrics['episodes']} other episodes ({metrics['split']})",
+            f"accuracy {metrics['accuracy']:.4f} ± {metrics['ci95']:.4f}",
+        )
 
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
         """Draw the curves."""
-        draw_fewshot(run)
-
-
-# What `dlcv eval` draws unless told otherwise; other episodes than those of validation, by which
-# the best weights were chosen.
-TEST_SEED = 0
-
-
-def score_best_episodes(
-    run: RunFolder, settings: TrainFewshotSettings, data: FewshotData, launcher: Launcher
-) -> dict[str, Any]:
-    """Score a run's best checkpoint, its last where the best is gone, in float32.
-
-    On the split `test` where there is one, else on the validation split; on episodes that are the
-    same for every run on the same classes and of the same shape. The accuracy of each goes into the
-    run's `episodes.csv`, so that runs can be compared episode by episode.
-    """
-    path = run.best if run.best.is_file() else run.last
-    provider: Provider = "cuda" if launcher.device.type == "cuda" else "cpu"
-    predictor = TorchEmbedder.load(ModelRef("checkpoint", path, run), provider)
-    # Of a test split each image is decoded when it is embedded, which is once.
-    scored = data.val if data.test is None else data.test
-    shape = evaluation_shape(settings.episode)
-    episodes = drawn_episodes(scored, shape, TEST_SEED, settings.episode.test_episodes)
-    found = evaluate_episodes(predictor, scored, episodes)
-    write_scores(run.episodes, episodes, found.score)
-    return {
-        "checkpoint": path.name,
-        "precision": predictor.precision,
-        "split": scored.split,
-        "sha256": scored.sha256,
-        **found.metrics,
-    }
-
-
-def draw_fewshot(run: RunFolder) -> None:
-    """Draw what the run folder holds: its curves."""
-    if any(run.read_metrics()):
-        save(curves({run.path.name: run}, metric="accuracy"), run.figures / "curves.png")
+        if any(run.read_metrics()):
+            save(curves({run.path.name: run}, self.scores[0]), run.figures / "curves.png")

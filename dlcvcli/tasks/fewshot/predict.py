@@ -11,14 +11,14 @@ from dlcvcli.data.few_shot import QUARTERS, FewShotSet
 from dlcvcli.data.image_classes import ImageClass
 from dlcvcli.data.named_images import locate_images
 from dlcvcli.data.reading import Pixels, Progress
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.prototypes import Floats, read_distance
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.fewshot.episodes import Ints, embed_images, predict_episodes
-from dlcvcli.tasks.fewshot.predictor import EmbeddingPredictor
+from dlcvcli.tasks.fewshot.predictor import EncoderPredictor
 
 
 def predict_table(
-    predictor: EmbeddingPredictor,
+    predictor: EncoderPredictor,
     table: EpisodeTable,
     folder: Path,
     *,

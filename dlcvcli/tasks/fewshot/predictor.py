@@ -1,57 +1,35 @@
-"""One face for a trained few-shot model, whether PyTorch or ONNX Runtime runs its encoder."""
+"""A trained few-shot model that can be called, whether PyTorch or ONNX Runtime runs its encoder."""
 
 from __future__ import annotations
 
-from pathlib import (
-    Path,
-)
-from typing import (
-    Any,
-    Protocol,
-)
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from dlcvcli.data.reading import (
-    Pixels,
-)
-from dlcvcli.inference.onnx_run import (
-    OnnxRun,
-)
-from dlcvcli.inference.predictor import (
-    StageClock,
-)
-from dlcvcli.prototypes import (
-    Floats,
-)
-from dlcvcli.runtime.contract import (
-    require_encoder,
-)
-from dlcvcli.runtime.metadata import (
-    EMBEDDING,
-    IMAGES,
-    EmbedderCard,
-    read_embedder_card,
-)
-from dlcvcli.runtime.session import (
-    Provider,
-    Session,
-    open_session,
-)
+from dlcvcli.data.reading import Pixels
+from dlcvcli.extras import prepare_torch
+from dlcvcli.inference.onnx_run import OnnxRun
+from dlcvcli.prototypes import Floats
+from dlcvcli.runs import ModelRef
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.metadata import IMAGES
+from dlcvcli.runtime.session import Provider, Session, open_session
+from dlcvcli.tasks.fewshot.card import EMBEDDING, EncoderCard
 
 
-class EmbeddingPredictor(Protocol):
-    """A trained few-shot model; prototypes and distances are computed by who calls it.
+class EncoderPredictor(Protocol):
+    """A trained encoder; its caller computes prototypes and distances.
 
     Attributes:
         card: what the model says of itself.
         backend: `torch` or `onnx`.
         provider: what runs it, e.g. `CPUExecutionProvider` or `cpu`.
-        precision: of its arithmetic.
+        precision: number format of its arithmetic.
         notes: facts for the result, e.g. why the provider was chosen.
     """
 
-    card: EmbedderCard
+    card: EncoderCard
     backend: str
     provider: str
     precision: str
@@ -65,20 +43,20 @@ class EmbeddingPredictor(Protocol):
         ...
 
 
-class OnnxEmbedder:
-    """Runs an exported encoder under ONNX Runtime; see `inference.embedding.EmbeddingPredictor`."""
+class OnnxEncoder:
+    """Runs an exported encoder under ONNX Runtime; needs no torch."""
 
     backend = "onnx"
     precision = "fp32"
 
-    def __init__(self, session: Session, card: EmbedderCard) -> None:
+    def __init__(self, session: Session, card: EncoderCard) -> None:
         self.card = card
         self._run = OnnxRun(session)
         self.provider = self._run.provider
         self.notes = self._run.notes
 
     @classmethod
-    def load(cls, path: Path, provider: Provider, *, fixed_shapes: bool = True) -> OnnxEmbedder:
+    def load(cls, path: Path, provider: Provider, *, fixed_shapes: bool = True) -> OnnxEncoder:
         """Open an exported file; see `runtime.session.open_session`.
 
         Raises:
@@ -86,9 +64,32 @@ class OnnxEmbedder:
             DeviceError: the provider asked for is not in force.
         """
         session = open_session(path, provider, fixed_shapes=fixed_shapes)
-        card = read_embedder_card(session.metadata, path)
-        require_encoder(session, card, path)
+        card = EncoderCard.read(session.metadata, path)
+        card.require_graph(session, path)
         return cls(session, card)
 
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:
         return np.asarray(self._run(EMBEDDING, {IMAGES: images}, clock), dtype=np.float32)
+
+
+def load_encoder(
+    ref: ModelRef, *, provider: Provider = "auto", fixed_shapes: bool = True
+) -> EncoderPredictor:
+    """Load a few-shot model; torch is imported only for a checkpoint.
+
+    Args:
+        ref: a checkpoint or an ONNX file.
+        provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
+        fixed_shapes: see `runtime.session.open_session`.
+
+    Raises:
+        ModelFileError, CheckpointError: the file cannot be used.
+        DeviceError: the provider asked for is not in force.
+        MissingExtra: a checkpoint, and torch is not installed.
+    """
+    if ref.kind == "onnx":
+        return OnnxEncoder.load(ref.path, provider, fixed_shapes=fixed_shapes)
+    prepare_torch(provider)
+    from dlcvcli.tasks.fewshot.torch import TorchEncoder
+
+    return TorchEncoder.load(ref, provider)

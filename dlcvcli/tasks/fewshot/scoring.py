@@ -5,50 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import time
-from dataclasses import (
-    dataclass,
-)
-from pathlib import (
-    Path,
-)
-from tempfile import (
-    TemporaryDirectory,
-)
-from typing import (
-    Any,
-)
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
-from dlcvcli.data.episodes import (
-    EpisodeList,
-)
-from dlcvcli.data.few_shot import (
-    FewShotSet,
-)
-from dlcvcli.data.reading import (
-    Pixels,
-    Progress,
-)
-from dlcvcli.files import (
-    write_atomically,
-)
-from dlcvcli.inference.compare import (
-    EvalRequest,
-    beside,
-    run_both,
-)
-from dlcvcli.inference.predictor import (
-    StageClock,
-)
-from dlcvcli.machine import (
-    peak_memory_mb,
-)
-from dlcvcli.prototypes import (
-    Cosine,
-    Floats,
-    read_distance,
-)
+from dlcvcli.data.episodes import EpisodeList
+from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.reading import Pixels, Progress
+from dlcvcli.files import write_atomically
+from dlcvcli.inference.compare import EvalRequest, beside, run_both
+from dlcvcli.machine import peak_memory_mb
+from dlcvcli.prototypes import Cosine, Floats, read_distance
+from dlcvcli.runs import RunFolder
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.fewshot.episodes import (
     EpisodeScore,
     Ints,
@@ -57,9 +29,7 @@ from dlcvcli.tasks.fewshot.episodes import (
     images_at_once,
     score_episodes,
 )
-from dlcvcli.tasks.fewshot.predictor import (
-    EmbeddingPredictor,
-)
+from dlcvcli.tasks.fewshot.predictor import EncoderPredictor
 
 
 @dataclass(frozen=True)
@@ -72,7 +42,7 @@ class EpisodeEvaluation:
 
 
 def evaluate_episodes(
-    predictor: EmbeddingPredictor,
+    predictor: EncoderPredictor,
     data: FewShotSet,
     episodes: EpisodeList,
     *,
@@ -147,11 +117,16 @@ def evaluate_episodes(
     )
 
 
-def _warm_up(predictor: EmbeddingPredictor, data: FewShotSet, count: int, at_once: int) -> None:
+def _warm_up(predictor: EncoderPredictor, data: FewShotSet, count: int, at_once: int) -> None:
     """Run the batches that will come, so that what is done once is not timed."""
     image = data.images([0])
     for size in {min(at_once, count), count % at_once} - {0}:
         predictor(np.repeat(image, size, axis=0), StageClock())
+
+
+def scores_file(run: RunFolder) -> Path:
+    """Return where the accuracy of each episode that a run was scored on is kept."""
+    return run.path / "episodes.csv"
 
 
 def write_scores(path: Path, episodes: EpisodeList, score: EpisodeScore) -> None:

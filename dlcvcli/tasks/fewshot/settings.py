@@ -7,18 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dlcvcli.config.names import DistanceName, OptimizerName, ScheduleName
-from dlcvcli.config.schema import OptimSettings, RunSettings, ScheduleSettings, TrainSettings
-from dlcvcli.config.values import (
-    MAX_COUNT,
-    BatchSize,
-    Bytes,
-    Count,
-    Options,
-    Range,
-    Settings,
-    Share,
-    Size,
+from dlcvcli.config.schema import (
+    JitterSettings,
+    ModelSettings,
+    OptimSettings,
+    RunSettings,
+    ScheduleSettings,
+    TrainSettings,
 )
+from dlcvcli.config.values import MAX_COUNT, BatchSize, Bytes, Count, Settings, Size
 
 # Fixed episodes are drawn at once; with as many, the 95 % interval of an accuracy is within 0.001.
 Episodes = Annotated[int, Field(ge=2, le=1_000_000)]
@@ -28,23 +25,6 @@ Deviation = tuple[
     Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
 ]
 Rotations = Literal["none", "train", "all"]
-
-
-class JitterSettings(Settings):
-    """Random movements of training images, each image's own; each is off at 0 or [1, 1]."""
-
-    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="degrees, ± this")
-    shear: Annotated[float, Field(ge=0, le=45)] = Field(0.0, description="degrees, ± this")
-    scale: Range = Field((1.0, 1.0), description="low and high")
-    shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        0.0, description="share of the side, ± this, in each direction"
-    )
-    flip: Share = Field(0.0, description="probability of a left-right flip")
-
-    @property
-    def is_off(self) -> bool:
-        """Whether it leaves images as they are."""
-        return self == JitterSettings()
 
 
 class FewshotDataSettings(Settings):
@@ -113,14 +93,10 @@ class EpisodeSettings(Settings):
     )
 
 
-class EncoderSettings(Settings):
+class EncoderSettings(ModelSettings):
     """Which encoder."""
 
     name: str = Field("conv4", description="see `dlcv models`")
-    weights: str = Field("none", description="none, imagenet, or a state dict's file")
-    options: Options = Field(
-        default_factory=dict, description="builder options, e.g. {channels: 128}"
-    )
 
 
 class DistanceSettings(Settings):

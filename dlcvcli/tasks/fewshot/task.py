@@ -19,26 +19,20 @@ class ProtoNetTask(AveragedTask[ProtoNet]):
     episode (Snell et al. 2017, arXiv:1703.05175, algorithm 1).
 
     Args:
-        protonet: the network.
-        backbone_lr_scale: rate of the encoder / rate of the distance.
+        network: encoder and distance.
+        backbone_lr_scale: learning rate of the encoder / that of the distance.
         ema: decay of a moving average of the weights; None for none.
     """
 
     def __init__(
-        self, protonet: ProtoNet, *, backbone_lr_scale: float = 1.0, ema: float | None = None
+        self, network: ProtoNet, *, backbone_lr_scale: float = 1.0, ema: float | None = None
     ) -> None:
-        super().__init__(protonet, ema)
-        self.protonet = protonet
+        super().__init__(network, ema)
         self.backbone_lr_scale = backbone_lr_scale
-
-    @property
-    def trained(self) -> ProtoNet:
-        """The network that is trained."""
-        return self.protonet
 
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
         """Return the loss, a sum over the queries divided by `normaliser`, and their accuracy."""
-        logits = self.protonet(batch["support"], batch["query"])
+        logits = self.network(batch["support"], batch["query"])
         answers = _answers(logits)
         loss = F.cross_entropy(logits.flatten(0, 1), answers.flatten(), reduction="sum")
         right = (logits.detach().argmax(-1) == answers).float().mean()
@@ -52,8 +46,8 @@ class ProtoNetTask(AveragedTask[ProtoNet]):
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return encoder and distance, each with and without weight decay."""
         return [
-            *split_by_decay("encoder", self.protonet.embedder, self.backbone_lr_scale),
-            *split_by_decay("distance", self.protonet.distance, 1.0),
+            *split_by_decay("encoder", self.network.embedder, self.backbone_lr_scale),
+            *split_by_decay("distance", self.network.distance, 1.0),
         ]
 
 

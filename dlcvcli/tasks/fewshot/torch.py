@@ -2,73 +2,28 @@
 
 from __future__ import annotations
 
-from typing import (
-    Any,
-)
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import (
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import TypeAdapter, ValidationError
 
-from dlcvcli.config.load import (
-    validate,
-)
-from dlcvcli.data.reading import (
-    Pixels,
-)
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    seen_images_of,
-)
-from dlcvcli.errors import (
-    CheckpointError,
-    ConfigError,
-    naming,
-)
-from dlcvcli.files import (
-    sha256_of,
-)
-from dlcvcli.inference.predictor import (
-    StageClock,
-)
-from dlcvcli.inference.torch_model import (
-    as_reference,
-    choose_device,
-    device_name,
-    run_on,
-)
-from dlcvcli.models.averaging import (
-    evaluated_weights,
-)
-from dlcvcli.models.distances import (
-    build_distance,
-)
-from dlcvcli.models.protonet import (
-    Embedder,
-    ProtoNet,
-)
-from dlcvcli.models.registry import (
-    build_encoder,
-)
-from dlcvcli.prototypes import (
-    Floats,
-)
-from dlcvcli.runs import (
-    ModelRef,
-)
-from dlcvcli.runtime.metadata import (
-    EmbedderCard,
-)
-from dlcvcli.runtime.session import (
-    Provider,
-)
-from dlcvcli.tasks.fewshot.settings import (
-    TrainFewshotSettings,
-)
+from dlcvcli.config.load import validate
+from dlcvcli.data.reading import Pixels
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
+from dlcvcli.errors import CheckpointError, ConfigError, naming
+from dlcvcli.files import sha256_of
+from dlcvcli.inference.torch_model import as_reference, choose_device, device_name, run_on
+from dlcvcli.models.averaging import evaluated_weights
+from dlcvcli.models.distances import build_distance
+from dlcvcli.models.protonet import Embedder, ProtoNet
+from dlcvcli.models.registry import build_encoder
+from dlcvcli.prototypes import Floats
+from dlcvcli.runs import ModelRef
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.session import Provider
+from dlcvcli.tasks.fewshot.card import EncoderCard
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 
 _CLASS_SPLITS = TypeAdapter(dict[str, list[str]])
 
@@ -148,7 +103,7 @@ def load_protonet(checkpoint: Checkpoint) -> ProtoNet:
     settings = fewshot_settings_of(checkpoint)
     protonet = build_protonet(settings)
     try:
-        protonet.load_state_dict(evaluated_weights(checkpoint["task"], "protonet"))
+        protonet.load_state_dict(evaluated_weights(checkpoint["task"]))
     except RuntimeError as error:
         raise CheckpointError(
             f"the checkpoint's weights do not fit {settings.model.name}"
@@ -156,7 +111,7 @@ def load_protonet(checkpoint: Checkpoint) -> ProtoNet:
     return protonet.eval()
 
 
-def embedder_card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) -> EmbedderCard:
+def card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) -> EncoderCard:
     """Return what a checkpoint says of its network, `load_protonet` of it.
 
     Args:
@@ -169,7 +124,7 @@ def embedder_card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) ->
     assert data.size is not None
     assert data.mean is not None
     assert data.std is not None
-    return EmbedderCard(
+    return EncoderCard(
         task=settings.task,
         model=settings.model.name,
         dimension=protonet.embedder.encoder.dimension(data.size),
@@ -195,13 +150,13 @@ def embedder_card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) ->
     )
 
 
-class TorchEmbedder:
+class TorchEncoder:
     """Runs an embedder under PyTorch: eager, float32, NCHW, TF32 off."""
 
     backend = "torch"
     precision = "fp32"
 
-    def __init__(self, embedder: Embedder, card: EmbedderCard, device: torch.device) -> None:
+    def __init__(self, embedder: Embedder, card: EncoderCard, device: torch.device) -> None:
         self.card = card
         self.device = device
         self.provider = device.type
@@ -210,7 +165,7 @@ class TorchEmbedder:
         as_reference(self._embedder.encoder)
 
     @classmethod
-    def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchEmbedder:
+    def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchEncoder:
         """Load a checkpoint onto the device that `provider` names.
 
         Raises:
@@ -221,7 +176,7 @@ class TorchEmbedder:
         checkpoint = load_checkpoint(ref.path)
         with naming(ref.path):
             protonet = load_protonet(checkpoint)
-            card = embedder_card_of(checkpoint, protonet, sha256_of(ref.path))
+            card = card_of(checkpoint, protonet, sha256_of(ref.path))
         return cls(protonet.embedder, card, device)
 
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:

@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcvcli.config.names import UNWEIGHTED_LOSSES
-from dlcvcli.config.schema import (
-    DEFAULT_EPOCHS,
-    DataSettings,
-    LossSettings,
-    TrainSegSettings,
-    TrainSettings,
-)
+from dlcvcli.config.schema import DEFAULT_EPOCHS, TrainSettings
 from dlcvcli.data.audit import (
     Audit,
     audit,
@@ -36,6 +30,7 @@ from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_s
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.models.registry import model_entry
 from dlcvcli.palette import PRESETS, ClassSet
+from dlcvcli.tasks.segmentation.settings import DataSettings, LossSettings, TrainSegSettings
 from dlcvcli.training.paths import absolute
 
 Progress = Callable[[str, int, int], None]

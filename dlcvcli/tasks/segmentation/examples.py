@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from dlcvcli.data.reading import Pixels, Progress, stretch
 from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.palette import ClassSet, Mask
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.predictor import Predictor
 
 
 @dataclass(frozen=True)

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Sequence,
-)
-from contextlib import (
-    closing,
-)
-from dataclasses import (
-    dataclass,
-    replace,
-)
-from typing import (
-    Any,
-)
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import (
-    NDArray,
-)
+from numpy.typing import NDArray
 
-from dlcvcli.data.batches import (
-    EvalBatches,
-)
-from dlcvcli.data.segmentation import (
-    SegmentationSet,
-)
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-)
+from dlcvcli.data.batches import EvalBatches
+from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.engine.checkpoint import Checkpoint
 from dlcvcli.exporting.certify import (
     AGREEMENT,
     TOLERANCE,
@@ -41,41 +24,16 @@ from dlcvcli.exporting.certify import (
     relative_error,
     widest_gap,
 )
-from dlcvcli.exporting.subject import (
-    Subject,
-    VerifyData,
-)
-from dlcvcli.inference.predictor import (
-    StageClock,
-)
-from dlcvcli.metrics import (
-    SegmentationScore,
-)
-from dlcvcli.models.segmenter import (
-    Segmenter,
-)
-from dlcvcli.runtime.metadata import (
-    IMAGES,
-    LOGITS,
-    MASK,
-    SIZE,
-    SegmenterCard,
-)
-from dlcvcli.runtime.session import (
-    open_session,
-)
-from dlcvcli.tasks.segmentation.graph import (
-    trace,
-    without_logits,
-)
-from dlcvcli.tasks.segmentation.predictor import (
-    OnnxPredictor,
-)
-from dlcvcli.tasks.segmentation.torch import (
-    TorchPredictor,
-    card_of,
-    load_segmenter,
-)
+from dlcvcli.exporting.subject import Subject, VerifyData
+from dlcvcli.metrics import SegmentationScore
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.metadata import IMAGES, LOGITS
+from dlcvcli.runtime.session import open_session
+from dlcvcli.tasks.segmentation.card import MASK, SIZE, SegmenterCard
+from dlcvcli.tasks.segmentation.graph import trace, without_logits
+from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
+from dlcvcli.tasks.segmentation.torch import TorchPredictor, card_of, load_segmenter
 
 # How many images are named in which the two differ most.
 _LISTED = 10

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from dlcvcli.exporting.tracing import DEFAULT_OPSET, trace_graph
 from dlcvcli.models.segmenter import Segmenter
-from dlcvcli.runtime.metadata import IMAGES, LOGITS, MASK, SIZE, SegmenterCard
+from dlcvcli.runtime.metadata import IMAGES, LOGITS
+from dlcvcli.tasks.segmentation.card import MASK, SIZE, SegmenterCard
 
 _LARGEST_SIDE = 65535
 

@@ -14,8 +14,9 @@ from dlcvcli.data.reading import Pixels, Progress, is_image, read_ahead, read_rg
 from dlcvcli.data.writing import write_image
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import make_folder
-from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.palette import ClassSet, Mask, encode_colours
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.predictor import Predictor
 
 OVERLAY_STRENGTH = 0.5
 _BAND = 256

@@ -1,56 +1,70 @@
-"""An exported segmenter under ONNX Runtime."""
+"""A trained segmentation model that can be called, whether PyTorch or ONNX Runtime runs it.
+
+Only the forward call differs between the two; reading, resizing and scoring are shared.
+"""
 
 from __future__ import annotations
 
-from pathlib import (
-    Path,
-)
-from typing import (
-    Any,
-)
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import (
-    NDArray,
-)
+from numpy.typing import NDArray
 
-from dlcvcli.data.reading import (
-    Pixels,
-)
-from dlcvcli.errors import (
-    UsageError,
-)
-from dlcvcli.inference.onnx_run import (
-    OnnxRun,
-)
-from dlcvcli.inference.predictor import (
-    Logits,
-    Predictor,
-    StageClock,
-)
-from dlcvcli.palette import (
-    Mask,
-)
-from dlcvcli.runtime.contract import (
-    require_segmenter,
-)
-from dlcvcli.runtime.metadata import (
-    IMAGES,
-    LOGITS,
-    MASK,
-    SIZE,
-    SegmenterCard,
-    read_segmenter_card,
-)
-from dlcvcli.runtime.session import (
-    Provider,
-    Session,
-    open_session,
-)
+from dlcvcli.data.reading import Pixels
+from dlcvcli.errors import UsageError
+from dlcvcli.extras import prepare_torch
+from dlcvcli.inference.onnx_run import OnnxRun
+from dlcvcli.palette import Mask
+from dlcvcli.runs import ModelRef
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.metadata import IMAGES, LOGITS
+from dlcvcli.runtime.session import Provider, Session, open_session
+from dlcvcli.tasks.segmentation.card import MASK, SIZE, SegmenterCard
+
+Logits = NDArray[np.float32]
+
+
+class Predictor(Protocol):
+    """A trained segmentation model.
+
+    Attributes:
+        card: what the model says of itself.
+        backend: `torch` or `onnx`.
+        provider: what runs it, e.g. `CPUExecutionProvider` or `cpu`.
+        on_gpu: whether that is a GPU.
+        precision: number format of its arithmetic.
+        notes: facts for the result, e.g. why the provider was chosen.
+        tile: (height, width) of the tiles that larger images are predicted in; None for complete
+            images.
+    """
+
+    card: SegmenterCard
+    backend: str
+    provider: str
+    on_gpu: bool
+    precision: str
+    notes: dict[str, Any]
+    tile: tuple[int, int] | None
+
+    def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
+        """Return class ids, uint8 [N, h, w], of uint8 images [N, H, W, 3].
+
+        Time goes to the clock's stages `copy` (to and from the device) and `run`.
+        """
+        ...
+
+    def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
+        """Return logits, float32 [N, C, h, w], of uint8 images [N, H, W, 3].
+
+        Raises:
+            UsageError: an ONNX file without that output.
+        """
+        ...
 
 
 class OnnxPredictor:
-    """Runs an exported segmenter under ONNX Runtime."""
+    """Runs an exported segmentation model under ONNX Runtime."""
 
     backend = "onnx"
     precision = "fp32"
@@ -60,6 +74,7 @@ class OnnxPredictor:
         self.card = card
         self._run = OnnxRun(session)
         self.provider = self._run.provider
+        self.on_gpu = self._run.on_gpu
         self.notes = self._run.notes
 
     @classmethod
@@ -67,12 +82,12 @@ class OnnxPredictor:
         """Open an exported file; see `runtime.session.open_session`.
 
         Raises:
-            ModelFileError: it is no ONNX model, or no segmenter that dlcv exported.
+            ModelFileError: it is no ONNX model, or no segmentation model that dlcv exported.
             DeviceError: the provider asked for is not in force.
         """
         session = open_session(path, provider, fixed_shapes=fixed_shapes)
-        card = read_segmenter_card(session.metadata, path)
-        require_segmenter(session, card, path)
+        card = SegmenterCard.read(session.metadata, path)
+        card.require_graph(session, path)
         return cls(session, card)
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
@@ -80,24 +95,20 @@ class OnnxPredictor:
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         """Return float32 [N, C, h, w]; see `Predictor.logits`."""
-        if not self._run.gives(LOGITS):
+        if not self._run.has_output(LOGITS):
             raise UsageError(
-                "the ONNX file gives out masks alone, and tiles and --tta need its logits",
+                "the ONNX file returns masks alone, and --tile and --tta need its logits",
                 "export it with --logits, or give the run folder with --onnx",
             )
         return np.asarray(self._run(LOGITS, _feed(images, size), clock), dtype=np.float32)
 
 
-def _feed(images: Pixels, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    return {IMAGES: images, SIZE: np.asarray(size, dtype=np.int64)}
-
-
-class Wrapped:
-    """A predictor that calls another one, and says what it is in that one's words.
+class WrappedPredictor:
+    """Base of predictors that call another one, and are described as that one is.
 
     Args:
-        inner: what is called.
-        notes: what is added to the inner one's notes.
+        inner: the one that is called.
+        notes: added to the notes of the inner one.
     """
 
     def __init__(self, inner: Predictor, notes: dict[str, Any]) -> None:
@@ -105,6 +116,7 @@ class Wrapped:
         self.card = inner.card
         self.backend = inner.backend
         self.provider = inner.provider
+        self.on_gpu = inner.on_gpu
         self.precision = inner.precision
         self.notes = {**inner.notes, **notes}
         self.tile = inner.tile
@@ -116,5 +128,32 @@ class Wrapped:
             return np.asarray(logits.argmax(axis=1), dtype=np.uint8)
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
-        """Return float32 [N, C, h, w] of uint8 images [N, H, W, 3]."""
+        """Return logits, float32 [N, C, h, w], of uint8 images [N, H, W, 3]."""
         raise NotImplementedError
+
+
+def load_predictor(
+    ref: ModelRef, *, provider: Provider = "auto", fixed_shapes: bool = True
+) -> Predictor:
+    """Load a segmentation model; torch is imported only for a checkpoint.
+
+    Args:
+        ref: a checkpoint or an ONNX file.
+        provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
+        fixed_shapes: see `runtime.session.open_session`.
+
+    Raises:
+        ModelFileError, CheckpointError: the file cannot be used.
+        DeviceError: the provider asked for is not in force.
+        MissingExtra: a checkpoint, and torch is not installed.
+    """
+    if ref.kind == "onnx":
+        return OnnxPredictor.load(ref.path, provider, fixed_shapes=fixed_shapes)
+    prepare_torch(provider)
+    from dlcvcli.tasks.segmentation.torch import TorchPredictor
+
+    return TorchPredictor.load(ref, provider)
+
+
+def _feed(images: Pixels, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    return {IMAGES: images, SIZE: np.asarray(size, dtype=np.int64)}

@@ -17,10 +17,11 @@ from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, Progress
 from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DataError
-from dlcvcli.inference.predictor import Predictor, StageClock
 from dlcvcli.machine import peak_memory_mb
 from dlcvcli.metrics import Convention, Counts, SegmentationScore
 from dlcvcli.palette import ClassSet, Mask
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.predictor import Predictor
 
 Forward = Callable[[Pixels, tuple[int, int]], Mask]
 

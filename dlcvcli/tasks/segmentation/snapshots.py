@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from dlcvcli.config.schema import SnapshotSettings
 from dlcvcli.data.layouts import find_image
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, read_rgb, stretch
@@ -19,6 +18,7 @@ from dlcvcli.errors import UsageError
 from dlcvcli.files import make_folder
 from dlcvcli.palette import ClassSet, Mask
 from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.segmentation.settings import SnapshotSettings
 from dlcvcli.tasks.segmentation.task import SegmentationTask
 
 _EARLY = 0.05

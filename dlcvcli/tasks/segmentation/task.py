@@ -15,21 +15,17 @@ class SegmentationTask(AveragedTask[Segmenter]):
     """Trains a segmenter on `images` uint8 [N, H, W, 3] and `masks` uint8 [N, H, W].
 
     Args:
-        segmenter: network with its pre- and post-processing.
+        network: the segmentation network with its pre- and post-processing.
         classes: the class set of the masks.
-        loss: what is minimised; cross-entropy unless given.
-        backbone_lr_scale: rate of the backbone / rate of the heads.
-        auxiliary: share of the loss of the network's auxiliary head, where it has one.
+        loss: the loss; cross-entropy unless given.
+        backbone_lr_scale: learning rate of the backbone / that of the heads.
+        auxiliary: weight of the loss of the network's auxiliary head, where it has one.
         ema: decay of a moving average of the weights; None for none.
-
-    Attributes:
-        segmenter: what is trained.
-        average: the moving average of its weights, where there is one.
     """
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        network: Segmenter,
         classes: ClassSet,
         loss: SegmentationLoss | None = None,
         *,
@@ -37,21 +33,15 @@ class SegmentationTask(AveragedTask[Segmenter]):
         auxiliary: float = 0.4,
         ema: float | None = None,
     ) -> None:
-        super().__init__(segmenter, ema)
-        self.segmenter = segmenter
+        super().__init__(network, ema)
         self.classes = classes
         self.loss = loss or build_loss("cross_entropy", ignore_index=classes.ignore_index)
         self.backbone_lr_scale = backbone_lr_scale
         self.auxiliary = auxiliary
 
-    @property
-    def trained(self) -> Segmenter:
-        """The segmenter that is trained."""
-        return self.segmenter
-
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
         """Return the loss, each of its parts a mean over its number of terms in `normaliser`."""
-        outputs = self.segmenter.network_outputs(batch["images"])
+        outputs = self.network.network_outputs(batch["images"])
         loss = self.loss(outputs["out"], batch["masks"], normaliser)
         if "aux" not in outputs:
             return {"loss": loss, "log": {}}
@@ -68,7 +58,7 @@ class SegmentationTask(AveragedTask[Segmenter]):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return backbone and head, each with and without weight decay."""
-        network = self.segmenter.network
+        network = self.network.network
         backbone = network.backbone
         if not isinstance(backbone, nn.Module):
             raise TypeError(f"{type(network).__name__} has no backbone")

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import UsageError
-from dlcvcli.inference.predictor import Logits, Predictor, StageClock
 from dlcvcli.palette import Mask
-from dlcvcli.tasks.segmentation.predictor import Wrapped
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.predictor import Logits, Predictor, WrappedPredictor
 
 Floats = NDArray[np.float32]
 
 
-class Tiled(Wrapped):
+class Tiled(WrappedPredictor):
     """Cuts images into tiles, predicts each, and blends their logits where they overlap.
 
     A tile weighs less towards its edges, where the network sees only one side of a thing: its

@@ -2,72 +2,29 @@
 
 from __future__ import annotations
 
-from typing import (
-    Any,
-)
+from typing import Any
 
 import numpy as np
 import torch
-from torch import (
-    Tensor,
-)
+from torch import Tensor
 
-from dlcvcli.config.load import (
-    validate,
-)
-from dlcvcli.config.schema import (
-    TrainSegSettings,
-)
-from dlcvcli.data.reading import (
-    Pixels,
-)
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    seen_images_of,
-)
-from dlcvcli.errors import (
-    CheckpointError,
-    ConfigError,
-    naming,
-)
-from dlcvcli.files import (
-    sha256_of,
-)
-from dlcvcli.inference.predictor import (
-    Logits,
-    StageClock,
-    require_finite,
-)
-from dlcvcli.inference.torch_model import (
-    as_reference,
-    choose_device,
-    device_name,
-    run_on,
-)
-from dlcvcli.models.averaging import (
-    evaluated_weights,
-)
-from dlcvcli.models.registry import (
-    build_network,
-    model_entry,
-)
-from dlcvcli.models.segmenter import (
-    Segmenter,
-)
-from dlcvcli.palette import (
-    ClassSet,
-    Mask,
-)
-from dlcvcli.runs import (
-    ModelRef,
-)
-from dlcvcli.runtime.metadata import (
-    SegmenterCard,
-)
-from dlcvcli.runtime.session import (
-    Provider,
-)
+from dlcvcli.config.load import validate
+from dlcvcli.data.reading import Pixels
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
+from dlcvcli.errors import CheckpointError, ConfigError, naming
+from dlcvcli.files import sha256_of
+from dlcvcli.inference.torch_model import as_reference, choose_device, device_name, run_on
+from dlcvcli.models.averaging import evaluated_weights
+from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.palette import ClassSet, Mask
+from dlcvcli.runs import ModelRef
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.finite import require_finite
+from dlcvcli.runtime.session import Provider
+from dlcvcli.tasks.segmentation.card import SegmenterCard
+from dlcvcli.tasks.segmentation.predictor import Logits
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 def card_of(checkpoint: Checkpoint, sha256: str) -> SegmenterCard:
@@ -155,6 +112,7 @@ class TorchPredictor:
         self.card = card
         self.device = device
         self.provider = device.type
+        self.on_gpu = device.type == "cuda"
         self.notes: dict[str, Any] = {"device": device_name(device)}
         self._segmenter = segmenter.to(device).eval()
         as_reference(self._segmenter.network)

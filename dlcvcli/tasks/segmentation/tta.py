@@ -6,14 +6,14 @@ import numpy as np
 
 from dlcvcli.data.reading import Pixels, stretch
 from dlcvcli.errors import UsageError
-from dlcvcli.inference.predictor import Logits, Predictor, StageClock
-from dlcvcli.tasks.segmentation.predictor import Wrapped
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.predictor import Logits, Predictor, WrappedPredictor
 
 SCALES = (0.75, 1.0, 1.25)
 _LEAST, _MOST = 0.1, 4.0
 
 
-class Augmented(Wrapped):
+class Augmented(WrappedPredictor):
     """Predicts an image at several scales, each as it is and mirrored, and averages.
 
     The mean is over softmax probabilities (Chen et al. 2018, arXiv:1802.02611, section 4.1, has

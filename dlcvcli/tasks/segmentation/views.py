@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlcvcli.inference.predictor import Predictor
+from dlcvcli.tasks.segmentation.predictor import Predictor
 from dlcvcli.tasks.segmentation.tiles import Tiled
 from dlcvcli.tasks.segmentation.tta import Augmented
 
@@ -43,7 +43,6 @@ class Views:
             predictor = Augmented(predictor, self.scales)
         if self.tile is not None:
             overlap = min(self.tile) // 8 if self.overlap is None else self.overlap
-            on_cpu = predictor.provider in {"cpu", "CPUExecutionProvider"}
-            batch_size = batch_size or (1 if on_cpu else 8)
+            batch_size = batch_size or (8 if predictor.on_gpu else 1)
             predictor = Tiled(predictor, self.tile, overlap, batch_size=batch_size)
         return predictor

@@ -4,55 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import (
-    Path,
-)
-from typing import (
-    Any,
-)
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from dlcvcli.data.few_shot import (
-    FewShotSet,
-)
-from dlcvcli.data.few_shot_split import (
-    open_few_shot,
-)
-from dlcvcli.errors import (
-    CheckFailed,
-    UsageError,
-)
-from dlcvcli.exporting.certify import (
-    Certificate,
-)
-from dlcvcli.exporting.export import (
-    Exported,
-    certificate_path,
-    export,
-)
-from dlcvcli.files import (
-    sha256_of,
-)
-from dlcvcli.inference.load import (
-    load_embedder,
-)
-from dlcvcli.runs import (
-    RunFolder,
-    find_model,
-)
-from dlcvcli.runtime.metadata import (
-    EPISODE,
-    EmbedderCard,
-    read_card,
-)
-from dlcvcli.runtime.session import (
-    read_metadata,
-)
+from dlcvcli.data.few_shot import FewShotSet
+from dlcvcli.data.few_shot_split import open_few_shot
+from dlcvcli.errors import CheckFailed, UsageError
+from dlcvcli.exporting.certify import Certificate
+from dlcvcli.exporting.export import Exported, certificate_path, export
+from dlcvcli.files import sha256_of
+from dlcvcli.runs import RunFolder, find_model
+from dlcvcli.runtime.metadata import read_card
+from dlcvcli.runtime.session import read_metadata
 from dlcvcli.tasks.fewshot import export as module
+from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
 from dlcvcli.tasks.fewshot.export import (
     EmbeddingCase,
     EpisodeCase,
@@ -60,11 +30,12 @@ from dlcvcli.tasks.fewshot.export import (
     parity_episodes,
     parity_sizes,
 )
+from dlcvcli.tasks.fewshot.predictor import load_encoder
 
 
 def val_split(run: Path, data: Path) -> FewShotSet:
     """Open the classes that a run held out."""
-    card = load_embedder(find_model(run), provider="cpu").card
+    card = load_encoder(find_model(run), provider="cpu").card
     assert card.size is not None
     return open_few_shot(data, "val", size=card.size, known=card.classes).data
 
@@ -85,8 +56,8 @@ def test_the_encoder_says_what_it_is(exported_fewshot: Path) -> None:
     assert json.loads(said["class_splits"]).keys() == {"train", "val"}
     assert said["checkpoint_sha256"] == sha256_of(run.best)
     assert "export.onnx" in json.loads(said["versions"])
-    torch_card = load_embedder(find_model(exported_fewshot), provider="cpu").card
-    onnx_card = load_embedder(find_model(run.onnx), provider="cpu").card
+    torch_card = load_encoder(find_model(exported_fewshot), provider="cpu").card
+    onnx_card = load_encoder(find_model(run.onnx), provider="cpu").card
     assert onnx_card.mean == torch_card.mean
     assert onnx_card.classes == torch_card.classes
 
@@ -114,7 +85,7 @@ def test_an_episode_is_certified_and_scored_as_a_whole(
         verify_data=val_split(fewshot_run, characters),
     )
     card = read_card(read_metadata(done.path), done.path)
-    assert isinstance(card, EmbedderCard)
+    assert isinstance(card, EncoderCard)
     assert card.graph == EPISODE
     certificate = certificate_of(done)
     assert certificate["file"] == "episode.onnx"
@@ -131,11 +102,11 @@ def test_an_episode_is_certified_and_scored_as_a_whole(
 def test_an_encoder_that_scores_less_fails(
     tmp_path: Path, fewshot_run: Path, characters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Blind(module.OnnxEmbedder):
+    class Blind(module.OnnxEncoder):
         def __call__(self, images: Any, clock: Any) -> Any:
             return super().__call__(np.zeros_like(images), clock)
 
-    monkeypatch.setattr(module, "OnnxEmbedder", Blind)
+    monkeypatch.setattr(module, "OnnxEncoder", Blind)
     data = val_split(fewshot_run, characters)
     with pytest.raises(CheckFailed, match="accuracy over 600 episodes: torch 0") as caught:
         export(find_model(fewshot_run), tmp_path / "model.onnx", verify_data=data)
@@ -185,7 +156,7 @@ def test_options_of_another_task_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-CARD = EmbedderCard("fewshot", "resnet12", 640, {"name": "euclidean"}, size=(84, 84))
+CARD = EncoderCard("fewshot", "resnet12", 640, {"name": "euclidean"}, size=(84, 84))
 
 
 def test_an_embedding_is_judged_by_its_error_alone() -> None:

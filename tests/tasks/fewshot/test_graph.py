@@ -18,7 +18,8 @@ from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder
 from dlcvcli.models.protonet import Embedder, ProtoNet
 from dlcvcli.prototypes import prototypes_of, read_distance
-from dlcvcli.runtime.metadata import EPISODE, EmbedderCard, read_card
+from dlcvcli.runtime.metadata import read_card
+from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
 from dlcvcli.tasks.fewshot.graph import trace_encoder, trace_episode
 
 SIZE = (16, 33)
@@ -46,9 +47,9 @@ def small(distance: Any = "euclidean", *, any_size: bool = False) -> ProtoNet:
     return ProtoNet(embedder, build_distance(distance, encoder.dimension(SIZE), hidden=8)).eval()
 
 
-def card_of(protonet: ProtoNet) -> EmbedderCard:
+def card_of(protonet: ProtoNet) -> EncoderCard:
     encoder = protonet.embedder.encoder
-    return EmbedderCard(
+    return EncoderCard(
         "fewshot",
         # The least size of an encoder comes from the registry.
         "resnet12" if encoder.any_size else "conv4",

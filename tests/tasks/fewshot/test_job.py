@@ -18,9 +18,9 @@ from dlcvcli.data.episodes import Shape
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, DataError, UsageError
-from dlcvcli.inference.load import load_embedder
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.fewshot.data import check_fewshot_data
+from dlcvcli.tasks.fewshot.predictor import load_encoder
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes
 from dlcvcli.training.run import train
 from tests.made_fewshot import CHARACTERS, request_for
@@ -62,7 +62,7 @@ def test_what_was_held_out_is_whole_alphabets(fewshot_run: Path) -> None:
 
 def test_the_final_score_is_what_eval_gives(fewshot_run: Path, characters: Path) -> None:
     request = request_for(Path("unused"), characters)
-    predictor = load_embedder(find_model(fewshot_run), provider="cpu")
+    predictor = load_encoder(find_model(fewshot_run), provider="cpu")
     drawn = drawn_episodes(request.data.val, Shape(3, 1, 3), 0, 30)  # type: ignore[attr-defined]
     found = evaluate_episodes(predictor, request.data.val, drawn)  # type: ignore[attr-defined]
     metrics = json.loads(RunFolder(fewshot_run).results.read_text())["metrics"]

@@ -10,23 +10,22 @@ import onnx
 import pytest
 
 from dlcvcli.errors import ModelFileError
-from dlcvcli.inference.load import load_embedder
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.runs import RunFolder, find_model
-from dlcvcli.runtime.metadata import EPISODE, EmbedderCard
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.session import Session
-from dlcvcli.tasks.fewshot.predictor import OnnxEmbedder
+from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
+from dlcvcli.tasks.fewshot.predictor import OnnxEncoder, load_encoder
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 from tests.inference.on_device import OnDevice
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype(np.uint8)
-CARD = EmbedderCard("fewshot", "conv4", 8, {"name": "euclidean"}, size=(16, 16))
+CARD = EncoderCard("fewshot", "conv4", 8, {"name": "euclidean"}, size=(16, 16))
 
 
 def test_embeddings_are_pytorchs_and_each_image_stands_alone(exported_fewshot: Path) -> None:
     run = RunFolder(exported_fewshot)
-    onnx_one = OnnxEmbedder.load(run.onnx, "cpu")
-    torch_one = load_embedder(find_model(exported_fewshot), provider="cpu")
+    onnx_one = OnnxEncoder.load(run.onnx, "cpu")
+    torch_one = load_encoder(find_model(exported_fewshot), provider="cpu")
     found = onnx_one(IMAGES, StageClock())
     expected = torch_one(IMAGES, StageClock())
     assert (found.shape, found.dtype) == ((5, onnx_one.card.dimension), np.float32)
@@ -36,7 +35,7 @@ def test_embeddings_are_pytorchs_and_each_image_stands_alone(exported_fewshot: P
 
 
 def test_on_a_cpu_there_is_nothing_to_copy(exported_fewshot: Path) -> None:
-    embedder = OnnxEmbedder.load(RunFolder(exported_fewshot).onnx, "cpu")
+    embedder = OnnxEncoder.load(RunFolder(exported_fewshot).onnx, "cpu")
     assert (embedder.backend, embedder.precision) == ("onnx", "fp32")
     assert embedder.provider == "CPUExecutionProvider"
     assert embedder.notes == {"provider_reason": "asked for"}
@@ -48,7 +47,7 @@ def test_on_a_cpu_there_is_nothing_to_copy(exported_fewshot: Path) -> None:
 def test_on_a_gpu_images_go_up_and_embeddings_come_down() -> None:
     device = OnDevice(lambda inputs: inputs["images"][:, 0, :8, 0].astype(np.float32))
     nodes = {"CUDAExecutionProvider": 17}
-    embedder = OnnxEmbedder(Session(device, "CUDAExecutionProvider", "a GPU", nodes), CARD)
+    embedder = OnnxEncoder(Session(device, "CUDAExecutionProvider", "a GPU", nodes), CARD)
     assert embedder.notes == {"provider_reason": "a GPU", "nodes_per_provider": nodes}
     clock = StageClock()
     found = embedder(IMAGES, clock)
@@ -59,7 +58,7 @@ def test_on_a_gpu_images_go_up_and_embeddings_come_down() -> None:
     assert len(clock.laps["run"]) == 1
 
 
-def with_card(source: Path, target: Path, card: EmbedderCard) -> Path:
+def with_card(source: Path, target: Path, card: EncoderCard) -> Path:
     """Write a model with another card."""
     model = onnx.load(source)
     del model.metadata_props[:]
@@ -72,18 +71,18 @@ def with_card(source: Path, target: Path, card: EmbedderCard) -> Path:
 
 def test_a_card_of_another_encoder_is_refused(exported_fewshot: Path, tmp_path: Path) -> None:
     source = RunFolder(exported_fewshot).onnx
-    known = OnnxEmbedder.load(source, "cpu").card
+    known = OnnxEncoder.load(source, "cpu").card
     for card in (replace(known, dimension=99), replace(known, size=(20, 20))):
         path = with_card(source, tmp_path / "other.onnx", card)
         with pytest.raises(ModelFileError, match="not the model that its dlcv metadata describes"):
-            OnnxEmbedder.load(path, "cpu")
+            OnnxEncoder.load(path, "cpu")
 
 
 def test_a_graph_of_episodes_is_not_an_encoder(exported_fewshot: Path, tmp_path: Path) -> None:
     path = tmp_path / "episode.onnx"
     with_card(RunFolder(exported_fewshot).onnx, path, replace(CARD, graph=EPISODE))
     with pytest.raises(ModelFileError, match="takes whole episodes") as caught:
-        OnnxEmbedder.load(path, "cpu")
+        OnnxEncoder.load(path, "cpu")
     assert "without --episode" in caught.value.hint
 
 
@@ -92,7 +91,7 @@ def test_files_of_the_other_task_are_refused_both_ways(
 ) -> None:
     fewshot, seg = RunFolder(exported_fewshot).onnx, RunFolder(exported_run).onnx
     with pytest.raises(ModelFileError) as caught:
-        OnnxEmbedder.load(seg, "cpu")
+        OnnxEncoder.load(seg, "cpu")
     assert caught.value.message == f"{seg} holds task 'seg'; a few-shot model is needed"
     with pytest.raises(ModelFileError) as caught:
         OnnxPredictor.load(fewshot, "cpu")

@@ -46,7 +46,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_queries(name: DistanceName) -
     count = task.count_terms(given)
     assert count.item() == 2 * WAYS * QUERIES
     outcome = task(given, count)
-    logits = task.protonet(given["support"], given["query"])
+    logits = task.network(given["support"], given["query"])
     # Way by way, the same in every episode.
     answers = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2] * 2)
     expected = F.cross_entropy(logits.reshape(-1, WAYS), answers)
@@ -80,7 +80,7 @@ def test_every_parameter_is_in_one_group_with_its_scale(name: DistanceName) -> N
         expected["distance, no decay"] = (1.0, False)
     assert scales == expected
     found = [id(p) for group in groups.values() for p in group.parameters]
-    assert sorted(found) == sorted(id(p) for p in task.protonet.parameters())
+    assert sorted(found) == sorted(id(p) for p in task.network.parameters())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,9 +103,9 @@ def test_what_is_evaluated_is_the_average_where_there_is_one() -> None:
     assert plain.evaluated is plain.trained is plain.protonet
     assert plain.average is None
     task = made(ema=0.9)
-    assert task.evaluated is task.average is not task.protonet
-    assert task.trained is task.protonet
+    assert task.evaluated is task.average is not task.network
+    assert task.trained is task.network
     # Its tensors are in the checkpoint, under the names that `evaluated_weights` reads.
-    names = task.protonet.state_dict().keys()
+    names = task.network.state_dict().keys()
     prefixes = {f"{prefix}.{name}" for prefix in ("protonet", "average") for name in names}
     assert task.state_dict().keys() == prefixes

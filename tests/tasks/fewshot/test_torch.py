@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import (
-    Path,
-)
-from typing import (
-    Any,
-)
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from dlcvcli.config.load import (
-    resolve,
-)
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-)
-from dlcvcli.errors import (
-    CheckpointError,
-    DeviceError,
-)
-from dlcvcli.files import (
-    sha256_of,
-)
-from dlcvcli.inference.predictor import (
-    StageClock,
-)
-from dlcvcli.models.conv4 import (
-    Conv4,
-)
-from dlcvcli.models.distances import (
-    CosineDistance,
-    ParametricDistance,
-)
-from dlcvcli.models.protonet import (
-    Embedder,
-)
-from dlcvcli.prototypes import (
-    read_distance,
-)
-from dlcvcli.runs import (
-    RunFolder,
-    find_model,
-)
-from dlcvcli.runtime.metadata import (
-    EmbedderCard,
-    read_card,
-)
-from dlcvcli.tasks.fewshot.settings import (
-    TrainFewshotSettings,
-)
+from dlcvcli.config.load import resolve
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
+from dlcvcli.errors import CheckpointError, DeviceError
+from dlcvcli.files import sha256_of
+from dlcvcli.models.conv4 import Conv4
+from dlcvcli.models.distances import CosineDistance, ParametricDistance
+from dlcvcli.models.protonet import Embedder
+from dlcvcli.prototypes import read_distance
+from dlcvcli.runs import RunFolder, find_model
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.metadata import read_card
+from dlcvcli.tasks.fewshot.card import EncoderCard
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.fewshot.torch import (
-    TorchEmbedder,
+    TorchEncoder,
     build_protonet,
+    card_of,
     class_splits_of,
-    embedder_card_of,
     fewshot_settings_of,
     load_protonet,
 )
@@ -98,7 +66,7 @@ def test_a_card_has_what_one_must_know_and_goes_into_a_file(distance: str) -> No
         distance__name=distance, episode__k_shot=5, episode__test_n_way=20, data__rotations="train"
     )
     protonet = load_protonet(checkpoint)
-    card = embedder_card_of(checkpoint, protonet, "digest")
+    card = card_of(checkpoint, protonet, "digest")
     assert (card.task, card.model, card.dimension, card.size) == ("fewshot", "conv4", 8, (16, 32))
     assert (card.mean, card.std) == ((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
     assert card.shape == (20, 5, 15)
@@ -117,7 +85,7 @@ def test_the_distance_of_the_card_is_that_of_the_network(distance: str) -> None:
     checkpoint = checkpoint_with(distance__name=distance, distance__scale=7.5)
     protonet = load_protonet(checkpoint)
     assert not any(part.training for part in protonet.modules())
-    spec = embedder_card_of(checkpoint, protonet, "").distance
+    spec = card_of(checkpoint, protonet, "").distance
     assert read_distance(spec).name == distance
     query, prototypes = torch.randn(6, 8), torch.randn(3, 8)
     with torch.inference_mode():
@@ -188,12 +156,12 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
-CARD = EmbedderCard("fewshot", "conv4", 4, {"name": "euclidean"}, size=(16, 16))
+CARD = EncoderCard("fewshot", "conv4", 4, {"name": "euclidean"}, size=(16, 16))
 
 
 def test_embeddings_are_the_networks_own(fewshot_run: Path) -> None:
     best = RunFolder(fewshot_run).best
-    embedder = TorchEmbedder.load(find_model(fewshot_run), "cpu")
+    embedder = TorchEncoder.load(find_model(fewshot_run), "cpu")
     assert (embedder.backend, embedder.provider, embedder.precision) == ("torch", "cpu", "fp32")
     assert embedder.notes == {"device": "CPU"}
     assert embedder.card.checkpoint_sha256 == sha256_of(best)
@@ -209,12 +177,12 @@ def test_embeddings_are_the_networks_own(fewshot_run: Path) -> None:
 
 def test_a_network_in_training_is_put_into_evaluation() -> None:
     network = Embedder(Conv4(channels=4)).train()
-    TorchEmbedder(network, CARD, torch.device("cpu"))
+    TorchEncoder(network, CARD, torch.device("cpu"))
     assert not any(part.training for part in network.modules())
 
 
 def test_images_that_may_not_be_written_to_or_lie_apart_are_taken() -> None:
-    embedder = TorchEmbedder(Embedder(Conv4(channels=4)), CARD, torch.device("cpu"))
+    embedder = TorchEncoder(Embedder(Conv4(channels=4)), CARD, torch.device("cpu"))
     expected = embedder(IMAGES, StageClock())
     frozen = IMAGES.copy()
     frozen.setflags(write=False)
@@ -228,7 +196,7 @@ def test_what_cannot_be_loaded_is_refused(
     fewshot_run: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CheckpointError, match="holds task 'seg', not a few-shot model"):
-        TorchEmbedder.load(find_model(trained_run), "cpu")
+        TorchEncoder.load(find_model(trained_run), "cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="PyTorch finds no GPU"):
-        TorchEmbedder.load(find_model(fewshot_run), "cuda")
+        TorchEncoder.load(find_model(fewshot_run), "cuda")

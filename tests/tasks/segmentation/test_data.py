@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.balance import median_frequency
 from dlcvcli.data.masks import write_mask
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.palette import PRESETS
 from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from tests.conftest import write_camvid
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.data.segmentation import open_split
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.palette import PRESETS, Mask
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation.examples import image_miou, predict_examples, rank_images
 from tests.inference.pointwise import Pointwise
 

@@ -19,7 +19,8 @@ from dlcvcli.errors import DlcvError
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
-from dlcvcli.runtime.metadata import SegmenterCard, read_card
+from dlcvcli.runtime.metadata import read_card
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.graph import trace, without_logits
 from dlcvcli.tasks.segmentation.torch import load_segmenter
 

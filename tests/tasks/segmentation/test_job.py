@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import CheckpointError
 from dlcvcli.losses import Dice, Focal
 from dlcvcli.palette import load_class_set
@@ -19,6 +18,7 @@ from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.segmentation import job as module
 from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data, resolve_settings
 from dlcvcli.tasks.segmentation.job import build_task, default_workers, take_weights
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 def prepared(landcover: Path, **flags: Any) -> tuple[TrainSegSettings, TrainingData]:
@@ -71,7 +71,7 @@ def test_weights_of_a_run_are_taken_and_a_head_for_other_classes_is_not(
     said = take_weights(task, best)
     state = torch.load(best, weights_only=True)["task"]
     assert f"took {len(state)} of {len(state)} tensors" in said
-    own = task.segmenter.state_dict()
+    own = task.network.state_dict()
     assert all(torch.equal(state[f"segmenter.{name}"], value) for name, value in own.items())
 
     others = tmp_path / "classes.yaml"
@@ -96,5 +96,5 @@ def test_a_moving_average_begins_where_the_weights_of_another_run_are(
     task = build_task(settings, data, fresh=True)
     take_weights(task, RunFolder(trained_run).best)
     assert task.average is not None
-    for name, value in task.segmenter.state_dict().items():
+    for name, value in task.network.state_dict().items():
         assert torch.equal(task.average.state_dict()[name], value), name

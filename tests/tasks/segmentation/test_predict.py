@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from dlcvcli.errors import DataError, DlcvError, UsageError
-from dlcvcli.inference.load import load_predictor
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.segmentation.predict import (
@@ -19,6 +18,7 @@ from dlcvcli.tasks.segmentation.predict import (
     output_names,
     predict,
 )
+from dlcvcli.tasks.segmentation.predictor import load_predictor
 
 
 def photo(path: Path, size: tuple[int, int] = (40, 30)) -> Path:

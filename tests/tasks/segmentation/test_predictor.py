@@ -11,11 +11,11 @@ import onnx
 import pytest
 
 from dlcvcli.errors import ModelFileError
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
-from dlcvcli.runtime.metadata import SegmenterCard
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.session import Session
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 from tests.inference.on_device import OnDevice
 

@@ -12,10 +12,10 @@ from PIL import Image
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.errors import DataError
-from dlcvcli.inference.predictor import StageClock
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.palette import PRESETS, Mask
-from dlcvcli.runtime.metadata import SegmenterCard
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.scoring import evaluate, score
 from tests.conftest import write_camvid
 

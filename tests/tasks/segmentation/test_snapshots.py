@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.config.schema import SnapshotSettings
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.errors import UsageError
+from dlcvcli.tasks.segmentation.settings import SnapshotSettings
 from dlcvcli.tasks.segmentation.snapshots import find_subjects, snapshot_steps
 
 

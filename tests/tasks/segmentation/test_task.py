@@ -47,7 +47,7 @@ def test_the_loss_is_the_mean_over_labelled_pixels(
     task.eval()
     count = task.count_terms(batch)
     assert count.tolist() == [(batch["masks"] != 11).sum()]
-    logits = task.segmenter.network_outputs(batch["images"])["out"]
+    logits = task.network.network_outputs(batch["images"])["out"]
     assert logits.shape == (4, 11, 20, 24)
     expected = nn.functional.cross_entropy(logits, batch["masks"].long(), ignore_index=11)
     torch.testing.assert_close(task(batch, count)["loss"], expected)
@@ -77,7 +77,7 @@ def test_every_parameter_is_in_one_group_with_its_scale(task: SegmentationTask) 
 
 
 def test_frozen_parameters_are_in_no_group(task: SegmentationTask) -> None:
-    network = task.segmenter.network
+    network = task.network.network
     assert isinstance(network, Small)
     network.backbone.requires_grad_(False)
     assert {group.name for group in task.parameter_groups()} == {"head", "head, no decay"}
@@ -95,7 +95,7 @@ def test_an_auxiliary_head_adds_its_share(batch: dict[str, Tensor]) -> None:
     torch.manual_seed(0)
     task = SegmentationTask(Segmenter(Twofold(), 16), CAMVID, auxiliary=0.25)
     count = task.count_terms(batch)
-    outputs = task.segmenter.network_outputs(batch["images"])
+    outputs = task.network.network_outputs(batch["images"])
     main, auxiliary = (task.loss(outputs[name], batch["masks"], count) for name in ("out", "aux"))
     outcome = task(batch, count)
     torch.testing.assert_close(outcome["loss"], main + 0.25 * auxiliary)
@@ -126,12 +126,12 @@ def test_a_moving_average_is_judged_and_only_the_network_is_trained(
     task = SegmentationTask(Segmenter(Small(), 16), CAMVID, ema=0.9)
     assert task.average is task.evaluated
     grouped = {id(p) for group in task.parameter_groups() for p in group.parameters}
-    assert grouped == {id(p) for p in task.segmenter.parameters()}
+    assert grouped == {id(p) for p in task.network.parameters()}
     task.train()
-    assert task.segmenter.training
+    assert task.network.training
     assert not task.average.training
     with torch.no_grad():
-        for parameter in task.segmenter.parameters():
+        for parameter in task.network.parameters():
             parameter.add_(1.0)
     before = task.average.network.head.weight.clone()
     task.after_step(1000, 2000)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import UsageError
-from dlcvcli.inference.predictor import Logits, StageClock
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.predictor import Logits
 from dlcvcli.tasks.segmentation.tiles import Tiled, starts, window
 from tests.inference.pointwise import Pointwise, pictures
 

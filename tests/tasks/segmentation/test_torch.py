@@ -3,66 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import (
-    Iterator,
-)
-from pathlib import (
-    Path,
-)
-from typing import (
-    Any,
-)
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import (
-    Tensor,
-    nn,
-)
+from torch import Tensor, nn
 
-from dlcvcli.config.load import (
-    resolve,
-)
-from dlcvcli.config.schema import (
-    TrainSegSettings,
-)
-from dlcvcli.engine.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
-from dlcvcli.errors import (
-    CheckpointError,
-    DeviceError,
-    DlcvError,
-)
-from dlcvcli.files import (
-    sha256_of,
-)
-from dlcvcli.inference.predictor import (
-    StageClock,
-)
-from dlcvcli.models.segmenter import (
-    Segmenter,
-)
-from dlcvcli.palette import (
-    PRESETS,
-)
-from dlcvcli.runs import (
-    RunFolder,
-    find_model,
-)
-from dlcvcli.runtime.metadata import (
-    SegmenterCard,
-    read_card,
-)
-from dlcvcli.tasks.segmentation.torch import (
-    TorchPredictor,
-    card_of,
-    load_segmenter,
-    settings_of,
-)
+from dlcvcli.config.load import resolve
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from dlcvcli.errors import CheckpointError, DeviceError, DlcvError
+from dlcvcli.files import sha256_of
+from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.palette import PRESETS
+from dlcvcli.runs import RunFolder, find_model
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.metadata import read_card
+from dlcvcli.tasks.segmentation.card import SegmenterCard
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
+from dlcvcli.tasks.segmentation.torch import TorchPredictor, card_of, load_segmenter, settings_of
 
 
 def checkpoint_with(**flags: Any) -> Checkpoint:

@@ -7,7 +7,8 @@ import pytest
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import UsageError
-from dlcvcli.inference.predictor import Logits, StageClock
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.predictor import Logits
 from dlcvcli.tasks.segmentation.tta import Augmented, softmax
 from tests.inference.pointwise import Pointwise, pictures
 

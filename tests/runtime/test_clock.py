@@ -1,4 +1,4 @@
-"""The clock of an evaluation adds up its stages and keeps the laps that it is asked for."""
+"""The clock of an evaluation adds up its stages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlcvcli.inference import predictor as module
-from dlcvcli.inference.predictor import StageClock
+from dlcvcli.runtime import clock as module
+from dlcvcli.runtime.clock import StageClock
 
 
 class Time:
@@ -33,35 +33,21 @@ def test_each_stage_has_its_sum(time: Time) -> None:
         with clock.stage("run"):
             time.now += 10 * seconds
     assert clock.seconds == {"read": 7.0, "run": 70.0}
-    assert clock.laps == {}
-
-
-def test_laps_are_kept_where_they_are_asked_for(time: Time) -> None:
-    clock = StageClock()
-    for seconds in (1.0, 2.0, 4.0):
-        with clock.stage("copy"):
-            time.now += 0.5
-        with clock.stage("run", lap=True):
-            time.now += seconds
-    assert clock.laps == {"run": [1.0, 2.0, 4.0]}
-    assert clock.seconds == {"copy": 1.5, "run": 7.0}
 
 
 def test_a_stage_that_fails_took_its_time_too(time: Time) -> None:
     clock = StageClock()
 
     def fail() -> None:
-        with clock.stage("run", lap=True):
+        with clock.stage("run"):
             time.now += 3
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
         fail()
     assert clock.seconds == {"run": 3.0}
-    assert clock.laps == {"run": [3.0]}
 
 
 def test_a_stage_that_never_ran_took_no_time() -> None:
     clock = StageClock()
     assert clock.seconds["copy"] == 0.0
-    assert clock.laps["run"] == []
