@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dlcvcli.errors import ConfigError, DataError, UsageError
+from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.locks import LOCK
-from dlcvcli.palette import ClassSet
 from dlcvcli.yaml_reader import read_yaml, require_mapping
 
 
@@ -170,29 +169,6 @@ class RunFolder:
             DataError: config.yaml cannot be read, or is not a YAML mapping.
         """
         return require_mapping(read_yaml(self.config, "", DataError), str(self.config), DataError)
-
-    def read_classes(self) -> ClassSet:
-        """Return the class set that a segmenter was trained with.
-
-        Raises:
-            DataError: the run is of another task, or environment.json does not hold it.
-        """
-        task = self.read_config().get("task", "seg") if self.config.is_file() else "seg"
-        if task != "seg":
-            raise DataError(f"{self.path} is a run of task {task}; it has no masks")
-        try:
-            text = self.environment.read_text(encoding="utf-8")
-            return ClassSet.from_dict(json.loads(text)["data"]["classes"])
-        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-            raise DataError(
-                f"{self.environment} does not say which classes the run has",
-                "it is the first thing that a run writes; was the folder copied whole?",
-            ) from error
-
-    def snapshot_steps(self) -> list[int]:
-        """Return the steps of which masks were kept, in order."""
-        files = self.snapshots.glob("*/step-*.png")
-        return sorted({int(file.stem.removeprefix("step-")) for file in files})
 
     def steps_per_epoch(self) -> int | None:
         """Return how many steps an epoch had, from the records; None where there is none yet."""

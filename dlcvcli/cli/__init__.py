@@ -21,7 +21,7 @@ _MACHINE_ERRORS = frozenset(
 
 def main() -> None:
     """Run `dlcv`: a user's error is one line and a hint on stderr, and the right exit status."""
-    from dlcvcli.cli.app import app
+    from dlcvcli.cli.app import make_app
     from dlcvcli.cli.console import complain
     from dlcvcli.cli.streams import forget_output, open_streams
     from dlcvcli.errors import (
@@ -41,7 +41,7 @@ def main() -> None:
     try:
         _refuse_empty(sys.argv[1:])
         try:
-            app()
+            make_app()()
         finally:
             # Here an error is one line; at the interpreter's end it would be a traceback.
             sys.stdout.flush()

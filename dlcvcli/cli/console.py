@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dlcvcli.machine import this_rank
+from dlcvcli.reporter import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 _WIDE = 160
-
-Progress = Callable[[int, int], None]
 
 
 @cache
@@ -47,8 +48,6 @@ def say(line: str) -> None:
 
 def complain(message: str, hint: str) -> None:
     """Write an error and its hint to stderr; a rank other than 0 says which it is."""
-    from dlcvcli.machine import this_rank
-
     rank = this_rank()
     own = f"rank {rank}: " if rank else ""
     sys.stderr.write(f"{own}error: {message}\n")
@@ -91,6 +90,26 @@ class _Lines:
         if self.clock() >= self.next and done < total:
             say(f"{self.what}: {done}/{total}")
             self.next = self.clock() + self.EVERY
+
+
+class Shown:
+    """A `Reporter` whose lines and counts go to stderr; ranks other than 0 show nothing."""
+
+    def say(self, line: str) -> None:
+        """Show one line."""
+        if not this_rank():
+            say(line)
+
+    def counting(self, what: str) -> AbstractContextManager[Progress]:
+        """Show how far a count is."""
+        return nullcontext(_ignore) if this_rank() else counting(what)
+
+
+SHOWN = Shown()
+
+
+def _ignore(done: int, total: int) -> None:
+    """Show nothing."""
 
 
 def write_result(data: dict[str, Any], target: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlcvcli.cli import data_episodes, data_get, data_masks
+from dlcvcli.cli import data_get, data_masks
 from dlcvcli.cli.flags import JsonTo
 from dlcvcli.errors import DataError, MissingExtra, UsageError
 
@@ -57,7 +57,6 @@ def _group() -> None:
 
 app.command("get", epilog=data_get.EPILOG)(data_get.get)
 app.command("decode", epilog=data_masks.DECODE_EPILOG)(data_masks.decode)
-app.command("episodes", epilog=data_episodes.EPILOG)(data_episodes.episodes)
 app.command("encode", epilog=data_masks.ENCODE_EPILOG)(data_masks.encode)
 
 
@@ -88,7 +87,7 @@ def make(
 ) -> None:
     """Make a procedural set: satellite-like tiles of 7 land-cover classes, or characters."""
     from dlcvcli.cli.console import counting, say
-    from dlcvcli.cli.networks import read_size
+    from dlcvcli.config.sizes import read_size
     from dlcvcli.data.glyphs import make_glyphs
     from dlcvcli.data.synthetic import make_landcover
     from dlcvcli.files import is_new

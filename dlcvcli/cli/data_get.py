@@ -11,9 +11,9 @@ import typer
 from dlcvcli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from dlcvcli.cli.console import Progress
     from dlcvcli.data.download import PublicSet
     from dlcvcli.data.layouts import Layout
+    from dlcvcli.reporter import Progress
 
 EPILOG = "dlcv data get voc2012 sets --from VOCtrainval_11-May-2012.tar"
 

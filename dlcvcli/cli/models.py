@@ -50,7 +50,8 @@ def models(
 ) -> None:
     """List the networks with what they cost, or describe one, layer by layer."""
     from dlcvcli.cli.console import say
-    from dlcvcli.cli.networks import CLASSES, classes_of, read_options, read_size, size_of
+    from dlcvcli.cli.networks import CLASSES, classes_of, read_options, size_of
+    from dlcvcli.config.sizes import read_size
     from dlcvcli.models.registry import USUAL_SIZES, model_entry
 
     options = read_options(sets)

@@ -41,26 +41,13 @@ SetOption = Annotated[
 ]
 
 
-def read_size(text: str, flag: str = "--size") -> tuple[int, int]:
-    """Return the height and width that the value of a flag stands for.
-
-    Raises:
-        UsageError: it is not HxW, or no image is of that size.
-    """
-    from dlcvcli.config.values import check_size, parse_size
-
-    try:
-        return check_size(parse_size(text))
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}") from None
-
-
 def size_of(entry: ModelEntry, size: str | None) -> tuple[int, int]:
     """Read the value of `--size` for a network; None is the usual one of its task.
 
     Raises:
         UsageError: see `read_size`, or it is too small for an encoder.
     """
+    from dlcvcli.config.sizes import read_size
     from dlcvcli.models.registry import USUAL_SIZES, require_size
 
     found = USUAL_SIZES[entry.task] if size is None else read_size(size)

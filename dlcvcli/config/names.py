@@ -19,6 +19,8 @@ UNWEIGHTED_LOSSES: frozenset[LossName] = frozenset({"dice", "lovasz"})
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["poly", "step", "cosine", "warmup+cosine", "constant"]
 
+Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
+
 Balance = Literal["median_frequency", "inverse_log", "inverse_root"]
 
 DistanceName = Literal["euclidean", "cosine", "parametric"]

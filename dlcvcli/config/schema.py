@@ -161,6 +161,7 @@ class RunSettings(Settings):
 
     task: str
     recipe: str | None = Field(None, description="the recipe that these settings started from")
+    model: ModelSettings
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     train: TrainSettings = TrainSettings()

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dlcvcli.config.names import RESERVED_OPTIONS
+from dlcvcli.config.sizes import check_size, parse_size
 from dlcvcli.errors import shorten
 
 # Nothing is counted further, and counters of 32 bits hold it.
 MAX_COUNT = 10**9
-# 8192 x 8192: as float32, 0.8 GB of each image before the first layer.
-MAX_PIXELS = 2**26
 
 
 class Settings(BaseModel):
@@ -35,33 +34,6 @@ class Settings(BaseModel):
         return {
             key: tuple(value) if isinstance(value, list) else value for key, value in tree.items()
         }
-
-
-def parse_size(value: Any) -> Any:
-    """Turn 'HxW', [H, W] or one number for a square into (H, W)."""
-    if isinstance(value, str):
-        # No more digits than any side has: Python refuses to convert thousands of them.
-        match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[xX]\s*(\d{1,9}))?\s*", value)
-        if match is None:
-            raise ValueError(f"'{shorten(value)}' is not HxW, e.g. 256x256")
-        return int(match[1]), int(match[2] or match[1])
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value, value
-    return tuple(value) if isinstance(value, list) else value
-
-
-def check_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return a size (height, width) that an image can have in memory.
-
-    Raises:
-        ValueError: it has no pixels, or more than `MAX_PIXELS`.
-    """
-    height, width = size
-    if not (height >= 1 and width >= 1 and height * width <= MAX_PIXELS):
-        raise ValueError(
-            f"{height}x{width} is no size: an image has 1 to {MAX_PIXELS:,} pixels (8192x8192)"
-        )
-    return size
 
 
 def parse_duration(value: Any) -> Any:

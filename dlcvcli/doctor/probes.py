@@ -132,9 +132,9 @@ def probe_session(provider: Any) -> dict[str, Any]:
 def probe_model(path: str) -> dict[str, Any]:
     """Return what an ONNX file is, and how its nodes are spread over the providers."""
     from dlcvcli.errors import ModelFileError
-    from dlcvcli.runtime.metadata import read_card
     from dlcvcli.runtime.session import open_session
-    from dlcvcli.tasks.segmentation.card import SegmenterCard
+    from dlcvcli.tasks.registry import task_named
+    from dlcvcli.runtime.metadata import read_task
 
     session = open_session(Path(path), count_nodes=True)
     found: dict[str, Any] = {
@@ -143,11 +143,11 @@ def probe_model(path: str) -> dict[str, Any]:
         "nodes": session.nodes,
     }
     try:
-        card = read_card(session.metadata, path)
+        card = task_named(read_task(session.metadata, path)).card().read(session.metadata, path)
     except ModelFileError as error:
         return {**found, "foreign": error.message, "mend": error.hint}
     found |= {"model": card.model, "task": card.task}
-    return found | ({"classes": len(card.classes)} if isinstance(card, SegmenterCard) else {})
+    return found | ({} if card.class_count is None else {"classes": card.class_count})
 
 
 _PROBES: dict[str, Callable[..., dict[str, Any]]] = {

@@ -49,6 +49,22 @@ class Case(ABC):
     def summary(cases: Sequence[Any]) -> dict[str, Any]:
         """Return the worst figures of cases of this kind, at least one."""
 
+    @classmethod
+    def facts(cls, cases: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return the worst figures of cases of this kind, as names and values for people."""
+        worst = cls.summary(cases)
+        if "max_embedding_error" in worst:
+            error = worst["max_embedding_error"]
+            return [("largest embedding error", f"{error:.1e} of the largest")]
+        compared = "queries" if "differing_queries" in worst else "pixels"
+        agreement = f"{worst['min_agreement']:.6f} at least"
+        if worst.get("differing_queries"):
+            agreement += "; the others nearly tie"
+        return [
+            ("largest logit error", f"{worst['max_logits_error']:.1e} of the largest"),
+            (f"{compared} that agree", agreement),
+        ]
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain types for `certificate.json`."""
         figures = {k: finite(v) if isinstance(v, float) else v for k, v in asdict(self).items()}
@@ -64,6 +80,7 @@ class SetScore:
         over: what it was scored on.
         torch, onnx: of either, in [0, 1]; None where the set leaves it undefined.
         facts: what else the certificate says of it.
+        lines: what else users want to know of it, as names and values.
     """
 
     metric: str
@@ -71,6 +88,7 @@ class SetScore:
     torch: float | None
     onnx: float | None
     facts: dict[str, Any] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -115,6 +133,10 @@ class Certificate:
     def passed(self) -> bool:
         """Whether every check held."""
         return not self.failures
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return the worst figures of the cases, as names and values."""
+        return type(self.cases[0]).facts(self.cases)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types for `certificate.json`."""

@@ -5,76 +5,80 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 
 from dlcvcli import __version__
-from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
-from dlcvcli.errors import CheckFailed, UsageError, naming
+from dlcvcli.errors import CheckFailed, UsageError
 from dlcvcli.exporting.certify import Certificate, check_structure
-from dlcvcli.exporting.subject import Subject, VerifyData
+from dlcvcli.exporting.subject import Subject
 from dlcvcli.exporting.tracing import DEFAULT_OPSET
 from dlcvcli.files import sha256_of, write_atomically, write_json
-from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.metadata import ModelCard
 from dlcvcli.runtime.model_file import with_digest
-from dlcvcli.tasks.fewshot.export import EmbedderSubject
-from dlcvcli.tasks.segmentation.export import SegmenterSubject
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported file and its certificate; `certificate` is None where none was asked for."""
+    """What an export wrote.
 
-    path: Path
+    Attributes:
+        paths: the files, the model's first.
+        card: what the model says of itself.
+        certificate: None where none was asked for.
+        facts: what users want to know of the file.
+    """
+
+    paths: tuple[Path, ...]
     card: ModelCard
     certificate: Certificate | None
+    facts: list[tuple[str, str]]
+
+
+def check_opset(opset: int) -> None:
+    """Refuse a version of the operator set that cannot be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    newest = onnx.defs.onnx_opset_version()
+    if not DEFAULT_OPSET <= opset <= newest:
+        raise UsageError(f"--opset {opset}: the exporter writes opset {DEFAULT_OPSET} to {newest}")
 
 
 def export(
-    ref: ModelRef,
+    subject: Subject,
     out: Path,
     *,
     opset: int = DEFAULT_OPSET,
     verify: bool = True,
-    verify_data: VerifyData | None = None,
-    with_logits: bool = False,
-    episode: bool = False,
+    verify_data: Any = None,
     say: Say = lambda text: None,
 ) -> Exported:
-    """Export a checkpoint to an ONNX file and certify it.
+    """Export a model to an ONNX file and certify it.
 
     Args:
-        ref: the checkpoint.
+        subject: the model.
         out: the file to write; its certificate is written beside it (see `certificate_path`).
         opset: of the file.
         verify: compare with PyTorch and write the certificate.
-        verify_data: a split on which both backends are scored too, of the checkpoint's task.
-        with_logits: of a segmenter, give the logits out as a second output.
-        episode: of a few-shot model, export the graph of whole episodes, not the encoder.
-        say: told what is going on.
+        verify_data: a set on which both backends are scored too; see `Subject.open_data`.
+        say: called with a line for each stage.
 
     Raises:
-        UsageError: not a checkpoint, an option of another task, or an opset that cannot be written.
+        UsageError: an opset that cannot be written.
         CheckFailed: the file is not within the tolerances; it is kept as `NAME.failed.onnx`.
-        CheckpointError, DlcvError: the checkpoint cannot be read, or the tracer fails.
+        DlcvError: the exporter fails.
     """
-    if ref.kind != "checkpoint":
-        raise UsageError(f"{ref.path} is an ONNX file already", "give a run folder or a .ckpt")
-    newest = onnx.defs.onnx_opset_version()
-    if not DEFAULT_OPSET <= opset <= newest:
-        raise UsageError(f"--opset {opset}: the exporter writes opset {DEFAULT_OPSET} to {newest}")
-    checkpoint = load_checkpoint(ref.path)
-    with naming(ref.path):
-        subject = _subject(
-            checkpoint, sha256_of(ref.path), with_logits=with_logits, episode=episode
-        )
-    say(f"tracing {subject.card.model} ({ref.path})")
+    check_opset(opset)
+    subject.card = replace(subject.card, versions={**subject.card.versions, **_exporter_versions()})
+    say(f"tracing {subject.card.model}")
     traced = subject.trace(opset)
-    final = subject.given_out(traced)
+    final = subject.final(traced)
     content = final.SerializeToString()
     certificate = None
     if verify:
@@ -86,44 +90,14 @@ def export(
         if verify_data is not None:
             say(f"scoring both on {subject.amount(verify_data)}")
             certificate = replace(certificate, dataset=subject.score(content, verify_data))
-    return _write(out, content, subject.card, certificate, opset)
-
-
-def require_fitting(task: object, *, with_logits: bool, episode: bool) -> None:
-    """Refuse options that are another task's.
-
-    Args:
-        task: of the checkpoint.
-        with_logits, episode: see `export`.
-
-    Raises:
-        UsageError: one is.
-    """
-    if with_logits and task == "fewshot":
-        raise UsageError(
-            "--logits is for segmenters, and the checkpoint holds a few-shot model",
-            "--episode exports a graph that gives the logits of whole episodes",
-        )
-    if episode and task == "seg":
-        raise UsageError(
-            "--episode is for few-shot models, and the checkpoint holds a segmenter",
-            "leave --episode out",
-        )
-
-
-def _subject(checkpoint: Checkpoint, sha256: str, *, with_logits: bool, episode: bool) -> Subject:
-    task = checkpoint["config"].get("task")
-    require_fitting(task, with_logits=with_logits, episode=episode)
-    versions = _exporter_versions()
-    if task == "fewshot":
-        return EmbedderSubject(checkpoint, sha256, versions, episode=episode)
-    return SegmenterSubject(checkpoint, sha256, versions, with_logits=with_logits)
+    return _write(out, content, subject, certificate, opset)
 
 
 def _write(
-    out: Path, content: bytes, card: ModelCard, certificate: Certificate | None, opset: int
+    out: Path, content: bytes, subject: Subject, certificate: Certificate | None, opset: int
 ) -> Exported:
     """Write the file and its certificate, under names that say so where the certificate failed."""
+    card = subject.card
     failed = certificate is not None and not certificate.passed
     path = out.with_name(f"{out.stem}.failed.onnx") if failed else out
     write_atomically(path, with_digest(content))
@@ -146,7 +120,7 @@ def _write(
             f"the exported file is not within the tolerances: {certificate.failures[0]}",
             f"it is kept as {path}; {certificate_path(path).name} beside it has every figure",
         )
-    return Exported(path, card, certificate)
+    return Exported((path,), card, certificate, subject.facts())
 
 
 def certificate_path(file: Path) -> Path:

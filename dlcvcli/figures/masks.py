@@ -137,7 +137,7 @@ def snapshot_grid(
         DataError: the run kept none, or not those.
     """
     kept = sorted(p.name for p in run.snapshots.glob("*") if (p / "image.png").is_file())
-    found = run.snapshot_steps()
+    found = saved_steps(run)
     if not kept or not found:
         raise DataError(f"{run.path} kept no snapshots", "train with --snapshot IMAGE")
     for name in images:
@@ -184,3 +184,9 @@ def _draw_file(axes: object, path: Path, classes: ClassSet, masks: list[Mask], t
     mask = read_written_mask(path)
     masks.append(mask)
     show_image(axes, encode_colours(mask, classes), title)
+
+
+def saved_steps(run: RunFolder) -> list[int]:
+    """Return the steps of which a run saved masks, in order."""
+    files = run.snapshots.glob("*/step-*.png")
+    return sorted({int(file.stem.removeprefix("step-")) for file in files})

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import DeviceError
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.finite import require_finite
-from dlcvcli.runtime.session import Provider
 
 
 def choose_device(provider: Provider) -> torch.device:

@@ -235,6 +235,7 @@ USUAL_SIZES: dict[str, tuple[int, int]] = {"seg": (512, 512), "fewshot": (84, 84
 
 def model_names(task: str | None = None) -> tuple[str, ...]:
     """List the names of the networks, of one task or of all, in the table's order."""
+    task = {"masks": "seg", "vectors": "fewshot"}.get(task or "", task)
     return tuple(name for name, entry in MODELS.items() if task is None or entry.task == task)
 
 
@@ -294,6 +295,11 @@ def build_encoder(name: str, /, *, weights: str = "none", **options: Any) -> Enc
     """
     encoder = _build(name, "fewshot", options, weights=None if weights == "none" else weights)
     return cast("Encoder", encoder)
+
+
+def require_network(name: str, gives: str) -> ModelEntry:
+    """Stand-in."""
+    return require_task(name, {"masks": "seg", "vectors": "fewshot"}[gives])
 
 
 def require_task(name: str, task: str) -> ModelEntry:

@@ -59,6 +59,11 @@ class ModelCard:
     versions: dict[str, str] = field(default_factory=dict)
     checkpoint_sha256: str = ""
 
+    @property
+    def class_count(self) -> int | None:
+        """Number of classes that the model predicts; None where they are not fixed."""
+        return None
+
     def to_metadata(self) -> dict[str, str]:
         """Return the card as an ONNX file's `metadata_props`; values other than text are JSON."""
         fields: dict[str, Any] = {

@@ -16,15 +16,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnxruntime as ort
 
+from dlcvcli.config.names import Provider
 from dlcvcli.errors import DeviceError, ModelFileError
 from dlcvcli.machine import driver_obstacle
 from dlcvcli.runtime.model_file import ModelFile, inspect_file
-
-Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",

@@ -119,10 +119,6 @@ class Job(ABC):
     def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
         """Evaluate the best checkpoint in float32; return plain types."""
 
-    @abstractmethod
-    def describe_final(self, metrics: dict[str, Any]) -> tuple[str, str]:
-        """Return a label and a value that summarise what `score_best` returned."""
-
     def hooks(self, run: RunFolder) -> list[Hooks]:
         """Return what watches the training beside log and progress.
 

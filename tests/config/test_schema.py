@@ -17,7 +17,8 @@ from dlcvcli.config.schema import (
     OptimSettings,
     TrainSettings,
 )
-from dlcvcli.config.values import MAX_PIXELS, Settings, check_size
+from dlcvcli.config.sizes import MAX_PIXELS, check_size
+from dlcvcli.config.values import Settings
 from dlcvcli.studies.definition import StudyDefinition
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.segmentation.settings import DataSettings, LossSettings, TrainSegSettings

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dlcvcli.config.schema import TrainSettings
-from dlcvcli.config.values import parse_duration, parse_size
+from dlcvcli.config.sizes import parse_size
+from dlcvcli.config.values import parse_duration
 from dlcvcli.tasks.segmentation.settings import DataSettings
 
 SIDE = st.integers(1, 8192)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from dlcvcli.data.seen_images import SeenImages, image_digest
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import torchrun_shape
 from dlcvcli.models.registry import model_entry, require_size
+from dlcvcli.reporter import Progress, Reporter
 from dlcvcli.tasks.fewshot.settings import (
     EpisodeSettings,
     FewshotDataSettings,
     TrainFewshotSettings,
 )
 from dlcvcli.training.paths import absolute
-
-Progress = Callable[[str, int, int], None]
 
 DEFAULT_EPISODES = 10_000
 EPOCH = 100  # steps, as in Snell's code
@@ -150,12 +148,7 @@ def check_fewshot_data(
     # Under torchrun the ranks are there already, and the settings name one.
     left = settings.data.cache // (torchrun_shape() or (settings.train.devices,))[0]
     for part in ("train", "val"):
-
-        def report(done: int, total: int, name: str = part) -> None:
-            if progress is not None:
-                progress(name, done, total)
-
-        sets[part].read(left, report)
+        sets[part].read(left, progress)
         left -= sets[part].kept * sets[part].image_bytes
     if "test" in sets:
         # Looked at now, so that a damaged file is not found at the end; kept is none of it.
@@ -182,6 +175,18 @@ def check_fewshot_data(
             *duplicate_remarks(list(sets.values())),
         ),
     )
+
+
+def prepare(
+    settings: TrainFewshotSettings, reporter: Reporter, *, known: bool
+) -> tuple[TrainFewshotSettings, FewshotData]:
+    """Check the data of a run and resolve its settings; see `tasks.spec.Prepare`.
+
+    Every rank and every resumed run needs the decoded images, so `known` saves nothing.
+    """
+    with reporter.counting("reading the images") as progress:
+        data = check_fewshot_data(settings, progress)
+    return resolve_fewshot(settings, data), data
 
 
 def size_for(settings: FewshotDataSettings, found: ImageLayout) -> tuple[int, int]:

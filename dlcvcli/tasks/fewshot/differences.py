@@ -15,6 +15,7 @@ import numpy as np
 
 from dlcvcli.prototypes import interval
 from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.fewshot.scoring import scores_file
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def compare_episodes(
         return _unpaired(seed, one, two, "other episodes")
     before, after = read_accuracies(first[0]), read_accuracies(other[0])
     if not before or not after or before.keys() != after.keys():
-        return _unpaired(seed, one, two, f"no {first[0].episodes.name}")
+        return _unpaired(seed, one, two, f"no {scores_file(first[0]).name}")
     found = interval(np.array([after[name] - before[name] for name in before]))
     return EpisodeDifference(seed, found.mean, found.ci95, paired=True)
 
@@ -79,7 +80,7 @@ def over_seeds(differences: Sequence[EpisodeDifference]) -> tuple[float, float |
 def read_accuracies(run: RunFolder) -> dict[str, float]:
     """Return episode -> accuracy of a run; empty where its file is missing or damaged."""
     try:
-        with run.episodes.open(encoding="utf-8", newline="") as lines:
+        with scores_file(run).open(encoding="utf-8", newline="") as lines:
             return {row["episode_id"]: float(row["accuracy"]) for row in csv.DictReader(lines)}
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from dlcvcli.data.episode_file import drawn_episodes
-from dlcvcli.data.episodes import EpisodeList, Shape
+from dlcvcli.data.episodes import EpisodeList, Shape, require_enough
 from dlcvcli.data.few_shot import FewShotSet
-from dlcvcli.engine.checkpoint import Checkpoint
 from dlcvcli.exporting.certify import (
     AGREEMENT,
     TOLERANCE,
@@ -24,33 +24,34 @@ from dlcvcli.exporting.certify import (
     relative_error,
     widest_gap,
 )
-from dlcvcli.exporting.subject import Subject, VerifyData
+from dlcvcli.exporting.subject import Subject
 from dlcvcli.inference.onnx_run import OnnxRun
 from dlcvcli.models.protonet import ProtoNet
 from dlcvcli.models.registry import model_entry
 from dlcvcli.prototypes import interval
+from dlcvcli.reporter import Reporter
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.metadata import IMAGES, LOGITS
 from dlcvcli.runtime.session import Session, open_session
 from dlcvcli.tasks.fewshot.card import EMBEDDING, ENCODER, EPISODE, QUERY, SUPPORT, EncoderCard
+from dlcvcli.tasks.fewshot.evaluate import open_test_split
+from dlcvcli.tasks.fewshot.flags import EpisodeFlags, ExportFewshotFlags
 from dlcvcli.tasks.fewshot.graph import trace_encoder, trace_episode
 from dlcvcli.tasks.fewshot.predictor import OnnxEncoder
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes
 from dlcvcli.tasks.fewshot.torch import TorchEncoder, card_of, load_protonet
+from dlcvcli.tasks.spec import SubjectRequest
 
 # Both backends get the same episodes, so their number limits nothing but the time.
 EPISODES = 600
 _SEED = 0
 
 
-class EmbedderSubject(Subject):
-    """A few-shot model that is exported; see `Subject`.
+class FewshotSubject(Subject):
+    """A few-shot model that is exported.
 
     Args:
-        checkpoint: read.
-        sha256: of its file.
-        versions: of what exports it.
-        episode: export the graph of whole episodes, not the encoder.
+        request: the checkpoint, and whether complete episodes are exported, not the encoder.
 
     Raises:
         CheckpointError: its weights do not fit the network of its settings.
@@ -58,37 +59,54 @@ class EmbedderSubject(Subject):
 
     card: EncoderCard
 
-    def __init__(
-        self, checkpoint: Checkpoint, sha256: str, versions: dict[str, str], *, episode: bool
-    ) -> None:
-        self.protonet = load_protonet(checkpoint)
-        card = card_of(checkpoint, self.protonet, sha256)
-        self.card = replace(
-            card,
-            versions={**card.versions, **versions},
-            graph=EPISODE if episode else ENCODER,
-        )
-        self.episode = episode
-        self.inputs = (SUPPORT, QUERY) if episode else (IMAGES,)
-        self.outputs = (LOGITS,) if episode else (EMBEDDING,)
+    def __init__(self, request: SubjectRequest) -> None:
+        self.flags: ExportFewshotFlags = request.flags
+        self.episode = bool(self.flags.episode)
+        self.protonet = load_protonet(request.checkpoint)
+        card = card_of(request.checkpoint, self.protonet, request.sha256)
+        self.card = replace(card, graph=EPISODE if self.episode else ENCODER)
+        self.inputs = (SUPPORT, QUERY) if self.episode else (IMAGES,)
+        self.outputs = (LOGITS,) if self.episode else (EMBEDDING,)
+
+    def facts(self) -> list[tuple[str, str]]:
+        card = self.card
+        distance = card.distance["name"]
+        if "scale" in card.distance:
+            distance += f", scale {card.distance['scale']:.2f}"
+        takes = "images in, embeddings out"
+        if self.episode:
+            takes = "support and queries in, logits out"
+        height, width = card.image_size
+        return [
+            ("model", f"{card.model}, {card.dimension} values an image"),
+            ("distance", distance),
+            ("graph", f"{card.graph}: {takes}"),
+            ("images", f"{height}x{width}"),
+        ]
+
+    def open_data(self, folder: Path, split: str, reporter: Reporter) -> FewShotSet:
+        flags = EpisodeFlags(allow_outside=self.flags.allow_outside)
+        data = open_test_split(self.card, folder, split, flags, reporter).data
+        shape = Shape(*self.card.shape)
+        require_enough(data.sizes, shape, f"split '{data.split}' of {data.root}")
+        with reporter.counting("reading the images") as progress:
+            data.read(self.card.cache_bytes, progress)
+        return data
 
     def trace(self, opset: int) -> Any:
-        """See `Subject.trace`."""
         if self.episode:
             return trace_episode(self.protonet, self.card, opset)
         return trace_encoder(self.protonet.embedder, self.card, opset)
 
     def compare(self, content: bytes, traced: bytes) -> tuple[Case, ...]:
-        """See `Subject.compare`."""
         if self.episode:
             return compare_episodes(self.protonet, self.card, content)
         return compare_embeddings(self.protonet, self.card, content)
 
-    def amount(self, data: VerifyData) -> str:
-        """See `Subject.amount`."""
+    def amount(self, data: Any) -> str:
         return f"{EPISODES} episodes"
 
-    def score(self, content: bytes, data: VerifyData) -> SetScore:
+    def score(self, content: bytes, data: Any) -> SetScore:
         """See `Subject.score`; the episodes are of the card's shape."""
         assert isinstance(data, FewShotSet)
         shape = Shape(*self.card.shape)
@@ -150,11 +168,9 @@ class EmbeddingCase(Case):
 
     @property
     def passed(self) -> bool:
-        """See `Case.passed`."""
         return self.embedding_error <= TOLERANCE
 
     def describe(self) -> str:
-        """See `Case.describe`."""
         return (
             f"images {list(self.images)}: embeddings differ by {self.embedding_error:.2g} of the "
             f"largest value (at most {TOLERANCE:g})"
@@ -162,12 +178,10 @@ class EmbeddingCase(Case):
 
     @staticmethod
     def tolerances() -> dict[str, float]:
-        """See `Case.tolerances`."""
         return {"embedding_error": TOLERANCE}
 
     @staticmethod
     def summary(cases: Sequence[EmbeddingCase]) -> dict[str, Any]:
-        """See `Case.summary`."""
         return {"max_embedding_error": finite(max(case.embedding_error for case in cases))}
 
 
@@ -195,13 +209,11 @@ class EpisodeCase(Case):
 
     @property
     def passed(self) -> bool:
-        """See `Case.passed`."""
         # An episode has few queries: one near tie among them is more than the share allows.
         same = self.agreement >= AGREEMENT or self.widest_gap <= NEAR_TIE
         return self.logits_error <= TOLERANCE and same
 
     def describe(self) -> str:
-        """See `Case.describe`."""
         return (
             f"support {list(self.support)}, {self.queries} queries: logits differ by "
             f"{self.logits_error:.2g} of the largest (at most {TOLERANCE:g}), "
@@ -211,12 +223,10 @@ class EpisodeCase(Case):
 
     @staticmethod
     def tolerances() -> dict[str, float]:
-        """See `Case.tolerances`."""
         return {"logits_error": TOLERANCE, "argmax_agreement": AGREEMENT, "near_tie": NEAR_TIE}
 
     @staticmethod
     def summary(cases: Sequence[EpisodeCase]) -> dict[str, Any]:
-        """See `Case.summary`."""
         return {
             "max_logits_error": finite(max(case.logits_error for case in cases)),
             "min_agreement": min(case.agreement for case in cases),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dlcvcli.config.names import Provider
 from dlcvcli.data.episode_batches import EpisodeBatches
 from dlcvcli.data.episode_file import drawn_episodes
 from dlcvcli.data.reading import Pixels
@@ -22,11 +23,10 @@ from dlcvcli.figures.style import save
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.prototypes import Cosine, Floats, read_distance
 from dlcvcli.runs import ModelRef, RunFolder
-from dlcvcli.runtime.session import Provider
 from dlcvcli.tasks.fewshot.data import EPOCH, FewshotData, evaluation_shape, training_shape
 from dlcvcli.tasks.fewshot.episodes import compact, embed_images, score_episodes
 from dlcvcli.tasks.fewshot.scores import SCORES
-from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, write_scores
+from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, scores_file, write_scores
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.fewshot.task import ProtoNetTask
 from dlcvcli.tasks.fewshot.torch import TorchEncoder, build_protonet, class_splits_of
@@ -80,7 +80,7 @@ class FewshotJob(Job):
     def take_weights(self, task: ProtoNetTask, path: Path) -> str:
         """Start from another run's encoder, and its distance where that is of the same kind."""
         given = evaluated_weights(load_checkpoint(path)["task"])
-        own = task.protonet.state_dict()
+        own = task.network.state_dict()
         fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
         encoder = [name for name in own if name.startswith("embedder.")]
         missing = [name for name in encoder if name not in fitting]
@@ -94,7 +94,7 @@ class FewshotJob(Job):
         if not learned <= fitting.keys():
             # Of another kind or shape: a part of it would be no distance.
             fitting = {name: value for name, value in fitting.items() if name not in learned}
-        for network in (task.protonet, task.average):
+        for network in (task.network, task.average):
             if network is not None:
                 network.load_state_dict({**own, **fitting})
         note = "; the distance begins anew" if own.keys() - fitting.keys() else ""
@@ -132,13 +132,15 @@ class FewshotJob(Job):
         )
 
     def lines(self, task: ProtoNetTask, launcher: Launcher) -> list[str]:
-        """Say what pre-trained weights filled, and what episodes are made of."""
-        report = task.protonet.embedder.encoder.load_report
-        shape = evaluation_shape(self.settings.episode)
+        """Say which tensors pre-trained weights filled, and what episodes are made of."""
+        report, episode = task.network.embedder.encoder.load_report, self.settings.episode
+        shape = evaluation_shape(episode)
+        last = "val" if self.data.test is None else "test"
         return [
             *([] if report is None else [str(report)]),
-            f"training: {self.batch}; validation: {self.settings.episode.val_episodes} episodes, "
-            f"{shape} with {shape.n_query} queries of each way",
+            f"training: {self.batch}; validation: {episode.val_episodes} episodes, "
+            f"{shape} with {shape.n_query} queries of each way; at the end: "
+            f"{episode.test_episodes} other episodes of the split {last}",
         ]
 
     def validation(self, launcher: Launcher) -> Validate:
@@ -204,13 +206,6 @@ class FewshotJob(Job):
             "sha256": scored.sha256,
             **evaluation.metrics,
         }
-
-    def describe_final(self, metrics: dict[str, Any]) -> tuple[str, str]:
-        shape = f"{metrics['n_way']}-way {metrics['k_shot']}-shot"
-        return (
-            f"{shape} on {metrics['episodes']} other episodes ({metrics['split']})",
-            f"accuracy {metrics['accuracy']:.4f} ± {metrics['ci95']:.4f}",
-        )
 
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
         """Draw the curves."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
 from dlcvcli.extras import prepare_torch
 from dlcvcli.inference.onnx_run import OnnxRun
@@ -14,7 +15,7 @@ from dlcvcli.prototypes import Floats
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.metadata import IMAGES
-from dlcvcli.runtime.session import Provider, Session, open_session
+from dlcvcli.runtime.session import Session, open_session
 from dlcvcli.tasks.fewshot.card import EMBEDDING, EncoderCard
 
 

@@ -7,7 +7,6 @@ import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from dlcvcli.data.episodes import EpisodeList
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.reading import Pixels, Progress
 from dlcvcli.files import write_atomically
-from dlcvcli.inference.compare import EvalRequest, beside, run_both
 from dlcvcli.machine import peak_memory_mb
 from dlcvcli.prototypes import Cosine, Floats, read_distance
 from dlcvcli.runs import RunFolder
@@ -150,37 +148,3 @@ def predictions_csv(ids: tuple[str, ...], predictions: Ints) -> str:
     for name, row in zip(ids, predictions.tolist(), strict=True):
         writer.writerow([name, *row])
     return out.getvalue()
-
-
-def compare_episodes(checkpoint: Path, onnx: Path, request: EvalRequest) -> dict[str, Any]:
-    """Evaluate a checkpoint and its ONNX file one after the other.
-
-    Returns:
-        The evaluation of the ONNX file, with `compare` added: every scalar of PyTorch's metrics and
-        its speed under `torch`, `argmax_agreement` over all queries, and `speedup`, the images
-        embedded a second of ONNX Runtime over those of PyTorch, eager, float32, NCHW.
-
-    Raises:
-        AlreadySaid: one of the two failed.
-        Interrupted: this process was told to stop.
-    """
-    with TemporaryDirectory(prefix="dlcv-compare-") as folder:
-        results, labels = run_both(checkpoint, onnx, request, Path(folder), "--predictions")
-        agreement = label_agreement(labels["torch"], labels["onnx"])
-    return beside(results, agreement)
-
-
-def label_agreement(first: Path, second: Path) -> float:
-    """Return the share of queries with the same label, over two files of predictions.
-
-    Raises:
-        ValueError: they are not of the same episodes; a bug of the caller.
-    """
-    tables = []
-    for path in (first, second):
-        with path.open(encoding="utf-8", newline="") as lines:
-            tables.append(np.array(list(csv.reader(lines))))
-    one, two = tables
-    if one.shape != two.shape or (one[:, 0] != two[:, 0]).any():
-        raise ValueError(f"{first} and {second} hold different episodes")
-    return float((one[1:, 1:] == two[1:, 1:]).mean())

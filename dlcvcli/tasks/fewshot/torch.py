@@ -9,6 +9,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from dlcvcli.config.load import validate
+from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError, naming
@@ -21,7 +22,6 @@ from dlcvcli.models.registry import build_encoder
 from dlcvcli.prototypes import Floats
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
-from dlcvcli.runtime.session import Provider
 from dlcvcli.tasks.fewshot.card import EncoderCard
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 

@@ -57,6 +57,10 @@ class SegmenterCard(ModelCard):
         }
 
     @property
+    def class_count(self) -> int:
+        return len(self.classes)
+
+    @property
     def usual_size(self) -> tuple[int, int] | None:
         """The (height, width) that the model is meant for: its own, or that of training crops."""
         if self.size is not None:

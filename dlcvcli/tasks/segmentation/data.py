@@ -5,7 +5,6 @@ Needs no torch, so that a wrong path or a bad mask is reported within a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,9 @@ from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_s
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.models.registry import model_entry
 from dlcvcli.palette import PRESETS, ClassSet
+from dlcvcli.reporter import Progress, Reporter
 from dlcvcli.tasks.segmentation.settings import DataSettings, LossSettings, TrainSegSettings
 from dlcvcli.training.paths import absolute
-
-Progress = Callable[[str, int, int], None]
 
 LARGEST_DEFAULT_CROP = 512
 
@@ -112,13 +110,8 @@ def check_training_data(
     lines: list[str] = []
     counted = None
     for part in (train, val):
-
-        def report(done: int, total: int, name: str = part.split) -> None:
-            if progress is not None:
-                progress(name, done, total)
-
         if settings.audit and not known:
-            found = audit(part, report)
+            found = audit(part, progress)
             require_sound(found, part)
             sha256[part.split], images[part.split] = found.sha256, found.image_digests
             lines += remarks(found, part)
@@ -189,6 +182,15 @@ def resolve_settings(
             ),
         }
     )
+
+
+def prepare(
+    settings: TrainSegSettings, reporter: Reporter, *, known: bool
+) -> tuple[TrainSegSettings, TrainingData]:
+    """Check the data of a run and resolve its settings; see `tasks.spec.Prepare`."""
+    with reporter.counting("checking the data") as progress:
+        data = check_training_data(settings.data, settings.train.seed, progress, known=known)
+    return resolve_settings(settings, data.train, data.counted), data
 
 
 def _weighted(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.engine.checkpoint import Checkpoint
 from dlcvcli.exporting.certify import (
     AGREEMENT,
     TOLERANCE,
@@ -24,29 +24,30 @@ from dlcvcli.exporting.certify import (
     relative_error,
     widest_gap,
 )
-from dlcvcli.exporting.subject import Subject, VerifyData
+from dlcvcli.exporting.subject import Subject
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.reporter import Reporter
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.metadata import IMAGES, LOGITS
 from dlcvcli.runtime.session import open_session
+from dlcvcli.tasks.segmentation.annotated import open_annotated, warn_of_seen
 from dlcvcli.tasks.segmentation.card import MASK, SIZE, SegmenterCard
+from dlcvcli.tasks.segmentation.flags import ExportSegFlags
 from dlcvcli.tasks.segmentation.graph import trace, without_logits
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 from dlcvcli.tasks.segmentation.torch import TorchPredictor, card_of, load_segmenter
+from dlcvcli.tasks.spec import SubjectRequest
 
 # How many images are named in which the two differ most.
 _LISTED = 10
 
 
-class SegmenterSubject(Subject):
-    """A segmenter that is exported; see `Subject`.
+class SegmentationSubject(Subject):
+    """A segmentation model that is exported.
 
     Args:
-        checkpoint: read.
-        sha256: of its file.
-        versions: of what exports it.
-        with_logits: give the logits out as a second output.
+        request: the checkpoint, and whether the logits are returned as a second output.
 
     Raises:
         CheckpointError: its weights do not fit the network of its settings.
@@ -54,32 +55,35 @@ class SegmenterSubject(Subject):
 
     card: SegmenterCard
 
-    def __init__(
-        self, checkpoint: Checkpoint, sha256: str, versions: dict[str, str], *, with_logits: bool
-    ) -> None:
-        self.segmenter = load_segmenter(checkpoint)
-        card = card_of(checkpoint, sha256)
-        self.card = replace(card, versions={**card.versions, **versions})
+    def __init__(self, request: SubjectRequest) -> None:
+        flags: ExportSegFlags = request.flags
+        self.source = str(request.path)
+        self.segmenter = load_segmenter(request.checkpoint)
+        self.card = card_of(request.checkpoint, request.sha256)
         self.inputs = (IMAGES, SIZE)
-        self.outputs = (MASK, LOGITS) if with_logits else (MASK,)
+        self.outputs = (MASK, LOGITS) if flags.logits else (MASK,)
+
+    def facts(self) -> list[tuple[str, str]]:
+        return [("model", f"{self.card.model}, {len(self.card.classes)} classes")]
+
+    def open_data(self, folder: Path, split: str, reporter: Reporter) -> SegmentationSet:
+        data = open_annotated(self.card, folder, split, reporter, size=self.card.size)
+        warn_of_seen({self.source: self.card}, data, reporter)
+        return data
 
     def trace(self, opset: int) -> Any:
-        """See `Subject.trace`."""
         return trace(self.segmenter, self.card, opset)
 
-    def given_out(self, traced: Any) -> Any:
-        """See `Subject.given_out`."""
+    def final(self, traced: Any) -> Any:
         return traced if LOGITS in self.outputs else without_logits(traced)
 
     def compare(self, content: bytes, traced: bytes) -> tuple[Case, ...]:
-        """See `Subject.compare`."""
-        return compare(self.segmenter, content, traced, _own_size(self.card))
+        return compare(self.segmenter, content, traced, self.card.usual_size)
 
-    def amount(self, data: VerifyData) -> str:
-        """See `Subject.amount`."""
+    def amount(self, data: Any) -> str:
         return f"{len(data)} images"
 
-    def score(self, content: bytes, data: VerifyData) -> SetScore:
+    def score(self, content: bytes, data: Any) -> SetScore:
         """See `Subject.score`; notes where the two differ."""
         assert isinstance(data, SegmentationSet)
         predictors = (
@@ -100,14 +104,9 @@ class SegmenterSubject(Subject):
         worst = sorted((name for name in differing if differing[name]), key=lambda n: -differing[n])
         listed = [{"image": name, "share": differing[name]} for name in worst[:_LISTED]]
         facts = {"images": len(data), "split": data.split, "differ_most": listed}
-        return SetScore("mIoU", self.amount(data), before, after, facts)
-
-
-def _own_size(card: SegmenterCard) -> tuple[int, int] | None:
-    if card.size is not None:
-        return card.size
-    crop = card.config["data"].get("crop")
-    return None if crop is None else (crop[0], crop[1])
+        largest = [f"{one['image']} {one['share']:.2%}" for one in listed[:3]]
+        lines = [("differ most", ", ".join(largest) or "no pixel of any image differs")]
+        return SetScore("mIoU", self.amount(data), before, after, facts, lines)
 
 
 # Gap between the two best logits of a pixel that differs, as a share of the range of all logits.
@@ -138,7 +137,6 @@ class SegmenterCase(Case):
 
     @property
     def passed(self) -> bool:
-        """See `Case.passed`."""
         return (
             self.logits_error <= TOLERANCE
             and self.agreement >= AGREEMENT
@@ -146,7 +144,6 @@ class SegmenterCase(Case):
         )
 
     def describe(self) -> str:
-        """See `Case.describe`."""
         return (
             f"images {list(self.images)} -> mask {list(self.size)}: logits differ by "
             f"{self.logits_error:.2g} of the largest (at most {TOLERANCE:g}), "
@@ -156,12 +153,10 @@ class SegmenterCase(Case):
 
     @staticmethod
     def tolerances() -> dict[str, float]:
-        """See `Case.tolerances`."""
         return {"logits_error": TOLERANCE, "argmax_agreement": AGREEMENT, "near_tie": NEAR_TIE}
 
     @staticmethod
     def summary(cases: Sequence[SegmenterCase]) -> dict[str, Any]:
-        """See `Case.summary`."""
         return {
             "max_logits_error": finite(max(case.logits_error for case in cases)),
             "min_agreement": min(case.agreement for case in cases),

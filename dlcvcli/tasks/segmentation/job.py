@@ -192,10 +192,6 @@ class SegmentationJob(Job):
             **{k: v for k, v in evaluation.metrics.items() if k != "by_convention"},
         }
 
-    def describe_final(self, metrics: dict[str, Any]) -> tuple[str, str]:
-        miou = metrics["miou"]
-        return "best checkpoint in fp32", "–" if miou is None else f"mIoU {miou:.4f}"
-
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
         """Draw curves, snapshots where there are any, and the confusion matrix."""
         if any(run.read_metrics()):

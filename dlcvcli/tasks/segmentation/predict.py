@@ -14,9 +14,13 @@ from dlcvcli.data.reading import Pixels, Progress, is_image, read_ahead, read_rg
 from dlcvcli.data.writing import write_image
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import make_folder
+from dlcvcli.inference.prediction import PredictRequest
 from dlcvcli.palette import ClassSet, Mask, encode_colours
+from dlcvcli.reporter import Reporter
 from dlcvcli.runtime.clock import StageClock
-from dlcvcli.tasks.segmentation.predictor import Predictor
+from dlcvcli.tasks.segmentation.flags import PredictSegFlags
+from dlcvcli.tasks.segmentation.predictor import Predictor, load_predictor
+from dlcvcli.tasks.segmentation.views import read_views
 
 OVERLAY_STRENGTH = 0.5
 _BAND = 256
@@ -152,6 +156,35 @@ def _keep_images(images: list[Path], results: dict[Path, Path]) -> None:
                 raise UsageError(
                     f"the result {path} would take the place of an image", "choose another --out"
                 )
+
+
+def predict_images(request: PredictRequest, reporter: Reporter) -> Iterator[str]:
+    """Predict the masks of images; see `inference.prediction.Predict`."""
+    flags: PredictSegFlags = request.flags
+    views = read_views(flags)
+    images = find_images(request.inputs, request.listed, say=reporter.say)
+    # Tiles are all of one size; complete images are of any.
+    fixed = views.tile is not None
+    predictor = load_predictor(request.ref, provider=request.provider, fixed_shapes=fixed)
+    predictor = views.around(predictor)
+    failed: list[DataError] = []
+    with reporter.counting("predicting") as progress:
+        overlay = flags.overlay is not False
+        for done in predict(predictor, images, request.out, overlay=overlay, progress=progress):
+            if done.error is not None:
+                failed.append(done.error)
+                reporter.say(f"skipped: {done.error.message}")
+                continue
+            largest = list(done.shares.items())[:4]
+            classes = ", ".join(f"{name} {fraction:.0%}" for name, fraction in largest)
+            yield f"{done.mask}  {classes}"
+    if failed:
+        hints = {error.hint for error in failed}
+        raise DataError(
+            f"{len(failed)} of {len(images)} images could not be read; the others are in "
+            f"{request.out}",
+            hints.pop() if len(hints) == 1 else "the lines above name each and say why",
+        )
 
 
 def class_shares(mask: Mask, classes: ClassSet) -> dict[str, float]:

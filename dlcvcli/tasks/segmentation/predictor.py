@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import UsageError
 from dlcvcli.extras import prepare_torch
@@ -19,7 +20,7 @@ from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.metadata import IMAGES, LOGITS
-from dlcvcli.runtime.session import Provider, Session, open_session
+from dlcvcli.runtime.session import Session, open_session
 from dlcvcli.tasks.segmentation.card import MASK, SIZE, SegmenterCard
 
 Logits = NDArray[np.float32]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dlcvcli.config.load import validate
+from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError, naming
@@ -21,7 +22,6 @@ from dlcvcli.palette import ClassSet, Mask
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.finite import require_finite
-from dlcvcli.runtime.session import Provider
 from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.predictor import Logits
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings

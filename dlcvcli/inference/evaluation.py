@@ -1,0 +1,132 @@
+"""What `dlcv eval` needs from a task: scores of a model on a set, and how they are shown."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlcvcli.config.names import Provider
+from dlcvcli.reporter import Reporter
+from dlcvcli.runs import ModelRef
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """A model to evaluate.
+
+    Attributes:
+        ref: a checkpoint or an ONNX file.
+        data: folder of the set.
+        split: the part of it.
+        provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
+        batch_size: images a call; None for the default.
+        flags: those of the task, as typed.
+    """
+
+    ref: ModelRef
+    data: Path
+    split: str
+    provider: Provider
+    batch_size: int | None
+    flags: Any
+
+    def as_words(self) -> list[str]:
+        """Return the request as flags of `dlcv eval`, without the model and the data."""
+        words = ["--split", self.split, "--provider", self.provider, *self.flags.as_words()]
+        return words + ([] if self.batch_size is None else ["--batch-size", str(self.batch_size)])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table of a result.
+
+    Attributes:
+        name: its label.
+        shown: returns the cell of a backend, from a mapping with its `metrics` and `speed`.
+        both: whether PyTorch's cell is shown beside that of ONNX Runtime.
+    """
+
+    name: str
+    shown: Callable[[Mapping[str, Any]], str]
+    both: bool = True
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """The result of an evaluation for people.
+
+    Attributes:
+        subject: the model and the data, e.g. ``fcn8s_vgg16 on 101 images (val)``.
+        sections: rows, with a line between two sections.
+        unit: of what the backends are compared by, e.g. `pixels`.
+        notes: lines below the table.
+    """
+
+    subject: str
+    sections: Sequence[Sequence[Row]]
+    unit: str
+    notes: Sequence[str] = field(default=())
+
+
+class Evaluator(ABC):
+    """Scores models of one task.
+
+    Attributes:
+        predictions: the flag of `dlcv eval` that writes predictions, which `--compare` compares.
+        compared: metrics that are no scalar and yet shown for both backends.
+    """
+
+    predictions: str
+    compared: Sequence[str] = ()
+
+    def check(self, request: EvalRequest) -> None:
+        """Refuse flags that contradict each other, before anything is loaded.
+
+        Raises:
+            UsageError: they do.
+        """
+
+    @abstractmethod
+    def evaluate(self, request: EvalRequest, reporter: Reporter) -> dict[str, Any]:
+        """Return the result as plain types, as `dlcv eval --json` writes it."""
+
+    @abstractmethod
+    def agreement(self, first: Path, second: Path) -> float:
+        """Return the fraction of equal predictions of two runs of `dlcv eval`."""
+
+    @abstractmethod
+    def table(self, result: dict[str, Any]) -> ResultTable:
+        """Return the table of a result."""
+
+    def finish(self, request: EvalRequest, result: dict[str, Any]) -> None:
+        """Write the files that the flags ask for beside the result."""
+
+
+def describe_model(predictor: Any) -> dict[str, Any]:
+    """Return how a model was run: backend, provider, precision and notes."""
+    return {
+        "backend": predictor.backend,
+        "provider": predictor.provider,
+        "precision": predictor.precision,
+        **predictor.notes,
+    }
+
+
+def seen_notes(data: Mapping[str, Any]) -> list[str]:
+    """Return a warning where the model was trained on images that it was scored on."""
+    if not data["trained_on"]:
+        return []
+    return [
+        f"warning: the model was trained on {data['trained_on']} of the {data['images']} images: "
+        "its scores are too high"
+    ]
+
+
+def latency_ms(laps: Sequence[float]) -> dict[str, float]:
+    """Return the median and the 95th percentile, in milliseconds, of seconds per call."""
+    import numpy as np
+
+    return {f"p{rank}": float(np.percentile(laps, rank)) * 1e3 for rank in (50, 95)}
