@@ -92,7 +92,7 @@ def load_protonet(checkpoint: Checkpoint) -> ProtoNet:
     settings = fewshot_settings_of(checkpoint)
     protonet = build_protonet(settings)
     try:
-        protonet.load_state_dict(evaluated_weights(checkpoint["task"], "protonet"))
+        protonet.load_state_dict(evaluated_weights(checkpoint["task"]))
     except RuntimeError as error:
         raise CheckpointError(
             f"the checkpoint's weights do not fit {settings.model.name}"

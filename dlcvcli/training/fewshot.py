@@ -74,7 +74,7 @@ class FewshotJob(Job):
 
     def take_weights(self, task: ProtoNetTask, path: Path) -> str:
         """Start from another run's encoder, and its distance where that is of the same kind."""
-        given = evaluated_weights(load_checkpoint(path)["task"], "protonet")
+        given = evaluated_weights(load_checkpoint(path)["task"])
         own = task.protonet.state_dict()
         fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
         encoder = [name for name in own if name.startswith("embedder.")]
