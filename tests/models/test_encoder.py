@@ -24,7 +24,7 @@ DIMENSIONS = {
 }
 
 
-def whole_weights(encoder: nn.Module) -> None:
+def randomise_norms(encoder: nn.Module) -> None:
     """Give every BatchNorm a scale, a shift and statistics of its own, in place."""
     for part in encoder.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -59,7 +59,7 @@ def test_every_encoder_keeps_to_the_contract(name: str) -> None:
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
     # In evaluation an image's embedding is its own.
-    whole_weights(encoder)
+    randomise_norms(encoder)
     batch = images(3, *least)
     with torch.no_grad():
         together, alone = encoder.eval()(batch), encoder(batch[1:2])
@@ -87,7 +87,7 @@ def test_its_dimension_is_asked_for_without_a_trace(training: bool) -> None:
 def test_a_file_fills_it(prefix: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = build_encoder("conv4", channels=8)
-    whole_weights(source)
+    randomise_norms(source)
     filled = build_encoder("conv4", weights=saved(source, tmp_path, prefix), channels=8)
     report = filled.load_report
     assert report is not None
@@ -117,7 +117,7 @@ def test_imagenet_is_refused_where_there_is_none(name: str) -> None:
 def test_imagenet_is_the_file_that_the_registry_names(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     source = build_encoder("resnet18")
-    whole_weights(source)
+    randomise_norms(source)
     asked: list[str] = []
 
     def download(name: str) -> dict[str, Tensor]:
