@@ -44,7 +44,13 @@ def _group() -> None:
 app.command("episode", epilog=figure_episode.EPILOG)(figure_episode.episode)
 
 
-@app.command("architecture", epilog="dlcv figure architecture fcn8s_vgg16 --out fcn8s.pdf")
+@app.command(
+    "architecture",
+    epilog=(
+        "dlcv figure architecture fcn8s_vgg16 --out fcn8s.pdf\n\n"
+        "dlcv figure architecture conv4 --size 28x28"
+    ),
+)
 def architecture(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="See `dlcv models`.", show_default=False)
@@ -56,7 +62,7 @@ def architecture(
     classes: ClassesOption = None,
     sets: SetOption = None,
 ) -> None:
-    """Draw a network: its blocks, how data flows between them, shapes, strides and rates."""
+    """Draw the blocks of a network and the data flow between them, with shapes and strides."""
     from dlcvcli.cli.networks import classes_of, read_options, size_of
     from dlcvcli.inference.load import require_torch
     from dlcvcli.models.registry import model_entry
@@ -64,14 +70,14 @@ def architecture(
     entry = model_entry(name)
     target = out or Path(f"{entry.name}.png")
     require_format(target)
-    wanted, options = size_of(entry, size), read_options(sets)
+    height_width, options = size_of(entry, size), read_options(sets)
     num_classes = classes_of(entry, classes)
     require_torch("measuring a network")
     from dlcvcli.figures.architecture import architecture as draw
     from dlcvcli.models.profile import build_on_meta
 
     network = build_on_meta(name, num_classes=num_classes, options=options)
-    save_figure(draw(name, network, wanted), target)
+    save_figure(draw(name, network, height_width), target)
 
 
 @app.command(

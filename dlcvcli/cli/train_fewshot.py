@@ -120,7 +120,7 @@ def fewshot(
             panel=MODEL,
             text="The encoder; see `dlcv models`.",
             default="conv4",
-            autocompletion=models_of("fewshot"),
+            autocompletion=models_of("vectors"),
         ),
     ] = None,
     distance: Annotated[

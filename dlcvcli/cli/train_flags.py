@@ -113,12 +113,12 @@ def batch_size(text: str, default: str) -> Any:
     return option("--batch-size", panel=OPTIM, text=text, default=default)
 
 
-def models_of(task: str) -> Any:
-    """Return the completion of `--model` for a task."""
+def models_of(gives: str) -> Any:
+    """Return the completion of `--model` for the networks that give `gives`."""
 
     def names(incomplete: str) -> list[str]:
         from dlcvcli.models.registry import model_names
 
-        return [name for name in model_names(task) if name.startswith(incomplete)]
+        return [name for name in model_names(gives) if name.startswith(incomplete)]
 
     return names

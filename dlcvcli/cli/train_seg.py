@@ -74,7 +74,7 @@ def seg(
             panel=MODEL,
             text="See `dlcv models`.",
             default="deeplabv3plus_resnet50",
-            autocompletion=models_of("seg"),
+            autocompletion=models_of("masks"),
         ),
     ] = None,
     weights: Weights = None,

@@ -59,7 +59,7 @@ def resolve_flags(schema: type[S], task: str, options: RunOptions, flags: dict[s
         DataError: there is no run to resume.
     """
     from dlcvcli.config.load import resolve
-    from dlcvcli.models.registry import require_task
+    from dlcvcli.models.registry import require_network
     from dlcvcli.runs import RunFolder
 
     if options.extend and options.resume is None:
@@ -88,7 +88,7 @@ def resolve_flags(schema: type[S], task: str, options: RunOptions, flags: dict[s
         sets=options.sets,
     )
     name = settings.model.name  # type: ignore[attr-defined]
-    require_task(name, task)
+    require_network(name, "vectors" if task == "fewshot" else "masks")
     return settings
 
 

@@ -9,7 +9,8 @@ from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError
 from dlcvcli.models.averaging import evaluated_weights
-from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.build import build_network
+from dlcvcli.models.registry import model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import ClassSet
 from dlcvcli.runtime.metadata import SegmenterCard

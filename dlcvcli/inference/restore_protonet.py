@@ -9,9 +9,9 @@ from dlcvcli.config.load import validate
 from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError
 from dlcvcli.models.averaging import evaluated_weights
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.protonet import Embedder, ProtoNet
-from dlcvcli.models.registry import build_encoder
 from dlcvcli.runtime.metadata import EmbedderCard
 
 _CLASS_SPLITS = TypeAdapter(dict[str, list[str]])

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dlcvcli.models.aspp import ASPP, ASPP_RATES
+from dlcvcli.models.aspp import ASPP, ASPP_DILATIONS
 from dlcvcli.models.backbones import (
     Backbone,
     MobileNetV2,
@@ -102,7 +102,7 @@ class DeepLabV3(SegmentationNetwork):
             auxiliary_head(backbone.middle_channels, num_classes) if auxiliary else None
         )
         self.aspp = ASPP(
-            backbone.high_channels, ASPP_RATES[backbone.output_stride], dropout=dropout
+            backbone.high_channels, ASPP_DILATIONS[backbone.output_stride], dropout=dropout
         )
         self.classifier = nn.Sequential(conv3x3(256, 256), nn.Conv2d(256, num_classes, 1))
         init_head(self.aspp)
@@ -179,7 +179,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         self.backbone = backbone
         self.aspp = ASPP(
             backbone.high_channels,
-            ASPP_RATES[backbone.output_stride],
+            ASPP_DILATIONS[backbone.output_stride],
             separable=separable,
             dropout=dropout,
         )
@@ -207,7 +207,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         sketch.run("low", "head", (1, low.row), low.name, "decoder.low")
         joined = low.row + 0.5
         sketch.resize("up", (3, (bottom + joined) / 2), "project", "low")
-        sketch.join("joined", "concatenate", (3, joined), ("up", "low"), turned=("low",))
+        sketch.join("joined", "concatenate", (3, joined), ("up", "low"), vertical=("low",))
         sketch.run("refine", "head", (4, joined), "joined", "decoder.refine")
         sketch.run("classifier", "classifier", (4, joined * 2 / 3), "refine", "decoder.classifier")
         sketch.resize("full", (4, joined / 3), "classifier", "image")

@@ -11,8 +11,8 @@ from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import load_recipe, recipe_names, resolve
 from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.losses import build_loss
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.profile import build_on_meta
-from dlcvcli.models.registry import build_encoder
 from dlcvcli.training.fewshot_data import EPOCH
 
 OF_STUDIES = {

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.config.names import DistanceName
-from dlcvcli.models.registry import build_encoder
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder
 from dlcvcli.models.protonet import Embedder, ProtoNet

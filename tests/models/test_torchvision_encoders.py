@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from dlcvcli.models.registry import build_encoder
+from dlcvcli.models.build import build_encoder
 from tests.model_contract import images
 from tests.models.test_encoder import randomise_norms
 

@@ -18,7 +18,7 @@ from torchvision.models.segmentation import deeplabv3_resnet50, lraspp_mobilenet
 
 from dlcvcli.errors import CheckpointError
 from dlcvcli.models.backbones import MobileNetV3Large
-from dlcvcli.models.registry import build_network
+from dlcvcli.models.build import build_network
 from dlcvcli.models.weights import LoadReport, load_backbone
 
 V3_NAME = MobileNetV3Large.torchvision_weights
