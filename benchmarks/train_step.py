@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from dlcvcli.config.load import resolve
 from dlcvcli.data.sampler import BatchPlan
-from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.build import build_network
+from dlcvcli.models.registry import model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings

@@ -132,9 +132,9 @@ def probe_session(provider: Any) -> dict[str, Any]:
 def probe_model(path: str) -> dict[str, Any]:
     """Return what an ONNX file is, and how its nodes are spread over the providers."""
     from dlcvcli.errors import ModelFileError
+    from dlcvcli.runtime.metadata import read_task
     from dlcvcli.runtime.session import open_session
     from dlcvcli.tasks.registry import task_named
-    from dlcvcli.runtime.metadata import read_task
 
     session = open_session(Path(path), count_nodes=True)
     found: dict[str, Any] = {

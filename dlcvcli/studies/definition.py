@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from dlcvcli.config.load import resolve, validate
 from dlcvcli.config.values import CountOrZero, Settings, Share
 from dlcvcli.errors import ConfigError, UsageError, nearest
-from dlcvcli.models.registry import require_task
+from dlcvcli.models.registry import require_network
 from dlcvcli.studies.kinds import KINDS, StudyKind, StudySettings, TaskName
 from dlcvcli.studies.made import MadeGlyphs, MadeTiles
 from dlcvcli.yaml_reader import parse_yaml, read_yaml, require_mapping
@@ -198,7 +198,7 @@ def run_settings(
     # A copy, as the layers above are merged into it.
     own = copy.deepcopy(run.settings)
     settings = resolve(KINDS[task].schema, recipe=run.recipe, flags=own, sets=sets)
-    require_task(settings.model.name, task)
+    require_network(settings.model.name, "vectors" if task == "fewshot" else "masks")
     return settings
 
 

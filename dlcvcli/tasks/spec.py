@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from dlcvcli.exporting.subject import Subject
     from dlcvcli.inference.evaluation import Evaluator
     from dlcvcli.inference.prediction import Predict
-    from dlcvcli.runtime.metadata import ModelCard
     from dlcvcli.outcomes.spec import StudySpec
+    from dlcvcli.runtime.metadata import ModelCard
     from dlcvcli.training.job import Job, JobData
 
 Lines = Callable[[Any, Reporter], list[str]]

@@ -43,7 +43,12 @@ def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) ->
     assert "3 of 3" in more.stdout
     refused_here(2, "train", "seg", "--resume", run, says="is a run of task fewshot")
     refused_here(
-        2, "train", "fewshot", "--model", "fcn8s_vgg16", says="is for task seg, not fewshot"
+        2,
+        "train",
+        "fewshot",
+        "--model",
+        "fcn8s_vgg16",
+        says="gives logits of every pixel, not one embedding per image",
     )
     refused_here(
         2, "train", "fewshot", "--set", "episode.ways=3", says="unknown key 'episode.ways'"

@@ -1,4 +1,4 @@
-"""`dlcv models` as users meet it."""
+"""`dlcv models`: the listing, one network, JSON and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.command import refused_here as refused
 SMALL = "lraspp_mobilenet_v3_large"
 
 
-def test_models_are_listed_with_what_they_cost(tmp_path: Path) -> None:
+def test_networks_are_listed_with_their_cost(tmp_path: Path) -> None:
     file = tmp_path / "models.json"
     done = dlcv_here("models", "--json", file, "--size", "24x512", "--classes", 3)
     assert done.returncode == 0, done.stderr
@@ -29,12 +29,12 @@ def test_models_are_listed_with_what_they_cost(tmp_path: Path) -> None:
         "values",
     ):
         assert words in done.stdout
-    assert "fewshot: encoders of images, at 24x512\n" in plain(done.stdout)
+    assert "encoders (one embedding per image), at 24x512\n" in plain(done.stdout)
     found = json.loads(file.read_text())
     assert (found["size"], found["classes"]) == ([24, 512], 3)
     assert [model["name"] for model in found["models"]] == list(MODELS)
     counts = ("parameters", "flops", "training_bytes_per_image")
-    # Too small for some of the encoders, which keeps none of the others back.
+    # Too small for some of the encoders; the others are still counted.
     small = {"resnet18", "resnet34", "resnet50", "mobilenet_v3_large"}
     for model in found["models"]:
         assert all(model[count] is None for count in counts) == (model["name"] in small)
@@ -44,24 +44,25 @@ def test_models_are_listed_with_what_they_cost(tmp_path: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """Return a text without the blanks that its lines end in."""
+    """Return a text without trailing blanks."""
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def test_each_task_is_counted_at_its_own_size_unless_one_is_typed(tmp_path: Path) -> None:
+def test_networks_are_profiled_at_the_usual_size_of_their_kind(tmp_path: Path) -> None:
     file = tmp_path / "models.json"
-    said = plain(dlcv_here("models", "--json", file).stdout)
-    assert "seg: semantic segmentation, at 512x512 with 21 classes\n" in said
-    assert "fewshot: encoders of images, at 84x84\n" in said
+    listing = plain(dlcv_here("models", "--json", file).stdout)
+    assert "segmentation networks (logits of every pixel), at 512x512 with 21 classes\n" in listing
+    assert "encoders (one embedding per image), at 84x84\n" in listing
     rows = {row["name"]: row for row in json.loads(file.read_text())["models"]}
     assert {name: row["size"] for name, row in rows.items()} == {
-        name: [512, 512] if entry.task == "seg" else [84, 84] for name, entry in MODELS.items()
+        name: [512, 512] if entry.gives == "masks" else [84, 84] for name, entry in MODELS.items()
     }
     assert rows["conv4"]["embedding"] == 1600
+    assert (rows["conv4"]["gives"], rows[SMALL]["gives"]) == ("vectors", "masks")
     assert "embedding" not in rows[SMALL]
 
 
-def test_an_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
+def test_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
     file = tmp_path / "conv4.json"
     done = dlcv_here("models", "conv4", "--size", "28x28", "--json", file)
     assert done.returncode == 0, done.stderr
@@ -77,7 +78,7 @@ def test_an_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
     assert (narrow["size"], narrow["embedding"]) == ([84, 84], 800)
 
 
-def test_a_model_is_described_layer_by_layer() -> None:
+def test_network_is_described_layer_by_layer() -> None:
     one = dlcv_here("models", SMALL).stdout
     for words in (MODELS[SMALL].source, "parameters", "memory in training", "narrow.0", "total"):
         assert words in one
@@ -88,7 +89,7 @@ def test_a_model_is_described_layer_by_layer() -> None:
     assert numbers[0][:3] == numbers[1][:3] == ["3,221,538", "3.933", "100.0%"]
 
 
-def test_json_of_one_model_adds_up() -> None:
+def test_json_of_one_network_adds_up() -> None:
     options = ("--set", "output_stride=8", "--set", "model.options.auxiliary=true")
     done = dlcv_here("models", "deeplabv3_resnet50", *options, "--json", "-")
     found = json.loads(done.stdout)
@@ -101,11 +102,11 @@ def test_json_of_one_model_adds_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("unet",), "unet"),
-        (("--depth", "3"), "--depth"),
-        (("--set", "output_stride=8"), "--set"),
+        (("--depth", "3"), "--depth needs the name of a network"),
+        (("--set", "output_stride=8"), "--set needs the name of a network"),
         (("--size", "0x8"), "0x8"),
         (("--size", "8x8x8"), "8x8x8"),
         ((SMALL, "--set", "output_stride=8"), "no option 'output_stride'"),
@@ -117,12 +118,12 @@ def test_json_of_one_model_adds_up() -> None:
         (("conv4", "--set", "dropout=0.5"), "no option 'dropout'"),
     ],
 )
-def test_what_cannot_be_counted_is_refused(arguments: tuple[str, ...], says: str) -> None:
-    refused(2, "models", *arguments, says=says)
+def test_wrong_arguments_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    refused(2, "models", *arguments, says=message)
 
 
 @pytest.mark.parametrize("name", [(), (SMALL,), ("conv4",)])
-def test_without_torch_models_are_described_but_not_counted(name: tuple[str, ...]) -> None:
+def test_networks_are_described_without_torch(name: tuple[str, ...]) -> None:
     done = dlcv_without_torch("models", *name)
     assert done.returncode == 0, done.stderr
     assert (*name, SMALL)[0] in done.stdout

@@ -9,8 +9,8 @@ import pytest
 
 from dlcvcli.config.load import load_recipe, recipe_names, resolve
 from dlcvcli.losses import build_loss
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.profile import build_on_meta
-from dlcvcli.models.registry import build_encoder
 from dlcvcli.tasks.fewshot.data import EPOCH
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings

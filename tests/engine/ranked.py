@@ -18,7 +18,7 @@ from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.launch import Launcher, launch
 from dlcvcli.engine.task import Batch, Outcome
 from dlcvcli.errors import NonFiniteLoss
-from dlcvcli.models.registry import build_network
+from dlcvcli.models.build import build_network
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.tasks.segmentation.job import validation_of
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings

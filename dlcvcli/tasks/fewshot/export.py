@@ -237,7 +237,7 @@ class EpisodeCase(Case):
 def parity_sizes(card: EncoderCard, *, any_size: bool) -> list[tuple[int, int]]:
     """Return the (height, width) pairs to compare at: its own, and an odd one where any will do."""
     assert card.size is not None
-    least = model_entry(card.model).stride
+    least = model_entry(card.model).least_side
     return [card.size, (least + 17, least + 40)] if any_size else [card.size]
 
 

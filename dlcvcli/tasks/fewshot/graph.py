@@ -85,6 +85,6 @@ def _sides(
     if not embedder.encoder.any_size:
         assert card.size is not None
         return card.size, {}
-    least = model_entry(card.model).stride
+    least = model_entry(card.model).least_side
     names = {first: torch.export.Dim("height"), first + 1: torch.export.Dim("width")}
     return (2 * least + 32, 4 * least + 32), names

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from dlcvcli.exporting.subject import Subject
     from dlcvcli.inference.evaluation import Evaluator
     from dlcvcli.inference.prediction import PredictRequest
+    from dlcvcli.outcomes.spec import StudySpec
     from dlcvcli.reporter import Reporter
     from dlcvcli.runtime.metadata import ModelCard
-    from dlcvcli.outcomes.spec import StudySpec
     from dlcvcli.training.job import Job, JobData
 
 

@@ -16,9 +16,9 @@ from dlcvcli.errors import CheckpointError, ConfigError, naming
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.torch_model import as_reference, choose_device, device_name, run_on
 from dlcvcli.models.averaging import evaluated_weights
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.protonet import Embedder, ProtoNet
-from dlcvcli.models.registry import build_encoder
 from dlcvcli.prototypes import Floats
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock

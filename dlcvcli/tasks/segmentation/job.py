@@ -31,7 +31,8 @@ from dlcvcli.losses import build_loss
 from dlcvcli.machine import usable_cores
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.averaging import evaluated_weights
-from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.build import build_network
+from dlcvcli.models.registry import model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder

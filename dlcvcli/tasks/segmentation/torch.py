@@ -16,7 +16,8 @@ from dlcvcli.errors import CheckpointError, ConfigError, naming
 from dlcvcli.files import sha256_of
 from dlcvcli.inference.torch_model import as_reference, choose_device, device_name, run_on
 from dlcvcli.models.averaging import evaluated_weights
-from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.build import build_network
+from dlcvcli.models.registry import model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import ClassSet, Mask
 from dlcvcli.runs import ModelRef

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dlcvcli.config.names import DistanceName
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.protonet import Embedder, ProtoNet
-from dlcvcli.models.registry import build_encoder
 from dlcvcli.tasks.fewshot.task import ProtoNetTask
 
 WAYS, SHOTS, QUERIES = 3, 2, 4
