@@ -8,7 +8,7 @@ import typer
 
 from dlcvcli import __version__
 from dlcvcli.cli import data, demo, doctor, evaluate, export, figure, models, predict, study, train
-from dlcvcli.cli.task_commands import add_task_commands
+from dlcvcli.cli.task_commands import with_task_commands
 
 
 def make_app() -> typer.Typer:
@@ -28,11 +28,8 @@ def make_app() -> typer.Typer:
     app.command("export", epilog=export.EPILOG)(export.export_command())
     app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate_command())
     app.command("predict", epilog=predict.EPILOG)(predict.predict_command())
-    for name, group in (("data", data.app), ("figure", figure.app)):
-        with_tasks = typer.Typer(no_args_is_help=True, help=group.info.help)
-        with_tasks.add_typer(group)
-        add_task_commands(with_tasks, name)
-        app.add_typer(with_tasks, name=name)
+    app.add_typer(with_task_commands(data.app, "data"), name="data")
+    app.add_typer(with_task_commands(figure.app, "figure"), name="figure")
     app.add_typer(study.app, name="study")
     app.command("models", epilog=models.EPILOG)(models.models)
     app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ def train_app() -> typer.Typer:
     app = typer.Typer(help="Train a model.", no_args_is_help=True)
     app.callback()(_group)
     for spec in TASKS.values():
-        function = command(partial(_train, spec), [spec.flags.train], summary=spec.trains)
+        function = command(_training(spec), [spec.flags.train], summary=spec.trains)
         app.command(spec.name, epilog=epilog(spec.examples))(function)
     return app
 
@@ -36,15 +36,18 @@ def _group() -> None:
     """Train a model."""
 
 
-def _train(spec: TaskSpec, /, **typed: Any) -> None:
-    flags = spec.flags.train(**typed)
-    settings = resolve_flags(spec, flags)
-    if flags.print_config:
-        from dlcvcli.config.load import to_yaml
+def _training(spec: TaskSpec) -> Callable[..., None]:
+    def run(**typed: Any) -> None:
+        flags = spec.flags.train(**typed)
+        settings = resolve_flags(spec, flags)
+        if flags.print_config:
+            from dlcvcli.config.load import to_yaml
 
-        typer.echo(to_yaml(settings), nl=False)
-        return
-    run_training(spec, prepare(spec, settings, flags))
+            typer.echo(to_yaml(settings), nl=False)
+            return
+        run_training(spec, prepare(spec, settings, flags))
+
+    return run
 
 
 def resolve_flags(spec: TaskSpec, flags: TrainFlags) -> RunSettings:

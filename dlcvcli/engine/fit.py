@@ -300,10 +300,10 @@ class _Loop:
         )
         # Of bad steps the first counts: those of other ranks follow from it through the gradients.
         state = self.launcher.largest(torch.cat([-self.watch.first[None], mine]))
-        bad, stop, signal = state.tolist()
+        bad, requested, signal = state.tolist()
         self._refuse_bad_loss(-bad)
         stop.signal = signal or None
-        return bool(stop)
+        return bool(requested)
 
     def _refuse_bad_loss(self, step: int) -> None:
         if step >= self.total:
