@@ -19,8 +19,8 @@ from dlcvcli.runs import find_model
 from dlcvcli.studies.demo_folder import DemoFolder
 from dlcvcli.studies.demo_report import Step, draw, write_demo_page
 from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.predict import predict as run_predict
-from dlcvcli.tasks.segmentation.predictor import load_predictor
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.run import RunRequest, train
 

@@ -17,7 +17,7 @@ from dlcvcli.runs import find_model
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.studies.demo_folder import DemoFolder
 from dlcvcli.studies.pages import write_page
-from dlcvcli.tasks.segmentation.predictor import load_predictor
+from dlcvcli.tasks.segmentation.load import load_predictor
 
 
 @dataclass

@@ -17,7 +17,7 @@ from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.studies.outcome import RunOutcome, StudyOutcome
 from dlcvcli.tasks.segmentation.examples import sized_for
-from dlcvcli.tasks.segmentation.predictor import load_predictor
+from dlcvcli.tasks.segmentation.load import load_predictor
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from dlcvcli.palette import Mask
 from dlcvcli.runs import ModelRef, RunFolder, find_model
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation import export as module
-from dlcvcli.tasks.segmentation.predictor import OnnxPredictor, load_predictor
+from dlcvcli.tasks.segmentation.load import load_predictor
+from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 from dlcvcli.tasks.segmentation.scoring import evaluate
 
 

@@ -12,8 +12,8 @@ from dlcvcli.extras import require_torch
 from dlcvcli.inference import load as module
 from dlcvcli.inference.load import task_of
 from dlcvcli.runs import ModelRef, RunFolder, find_model
-from dlcvcli.tasks.fewshot.predictor import load_encoder
-from dlcvcli.tasks.segmentation.predictor import load_predictor
+from dlcvcli.tasks.fewshot.load import load_encoder
+from dlcvcli.tasks.segmentation.load import load_predictor
 
 
 @pytest.fixture

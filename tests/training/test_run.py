@@ -22,7 +22,7 @@ from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, UsageError
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
-from dlcvcli.tasks.segmentation.predictor import load_predictor
+from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.scoring import evaluate
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.run import RunRequest, train

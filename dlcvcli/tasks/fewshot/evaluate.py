@@ -27,7 +27,7 @@ from dlcvcli.inference.evaluation import (
 from dlcvcli.reporter import Reporter
 from dlcvcli.tasks.fewshot.card import EncoderCard
 from dlcvcli.tasks.fewshot.flags import EpisodeFlags, EvalFewshotFlags
-from dlcvcli.tasks.fewshot.predictor import load_encoder
+from dlcvcli.tasks.fewshot.load import load_encoder
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, predictions_csv
 
 DEFAULT_EPISODES = 2000

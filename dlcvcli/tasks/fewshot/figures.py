@@ -15,10 +15,11 @@ from dlcvcli.prototypes import read_distance
 from dlcvcli.reporter import Reporter
 from dlcvcli.runs import find_model
 from dlcvcli.runtime.clock import StageClock
-from dlcvcli.tasks.fewshot.commands import FigureEpisodeFlags
 from dlcvcli.tasks.fewshot.episodes import predict_episodes
 from dlcvcli.tasks.fewshot.evaluate import chosen_episodes, open_test_split
-from dlcvcli.tasks.fewshot.predictor import EncoderPredictor, load_encoder
+from dlcvcli.tasks.fewshot.flags import FigureEpisodeFlags
+from dlcvcli.tasks.fewshot.load import load_encoder
+from dlcvcli.tasks.fewshot.predictor import EncoderPredictor
 
 
 def draw_episode(flags: FigureEpisodeFlags, reporter: Reporter) -> Path:

@@ -20,7 +20,8 @@ from dlcvcli.reporter import Reporter
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.fewshot.episodes import Ints, embed_images, predict_episodes
 from dlcvcli.tasks.fewshot.flags import PredictFewshotFlags
-from dlcvcli.tasks.fewshot.predictor import EncoderPredictor, load_encoder
+from dlcvcli.tasks.fewshot.load import load_encoder
+from dlcvcli.tasks.fewshot.predictor import EncoderPredictor
 from dlcvcli.tasks.fewshot.scoring import predictions_csv
 
 

@@ -9,10 +9,8 @@ import numpy as np
 
 from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
-from dlcvcli.extras import prepare_torch
 from dlcvcli.inference.onnx_run import OnnxRun
 from dlcvcli.prototypes import Floats
-from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.metadata import IMAGES
 from dlcvcli.runtime.session import Session, open_session
@@ -71,26 +69,3 @@ class OnnxEncoder:
 
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:
         return np.asarray(self._run(EMBEDDING, {IMAGES: images}, clock), dtype=np.float32)
-
-
-def load_encoder(
-    ref: ModelRef, *, provider: Provider = "auto", fixed_shapes: bool = True
-) -> EncoderPredictor:
-    """Load a few-shot model; torch is imported only for a checkpoint.
-
-    Args:
-        ref: a checkpoint or an ONNX file.
-        provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
-        fixed_shapes: see `runtime.session.open_session`.
-
-    Raises:
-        ModelFileError, CheckpointError: the file cannot be used.
-        DeviceError: the provider asked for is not in force.
-        MissingExtra: a checkpoint, and torch is not installed.
-    """
-    if ref.kind == "onnx":
-        return OnnxEncoder.load(ref.path, provider, fixed_shapes=fixed_shapes)
-    prepare_torch(provider)
-    from dlcvcli.tasks.fewshot.torch import TorchEncoder
-
-    return TorchEncoder.load(ref, provider)

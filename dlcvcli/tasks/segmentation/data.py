@@ -5,6 +5,7 @@ Needs no torch, so that a wrong path or a bad mask is reported within a second.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ from dlcvcli.data.reading import image_size, read_ahead
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_splits
-from dlcvcli.errors import DataError, UsageError
+from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.models.registry import model_entry
 from dlcvcli.palette import PRESETS, ClassSet
 from dlcvcli.reporter import Progress, Reporter
+from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.settings import DataSettings, LossSettings, TrainSegSettings
 from dlcvcli.training.paths import absolute
 
@@ -240,3 +243,22 @@ def _default_crop(data: SegmentationSet) -> tuple[int, int]:
             raise DataError(f"split '{data.split}' of {data.root} holds no images")
         heights, widths = [size[0] for size in sizes], [size[1] for size in sizes]
     return min(*heights, LARGEST_DEFAULT_CROP), min(*widths, LARGEST_DEFAULT_CROP)
+
+
+def read_classes(run: RunFolder) -> ClassSet:
+    """Return the classes that a run was trained on.
+
+    Raises:
+        DataError: the run is of another task, or environment.json does not hold them.
+    """
+    task = run.read_config().get("task") if run.config.is_file() else SegmenterCard.TASK
+    if task != SegmenterCard.TASK:
+        raise DataError(f"{run.path} is a run of task {task}; it has no masks")
+    try:
+        text = run.environment.read_text(encoding="utf-8")
+        return ClassSet.from_dict(json.loads(text)["data"]["classes"])
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        raise DataError(
+            f"{run.environment} does not name the classes of the run",
+            "it is the first file that a run writes; was the folder copied completely?",
+        ) from error

@@ -27,7 +27,7 @@ from dlcvcli.metrics import CONVENTIONS, Convention
 from dlcvcli.reporter import Reporter
 from dlcvcli.tasks.segmentation.annotated import open_annotated
 from dlcvcli.tasks.segmentation.flags import EvalSegFlags
-from dlcvcli.tasks.segmentation.predictor import load_predictor
+from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.scores import SCORES
 from dlcvcli.tasks.segmentation.scoring import evaluate
 from dlcvcli.tasks.segmentation.views import read_views

@@ -18,15 +18,11 @@ from dlcvcli.palette import ClassSet
 from dlcvcli.reporter import Reporter
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.segmentation.annotated import open_annotated, warn_of_seen
-from dlcvcli.tasks.segmentation.commands import (
-    CompareFlags,
-    ConfusionFlags,
-    GridFlags,
-    SnapshotFlags,
-)
+from dlcvcli.tasks.segmentation.data import read_classes
 from dlcvcli.tasks.segmentation.examples import Example, predict_examples, rank_images
-from dlcvcli.tasks.segmentation.predictor import Predictor, load_predictor
-from dlcvcli.tasks.segmentation.snapshots import read_classes
+from dlcvcli.tasks.segmentation.flags import CompareFlags, ConfusionFlags, GridFlags, SnapshotFlags
+from dlcvcli.tasks.segmentation.load import load_predictor
+from dlcvcli.tasks.segmentation.predictor import Predictor
 
 
 def draw_snapshots(flags: SnapshotFlags) -> Path:

@@ -19,7 +19,8 @@ from dlcvcli.palette import ClassSet, Mask, encode_colours
 from dlcvcli.reporter import Reporter
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation.flags import PredictSegFlags
-from dlcvcli.tasks.segmentation.predictor import Predictor, load_predictor
+from dlcvcli.tasks.segmentation.load import load_predictor
+from dlcvcli.tasks.segmentation.predictor import Predictor
 from dlcvcli.tasks.segmentation.views import read_views
 
 OVERLAY_STRENGTH = 0.5

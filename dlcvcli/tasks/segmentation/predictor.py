@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
 from dlcvcli.errors import UsageError
-from dlcvcli.extras import prepare_torch
 from dlcvcli.inference.onnx_run import OnnxRun
 from dlcvcli.palette import Mask
-from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.metadata import IMAGES, LOGITS
 from dlcvcli.runtime.session import Session, open_session
@@ -131,29 +129,6 @@ class WrappedPredictor:
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         """Return logits, float32 [N, C, h, w], of uint8 images [N, H, W, 3]."""
         raise NotImplementedError
-
-
-def load_predictor(
-    ref: ModelRef, *, provider: Provider = "auto", fixed_shapes: bool = True
-) -> Predictor:
-    """Load a segmentation model; torch is imported only for a checkpoint.
-
-    Args:
-        ref: a checkpoint or an ONNX file.
-        provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
-        fixed_shapes: see `runtime.session.open_session`.
-
-    Raises:
-        ModelFileError, CheckpointError: the file cannot be used.
-        DeviceError: the provider asked for is not in force.
-        MissingExtra: a checkpoint, and torch is not installed.
-    """
-    if ref.kind == "onnx":
-        return OnnxPredictor.load(ref.path, provider, fixed_shapes=fixed_shapes)
-    prepare_torch(provider)
-    from dlcvcli.tasks.segmentation.torch import TorchPredictor
-
-    return TorchPredictor.load(ref, provider)
 
 
 def _feed(images: Pixels, size: tuple[int, int]) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +14,10 @@ from dlcvcli.data.segmentation import SegmentationSet, read_pair
 from dlcvcli.data.writing import write_image
 from dlcvcli.engine.hooks import Hooks, Plan
 from dlcvcli.engine.task import Task
-from dlcvcli.errors import ConfigError, DataError, UsageError
+from dlcvcli.errors import UsageError
 from dlcvcli.files import make_folder
 from dlcvcli.palette import ClassSet, Mask
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.settings import SnapshotSettings
 from dlcvcli.tasks.segmentation.task import SegmentationTask
 
@@ -130,22 +128,3 @@ class SnapshotHook(Hooks):
         batch = torch.from_numpy(sized.copy())[None].to(device)
         mask: Pixels = task.evaluated(batch, own)[0].cpu().numpy()
         return mask
-
-
-def read_classes(run: RunFolder) -> ClassSet:
-    """Return the classes that a run was trained on.
-
-    Raises:
-        DataError: the run is of another task, or environment.json does not hold them.
-    """
-    task = run.read_config().get("task") if run.config.is_file() else SegmenterCard.TASK
-    if task != SegmenterCard.TASK:
-        raise DataError(f"{run.path} is a run of task {task}; it has no masks")
-    try:
-        text = run.environment.read_text(encoding="utf-8")
-        return ClassSet.from_dict(json.loads(text)["data"]["classes"])
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-        raise DataError(
-            f"{run.environment} does not name the classes of the run",
-            "it is the first file that a run writes; was the folder copied completely?",
-        ) from error

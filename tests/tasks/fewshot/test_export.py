@@ -30,7 +30,7 @@ from dlcvcli.tasks.fewshot.export import (
     parity_episodes,
     parity_sizes,
 )
-from dlcvcli.tasks.fewshot.predictor import load_encoder
+from dlcvcli.tasks.fewshot.load import load_encoder
 
 
 def val_split(run: Path, data: Path) -> FewShotSet:

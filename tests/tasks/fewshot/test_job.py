@@ -20,7 +20,7 @@ from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, DataError, UsageError
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.fewshot.data import check_fewshot_data
-from dlcvcli.tasks.fewshot.predictor import load_encoder
+from dlcvcli.tasks.fewshot.load import load_encoder
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes
 from dlcvcli.training.run import train
 from tests.made_fewshot import CHARACTERS, request_for

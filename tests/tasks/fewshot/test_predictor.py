@@ -14,7 +14,8 @@ from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.session import Session
 from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
-from dlcvcli.tasks.fewshot.predictor import OnnxEncoder, load_encoder
+from dlcvcli.tasks.fewshot.load import load_encoder
+from dlcvcli.tasks.fewshot.predictor import OnnxEncoder
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 from tests.inference.on_device import OnDevice
 

@@ -11,6 +11,7 @@ from PIL import Image
 from dlcvcli.errors import DataError, DlcvError, UsageError
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder, find_model
+from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.predict import (
     blend_mask,
     class_shares,
@@ -18,7 +19,6 @@ from dlcvcli.tasks.segmentation.predict import (
     output_names,
     predict,
 )
-from dlcvcli.tasks.segmentation.predictor import load_predictor
 
 
 def photo(path: Path, size: tuple[int, int] = (40, 30)) -> Path:

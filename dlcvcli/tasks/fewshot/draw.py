@@ -13,7 +13,7 @@ from dlcvcli.files import write_atomically
 from dlcvcli.reporter import Reporter
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.fewshot.card import EncoderCard
-from dlcvcli.tasks.fewshot.commands import DataEpisodesFlags
+from dlcvcli.tasks.fewshot.flags import DataEpisodesFlags
 
 
 def write_episodes(flags: DataEpisodesFlags, reporter: Reporter) -> str:
