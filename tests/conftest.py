@@ -69,6 +69,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
     from dlcvcli.config.load import resolve
     from dlcvcli.runs import RunFolder
     from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+    from dlcvcli.tasks.segmentation.job import SegmentationJob
     from dlcvcli.tasks.segmentation.settings import TrainSegSettings
     from dlcvcli.training.run import RunRequest, train
 
@@ -89,7 +90,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
     )
     data = check_training_data(settings.data, settings.train.seed)
     run = RunFolder(tmp_path_factory.mktemp("runs") / "trained")
-    train(RunRequest(run, resolve_settings(settings, data.train), data))
+    train(RunRequest(SegmentationJob, run, resolve_settings(settings, data.train), data))
     return run.path
 
 
@@ -98,10 +99,14 @@ def exported_run(trained_run: Path) -> Path:
     """The trained run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
+    from dlcvcli.tasks.registry import open_subject, task_of
 
     run = RunFolder(trained_run)
     if not run.onnx.exists():
-        export(find_model(trained_run), run.onnx)
+        ref = find_model(trained_run)
+        spec = task_of(ref)
+        assert spec.flags.export is not None
+        export(open_subject(spec, ref, spec.flags.export()), run.onnx)
     return trained_run
 
 
@@ -132,8 +137,12 @@ def exported_fewshot(fewshot_run: Path) -> Path:
     """The few-shot run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
+    from dlcvcli.tasks.registry import open_subject, task_of
 
     run = RunFolder(fewshot_run)
     if not run.onnx.exists():
-        export(find_model(fewshot_run), run.onnx)
+        ref = find_model(fewshot_run)
+        spec = task_of(ref)
+        assert spec.flags.export is not None
+        export(open_subject(spec, ref, spec.flags.export()), run.onnx)
     return fewshot_run

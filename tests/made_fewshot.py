@@ -11,6 +11,7 @@ from PIL import Image
 from dlcvcli.config.load import resolve
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.fewshot.data import check_fewshot_data, resolve_fewshot
+from dlcvcli.tasks.fewshot.job import FewshotJob
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.training.run import RunRequest
 
@@ -49,4 +50,4 @@ def request_for(run: Path, data: Path, **flags: Any) -> RunRequest:
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
     settings = resolve(TrainFewshotSettings, flags={**defaults, **dotted})
     found = check_fewshot_data(settings)
-    return RunRequest(RunFolder(run), resolve_fewshot(settings, found), found)
+    return RunRequest(FewshotJob, RunFolder(run), resolve_fewshot(settings, found), found)

@@ -11,7 +11,6 @@ import pytest
 
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.locks import locked
-from dlcvcli.palette import PRESETS
 from dlcvcli.runs import ModelRef, RunFolder, default_run_path, find_model
 
 
@@ -267,12 +266,6 @@ def test_any_other_file_is_refused(tmp_path: Path, name: str) -> None:
         find_model(_touch(tmp_path / name))
 
 
-def test_a_run_says_its_classes_and_the_length_of_its_epochs(
-    trained_run: Path, tmp_path: Path
-) -> None:
-    run = RunFolder(trained_run)
-    assert run.read_classes() == PRESETS["landcover7"]
-    assert run.steps_per_epoch() == 3
+def test_a_run_knows_the_length_of_its_epochs(trained_run: Path, tmp_path: Path) -> None:
+    assert RunFolder(trained_run).steps_per_epoch() == 3
     assert RunFolder(tmp_path).steps_per_epoch() is None
-    with pytest.raises(DataError, match="does not say which classes"):
-        RunFolder(tmp_path).read_classes()

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from dlcvcli.config.load import resolve
-from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.launch import Launcher, launch
 from dlcvcli.engine.task import Batch, Outcome
 from dlcvcli.errors import NonFiniteLoss
 from dlcvcli.models.build import build_network
 from dlcvcli.models.segmenter import Segmenter
-from dlcvcli.tasks.segmentation.job import validation_of
+from dlcvcli.tasks.segmentation.data import check_training_data
+from dlcvcli.tasks.segmentation.job import SegmentationJob
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.tasks.segmentation.task import SegmentationTask
 from tests.engine.tiny import TinyTask, tiny_fit, tiny_settings
@@ -47,14 +47,16 @@ def train(folder: Path, launcher: Launcher, *, parts: int, steps: int = STEPS) -
 
 def validate(data: Path, launcher: Launcher) -> dict[str, Any]:
     """Score a network with random weights, each rank its share of images of several sizes."""
-    settings = resolve(TrainSegSettings, flags={"train.batch_size": 4, "train.val_batch_size": 2})
-    val = open_split(data, "val")
+    flags = {"data.path": str(data), "train.batch_size": 4, "train.val_batch_size": 2}
+    settings = resolve(TrainSegSettings, flags=flags)
+    job = SegmentationJob(settings, check_training_data(settings.data, 0, known=True))
+    val = job.data.val
     torch.manual_seed(0)
     network = build_network("lraspp_mobilenet_v3_large", num_classes=len(val.classes))
     randomise_heads(network)
     task = SegmentationTask(Segmenter(network, 16), val.classes).eval()
     with torch.inference_mode():
-        found = validation_of(settings, val, launcher)(task, lambda: False)
+        found = job.validation(launcher)(task, lambda: False)
     assert found is not None
     return found
 

@@ -1,4 +1,4 @@
-"""Hooks listen and need not; several are called as one, each with its own wish to look."""
+"""Hooks listen and need not; several are called as one, each with its own steps to look at."""
 
 from __future__ import annotations
 

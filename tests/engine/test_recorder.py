@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dlcvcli.engine import recorder as module
 from dlcvcli.engine.hooks import Hooks, Plan
-from dlcvcli.engine.recorder import Best, Recorder, Totals
+from dlcvcli.engine.recorder import Recorder, Totals
 from dlcvcli.errors import DlcvError
 from dlcvcli.runs import RunFolder
 
@@ -272,14 +272,3 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, clock: Clock, told: Told
     assert "--resume" in caught.value.hint
     # What was not written is not told.
     assert told.calls[-1] == ("step", 1)
-
-
-def test_the_best_is_beaten_by_what_is_larger_and_by_nothing_else() -> None:
-    none_yet = Best("miou")
-    assert none_yet.beaten_by(0.0)
-    assert not none_yet.beaten_by(None)
-    best = Best("miou", 0.5, 4)
-    assert best.beaten_by(0.51)
-    assert not best.beaten_by(0.5)
-    assert not best.beaten_by(0.49)
-    assert not best.beaten_by(None)

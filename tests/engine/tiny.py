@@ -13,12 +13,14 @@ from torch.utils.data import Dataset
 from dlcvcli.config.load import resolve
 from dlcvcli.data.loader import TrainingBatches
 from dlcvcli.data.sampler import BatchPlan, Draw
-from dlcvcli.engine.fit import FitResult, fit
+from dlcvcli.engine.fit import fit
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.engine.result import FitResult
 from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, Task, split_by_decay
 from dlcvcli.losses import CrossEntropy
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 IMAGES, CLASSES, IGNORE = 20, 3, 255
@@ -81,6 +83,7 @@ def tiny_fit(
     launcher: Launcher | None = None,
     dataset: Dataset[Any] | None = None,
     validate: Any = None,
+    monitor: Score | None = None,
 ) -> tuple[Task, FitResult, RunFolder]:
     """Train the tiny task in a folder; return it with the result."""
     run = RunFolder(folder)
@@ -97,6 +100,7 @@ def tiny_fit(
         launcher=launcher,
         run=run,
         hooks=hooks or Hooks(),
+        monitor=monitor or Score("miou", "mIoU"),
         validate=validate,
         resume=resume,
     )

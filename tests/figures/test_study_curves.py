@@ -11,6 +11,9 @@ import pytest
 from dlcvcli.errors import DataError
 from dlcvcli.figures.study_curves import mean_and_band, study_curves
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
+
+MIOU = Score("miou", "mIoU")
 
 
 def _run(folder: Path, scores: list[float], losses: int = 3) -> RunFolder:
@@ -51,7 +54,7 @@ def test_runs_have_a_line_each_and_seeds_a_band(tmp_path: Path) -> None:
 
 
 def test_long_curves_are_averaged_in_stretches(tmp_path: Path) -> None:
-    figure = study_curves({"long": [_run(tmp_path / "a", [0.1], 600)]})
+    figure = study_curves({"long": [_run(tmp_path / "a", [0.1], 600)]}, MIOU)
     points = np.asarray(figure.axes[0].lines[0].get_xydata())
     assert len(points) == 60
     assert points[0, 1] == pytest.approx(np.mean([3 / n for n in range(1, 11)]))
@@ -59,4 +62,4 @@ def test_long_curves_are_averaged_in_stretches(tmp_path: Path) -> None:
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no records"):
-        study_curves({"a": [RunFolder(tmp_path)]})
+        study_curves({"a": [RunFolder(tmp_path)]}, MIOU)

@@ -19,6 +19,7 @@ from dlcvcli.studies.outcome import StudyOutcome, read_outcome
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.tasks.fewshot.data import evaluation_shape as shape_of
+from dlcvcli.tasks.fewshot.scoring import scores_file
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from tests.studies.made_study import Trainer, made_environment, tiny_study
 
@@ -104,7 +105,7 @@ def finish_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
         ):
             file.write(json.dumps(line) + "\n")
     rows = "".join(f"{number},{value:.6f}\n" for number, value in enumerate(scores))
-    write_atomically(run.episodes, f"episode_id,accuracy\n{rows}")
+    write_atomically(scores_file(run), f"episode_id,accuracy\n{rows}")
     learned = {"scale": 12.5} if settings.distance.name == "cosine" else {}
     metrics = {
         "checkpoint": "best.ckpt",

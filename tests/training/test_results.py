@@ -1,25 +1,17 @@
-"""What a run came to, as plain types and as figures."""
+"""The outcome of a run as plain types."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
-from PIL import Image
 
-from dlcvcli.config.load import validate
-from dlcvcli.data.segmentation import open_split
-from dlcvcli.engine.fit import FitResult
 from dlcvcli.engine.hooks import Plan
 from dlcvcli.engine.launch import launch
 from dlcvcli.engine.recorder import Best, Totals
-from dlcvcli.palette import PRESETS
-from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.segmentation.settings import TrainSegSettings
-from dlcvcli.training.results import count_parameters, describe_result, draw, score_best
+from dlcvcli.engine.result import FitResult
+from dlcvcli.training.results import count_parameters, describe_result
 from tests.engine.tiny import TinyTask
 
 
@@ -56,33 +48,3 @@ def test_frozen_parameters_count_too() -> None:
     model = torch.nn.Linear(3, 2)
     model.requires_grad_(False)
     assert count_parameters(model) == 8
-
-
-def test_the_last_weights_stand_in_for_a_best_that_is_gone(
-    trained_run: Path, landcover: Path, tmp_path: Path
-) -> None:
-    whole = RunFolder(trained_run)
-    settings = validate(TrainSegSettings, whole.read_config())
-    val = open_split(landcover, "val")
-    launcher = launch(precision="fp32")
-    best = score_best(whole, settings, val, launcher)
-    results = json.loads(whole.results.read_text())
-    assert best == results["metrics"]
-    run = RunFolder(tmp_path)
-    run.checkpoints.mkdir()
-    run.last.write_bytes(whole.last.read_bytes())
-    assert score_best(run, settings, val, launcher)["checkpoint"] == "last.ckpt"
-
-
-@pytest.mark.parametrize("snapshots", [True, False])
-def test_figures_are_drawn_of_what_there_is(
-    trained_run: Path, tmp_path: Path, snapshots: bool
-) -> None:
-    whole, run = RunFolder(trained_run), RunFolder(tmp_path)
-    run.metrics.write_text(whole.metrics.read_text())
-    if snapshots:
-        run.snapshots.symlink_to(whole.snapshots)
-    draw(run, PRESETS["landcover7"], 4)
-    with Image.open(run.figures / "curves.png") as curves:
-        assert curves.size[0] > 800
-    assert (run.figures / "snapshots.png").is_file() is snapshots

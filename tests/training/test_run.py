@@ -22,6 +22,7 @@ from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, UsageError
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.job import SegmentationJob
 from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.scoring import evaluate
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
@@ -41,7 +42,7 @@ def request_for(run: Path, landcover: Path, **flags: Any) -> RunRequest:
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
     settings = resolve(TrainSegSettings, flags={**defaults, **dotted})
     data = check_training_data(settings.data, settings.train.seed)
-    return RunRequest(RunFolder(run), resolve_settings(settings, data.train), data)
+    return RunRequest(SegmentationJob, RunFolder(run), resolve_settings(settings, data.train), data)
 
 
 def test_a_run_folder_holds_all_that_it_was(trained_run: Path, landcover: Path) -> None:

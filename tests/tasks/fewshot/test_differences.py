@@ -18,6 +18,7 @@ from dlcvcli.tasks.fewshot.differences import (
     over_seeds,
     read_accuracies,
 )
+from dlcvcli.tasks.fewshot.scoring import scores_file
 
 SCORES = st.lists(st.integers(0, 75).map(lambda hits: hits / 75), min_size=2, max_size=30)
 
@@ -26,7 +27,7 @@ def _run(folder: Path, values: list[float], **more: Any) -> tuple[RunFolder, dic
     folder.mkdir(parents=True, exist_ok=True)
     run = RunFolder(folder)
     lines = [f"{number},{value:.6f}" for number, value in enumerate(values)]
-    run.episodes.write_text("\n".join(["episode_id,accuracy", *lines]) + "\n")
+    scores_file(run).write_text("\n".join(["episode_id,accuracy", *lines]) + "\n")
     mean, half = float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
     told = {"accuracy": mean, "ci95": half, "episodes_sha256": "e", "sha256": "d", **more}
     return run, told

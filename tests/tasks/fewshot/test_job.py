@@ -21,7 +21,7 @@ from dlcvcli.errors import CheckpointError, ConfigError, DataError, UsageError
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.fewshot.data import check_fewshot_data
 from dlcvcli.tasks.fewshot.load import load_encoder
-from dlcvcli.tasks.fewshot.scoring import evaluate_episodes
+from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, scores_file
 from dlcvcli.training.run import train
 from tests.made_fewshot import CHARACTERS, request_for
 
@@ -42,7 +42,7 @@ def test_a_run_folder_holds_all_that_it_was(fewshot_run: Path) -> None:
     assert metrics["episodes"] == 30
     assert metrics["distance"] == "euclidean"
     assert len(metrics["episodes_sha256"]) == len(metrics["sha256"]) == 64
-    rows = list(csv.DictReader(run.episodes.read_text().splitlines()))
+    rows = list(csv.DictReader(scores_file(run).read_text().splitlines()))
     values = np.array([float(row["accuracy"]) for row in rows])
     assert len(rows) == 30
     assert values.mean() == pytest.approx(metrics["accuracy"], abs=1e-6)

@@ -14,7 +14,8 @@ from dlcvcli.data.balance import median_frequency
 from dlcvcli.data.masks import write_mask
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.palette import PRESETS
-from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.runs import RunFolder
+from dlcvcli.tasks.segmentation.data import check_training_data, read_classes, resolve_settings
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from tests.conftest import write_camvid
 
@@ -177,3 +178,10 @@ def test_absent_classes_and_ignored_pixels_are_told(tmp_path: Path) -> None:
     assert ignored == "val: 75.0% of the pixels are ignored"
     assert "data.binarise=true" in single
     assert check_training_data(settings_for(folder).data, 0, known=True).remarks == ()
+
+
+def test_a_run_names_its_classes(trained_run: Path, tmp_path: Path) -> None:
+    run = RunFolder(trained_run)
+    assert read_classes(run) == PRESETS["landcover7"]
+    with pytest.raises(DataError, match="does not name the classes"):
+        read_classes(RunFolder(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,30 +10,32 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from dlcvcli.config.load import resolve
+from dlcvcli.engine.launch import launch
 from dlcvcli.errors import CheckpointError
 from dlcvcli.losses import Dice, Focal
 from dlcvcli.palette import load_class_set
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.segmentation import job as module
-from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data, resolve_settings
-from dlcvcli.tasks.segmentation.job import build_task, default_workers, take_weights
+from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.job import SegmentationJob, default_workers
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
-def prepared(landcover: Path, **flags: Any) -> tuple[TrainSegSettings, TrainingData]:
-    """Return the resolved settings and the data of a small run."""
+def prepared(landcover: Path, **flags: Any) -> SegmentationJob:
+    """Return the job of a small run."""
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
     chosen = {"data.path": str(landcover), "model.name": "lraspp_mobilenet_v3_large", **dotted}
     settings = resolve(TrainSegSettings, flags=chosen)
     data = check_training_data(settings.data, 0)
-    return resolve_settings(settings, data.train, data.counted), data
+    return SegmentationJob(resolve_settings(settings, data.train, data.counted), data)
 
 
-def test_the_task_has_the_loss_and_the_rates_of_its_settings(landcover: Path) -> None:
+def test_the_task_has_the_loss_and_learning_rates_of_its_settings(landcover: Path) -> None:
     weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0]
-    settings, data = prepared(
+    job = prepared(
         landcover,
         loss__name="bce+focal+dice",
         loss__class_weights=weights,
@@ -40,7 +43,7 @@ def test_the_task_has_the_loss_and_the_rates_of_its_settings(landcover: Path) ->
         loss__auxiliary=0.1,
         optim__backbone_lr_scale=0.5,
     )
-    task = build_task(settings, data, fresh=True)
+    task = job.build_task(fresh=True)
     _, focal, dice = task.loss.parts
     assert isinstance(focal, Focal)
     assert focal.weights is not None
@@ -58,43 +61,70 @@ def test_loader_processes_by_the_cores_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, on_gpu: bool, workers: int
 ) -> None:
     monkeypatch.setattr(module, "usable_cores", lambda: cores)
-    launcher: Any = SimpleNamespace(ranks_here=ranks, world_size=2 * ranks)
-    assert default_workers(on_gpu, launcher) == workers
+    launcher: Any = SimpleNamespace(ranks_here=ranks, world_size=2 * ranks, on_gpu=on_gpu)
+    assert default_workers(launcher) == workers
 
 
 def test_weights_of_a_run_are_taken_and_a_head_for_other_classes_is_not(
     landcover: Path, trained_run: Path, tmp_path: Path
 ) -> None:
-    settings, data = prepared(landcover)
+    job = prepared(landcover)
     best = RunFolder(trained_run).best
-    task = build_task(settings, data, fresh=True)
-    said = take_weights(task, best)
+    task = job.build_task(fresh=True)
+    line = job.take_weights(task, best)
     state = torch.load(best, weights_only=True)["task"]
-    assert f"took {len(state)} of {len(state)} tensors" in said
+    assert f"took {len(state)} of {len(state)} tensors" in line
     own = task.network.state_dict()
-    assert all(torch.equal(state[f"segmenter.{name}"], value) for name, value in own.items())
+    assert all(torch.equal(state[f"network.{name}"], value) for name, value in own.items())
 
     others = tmp_path / "classes.yaml"
     others.write_text("[a, b, c, d, e, f, g, h]\n")
-    settings, data = prepared(landcover, data__audit=False)
-    data = replace(data, classes=load_class_set(str(others)))
-    said = take_weights(build_task(settings, data, fresh=True), best)
-    assert "random: network.classify" in said
+    job = prepared(landcover, data__audit=False)
+    job.data = replace(job.data, classes=load_class_set(str(others)))
+    assert "random: network.classify" in job.take_weights(job.build_task(fresh=True), best)
 
 
 def test_weights_of_another_network_are_refused(landcover: Path, trained_run: Path) -> None:
-    settings, data = prepared(landcover, model__name="deeplabv3plus_mobilenet_v2")
+    job = prepared(landcover, model__name="deeplabv3plus_mobilenet_v2")
     with pytest.raises(CheckpointError, match="does not fit the model") as caught:
-        take_weights(build_task(settings, data, fresh=True), RunFolder(trained_run).best)
+        job.take_weights(job.build_task(fresh=True), RunFolder(trained_run).best)
     assert "--model" in caught.value.hint
 
 
 def test_a_moving_average_begins_where_the_weights_of_another_run_are(
     landcover: Path, trained_run: Path
 ) -> None:
-    settings, data = prepared(landcover, optim__ema=0.99)
-    task = build_task(settings, data, fresh=True)
-    take_weights(task, RunFolder(trained_run).best)
+    job = prepared(landcover, optim__ema=0.99)
+    task = job.build_task(fresh=True)
+    job.take_weights(task, RunFolder(trained_run).best)
     assert task.average is not None
     for name, value in task.network.state_dict().items():
         assert torch.equal(task.average.state_dict()[name], value), name
+
+
+def test_the_last_weights_stand_in_for_a_best_that_is_gone(
+    trained_run: Path, landcover: Path, tmp_path: Path
+) -> None:
+    complete = RunFolder(trained_run)
+    job, launcher = prepared(landcover), launch(precision="fp32")
+    best = job.score_best(complete, launcher)
+    results = json.loads(complete.results.read_text())
+    assert best == results["metrics"]
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    run.last.write_bytes(complete.last.read_bytes())
+    assert job.score_best(run, launcher)["checkpoint"] == "last.ckpt"
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_figures_are_drawn_of_what_there_is(
+    landcover: Path, trained_run: Path, tmp_path: Path, snapshots: bool
+) -> None:
+    complete, run = RunFolder(trained_run), RunFolder(tmp_path)
+    run.metrics.write_text(complete.metrics.read_text())
+    if snapshots:
+        run.snapshots.symlink_to(complete.snapshots)
+    prepared(landcover).draw(run, 4)
+    with Image.open(run.figures / "curves.png") as curves:
+        assert curves.size[0] > 800
+    assert (run.figures / "snapshots.png").is_file() is snapshots

@@ -1,4 +1,4 @@
-"""What MODEL names becomes a predictor; torch is asked for only where it is needed."""
+"""The task of a model is found, and torch is needed only where a checkpoint is loaded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dlcvcli import extras as module
 from dlcvcli.errors import CheckpointError, MissingExtra, ModelFileError, UsageError
 from dlcvcli.extras import require_torch
-from dlcvcli.inference import load as module
-from dlcvcli.inference.load import task_of
 from dlcvcli.runs import ModelRef, RunFolder, find_model
 from dlcvcli.tasks.fewshot.load import load_encoder
+from dlcvcli.tasks.registry import task_named, task_of
 from dlcvcli.tasks.segmentation.load import load_predictor
 
 
@@ -48,8 +48,8 @@ def test_the_task_of_a_run_and_of_a_file_needs_no_torch(
     exported_run: Path, exported_fewshot: Path
 ) -> None:
     for path, task in ((exported_run, "seg"), (exported_fewshot, "fewshot")):
-        assert task_of(find_model(path)) == task
-        assert task_of(find_model(RunFolder(path).onnx)) == task
+        assert task_of(find_model(path)).name == task
+        assert task_of(find_model(RunFolder(path).onnx)).name == task
         with pytest.raises(MissingExtra, match="reading a PyTorch checkpoint needs torch"):
             task_of(ModelRef("checkpoint", RunFolder(path).best, None))
 
@@ -58,12 +58,12 @@ def test_a_checkpoint_alone_says_its_task(
     trained_run: Path, fewshot_run: Path, tmp_path: Path
 ) -> None:
     for path, task in ((trained_run, "seg"), (fewshot_run, "fewshot")):
-        assert task_of(ModelRef("checkpoint", RunFolder(path).best, None)) == task
+        assert task_of(ModelRef("checkpoint", RunFolder(path).best, None)).name == task
     # Settings that cannot be read, or are of no task, are no obstacle.
     run = RunFolder(tmp_path)
     for text in ("[", yaml.safe_dump({"task": "detect"})):
         run.config.write_text(text)
-        assert task_of(ModelRef("checkpoint", RunFolder(fewshot_run).best, run)) == "fewshot"
+        assert task_of(ModelRef("checkpoint", RunFolder(fewshot_run).best, run)).name == "fewshot"
 
 
 def test_tensorrt_is_refused_for_a_checkpoint_before_it_is_read(tmp_path: Path) -> None:
@@ -108,3 +108,9 @@ def test_torch_that_is_installed_is_not_complained_of(monkeypatch: pytest.Monkey
     with pytest.raises(MissingExtra, match="training needs torch, which is not installed"):
         require_torch("training")
     assert asked == ["torch"]
+
+
+def test_an_unknown_task_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no task is called 'segm'") as caught:
+        task_named("segm")
+    assert "seg" in caught.value.hint
