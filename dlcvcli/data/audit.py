@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.data.fingerprint import fingerprint
 from dlcvcli.data.reading import Progress, read_ahead
-from dlcvcli.data.segmentation import SegmentationSet, fingerprint
+from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.errors import DataError
 from dlcvcli.machine import usable_cores
 

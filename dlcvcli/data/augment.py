@@ -101,27 +101,37 @@ class SegmentationAugment:
         self.fill = torch.tensor(fill, dtype=torch.uint8)
         self.ignore_index = ignore_index
 
-    def __call__(self, rng: Rng, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, rng: Rng, image: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return a changed copy.
 
         Args:
-            rng: where every draw comes from.
+            rng: the source of every draw.
             image: uint8 [3, H, W].
-            mask: uint8 [H, W].
+            mask: uint8 [H, W]; None of an image without one, which is changed like one with.
 
         Returns:
-            uint8 [3, h, w] and uint8 [h, w], h and w of the crop.
+            uint8 [3, h, w] and uint8 [h, w] or None; h and w are those of the crop.
         """
         height, width = image.shape[-2:]
         window = draw_window(rng, (height, width), self.crop, self.settings.scale)
         image = cut_window(image, window, self.fill)
-        mask = cut_window(mask[None], window, self.ignore_index)
         if image.shape[-2:] != self.crop:
             image = F.resize(image, list(self.crop), antialias=True)
-            mask = F.resize(mask, list(self.crop), interpolation=InterpolationMode.NEAREST_EXACT)
-        if rng.random() < self.settings.flip:
-            image, mask = image.flip(-1), mask.flip(-1)
-        return self._jitter(rng, image), mask[0]
+        flip = rng.random() < self.settings.flip
+        if flip:
+            image = image.flip(-1)
+        if mask is not None:
+            mask = self._move(mask, window, flip=flip)
+        return self._jitter(rng, image), mask
+
+    def _move(self, mask: Tensor, window: Window, *, flip: bool) -> Tensor:
+        """Return a mask moved as its image was: [H, W] to the crop's size."""
+        moved = cut_window(mask[None], window, self.ignore_index)
+        if moved.shape[-2:] != self.crop:
+            moved = F.resize(moved, list(self.crop), interpolation=InterpolationMode.NEAREST_EXACT)
+        return (moved.flip(-1) if flip else moved)[0]
 
     def _jitter(self, rng: Rng, image: Tensor) -> Tensor:
         s = self.settings

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dlcvcli.data.reading import image_size, read_ahead
-from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.data.source import ImageSource
 from dlcvcli.errors import DlcvError
 from dlcvcli.machine import free_memory
 
@@ -26,55 +26,63 @@ _PATIENCE = 5.0
 
 
 class ImageCache:
-    """Places for decoded images and their masks in memory that loader processes share.
+    """Places for decoded images, with their masks or without, in memory that processes share.
 
-    Make it before the processes start. Samples get their places in order, until the next one would
-    reach beyond the limit; smaller ones behind it may still fit.
+    Make it before the loader processes start. Samples get their places in order, until the next one
+    would reach beyond the limit; smaller ones behind it may still fit.
 
     Args:
         shapes: (height, width) of each sample, of its image and mask alike.
         limit: bytes, at most.
+        masks: whether each image has a mask.
 
     Raises:
         DlcvError: the system does not give so much memory.
     """
 
-    def __init__(self, shapes: Sequence[tuple[int, int]], limit: int) -> None:
+    def __init__(
+        self, shapes: Sequence[tuple[int, int]], limit: int, *, masks: bool = True
+    ) -> None:
         self.shapes = np.array(shapes, dtype=np.int64).reshape(-1, 2)
         self.limit = limit
+        self.masks = masks
         # One byte a sample says whether its place is filled.
         end = len(shapes)
         starts = np.full(len(shapes), -1, dtype=np.int64)
         for index, (height, width) in enumerate(self.shapes.tolist()):
-            # Three bytes of colour and one of the class.
-            if end + 4 * height * width <= limit:
+            place = _depth(masks) * height * width
+            if end + place <= limit:
                 starts[index] = end
-                end += 4 * height * width
+                end += place
         self.starts = starts
         self.size = end if (starts >= 0).any() else 0
         self.kept = int((starts >= 0).sum())
         self.memory = _shared(self.size)
         self.lock = multiprocessing.get_context().Lock()
 
-    def get(self, index: int) -> tuple[Tensor, Tensor] | None:
-        """Return the image, uint8 [H, W, 3], and the mask, uint8 [H, W]; None if not here.
+    def get(self, index: int) -> tuple[Tensor, Tensor | None] | None:
+        """Return a sample; None if it is not kept.
 
-        They lie in the shared memory: leave them as they are.
+        Returns:
+            The image, uint8 [H, W, 3], and its mask, uint8 [H, W], if images have masks. They lie
+            in the shared memory: do not change them.
         """
         if self.starts[index] < 0 or not self._filled(index):
             return None
         return self._place(index)
 
-    def put(self, index: int, image: Tensor, mask: Tensor) -> None:
+    def put(self, index: int, image: Tensor, mask: Tensor | None = None) -> None:
         """Keep an image, uint8 [H, W, 3], and its mask, uint8 [H, W], where they have a place."""
         height, width = self.shapes[index].tolist()
         # A file that was replaced during the run need not have the size that it had.
-        fits = image.shape == (height, width, 3) and mask.shape == (height, width)
+        fits = image.shape == (height, width, 3)
+        fits &= mask is None or mask.shape == (height, width)
         if self.starts[index] < 0 or not fits:
             return
-        here, there = self._place(index)
-        here.copy_(image)
-        there.copy_(mask)
+        kept_image, kept_mask = self._place(index)
+        kept_image.copy_(image)
+        if kept_mask is not None and mask is not None:
+            kept_mask.copy_(mask)
         self._fill(index)
 
     def describe(self) -> str:
@@ -84,10 +92,12 @@ class ImageCache:
             f"of at most {_amount(self.limit)}"
         )
 
-    def _place(self, index: int) -> tuple[Tensor, Tensor]:
+    def _place(self, index: int) -> tuple[Tensor, Tensor | None]:
         height, width = self.shapes[index].tolist()
         start, pixels = int(self.starts[index]), height * width
         image = self.memory[start : start + 3 * pixels].view(height, width, 3)
+        if not self.masks:
+            return image, None
         mask = self.memory[start + 3 * pixels : start + 4 * pixels].view(height, width)
         return image, mask
 
@@ -118,7 +128,9 @@ class ImageCache:
         self.starts = np.full_like(self.starts, -1)
 
 
-def cache_of(data: SegmentationSet, limit: int, *, sharing: int = 1) -> ImageCache | None:
+def cache_of(
+    data: ImageSource, limit: int, *, sharing: int = 1, masks: bool = True
+) -> ImageCache | None:
     """Return a cache for a set, empty yet; None for a limit of 0.
 
     The headers of the images are read, unless the set has a size of its own.
@@ -127,6 +139,7 @@ def cache_of(data: SegmentationSet, limit: int, *, sharing: int = 1) -> ImageCac
         data: the set.
         limit: bytes for all who share the machine.
         sharing: ranks on it, each with a cache of its own.
+        masks: whether its images have masks.
 
     Raises:
         DataError: the header of an image cannot be read.
@@ -137,16 +150,21 @@ def cache_of(data: SegmentationSet, limit: int, *, sharing: int = 1) -> ImageCac
     if data.size is not None:
         shapes = [data.size] * len(data)
     else:
-        images = (pair.image for pair in data.pairs)
-        shapes = list(read_ahead(image_size, images, threads=4, ahead=64))
+        shapes = list(read_ahead(image_size, data.files, threads=4, ahead=64))
     free = free_memory()
-    needed = sharing * min(limit // sharing, sum(4 * h * w + 1 for h, w in shapes))
+    complete = sum(_depth(masks) * height * width + 1 for height, width in shapes)
+    needed = sharing * min(limit // sharing, complete)
     if free is not None and needed > free:
         raise DlcvError(
             f"data.cache would take {_mib(needed)} MiB, and {free // _MIB} MiB of memory are free",
             "choose a smaller limit, as in --set data.cache=1GiB, or 0 for none",
         )
-    return ImageCache(shapes, limit // sharing)
+    return ImageCache(shapes, limit // sharing, masks=masks)
+
+
+def _depth(masks: bool) -> int:
+    """Return the bytes of a pixel: three of its colour, and one of its class."""
+    return 4 if masks else 3
 
 
 def _mib(size: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dlcvcli.data.csv_tables import read_csv
 from dlcvcli.data.image_classes import ImageClass, ImageLayout, Split
-from dlcvcli.data.layouts import ALL, canonical_split, require_two_splits
+from dlcvcli.data.splits import ALL, canonical_split, require_two_splits
 from dlcvcli.errors import DataError
 
 AUTO, VINYALS = "auto", "vinyals"

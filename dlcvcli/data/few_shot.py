@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.data.fingerprint import fingerprint
 from dlcvcli.data.image_classes import Split
 from dlcvcli.data.reading import Pixels, Progress, decode_rgb, read_ahead, read_bytes, stretch
-from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import free_memory, usable_cores
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from dlcvcli.data.class_splits import AUTO, named_splits, pooled
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.image_classes import ImageLayout, find_image_layout
-from dlcvcli.data.layouts import ALL, canonical_split
+from dlcvcli.data.splits import ALL, canonical_split
 from dlcvcli.errors import DataError
 
 # What of a set without splits means all of it.

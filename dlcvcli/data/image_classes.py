@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from dlcvcli.data.image_table import ImageRow, ImageTables, read_image_tables
-from dlcvcli.data.layouts import ALL, SPLIT_NAMES, by_split, canonical_split, chosen_split
 from dlcvcli.data.left_out import left_out, unread_hint
 from dlcvcli.data.reading import is_image
+from dlcvcli.data.splits import ALL, SPLIT_NAMES, by_split, canonical_split, chosen_split
 from dlcvcli.errors import DataError, UsageError, nearest
 
 ImageLayoutName = Literal["class_folders", "csv", "omniglot"]

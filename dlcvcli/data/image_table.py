@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlcvcli.data.csv_tables import CsvTable, csv_files, read_csv
-from dlcvcli.data.layouts import by_split, canonical_split
 from dlcvcli.data.set_paths import path_in_set
+from dlcvcli.data.splits import by_split, canonical_split
 from dlcvcli.errors import DataError
 
 FILES, LABELS, IDS = ("filename", "file", "image"), ("label", "class"), ("id",)

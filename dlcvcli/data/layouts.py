@@ -7,29 +7,18 @@ split `all`. `validation` and `valid` are other names of the split `val`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from dlcvcli.data.left_out import is_unread, left_out, unread_hint
 from dlcvcli.data.reading import is_image
 from dlcvcli.data.set_paths import path_in_set
+from dlcvcli.data.splits import ALL, SPLIT_NAMES, by_split, chosen_split, folders_in
 from dlcvcli.errors import DataError, UsageError, nearest
 
 LayoutName = Literal["sat_mask", "images_masks", "camvid", "voc"]
-
-T = TypeVar("T")
-
-ALL = "all"
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -74,31 +63,6 @@ class Layout:
         return left_out(self.root, used, SPLIT_NAMES)
 
 
-def canonical_split(name: str) -> str:
-    """Return the name under which a split is kept: `validation` -> `val`."""
-    return ALL if name.lower() == ALL else SPLIT_NAMES.get(name.lower(), name)
-
-
-def by_split(contents: Mapping[Path, T]) -> dict[str, T]:
-    """Return split -> what the folder, or the file, that is named like it holds.
-
-    Raises:
-        DataError: two are named like the same split, e.g. `val.csv` and `validation.csv`.
-    """
-    found: dict[str, T] = {}
-    owner: dict[str, Path] = {}
-    for path, content in contents.items():
-        name = canonical_split(path.name if path.is_dir() else path.stem)
-        other = owner.setdefault(name, path)
-        if other is not path:
-            raise DataError(
-                f"{path.parent} holds the split '{name}' twice, in {other.name} and {path.name}",
-                "keep one of the two, or put the content of both into it",
-            )
-        found[name] = content
-    return found
-
-
 def find_layout(root: Path, layout: str = "auto") -> Layout:
     """Recognise a segmentation set, looking through one wrapping folder.
 
@@ -135,41 +99,6 @@ def pairs_of(layout: Layout, split: str) -> tuple[Pair, ...]:
     return chosen_split(layout.splits, split, layout.root)
 
 
-def chosen_split(splits: Mapping[str, T], split: str, root: Path) -> T:
-    """Return what a split holds; a set without splits gives all of it.
-
-    Raises:
-        DataError: there is no such split.
-    """
-    wanted = canonical_split(split)
-    if wanted in splits:
-        return splits[wanted]
-    if set(splits) == {ALL}:
-        return splits[ALL]
-    raise DataError(
-        f"{root} has no split '{split}'{_emptied(root, wanted)}", nearest(wanted, splits)
-    )
-
-
-def _emptied(root: Path, split: str) -> str:
-    named = [path for path in _folders(root) if canonical_split(path.name) == split]
-    return f": no image in its folder {named[0].name} is part of the set" if named else ""
-
-
-def require_two_splits(train: str, val: str, splits: Iterable[str]) -> None:
-    """Refuse to train and to validate on one split.
-
-    Raises:
-        UsageError: both names stand for it.
-    """
-    if canonical_split(train) == canonical_split(val):
-        raise UsageError(
-            f"data.train_split and data.val_split are the same split '{train}': a score on the "
-            "training images means nothing",
-            f"choose another one of {', '.join(splits)}",
-        )
-
-
 def find_image(pairs: tuple[Pair, ...], name: str) -> Pair:
     """Return the pair that a short name stands for: `0013` for `0013_sat.jpg`.
 
@@ -192,12 +121,8 @@ _EXPECTED = (
 
 
 def _wrapped(root: Path) -> list[Path]:
-    folders = [p for p in _folders(root) if p.name != "__MACOSX"]
+    folders = [p for p in folders_in(root) if p.name != "__MACOSX"]
     return folders if len(folders) == 1 else []
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _not_recognised(root: Path, layout: str) -> str:
@@ -265,7 +190,7 @@ def _near_miss(name: str, suffix: str, folders: Iterable[Path], kind: str) -> st
 
 def _splits(root: Path, pair: Callable[[Path], tuple[Pair, ...]]) -> dict[str, tuple[Pair, ...]]:
     """Collect the split folders below `root` in which `pair` finds something."""
-    named = [folder for folder in _folders(root) if folder.name.lower() in SPLIT_NAMES]
+    named = [folder for folder in folders_in(root) if folder.name.lower() in SPLIT_NAMES]
     found = {folder: pair(folder) for folder in named}
     return by_split({folder: pairs for folder, pairs in found.items() if pairs})
 
@@ -307,7 +232,7 @@ def _find_images_masks(root: Path) -> Layout | None:
 def _find_camvid(root: Path) -> Layout | None:
     annotated = [
         (folder, root / f"{folder.name}annot")
-        for folder in _folders(root)
+        for folder in folders_in(root)
         if (root / f"{folder.name}annot").is_dir()
     ]
     found = {folder: _folder_pairs(folder, annotations) for folder, annotations in annotated}

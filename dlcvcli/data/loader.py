@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -21,29 +21,34 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.cache import ImageCache
 from dlcvcli.data.sampler import BatchPlan, Draw, StepRange
-from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.data.source import ImageSource
 from dlcvcli.errors import DataError, DlcvError
 
 Batch = dict[str, Tensor]
 
+Augment = Callable[[np.random.Generator, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+"""Changes an image, uint8 [3, H, W], and its mask, uint8 [H, W], if it has one."""
+
 
 class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
-    """Augmented samples of a segmentation set; a sample is a function of (seed, epoch, index).
+    """Augmented images, with their masks if they have any.
+
+    A sample is a function of (seed, epoch, index) alone: {"images": uint8 [h, w, 3]}, and "masks":
+    uint8 [h, w] where the images have masks.
 
     Args:
-        data: the set.
-        augment: the changes.
-        seed: of the changes.
-        cache: where decoded samples are kept, if anywhere; it changes no sample.
+        data: the images.
+        augment: the random changes.
+        seed: seed of the changes.
+        cache: keeps decoded samples, if given; it changes no sample.
     """
 
     def __init__(
         self,
-        data: SegmentationSet,
-        augment: SegmentationAugment,
+        data: ImageSource,
+        augment: Augment,
         seed: int,
         cache: ImageCache | None = None,
     ) -> None:
@@ -64,17 +69,20 @@ class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
             return error
         rng = np.random.default_rng((self.seed, epoch, index))
         image, mask = self.augment(rng, image.permute(2, 0, 1), mask)
-        return {"images": image.permute(1, 2, 0).contiguous(), "masks": mask.contiguous()}
+        sample = {"images": image.permute(1, 2, 0).contiguous()}
+        if mask is not None:
+            sample["masks"] = mask.contiguous()
+        return sample
 
-    def _decoded(self, index: int) -> tuple[Tensor, Tensor]:
+    def _decoded(self, index: int) -> tuple[Tensor, Tensor | None]:
         """Return an image, uint8 [H, W, 3], and its mask, uint8 [H, W], of the image's size."""
-        known = None if self.cache is None else self.cache.get(index)
-        if known is not None:
-            return known
+        kept = None if self.cache is None else self.cache.get(index)
+        if kept is not None:
+            return kept
         sample = self.data.read(index)
         image = torch.from_numpy(np.array(sample.image))
-        mask = torch.from_numpy(np.array(sample.mask))
-        if mask.shape != image.shape[:2]:
+        mask = None if sample.mask is None else torch.from_numpy(np.array(sample.mask))
+        if mask is not None and mask.shape != image.shape[:2]:
             mask = F.resize(
                 mask[None], list(image.shape[:2]), interpolation=InterpolationMode.NEAREST_EXACT
             )[0]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dlcvcli.data.csv_tables import csv_files, read_csv
 from dlcvcli.data.image_table import FILES, IDS, image_rows
-from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.set_paths import path_in_set
+from dlcvcli.data.splits import canonical_split
 from dlcvcli.errors import DataError
 
 

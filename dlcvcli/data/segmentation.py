@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from dlcvcli.data.layouts import (
-    ALL,
-    Layout,
-    Pair,
-    canonical_split,
-    find_layout,
-    pairs_of,
-    require_two_splits,
-)
+from dlcvcli.data.layouts import Layout, Pair, find_layout, pairs_of
 from dlcvcli.data.masks import decode_oriented_mask, match_orientation
 from dlcvcli.data.reading import Pixels, decode_oriented_rgb, enough_memory, read_bytes, stretch
 from dlcvcli.data.seen_images import image_digest
+from dlcvcli.data.splits import ALL, canonical_split, require_two_splits
 from dlcvcli.errors import DataError, UsageError
-from dlcvcli.files import as_bytes
 from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set, with_ignore_index
 
 
@@ -71,6 +63,11 @@ class SegmentationSet:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The image files."""
+        return [pair.image for pair in self.pairs]
+
     def read(self, index: int) -> Sample:
         """Read and decode one pair.
 
@@ -118,14 +115,6 @@ def _digests(image_bytes: bytes, mask_bytes: bytes) -> tuple[bytes, bytes]:
 
 def _shape(pixels: Pixels) -> str:
     return f"{pixels.shape[1]} x {pixels.shape[0]} (width x height)"
-
-
-def fingerprint(digests: Iterable[tuple[str, bytes]]) -> str:
-    """Return one SHA-256 for a set, from its samples' names and digests, in any order."""
-    total = hashlib.sha256()
-    for name, digest in sorted(digests):
-        total.update(as_bytes(name) + b"\0" + digest)
-    return total.hexdigest()
 
 
 def class_set_for(layout: Layout, classes: str, ignore_index: int | None) -> ClassSet:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlcvcli.data.layouts import ALL, Pair, canonical_split, find_layout
+from dlcvcli.data.layouts import Pair, find_layout
 from dlcvcli.data.reading import read_ahead, read_bytes
 from dlcvcli.data.seen_images import SeenImages, digest_of
 from dlcvcli.data.segmentation import SegmentationSet, split_of
+from dlcvcli.data.splits import ALL, canonical_split
 from dlcvcli.errors import DataError
 from dlcvcli.machine import usable_cores
 from dlcvcli.palette import ClassSet

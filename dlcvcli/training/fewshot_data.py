@@ -12,9 +12,9 @@ from dlcvcli.data.class_splits import AUTO, VINYALS, describe_cut, hold_out, nam
 from dlcvcli.data.episodes import Shape, require_enough
 from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
-from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.data.seen_images import SeenImages, image_digest
+from dlcvcli.data.splits import canonical_split
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import torchrun_shape
 from dlcvcli.models.registry import model_entry, require_size

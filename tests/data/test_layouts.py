@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from dlcvcli.data.layouts import (
-    ALL,
     Layout,
     Pair,
-    canonical_split,
     find_image,
     find_layout,
     pairs_of,
 )
+from dlcvcli.data.splits import ALL
 from dlcvcli.errors import DataError, UsageError
 
 
@@ -132,12 +131,6 @@ def test_all_names_of_the_validation_split_are_one(tmp_path: Path, name: str) ->
     found = find_layout(_files(tmp_path, *_sat("train/", "1"), *_sat(f"{name}/", "2")))
     for asked in ("val", "valid", "validation", name):
         assert [pair.name for pair in pairs_of(found, asked)] == ["2"]
-    assert canonical_split(name) == "val"
-
-
-def test_other_split_names_stay_as_they_are() -> None:
-    assert canonical_split("Night") == "Night"
-    assert canonical_split("training") == "train"
 
 
 def test_a_split_of_satellite_images_alone_is_left_out(tmp_path: Path) -> None:
