@@ -1,4 +1,4 @@
-"""Training batches: read, changed and stacked by torch's DataLoader, step by step."""
+"""Training batches, step by step: read, augmented and stacked by torch's DataLoader."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
         try:
             image, mask = self._decoded(index)
         except DataError as error:
-            # Raised in the main process: a worker would bury it in a traceback.
+            # To be raised in the main process: a worker would wrap it into a traceback.
             return error
         rng = np.random.default_rng((self.seed, epoch, index))
         image, mask = self.augment(rng, image.permute(2, 0, 1), mask)
@@ -102,10 +102,10 @@ def _stack(samples: Sequence[dict[str, Tensor] | DataError]) -> Batch | DataErro
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:
-    """Ignore what Ctrl-C and job managers send to all processes: the main one stops in good order.
+    """Ignore the signals that Ctrl-C and job managers send to all processes.
 
-    A worker that died of it would turn the good order into an error. Workers end with the loader,
-    or when the main process is gone.
+    The main process saves and stops; a worker that died of the signal would make that an error.
+    Workers end with the loader, or when the main process is gone.
     """
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
@@ -118,9 +118,10 @@ _owner = os.getpid()
 
 @atexit.register
 def _end_workers() -> None:
-    """Kill the workers whose loader is held by the traceback of an error until the very end.
+    """Kill the workers that are left when the interpreter exits.
 
-    Python's own way is a SIGTERM, which they ignore, and to wait for them.
+    The traceback of an error may keep their loader alive until then. Python itself would send them
+    SIGTERM, which they ignore, and wait for them.
     """
     if os.getpid() == _owner:
         for worker in _workers:
@@ -131,9 +132,9 @@ def _end_workers() -> None:
 def _own_child_signal() -> Iterator[None]:
     """Undo the SIGCHLD handler that torch installs for the workers it starts.
 
-    It raises at whatever line the main thread has reached when a worker dies, so that a write of a
-    checkpoint, for one, fails in its stead. Without it, the wait for the next batch finds a dead
-    worker within 5 s.
+    The handler raises at whatever line the main thread has reached when a worker dies, for example
+    while a checkpoint is written. Without it, the wait for the next batch detects a dead worker
+    within 5 s.
     """
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() != threading.main_thread():
         yield
@@ -147,12 +148,12 @@ def _own_child_signal() -> Iterator[None]:
 
 @contextmanager
 def _report_dead_worker(workers: set[BaseProcess]) -> Iterator[None]:
-    """Turn whatever waiting for a batch raises into a `DlcvError`, where a worker has died."""
+    """Turn any error raised while waiting for a batch into a `DlcvError` if a worker has died."""
     try:
         yield
     except Exception as error:
-        # An error of torch's or of a pipe, depending on what the worker was doing; it may not have
-        # ended yet.
+        # The error comes from torch or from a pipe, depending on what the worker was doing. The
+        # worker may not have ended yet.
         ended = connection.wait(
             [worker.sentinel for worker in workers], timeout=min(1, len(workers))
         )
@@ -164,9 +165,9 @@ def _report_dead_worker(workers: set[BaseProcess]) -> Iterator[None]:
 
 
 class _EndEvent:
-    """Torch's event that tells workers to end, without its lock where a worker has died.
+    """Torch's event that tells workers to end, without its lock if a worker has died.
 
-    A worker may be killed while it holds the lock, and whoever asks for it then waits for ever.
+    A worker may be killed while it holds the lock, and setting the event would then never return.
     """
 
     def __init__(self, shared: Any, workers: set[BaseProcess]) -> None:
@@ -202,8 +203,8 @@ def _worker_died(worker: BaseProcess) -> DlcvError:
         how = f"ended with exit status {status}"
     return DlcvError(
         f"a loader worker (process {worker.pid}) {how}",
-        "use fewer --workers or a smaller data.cache, and go on with --resume; "
-        "the run's last checkpoint is intact",
+        "use fewer --workers or a smaller data.cache, and continue the run with --resume from its "
+        "last checkpoint",
     )
 
 
@@ -212,9 +213,9 @@ class TrainingBatches:
 
     Args:
         dataset: maps a `Draw` to a dict of tensors.
-        plan: which draws make up a step.
-        workers: loader processes; 0 reads in the main process.
-        pin_memory: page-locked batches, for a GPU.
+        plan: the draws of each step.
+        workers: number of loader processes; 0 reads in the main process.
+        pin_memory: return batches in page-locked memory, for a GPU.
     """
 
     def __init__(
@@ -241,8 +242,8 @@ class TrainingBatches:
     ) -> Generator[Batch]:
         """Yield a rank's batch of each step from `start` to `stop`.
 
-        One loader serves the whole range, so that workers do not restart at each epoch; close the
-        generator to end them early.
+        One loader serves all steps, so that workers do not restart at each epoch. Close the
+        generator to end the workers early.
 
         Raises:
             DataError: a sample cannot be read.
@@ -254,8 +255,8 @@ class TrainingBatches:
             num_workers=self.workers if workers is None else workers,
             collate_fn=_stack,
             pin_memory=self.pin_memory,
-            # The loader draws a base seed from the global generator otherwise, which would make
-            # the numbers of a run depend on how often it was resumed.
+            # Without it the loader draws a base seed from the global generator, and the numbers of
+            # a run would depend on how often it was resumed.
             generator=torch.Generator(),
             worker_init_fn=_leave_signals_to_the_main_process,
         )
@@ -277,6 +278,6 @@ class TrainingBatches:
                     raise batch
                 yield batch
         finally:
-            # Ends the workers now. They ignore SIGTERM, so they must not be left to the
-            # interpreter's exit, which would wait for them.
+            # End the workers now. They ignore SIGTERM, so the interpreter would wait for them when
+            # it exits.
             del iterator

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcvcli.config.fewshot import EpisodeSettings, FewshotDataSettings, TrainFewshotSettings
-from dlcvcli.data.class_splits import AUTO, VINYALS, describe_cut, hold_out, named_splits
+from dlcvcli.data.class_splits import AUTO, VINYALS, describe_splits, hold_out, named_splits
 from dlcvcli.data.episodes import Shape, require_enough
 from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
@@ -173,7 +173,7 @@ def check_fewshot_data(
         {part: one.sha256 for part, one in sets.items()},
         seen,
         (
-            *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
+            *([f"cut between whole classes: {describe_splits(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),
             *duplicate_remarks(list(sets.values())),
         ),

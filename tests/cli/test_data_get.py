@@ -10,7 +10,7 @@ from dlcvcli.cli import data_get
 from dlcvcli.data import download as library
 from dlcvcli.errors import Interrupted
 from tests.cli.command import dlcv, refused
-from tests.data.made_voc import as_published, voc_files, write_tar, write_zip
+from tests.data.synthetic_voc import as_published, voc_files, write_tar, write_zip
 
 
 def test_an_archive_packed_anew_is_taken_with_consent_alone(tmp_path: Path) -> None:

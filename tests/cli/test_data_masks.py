@@ -53,6 +53,6 @@ def test_masks_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert "error: 1 of 2 masks could not be converted" in done.stderr
     refused(2, *encode, "camvid12", says="neither a class preset nor a file")
     one = ("data", "encode", folder / "b.png", folder / "b.png", "--classes", "camvid11")
-    refused(2, *one, says="would take the place of a mask that is read")
+    refused(2, *one, says="would overwrite a mask that is read")
     one = ("data", "encode", folder / "b.png", tmp_path / "c.png", "--classes", "camvid11")
     refused(1, *one, says="b.png: class id 99 is not in 'camvid11'")

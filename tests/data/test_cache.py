@@ -197,7 +197,7 @@ def test_more_than_is_free_is_refused(
     data: SegmentationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "free_memory", lambda: ALL - 1)
-    with pytest.raises(DlcvError, match=r"would take 1 MiB, and 0 MiB of memory are free"):
+    with pytest.raises(DlcvError, match=r"needs 1 MiB, and 0 MiB of memory are free"):
         cache_of(data, 1 << 40)
     # The limit itself need not be free, where the images take less.
     monkeypatch.setattr(module, "free_memory", lambda: ALL)
@@ -212,7 +212,7 @@ def test_memory_that_the_system_refuses_is_one_line(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "mmap", SimpleNamespace(mmap=refuse))
     monkeypatch.setattr(module.torch, "zeros", refuse)
-    with pytest.raises(DlcvError, match=r"does not share 1 MiB .* Cannot allocate") as caught:
+    with pytest.raises(DlcvError, match=r"cannot share 1 MiB .* Cannot allocate") as caught:
         ImageCache(SIZES, ALL)
     assert "smaller limit" in caught.value.hint
 
@@ -242,7 +242,7 @@ def test_what_one_process_decoded_the_others_find(data: SegmentationSet) -> None
 def test_a_lock_that_died_with_its_holder_is_done_without(
     data: SegmentationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.01)
+    monkeypatch.setattr(module, "_LOCK_TIMEOUT", 0.01)
     cache = ImageCache(SIZES, ALL)
     cache.lock.acquire()
     wanted = list(source(data, None).steps(0, 4))
