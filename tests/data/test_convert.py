@@ -118,8 +118,8 @@ def test_the_ignore_id_is_refused_where_black_is_a_class(tmp_path: Path) -> None
     (done,) = run(tmp_path / "a.png", tmp_path / "b.png", known, "colours")
     assert done.error is not None
     assert done.error.message == (
-        f"{tmp_path / 'a.png'}: 2 of 4 pixels carry the ignore id 255, for which 'landcover7' has "
-        "no colour; black is that of a class"
+        f"{tmp_path / 'a.png'}: 2 of 4 pixels have the ignore id 255, for which 'landcover7' has "
+        "no colour, since black is the colour of a class"
     )
     assert "ignore_colour" in done.error.hint
     assert not done.target.exists()

@@ -286,7 +286,10 @@ def _without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
         ({**voc_files("a"), **voc_files("b")}, "holds several devkits: a, b"),
         (voc_files("VOCdevkit/VOC2007"), "holds VOC2007"),
         (_without(voc_files(), "SegmentationClass"), "holds no complete devkit"),
-        (_without(voc_files(), "2007_000039.jpg"), r"no complete devkit: 2007_000039 .* has no image"),
+        (
+            _without(voc_files(), "2007_000039.jpg"),
+            r"no complete devkit: 2007_000039 .* has no image",
+        ),
     ],
 )
 def test_an_archive_without_the_kit_leaves_nothing_behind(

@@ -111,7 +111,7 @@ def test_progress_counts_images(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(b"mine")
-    with pytest.raises(DataError, match="already holds something"):
+    with pytest.raises(DataError, match="is not empty"):
         make_glyphs(tmp_path, alphabets=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
 
