@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dlcvcli.boundary import BoundaryScore, outline, within
+from dlcvcli.boundary import BoundaryScore, boundary_of, within
 from dlcvcli.palette import ClassSet, default_colours
 
 Ids = NDArray[np.uint8]
@@ -102,10 +102,10 @@ def test_an_outline_that_is_off_by_more_than_the_tolerance_scores_nought_where_a
 
 def test_unlabelled_pixels_make_no_boundary() -> None:
     area = np.array([[True, True, False, False]])
-    assert outline(area, np.array([[True, True, True, True]])).tolist() == [
+    assert boundary_of(area, np.array([[True, True, True, True]])).tolist() == [
         [False, True, False, False]
     ]
-    assert not outline(area, np.array([[True, True, False, True]])).any()
+    assert not boundary_of(area, np.array([[True, True, False, True]])).any()
 
 
 def test_a_disc_grows_around_each_point() -> None:

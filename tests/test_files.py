@@ -186,7 +186,7 @@ def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine.txt").touch()
-    with pytest.raises(DataError, match="already holds something"), new_folder(tmp_path / "set"):
+    with pytest.raises(DataError, match="is not empty"), new_folder(tmp_path / "set"):
         pass
     with (
         pytest.raises(UsageError, match=r"mine\.txt is a file"),

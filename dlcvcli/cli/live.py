@@ -1,4 +1,4 @@
-"""The live view of a training run on a terminal."""
+"""The progress bar of a training run on a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dlcvcli.training.log import headlines
 
 
 class LiveView(Hooks):
-    """One bar over all steps, with the newest loss, speed and validation beside it."""
+    """A progress bar over all steps, with the latest loss, speed and validation score."""
 
     def __init__(self, scores: Sequence[Score]) -> None:
         self._scores = scores
@@ -69,7 +69,7 @@ class LiveView(Hooks):
     def on_log(self, record: Record) -> None:
         self._loss = (
             f"loss {fraction(record['loss'])}  {record['images_per_s']:.1f} images/s  "
-            f"wait {record['data_wait']:.0%}"
+            f"data wait {record['data_wait']:.0%}"
         )
         self._show()
 

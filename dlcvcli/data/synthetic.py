@@ -1,4 +1,4 @@
-"""Made land-cover tiles: satellite-like images with exact masks, drawn from a seed alone."""
+"""Draw synthetic land-cover tiles from a seed: satellite-like images with exact masks."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ URBAN, AGRICULTURE, RANGELAND, FOREST, WATER, BARREN, UNKNOWN = range(7)
 SMALLEST_SIDE = 64
 SPLITS = ("train", "validation")
 
-# How often a class is drawn for a tile beside its leading one: fields are everywhere, open water
-# is rarer, as in the countryside that such tiles show.
-_SHARES = np.array([0.12, 0.40, 0.14, 0.18, 0.07, 0.09])
-# What a single parcel inside farmland turns into: mostly it stays a field.
+# Probability of each class in a tile beside its leading class: fields are common and open water is
+# rare, as in the countryside.
+_PROBABILITIES = np.array([0.12, 0.40, 0.14, 0.18, 0.07, 0.09])
+# Probability of each class for a single parcel of farmland, most of which stay fields.
 _PARCEL_CLASSES = np.array([AGRICULTURE, RANGELAND, FOREST, URBAN, BARREN])
-_PARCEL_SHARES = np.array([0.86, 0.05, 0.05, 0.02, 0.02])
+_PARCEL_PROBABILITIES = np.array([0.86, 0.05, 0.05, 0.02, 0.02])
 
 
 def _shades(text: str) -> Floats:
     return np.array([tuple(bytes.fromhex(word)) for word in text.split()], np.float32)
 
 
-# Colour alone must not tell the class: fields reach from bare soil (the colour of barren) over
-# stubble (rangeland) to dark crops (forest), some water is as green as woods, roofs of any hue.
+# Colour alone must not reveal the class: fields range from bare soil (the colour of barren) over
+# stubble (rangeland) to dark crops (forest), some water is as green as woods, roofs have any hue.
 _FIELDS = _shades("607e40 8c9252 a29064 405832 907656 767e4c b6a278 526c38")
 _ROOFS = _shades("b4ac9e a8967c 966452 cec8bc 70706e 847868 92886e")
 _ROADS = _shades("b0a084 989694 b8b6b2 707074")
@@ -56,23 +56,31 @@ def make_landcover(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a made land-cover set of `train` and `validation` tiles into `folder`.
+    """Write a synthetic land-cover set into `folder`.
 
     The layout is DeepGlobe's: `SPLIT/NNNN_sat.jpg` beside `SPLIT/NNNN_mask.png`, numbered from
     0000, masks as RGB in the colours of the preset `landcover7`. A tile depends on `seed`, its
-    split, its number and `size` alone: more tiles leave the first ones as they were, and the same
-    seed gives the same bytes (under the same versions of numpy and Pillow). Seven tiles in a row
-    hold all seven classes.
+    split, its number and `size` alone. So more tiles do not change the first ones, and the same
+    seed gives the same bytes (under the same versions of numpy and Pillow). Any seven consecutive
+    tiles contain all seven classes. The folder appears when the set is complete.
 
-    `size` is (height, width) in pixels, each at least 64. `progress(done, total)` is called after
-    each tile. Raises UsageError for a size or a number that cannot be, DataError when `folder`
-    already holds something, since somebody's images might lie there. The set appears when it is
-    complete: a process that is killed leaves nothing that could be taken for one.
+    Args:
+        folder: a new or an empty folder.
+        train, validation: numbers of tiles, at least 0.
+        size: (height, width) in pixels, each at least 64.
+        seed: at least 0.
+        progress: called with (tiles done, tiles in all).
+
+    Raises:
+        UsageError: a size or a number is out of range.
+        DataError: the folder is not empty.
     """
     _check_size(size)
     if min(train, validation, seed) < 0:
-        seen = f"train {train}, validation {validation}, seed {seed}"
-        raise UsageError(f"numbers of tiles and seed must not be negative: {seen}")
+        raise UsageError(
+            "numbers of tiles and the seed must not be negative, but are: "
+            f"train {train}, validation {validation}, seed {seed}"
+        )
     colours = np.array(PRESETS["landcover7"].colours, np.uint8)
     done = 0
     with new_folder(folder) as partial:
@@ -90,13 +98,22 @@ def make_landcover(
 
 
 def landcover_tile(rng: Rng, size: Size, *, lead: int | None = None) -> tuple[Bytes, Bytes]:
-    """Draw one land-cover tile and its mask.
+    """Return one synthetic land-cover tile and its mask.
 
-    `size` is (height, width), each at least 64, else UsageError. `lead` is the class (0 to 6) that
-    surely occurs; None draws it. Returns the image, uint8 [H, W, 3] RGB, and the mask, uint8
-    [H, W] with the ids 0 urban, 1 agriculture, 2 rangeland, 3 forest, 4 water, 5 barren,
-    6 unknown. Regions grow with the tile; what is fine (rows, roofs, roads) grows with its square
-    root, so that a small tile reads as one seen from higher up and still resolves its textures.
+    Regions grow in proportion to the tile. Details (rows, roofs, roads) grow with its square root,
+    so that a small tile looks as if seen from higher up and its textures are still resolved.
+
+    Args:
+        rng: the generator of this tile alone.
+        size: (height, width) in pixels, each at least 64.
+        lead: a class id, 0 to 6, that is certain to occur; None draws it.
+
+    Returns:
+        The image, uint8 [H, W, 3], RGB, and the mask, uint8 [H, W], with the ids 0 urban,
+        1 agriculture, 2 rangeland, 3 forest, 4 water, 5 barren, 6 unknown.
+
+    Raises:
+        UsageError: the size is too small.
     """
     _check_size(size)
     lead = int(rng.integers(7)) if lead is None else lead
@@ -119,22 +136,24 @@ def landcover_tile(rng: Rng, size: Size, *, lead: int | None = None) -> tuple[By
 
 def _check_size(size: Size) -> None:
     if min(size) < SMALLEST_SIDE:
-        seen = f"a made tile of {size[0]}x{size[1]} pixels is too small"
-        raise UsageError(seen, f"both sides must be at least {SMALLEST_SIDE}")
+        raise UsageError(
+            f"a size of {size[0]}x{size[1]} pixels is too small for synthetic tiles",
+            f"choose a --size of {SMALLEST_SIDE}x{SMALLEST_SIDE} or more",
+        )
 
 
 class _Scene:
-    """One tile's generator, its coordinates and its parcels; every pixel array is flat [H * W]."""
+    """The generator, coordinates and parcels of one tile; every pixel array is flat, [H * W]."""
 
     def __init__(self, rng: Rng, size: Size) -> None:
         self.rng, self.size = rng, size
-        # Pixels a side of a square of the same area: the unit of regions, and that of textures.
+        # Side in pixels of a square of the same area, the unit of regions; then that of textures.
         self.span = math.sqrt(size[0] * size[1])
         self.fine = max(math.sqrt(self.span / 512), 0.45)
         self.y, self.x = (axis.ravel() for axis in np.indices(size, np.float32))
         angle = rng.uniform(0, math.pi)
         cos, sin = math.cos(angle), math.sin(angle)
-        # x and y turned into the frame that parcels and streets follow, and a little bent.
+        # x and y rotated to the axes of parcels and streets, and slightly bent.
         self.u = self.x * cos + self.y * sin + self.noise(self.span * 0.7) * (0.02 * self.span)
         self.v = self.y * cos - self.x * sin + self.noise(self.span * 0.7) * (0.02 * self.span)
         self.parcel, centres, self.edge = _parcels(rng, self.u, self.v, self.span)
@@ -142,7 +161,7 @@ class _Scene:
         self.centres: Floats = (centres[:, None, :] * turn).sum(-1)  # back to [parcels, (x, y)]
 
     def noise(self, cell: float) -> Floats:
-        """Draw smooth noise of about unit spread whose bumps are `cell` pixels wide."""
+        """Return smooth noise of about unit spread whose bumps are `cell` pixels wide, [H * W]."""
         height, width = self.size
         rows, columns = height / max(cell, 1.0), width / max(cell, 1.0)
         grid = self.rng.standard_normal((math.ceil(rows) + 3, math.ceil(columns) + 3), np.float32)
@@ -152,13 +171,18 @@ class _Scene:
         return np.asarray(field, np.float32).ravel() * np.float32(1.3)
 
     def tint(self, spread: float, count: int = 1) -> Floats:
-        """Draw colour offsets [count, 3]: brightness varies more than hue."""
+        """Return random colour offsets [count, 3]; brightness varies more than hue."""
         light, hue = self.rng.normal(0, spread, (count, 1)), self.rng.normal(0, spread, (count, 3))
         return (light + 0.4 * hue).astype(np.float32)
 
 
 def _parcels(rng: Rng, u: Floats, v: Floats, span: float) -> tuple[Ints, Floats, Floats]:
-    """Cut the plane into rows of rectangles; give ids, centres in (u, v) and border distances."""
+    """Divide the plane into rows of rectangular parcels.
+
+    Returns:
+        For each pixel its parcel's id; the parcels' centres in (u, v); and for each pixel the
+        distance to its parcel's border.
+    """
     low, high = float(v.min()) - 1, float(v.max()) + 1
     depths = rng.uniform(0.11, 0.26, math.ceil((high - low) / (0.11 * span)) + 1) * span
     lines = (low + np.concatenate([[0.0], np.cumsum(depths)])).astype(np.float32)
@@ -178,9 +202,9 @@ def _parcels(rng: Rng, u: Floats, v: Floats, span: float) -> tuple[Ints, Floats,
 
 
 def _zones(scene: _Scene, lead: int) -> Bytes:
-    """Lay the large regions: built and farmed land in whole parcels, the rest with wild borders."""
+    """Return the mask of the large regions: urban and farmed parcels, the rest irregular."""
     rng, span, width = scene.rng, scene.span, scene.size[1]
-    others = rng.choice(6, size=int(rng.integers(2, 5)), replace=False, p=_SHARES)
+    others = rng.choice(6, size=int(rng.integers(2, 5)), replace=False, p=_PROBABILITIES)
     count = int(rng.integers(5, 9))
     seeds = rng.uniform(-0.05, 1.05, (count, 2)) * scene.size[::-1]
     kinds = rng.choice(others, size=count)
@@ -189,8 +213,8 @@ def _zones(scene: _Scene, lead: int) -> Bytes:
         scene.noise(span * 0.22) * (0.06 * span) + scene.noise(span * 0.05) * (0.012 * span)
         for _ in range(2)
     )
-    # The leading class has its seed near the middle and the others keep off, lest it be a sliver;
-    # the seed moves with the warp, so that this very pixel is of its class.
+    # The leading class has its seed near the middle and the others keep a distance, so that it is
+    # not a sliver. The seed moves with the warp, so that its own pixel is of its class.
     x, y = (rng.uniform(0.35, 0.65, 2) * scene.size[::-1]).astype(int)
     home = y * width + x
     kinds[0] = kinds[0] if lead == UNKNOWN else lead
@@ -200,13 +224,13 @@ def _zones(scene: _Scene, lead: int) -> Bytes:
     wild = kinds[_nearest(scene.x + warp_x, scene.y + warp_y, seeds)]
     by_parcel = kinds[_nearest(scene.centres[:, 0], scene.centres[:, 1], seeds)]
     farmed = by_parcel == AGRICULTURE
-    by_parcel[farmed] = rng.choice(_PARCEL_CLASSES, size=farmed.sum(), p=_PARCEL_SHARES)
+    by_parcel[farmed] = rng.choice(_PARCEL_CLASSES, size=farmed.sum(), p=_PARCEL_PROBABILITIES)
     by_parcel[scene.parcel[home]] = kinds[0]
     farmed[scene.parcel[home]] = kinds[0] == AGRICULTURE
     ordered = (farmed | (by_parcel == URBAN))[scene.parcel]
     tame = by_parcel[scene.parcel]
     untamed = (wild != AGRICULTURE) & (wild != URBAN)
-    # No shore follows a fence: water comes from the wild borders alone.
+    # Shores do not follow parcel borders: water comes from the irregular regions alone.
     use_wild = (~ordered & untamed) | (wild == WATER) | (tame == WATER)
     return np.where(use_wild, wild, tame).astype(np.uint8)
 
@@ -222,7 +246,7 @@ def _nearest(x: Floats, y: Floats, seeds: NDArray[np.float64]) -> Ints:
 
 
 def _curve(scene: _Scene, swing: float) -> Floats:
-    """Give each pixel's distance from a winding line that crosses the tile, in pixels."""
+    """Return each pixel's distance, in pixels, from a winding line that crosses the tile."""
     rng, span, (height, width) = scene.rng, scene.span, scene.size
     angle = rng.uniform(0, math.pi)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -272,7 +296,7 @@ def _add_roads(scene: _Scene, mask: Bytes, paint: Floats) -> None:
         wide = max(rng.uniform(2, 4) * scene.fine, 1.4)
         distance = _curve(scene, rng.choice([0.03, 0.12, 0.3]))
         colour = _ROADS[rng.integers(len(_ROADS))] + scene.tint(7)
-        # A dim verge: without it a road over ground of its own colour could not be seen at all.
+        # A darker verge, without which a road over ground of its own colour would be invisible.
         paint[distance < wide / 2 + 1.6 * scene.fine] *= np.float32(0.84)
         cover = np.clip(wide / 2 + 0.5 - distance, 0, 1).astype(np.float32)
         at = np.flatnonzero(cover)
@@ -280,7 +304,7 @@ def _add_roads(scene: _Scene, mask: Bytes, paint: Floats) -> None:
         mask[distance < wide / 2] = URBAN
 
 
-# Textures: each gives float32 [n, 3] for the n flat pixel numbers in `at`.
+# Textures: each function returns colours, float32 [n, 3], for the n flat pixel indices in `at`.
 
 
 def _urban(scene: _Scene, at: Ints) -> Floats:
@@ -288,7 +312,7 @@ def _urban(scene: _Scene, at: Ints) -> Floats:
     house, block = 10.0 * fine, 44.0 * fine
     u, v = scene.u[at], scene.v[at]
     cell_u, cell_v = np.floor(u / house), np.floor(v / house)
-    # A small table read round and round: no two houses next to each other are alike.
+    # A small table, used cyclically: no two neighbouring houses are alike.
     lot = ((cell_u.astype(np.int64) * 31 + cell_v.astype(np.int64) * 57) % 1009).astype(np.int64)
     roof = _ROOFS[rng.integers(len(_ROOFS), size=1009)] + scene.tint(9, 1009)
     reach = rng.uniform(0.26, 0.46, (1009, 2)).astype(np.float32)
@@ -310,7 +334,7 @@ def _agriculture(scene: _Scene, at: Ints) -> Floats:
     count = len(scene.centres)
     colour = _FIELDS[rng.integers(len(_FIELDS), size=count)] + scene.tint(8, count)
     turn = rng.choice([0.0, math.pi / 2], size=count) + rng.normal(0, 0.15, count)
-    # Rows closer than four pixels would hardly survive the JPEG.
+    # JPEG compression would blur rows closer than four pixels.
     pitch = np.maximum(rng.uniform(5, 10, count) * fine, 4)
     wave = (np.stack([np.cos(turn), np.sin(turn)]) * (2 * math.pi / pitch)).astype(np.float32)
     depth = rng.uniform(9, 22, count).astype(np.float32)
@@ -336,7 +360,7 @@ def _forest(scene: _Scene, at: Ints) -> Floats:
     crowns = scene.noise(max(5.5 * fine, 3.0)) + scene.noise(max(9 * fine, 4.0)) * np.float32(0.7)
     relief = crowns.reshape(scene.size)
     step = max(round(1.6 * fine), 1)
-    # Light from one side: a crown's near side is bright, its far side lies in shadow.
+    # Light from one side: the near side of a crown is bright, its far side in shadow.
     lit = relief - np.roll(relief, (step, step), (0, 1))
     shade = (crowns * 10 + lit.ravel() * 14)[at]
     kinds = scene.noise(scene.span * 0.15)[at, None] * np.array([7, 5, 2], np.float32)
@@ -362,7 +386,7 @@ _TEXTURES = (_urban, _agriculture, _rangeland, _forest, _water, _barren)
 
 
 def _light(scene: _Scene, paint: Floats) -> None:
-    """Apply one sun, one haze and one white balance to the tile, in place."""
+    """Apply sunlight, haze and white balance to the tile, in place."""
     gain = scene.rng.uniform(0.82, 1.17) * scene.rng.normal(1, 0.028, 3)
     haze = scene.rng.uniform(0, 20)
     shade = 1 + scene.noise(scene.span * 0.8) * np.float32(0.035)
@@ -371,7 +395,7 @@ def _light(scene: _Scene, paint: Floats) -> None:
 
 
 def _hide(scene: _Scene, mask: Bytes, paint: Floats) -> None:
-    """Cover a corner with the black outside the swath, or a part with a cloud, as unknown."""
+    """Cover a corner in black, as outside of the swath, or a part by a cloud; mark it unknown."""
     rng, span, (height, width) = scene.rng, scene.span, scene.size
     if rng.random() < 0.6:
         in_x = np.abs(scene.x - np.float32(rng.integers(2) * (width - 1)))
@@ -391,7 +415,7 @@ def _hide(scene: _Scene, mask: Bytes, paint: Floats) -> None:
 
 
 def _expose(scene: _Scene, paint: Floats) -> Bytes:
-    """Blur a little, add sensor noise and round to uint8 [H, W, 3]."""
+    """Return the tile as uint8 [H, W, 3], slightly blurred and with sensor noise."""
     rng, shape = scene.rng, (*scene.size, 3)
     sharp = Image.fromarray(np.clip(paint, 0, 255).astype(np.uint8).reshape(shape))
     soft = sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.35, 0.75)))

@@ -16,7 +16,7 @@ def test_it_looks_at_everything_and_at_a_model(exported_run: Path) -> None:
     areas = [finding["area"] for finding in found["findings"]]
     assert list(dict.fromkeys(areas)) == ["machine", "gpu", "training", "onnx", "model"]
     session = next(f for f in found["findings"] if f["name"] == "session on cpu")
-    assert (session["status"], session["value"]) == ("ok", "one node runs")
+    assert (session["status"], session["value"]) == ("ok", "a test model runs")
 
 
 def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_few_shot_run_is_exported_and_told(
     out = tmp_path / "marks.onnx"
     done = dlcv_here("export", fewshot_run, "--out", out, "--verify-data", characters)
     assert done.returncode == 0, done.stderr
-    assert "the 3 classes that the training of the model held out" in done.stderr
+    assert "the 3 classes that the model's training held out" in done.stderr
     assert "scoring both on 600 episodes" in done.stderr
     told = ("conv4, 8 values an image", "euclidean", "images in, embeddings out", "16x16")
     for words in (*told, "largest embedding error", "accuracy on 600 episodes", "passed; "):

@@ -42,9 +42,9 @@ def test_each_step_moves_the_bar(view: LiveView) -> None:
 
 def test_the_note_has_the_newest_loss_speed_and_wait(view: LiveView) -> None:
     view.on_log(TRAIN)
-    assert bar(view).fields["note"] == "loss 0.5123  12.3 images/s  wait 2%"
+    assert bar(view).fields["note"] == "loss 0.5123  12.3 images/s  data wait 2%"
     view.on_log({**TRAIN, "loss": 0.25})
-    assert bar(view).fields["note"] == "loss 0.2500  12.3 images/s  wait 2%"
+    assert bar(view).fields["note"] == "loss 0.2500  12.3 images/s  data wait 2%"
 
 
 def test_a_loss_that_is_no_number_is_a_dash(view: LiveView) -> None:
@@ -62,11 +62,15 @@ def test_a_validation_is_named_until_the_next_step(view: LiveView) -> None:
 def test_a_score_stands_beside_the_loss_and_stays(view: LiveView) -> None:
     view.on_log(TRAIN)
     view.on_validation({"step": 20, "miou": 0.5}, True)
-    assert bar(view).fields["note"] == "loss 0.5123  12.3 images/s  wait 2%  mIoU 0.5000 (best)"
+    assert (
+        bar(view).fields["note"] == "loss 0.5123  12.3 images/s  data wait 2%  mIoU 0.5000 (best)"
+    )
     view.on_log({**TRAIN, "loss": 0.25})
-    assert bar(view).fields["note"] == "loss 0.2500  12.3 images/s  wait 2%  mIoU 0.5000 (best)"
+    assert (
+        bar(view).fields["note"] == "loss 0.2500  12.3 images/s  data wait 2%  mIoU 0.5000 (best)"
+    )
     view.on_validation({"step": 25, "miou": 0.4}, False)
-    assert bar(view).fields["note"] == "loss 0.2500  12.3 images/s  wait 2%  mIoU 0.4000"
+    assert bar(view).fields["note"] == "loss 0.2500  12.3 images/s  data wait 2%  mIoU 0.4000"
 
 
 def test_a_score_that_does_not_exist_is_a_dash(view: LiveView) -> None:

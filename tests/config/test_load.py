@@ -237,7 +237,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_reason(text: str, said: str
         ("- a\n- b\n", "does not hold a mapping of keys"),
         ("just words", "does not hold a mapping of keys"),
         ('"open', "is not YAML"),
-        ("a: !!python/object:os.system 1", "python/object:os.system' is not read"),
+        ("a: !!python/object:os.system 1", "python/object:os.system' is not supported"),
         ("3: 4", "key '3'"),
         ("null: 4", "key 'None'"),
         ("on: 4", "Keys should be strings"),

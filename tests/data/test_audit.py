@@ -138,4 +138,4 @@ def test_masks_of_rotated_images_that_may_be_rotated_or_not_are_counted(folder: 
     assert found.as_dict(data.classes.names)["orientation_unclear"] == ["001", "003"]
     lines = [line for line in remarks(found, data) if "EXIF" in line]
     assert len(lines) == 1
-    assert lines[0].startswith("train: 2 of 4 images (001 for one) have an EXIF orientation")
+    assert lines[0].startswith("train: 2 of 4 images (e.g. 001) have an EXIF orientation")

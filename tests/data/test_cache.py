@@ -59,6 +59,21 @@ def filled(cache: ImageCache) -> list[int]:
     return [index for index in range(len(cache.shapes)) if cache.get(index) is not None]
 
 
+class ImagesWithoutMasks:
+    """The images of a segmentation set alone, as a set for classification holds them."""
+
+    def __init__(self, data: SegmentationSet) -> None:
+        self.data = data
+        self.files = data.files
+        self.size = data.size
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, index: int) -> SimpleNamespace:
+        return SimpleNamespace(image=self.data.read(index).image, mask=None)
+
+
 # -- the same numbers ----------------------------------------------------------------------------
 
 
@@ -83,6 +98,26 @@ def test_a_set_of_one_size_is_kept_stretched(data: SegmentationSet) -> None:
     assert same(list(source(sized, cache).steps(0, 7)), wanted)
     assert same(list(source(sized, cache).steps(0, 7)), wanted)
     assert (cache.kept, cache.size) == (7, 7 + 7 * 4 * 14 * 26)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("limit", [0, 10**6])
+def test_images_without_masks_are_those_of_the_set_with_masks(
+    data: SegmentationSet, limit: int, workers: int
+) -> None:
+    images = ImagesWithoutMasks(data)
+    cache = cache_of(images, limit, masks=False)
+    changes = SegmentationAugment(AugmentSettings(), (16, 18), MEAN_COLOUR, 11)
+    batches = TrainingBatches(
+        TrainingImages(images, changes, 1, cache), BatchPlan(len(data), 2, 1), workers=workers
+    )
+    wanted = [{"images": batch["images"]} for batch in source(data, None).steps(0, 7)]
+    for _ in range(2):  # the second time from the cache
+        got = list(batches.steps(0, 7))
+        assert [batch.keys() for batch in got] == [{"images": 0}.keys()] * 7
+        assert all(torch.equal(a["images"], b["images"]) for a, b in zip(got, wanted, strict=True))
+    if cache is not None:
+        assert (cache.kept, cache.size) == (7, 7 + 3 * sum(PIXELS))
 
 
 def test_what_is_kept_is_not_read_again(
@@ -162,7 +197,7 @@ def test_more_than_is_free_is_refused(
     data: SegmentationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "free_memory", lambda: ALL - 1)
-    with pytest.raises(DlcvError, match=r"would take 1 MiB, and 0 MiB of memory are free"):
+    with pytest.raises(DlcvError, match=r"needs 1 MiB, and 0 MiB of memory are free"):
         cache_of(data, 1 << 40)
     # The limit itself need not be free, where the images take less.
     monkeypatch.setattr(module, "free_memory", lambda: ALL)
@@ -177,7 +212,7 @@ def test_memory_that_the_system_refuses_is_one_line(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "mmap", SimpleNamespace(mmap=refuse))
     monkeypatch.setattr(module.torch, "zeros", refuse)
-    with pytest.raises(DlcvError, match=r"does not share 1 MiB .* Cannot allocate") as caught:
+    with pytest.raises(DlcvError, match=r"cannot share 1 MiB .* Cannot allocate") as caught:
         ImageCache(SIZES, ALL)
     assert "smaller limit" in caught.value.hint
 
@@ -207,7 +242,7 @@ def test_what_one_process_decoded_the_others_find(data: SegmentationSet) -> None
 def test_a_lock_that_died_with_its_holder_is_done_without(
     data: SegmentationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.01)
+    monkeypatch.setattr(module, "_LOCK_TIMEOUT", 0.01)
     cache = ImageCache(SIZES, ALL)
     cache.lock.acquire()
     wanted = list(source(data, None).steps(0, 4))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcvcli.data.class_splits import describe_cut, hold_out, named_splits, pooled
+from dlcvcli.data.class_splits import describe_splits, hold_out, named_splits, pooled
 from dlcvcli.data.image_classes import ImageClass, ImageLayout
 from dlcvcli.errors import DataError, UsageError
 
@@ -100,18 +100,18 @@ def test_a_file_of_splits_names_classes(tmp_path: Path) -> None:
     file.write_text("class,split\na,test\nc,validation\n")
     found = named_splits(layout, str(file))
     assert {k: [one.name for one in v] for k, v in found.items()} == {"test": ["a"], "val": ["c"]}
-    assert describe_cut(found) == "val 1 classes, test 1 classes"
+    assert describe_splits(found) == "val 1 classes, test 1 classes"
     file.write_text("class,split\nz,test\n")
     with pytest.raises(DataError, match="the class 'z'"):
         named_splits(layout, str(file))
     file.write_text("class,split\na,test\na,val\n")
-    with pytest.raises(DataError, match="line 3: the class 'a' is there twice"):
+    with pytest.raises(DataError, match="line 3 names the class 'a' a second time"):
         named_splits(layout, str(file))
     file.write_text("class,split\na\n")
-    with pytest.raises(DataError, match="line 2: a class and its split"):
+    with pytest.raises(DataError, match="line 2 lacks the split"):
         named_splits(layout, str(file))
     file.write_text("name\nz\n")
-    with pytest.raises(DataError, match="no file of splits"):
+    with pytest.raises(DataError, match="does not assign classes"):
         named_splits(layout, str(file))
     with pytest.raises(DataError, match="cannot read"):
         named_splits(layout, str(tmp_path / "none.csv"))

@@ -91,7 +91,7 @@ def test_lossy_masks_are_cut_where_asked(tmp_path: Path) -> None:
     Image.fromarray(np.where(colours, colours - 90, 60).astype(np.uint8)).save(tmp_path / "a.bmp")
     (plain,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids")
     assert plain.error is not None
-    assert "is not in the table" in plain.error.message
+    assert "is not in the class set" in plain.error.message
     assert not plain.target.exists()
     (cut,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids", binarise=True)
     assert cut.error is None
@@ -118,8 +118,8 @@ def test_the_ignore_id_is_refused_where_black_is_a_class(tmp_path: Path) -> None
     (done,) = run(tmp_path / "a.png", tmp_path / "b.png", known, "colours")
     assert done.error is not None
     assert done.error.message == (
-        f"{tmp_path / 'a.png'}: 2 of 4 pixels carry the ignore id 255, for which 'landcover7' has "
-        "no colour; black is that of a class"
+        f"{tmp_path / 'a.png'}: 2 of 4 pixels have the ignore id 255, for which 'landcover7' has "
+        "no colour, since black is the colour of a class"
     )
     assert "ignore_colour" in done.error.hint
     assert not done.target.exists()
@@ -157,7 +157,7 @@ def test_one_file_goes_to_a_name_or_into_a_folder(tmp_path: Path) -> None:
 def test_a_folder_of_masks_needs_a_folder_of_its_own(tmp_path: Path, out: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").touch()
-    with pytest.raises(UsageError, match=r"lies in the folder that is read|is no place"):
+    with pytest.raises(UsageError, match=r"is inside the input folder|need a folder"):
         plan_conversion(tmp_path / "in", tmp_path / out)
 
 
@@ -173,7 +173,7 @@ def test_no_input_is_overwritten_by_whatever_name(tmp_path: Path) -> None:
         (source, tmp_path / "link.png"),
         (tmp_path / "in", tmp_path),
     ):
-        with pytest.raises(UsageError, match="would take the place of a mask that is read"):
+        with pytest.raises(UsageError, match="would overwrite a mask that is read"):
             plan_conversion(given_in, out)
     assert source.read_bytes() == b"mine"
 

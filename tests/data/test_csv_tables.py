@@ -55,7 +55,7 @@ def test_of_a_file_about_something_else_the_header_alone_is_read(tmp_path: Path)
     path = tmp_path / "a.csv"
     path.write_text('x,y\n1,2,3\n"')
     assert read_csv(path, (("file",), ("label",))).lines == ()
-    with pytest.raises(DataError, match=r"a\.csv, line 2 has 3 fields, and the header has 2"):
+    with pytest.raises(DataError, match=r"a\.csv, line 2 has 3 fields, but the header has 2"):
         read_csv(path)
 
 

@@ -23,7 +23,7 @@ from dlcvcli.data.download import (
     require_published,
 )
 from dlcvcli.errors import DataError, DlcvError
-from tests.data.made_voc import as_published, voc_files, write_tar, write_zip
+from tests.data.synthetic_voc import as_published, voc_files, write_tar, write_zip
 
 
 @dataclass
@@ -96,11 +96,11 @@ def wanted(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setattr(module, "_CHUNK", 1000)
     path = write_tar(tmp_path / "origin.tar", voc_files())
     server.content = path.read_bytes()
-    return as_published(path, (f"{server.url}/made.tar",))
+    return as_published(path, (f"{server.url}/voc.tar",))
 
 
 def mirrors(wanted: PublicSet, server: Server, *places: str) -> PublicSet:
-    return replace(wanted, urls=tuple(f"{server.url}/{place}/made.tar" for place in places))
+    return replace(wanted, urls=tuple(f"{server.url}/{place}/voc.tar" for place in places))
 
 
 # -- downloading ---------------------------------------------------------------------------------
@@ -109,11 +109,11 @@ def mirrors(wanted: PublicSet, server: Server, *places: str) -> PublicSet:
 def test_a_download_is_whole_and_counted(tmp_path: Path, wanted: PublicSet, server: Server) -> None:
     seen: list[tuple[int, int]] = []
     path = download(wanted, tmp_path / "in" / "sets", lambda *now: seen.append(now))
-    assert path == tmp_path / "in" / "sets" / "made.tar"
+    assert path == tmp_path / "in" / "sets" / "voc.tar"
     assert path.read_bytes() == server.content
     assert seen[0] == (1000, wanted.size)
     assert seen[-1] == (wanted.size, wanted.size)
-    assert not path.with_name("made.tar.part").exists()
+    assert not path.with_name("voc.tar.part").exists()
     # And what is there is not fetched again.
     assert download(wanted, tmp_path / "in" / "sets") == path
     assert len(server.asked) == 1
@@ -131,10 +131,10 @@ def test_a_download_goes_on_where_it_was_broken_off(
 def test_what_another_run_left_is_not_fetched_again(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
-    (tmp_path / "made.tar.part").write_bytes(server.content[:5000])
+    (tmp_path / "voc.tar.part").write_bytes(server.content[:5000])
     download(wanted, tmp_path)
-    assert server.asked == [("/made.tar", "bytes=5000-")]
-    (tmp_path / "made.tar").replace(tmp_path / "made.tar.part")
+    assert server.asked == [("/voc.tar", "bytes=5000-")]
+    (tmp_path / "voc.tar").replace(tmp_path / "voc.tar.part")
     download(wanted, tmp_path)
     assert len(server.asked) == 1
 
@@ -143,7 +143,7 @@ def test_a_mirror_that_knows_no_ranges_begins_anew(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     server.ranges = False
-    (tmp_path / "made.tar.part").write_bytes(b"y" * 5000)
+    (tmp_path / "voc.tar.part").write_bytes(b"y" * 5000)
     assert download(wanted, tmp_path).read_bytes() == server.content
 
 
@@ -151,7 +151,7 @@ def test_a_mirror_that_knows_no_ranges_begins_anew(
 def test_what_was_left_by_something_else_is_thrown_away(
     tmp_path: Path, wanted: PublicSet, server: Server, left: bytes
 ) -> None:
-    (tmp_path / "made.tar.part").write_bytes(left)
+    (tmp_path / "voc.tar.part").write_bytes(left)
     assert download(wanted, tmp_path).read_bytes() == server.content
 
 
@@ -161,25 +161,25 @@ def test_the_next_mirror_is_asked(
 ) -> None:
     path = download(mirrors(wanted, server, bad, "good"), tmp_path)
     assert path.read_bytes() == server.content
-    assert [place for place, _ in server.asked] == [f"/{bad}/made.tar", "/good/made.tar"]
+    assert [place for place, _ in server.asked] == [f"/{bad}/voc.tar", "/good/voc.tar"]
 
 
 def test_without_any_mirror_the_error_says_all_that_helps(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     lost = mirrors(wanted, server, "gone", "page", "wrong")
-    lost = replace(lost, urls=(*lost.urls, "http://127.0.0.1:1/made.tar"))
+    lost = replace(lost, urls=(*lost.urls, "http://127.0.0.1:1/voc.tar"))
     with pytest.raises(DataError) as caught:
         download(lost, tmp_path / "sets")
     message, hint = caught.value.message, caught.value.hint
-    assert message.startswith("made.tar could not be downloaded (127.0.0.1:")
+    assert message.startswith("voc.tar could not be downloaded (127.0.0.1:")
     assert "HTTP 404 Not Found" in message
     assert f"offers 27 bytes instead of {wanted.size}" in message
-    assert "other bytes than were published" in message
+    assert "the bytes differ from the published file" in message
     assert "Connection refused" in message
     assert f"md5 {wanted.md5}" in hint
     assert lost.urls[0] in hint
-    assert f"dlcv data get voc2012 {tmp_path / 'sets'} --from made.tar" in hint
+    assert f"dlcv data get voc2012 {tmp_path / 'sets'} --from voc.tar" in hint
     # What holds nothing is not left behind.
     assert not (tmp_path / "sets").exists()
 
@@ -198,9 +198,9 @@ def test_what_arrived_is_kept_when_all_mirrors_fail(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     server.break_after = 100
-    with pytest.raises(DataError, match=r"broke off at .* are kept, to go on from"):
+    with pytest.raises(DataError, match=r"stopped at .* are kept for the next attempt"):
         download(wanted, tmp_path)
-    assert (tmp_path / "made.tar.part").read_bytes() == server.content[: 100 * module._ROUNDS]
+    assert (tmp_path / "voc.tar.part").read_bytes() == server.content[: 100 * module._ROUNDS]
 
 
 def test_too_little_room_is_told_before_the_first_byte(
@@ -208,7 +208,7 @@ def test_too_little_room_is_told_before_the_first_byte(
 ) -> None:
     free = SimpleNamespace(free=2 * wanted.size - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    with pytest.raises(DlcvError, match=r"made\.tar needs 0\.00 GB, and .* GB free"):
+    with pytest.raises(DlcvError, match=r"voc\.tar needs 0\.00 GB, and .* GB free"):
         download(wanted, tmp_path / "sets")
     assert server.asked == []
     free.free += 1
@@ -282,11 +282,14 @@ def _without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"readme.txt": b"hello"}, "holds no kit"),
-        ({**voc_files("a"), **voc_files("b")}, "holds several kits: a, b"),
+        ({"readme.txt": b"hello"}, "holds no devkit"),
+        ({**voc_files("a"), **voc_files("b")}, "holds several devkits: a, b"),
         (voc_files("VOCdevkit/VOC2007"), "holds VOC2007"),
-        (_without(voc_files(), "SegmentationClass"), "holds no whole kit"),
-        (_without(voc_files(), "2007_000039.jpg"), r"no whole kit: 2007_000039 .* has no image"),
+        (_without(voc_files(), "SegmentationClass"), "holds no complete devkit"),
+        (
+            _without(voc_files(), "2007_000039.jpg"),
+            r"no complete devkit: 2007_000039 .* has no image",
+        ),
     ],
 )
 def test_an_archive_without_the_kit_leaves_nothing_behind(
@@ -314,6 +317,6 @@ def test_a_kit_with_a_hole_is_told_and_not_taken_for_whole(
 ) -> None:
     found = install(wanted, tmp_path / "origin.tar", tmp_path / "sets")
     (found.root / "JPEGImages" / "2007_000032.jpg").unlink()
-    with pytest.raises(DataError, match=r"is there, and is not whole: 2007_000032") as caught:
+    with pytest.raises(DataError, match=r"exists and is incomplete: 2007_000032") as caught:
         installed(wanted, tmp_path / "sets")
     assert "remove it" in caught.value.hint

@@ -93,10 +93,10 @@ def test_the_courses_own_file_names_images_by_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no episode file"),
+        ("", "not an episode file"),
         ("episode_id,class0_support,query0\n", "holds no episode"),
-        ("a,b\n1,2\n", "no episode file"),
-        ("episode_id,class0_support,class2_support,query0\n", "no episode file"),
+        ("a,b\n1,2\n", "not an episode file"),
+        ("episode_id,class0_support,class2_support,query0\n", "not an episode file"),
         (
             "episode_id,class0_support,class1_support,query0\n0,test/a/0.png,test/b/9.png,x\n",
             "the image 'test/b/9.png', which is not in split 'test'",
@@ -111,7 +111,10 @@ def test_the_courses_own_file_names_images_by_id(tmp_path: Path) -> None:
             "0,test/a/0.png,test/b/1.png,test/c/2.png\n",
             "a query is of none",
         ),
-        ("episode_id,class0_support,class1_support,query0\n0,test/a/0.png\n", "too short"),
+        (
+            "episode_id,class0_support,class1_support,query0\n0,test/a/0.png\n",
+            "fewer images than the header",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_right_is_refused(

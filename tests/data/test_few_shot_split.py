@@ -40,7 +40,7 @@ def test_a_model_remembers_the_classes_that_it_held_out(root: Path) -> None:
     assert names(whole) == list("abcde")
     assert whole.trained_on == 3
     assert whole.remarks[-1] == "3 of the 5 classes were trained on"
-    with pytest.raises(DataError, match="no split 'test', and the model held none out"):
+    with pytest.raises(DataError, match="no split 'test', and the model's training held none out"):
         opened(root, "test")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dlcvcli.data.glyphs import Hand, draw_alphabet, make_glyphs
+from dlcvcli.data.glyphs import Drawer, draw_alphabet, make_glyphs
 from dlcvcli.data.image_classes import find_image_layout
 from dlcvcli.errors import DataError, ExitStatus, UsageError
 
@@ -74,21 +74,21 @@ def test_every_character_fits_its_box_and_leaves_ink(seed: int) -> None:
     points = np.concatenate(strokes)
     assert np.abs(points).max() <= 0.5 + 1e-9
     assert (np.ptp(points, axis=0) > 0.9).any()
-    image = Hand(rng).draw(rng, strokes, (16, 24))
+    image = Drawer(rng).draw(rng, strokes, (16, 24))
     assert image.dtype == np.uint8
     assert image.shape == (16, 24)
     assert (image < 128).any()
 
 
-def test_two_hands_draw_one_character_more_alike_than_two_characters() -> None:
+def test_two_drawers_draw_one_character_more_alike_than_two_characters() -> None:
     # By pixels alone: what a network has to do better than, and can.
     near, far = [], []
     for alphabet in range(6):
         rng = np.random.default_rng([9, alphabet])
-        hands = [Hand(rng), Hand(rng)]
+        drawers = [Drawer(rng), Drawer(rng)]
         drawn = np.array(
             [
-                [hand.draw(rng, strokes, (28, 28)) for hand in hands]
+                [drawer.draw(rng, strokes, (28, 28)) for drawer in drawers]
                 for strokes in draw_alphabet(rng, 8)
             ],
             np.float64,
@@ -111,7 +111,7 @@ def test_progress_counts_images(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(b"mine")
-    with pytest.raises(DataError, match="already holds something"):
+    with pytest.raises(DataError, match="is not empty"):
         make_glyphs(tmp_path, alphabets=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
 
@@ -120,8 +120,8 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     ("wrong", "says"),
     [
         ({"size": (15, 40)}, "15x40"),
-        ({"alphabets": 0}, "alphabets 0"),
-        ({"drawers": -1}, "drawers -1"),
+        ({"alphabets": 0}, "0 alphabets"),
+        ({"drawers": -1}, "-1 drawers"),
         ({"seed": -1}, "seed -1"),
     ],
 )

@@ -127,7 +127,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     said = find_image_layout(tmp_path).describe()
     assert said == (
         "layout class_folders: train 2 images of 2 classes; 2 images left out (train/stray.png, "
-        "train/dog/more/2.png); 1 file left out, since .gif is not read (train/cat/2.gif); "
+        "train/dog/more/2.png); 1 file left out, since dlcv does not read .gif (train/cat/2.gif); "
         "no images in train/cow, val"
     )
     flat = find_image_layout(tmp_path / "train").describe()
@@ -139,7 +139,9 @@ def test_a_csv_without_labels_is_left_out_with_a_word(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("filename,label\na.png,c0\n")
     (tmp_path / "test.csv").write_text("id,filename\n0,a.png\n")
     said = find_image_layout(tmp_path).describe()
-    assert said == "layout csv: train 1 images of 1 classes; test.csv left out: it has no labels"
+    assert (
+        said == "layout csv: train 1 images of 1 classes; test.csv left out, since it has no labels"
+    )
 
 
 def test_the_other_part_of_omniglot_does_not_take_the_place_of_an_empty_one(

@@ -41,7 +41,7 @@ def test_an_image_has_one_label_however_it_is_spelled(tmp_path: Path, other: str
     with pytest.raises(DataError, match=says):
         read_image_tables(root)
     written(tmp_path, train=f"filename,label\na.png,c0\n{other},c0\n")
-    with pytest.raises(DataError, match=r"line 3: .*a\.png is there twice"):
+    with pytest.raises(DataError, match=r"line 3 names .*a\.png a second time"):
         read_image_tables(root)
     written(tmp_path, train="filename,label\na.png,c0\n", test=f"file,class\n{other},c1\n")
     with pytest.raises(DataError, match=r"the label 'c1' \(train\.csv|the label 'c0' \(train\.csv"):
@@ -62,8 +62,8 @@ def test_two_files_of_one_split_are_refused(tmp_path: Path, first: str, second: 
         ("filename label\na.png c0\n", "its first line is 'filename label'"),
         ("", "its first line is nothing"),
         ("filename,label\n", r"val\.csv names no image"),
-        ("filename,label\na.png\n", "line 2: a file and its label are wanted, and it has 'a.png'"),
-        ("filename,label\na.png,c0,c1\n", "line 2 has 3 fields, and the header has 2"),
+        ("filename,label\na.png\n", "line 2 lacks the label: it holds 'a.png'"),
+        ("filename,label\na.png,c0,c1\n", "line 2 has 3 fields, but the header has 2"),
     ],
 )
 def test_a_split_that_cannot_be_used_is_named_also_beside_one_that_can(

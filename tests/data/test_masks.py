@@ -152,7 +152,7 @@ def test_binarising_undoes_what_lossy_storage_did() -> None:
     colours = np.clip(encode_colours(ids, LAND).astype(int) + noise, 0, 255).astype(np.uint8)
     content = _png(Image.fromarray(colours))
     assert np.array_equal(_decode(content, LAND, binarise=True), ids)
-    with pytest.raises(DataError, match="is not in the table"):
+    with pytest.raises(DataError, match="is not in the class set"):
         _decode(content, LAND)
 
 
@@ -249,7 +249,7 @@ def test_a_colour_off_the_table_is_named_with_its_file_and_number() -> None:
     with pytest.raises(DataError) as caught:
         _decode(_png(Image.fromarray(colours)), LAND)
     assert caught.value.message == (
-        "set/7.png: colour (1, 2, 3) is not in the table of 'landcover7'; 7 of 1,200 pixels"
+        "set/7.png: colour (1, 2, 3) is not in the class set 'landcover7'; 7 of 1,200 pixels"
     )
     assert "data.binarise=true" in caught.value.hint
 
@@ -274,7 +274,7 @@ def test_a_palette_with_a_colour_off_the_table_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         _decode(_png(image), LAND)
     assert caught.value.message == (
-        "set/7.png: colour (1, 2, 3) is not in the table of 'landcover7'; 1 of 1,200 pixels"
+        "set/7.png: colour (1, 2, 3) is not in the class set 'landcover7'; 1 of 1,200 pixels"
     )
     assert "8-bit grey" in caught.value.hint
 
@@ -289,7 +289,7 @@ def test_binarising_reaches_the_colours_of_a_palette() -> None:
 def test_a_palette_of_foreign_colours_is_refused() -> None:
     # Ids in colours of their own, or colours that were changed: nothing tells which.
     table = np.random.default_rng(1).integers(1, 200, (256, 3)).astype(np.uint8)
-    with pytest.raises(DataError, match=r"and 4 more is not in the table .* 221 of 221 pixels"):
+    with pytest.raises(DataError, match=r"and 4 more is not in the class set .* 221 of 221 pixels"):
         _decode(_with_palette(_ids(LAND), table), LAND)
 
 
@@ -317,9 +317,9 @@ def test_an_id_off_the_table_is_named_with_its_file_and_number(kind: str) -> Non
 def test_deep_ids_beyond_a_byte_are_refused_and_not_wrapped() -> None:
     ids = _ids(LAND).astype(np.uint16)
     ids[0, 0] = 256
-    with pytest.raises(DataError, match=r"set/7\.png: ids reach from 0 to 256"):
+    with pytest.raises(DataError, match=r"set/7\.png holds ids from 0 to 256"):
         _decode(_png(Image.fromarray(ids)), LAND)
-    with pytest.raises(DataError, match="ids reach from -1 to 6"):
+    with pytest.raises(DataError, match="holds ids from -1 to 6"):
         _decode(_png(Image.fromarray(np.where(ids > 6, -1, ids.astype(np.int32))), "TIFF"), LAND)
 
 
@@ -386,7 +386,7 @@ def test_a_full_disk_leaves_no_incomplete_mask_and_is_named(
 def test_an_image_that_is_no_mask_is_refused(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "mask.tif"
     Image.new(mode, (4, 4)).save(path)
-    with pytest.raises(DataError, match=f"no mask: its pixels are of mode {mode}"):
+    with pytest.raises(DataError, match=f"not a mask: its pixels have the mode {mode}"):
         read_mask(path, PRESETS["landcover7"])
 
 
@@ -414,7 +414,7 @@ def _png_of_bits(values: list[int], bits: int) -> bytes:
     ],
 )
 def test_a_grey_mask_of_fewer_than_8_bits_is_refused(content: bytes) -> None:
-    with pytest.raises(DataError, match="fewer than 8 bits a pixel") as caught:
+    with pytest.raises(DataError, match="fewer than 8 bits per pixel") as caught:
         decode_mask(content, Path("mask.png"), PRESETS["voc21"])
     assert "8-bit grey" in caught.value.hint
 

@@ -57,5 +57,5 @@ def test_no_name_and_no_id_leads_out_of_the_set(tmp_path: Path) -> None:
 
 def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("id,filename\n1,a.png\n1,b.png\n")
-    with pytest.raises(DataError, match=r"line 3: the id '1' is there twice"):
+    with pytest.raises(DataError, match=r"line 3: the id '1' is used a second time"):
         locate_images(tmp_path, ["1"])

@@ -139,7 +139,7 @@ def test_more_than_eight_bits_are_refused_and_not_clipped(content: bytes) -> Non
     with Image.open(io.BytesIO(content)) as image:
         image.load()
         assert image.size == (4, 3)
-    with pytest.raises(DataError, match=r"deep\.png has more than 8 bits a channel") as caught:
+    with pytest.raises(DataError, match=r"deep\.png has more than 8 bits per channel") as caught:
         decode_rgb(content, Path("deep.png"))
     assert caught.value.hint
 

@@ -63,6 +63,6 @@ def test_weights_without_a_record_leave_the_record_incomplete() -> None:
 
 
 def test_validating_on_exactly_the_training_images_is_refused() -> None:
-    with pytest.raises(DataError, match="its training images, all 2 of them"):
+    with pytest.raises(DataError, match="all 2 validation images of set are its training images"):
         SeenImages(frozenset({A, B}), (B, A)).require_apart("set")
     SeenImages(frozenset({A, B}), (B,)).require_apart("set")

@@ -1,4 +1,4 @@
-"""Reading pairs, fingerprints, class sets of layouts, splits and hold-outs."""
+"""Reading pairs, their digests, class sets of layouts, splits and hold-outs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from dlcvcli.data.layouts import ALL, Layout, Pair, find_layout
+from dlcvcli.data.layouts import Layout, Pair, find_layout
 from dlcvcli.data.masks import read_mask
 from dlcvcli.data.reading import read_rgb
 from dlcvcli.data.seen_images import digest_of
-from dlcvcli.data.segmentation import (
-    SegmentationSet,
-    class_set_for,
-    fingerprint,
-    open_split,
-    training_splits,
-)
+from dlcvcli.data.segmentation import SegmentationSet, class_set_for, open_split, training_splits
+from dlcvcli.data.splits import ALL
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.palette import PRESETS
 from tests.conftest import write_camvid
@@ -189,32 +184,7 @@ def test_binarising_reaches_the_masks(tmp_path: Path) -> None:
     assert (open_split(tmp_path, "train", binarise=True).read(0).mask == 6).all()
 
 
-# -- fingerprints --------------------------------------------------------------------------------
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    st.dictionaries(st.text(max_size=5), st.binary(min_size=32, max_size=32), min_size=1),
-    st.randoms(use_true_random=False),
-)
-def test_a_fingerprint_does_not_depend_on_order_but_on_every_byte_and_name(
-    digests: dict[str, bytes], random: object
-) -> None:
-    items = list(digests.items())
-    whole = fingerprint(items)
-    assert fingerprint(random.sample(items, len(items))) == whole  # type: ignore[attr-defined]
-    assert fingerprint(items[1:]) != whole
-    name, digest = items[0]
-    flipped = bytes([digest[0] ^ 1]) + digest[1:]
-    assert fingerprint([(name, flipped), *items[1:]]) != whole
-    assert fingerprint([(name + "x", digest), *items[1:]]) != whole
-
-
-def test_a_fingerprint_is_that_of_the_names_as_bytes() -> None:
-    # In a locale without UTF-8 the same name is decoded into other characters.
-    for name in (b"caf\xe9", "café".encode()):
-        spellings = {name.decode(code, "surrogateescape") for code in ("utf-8", "ascii")}
-        assert len({fingerprint([(spelling, b"1")]) for spelling in spellings}) == 1
+# -- digests -------------------------------------------------------------------------------------
 
 
 def test_one_byte_of_either_file_changes_the_digest(camvid: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_training_part_and_everything_can_be_asked_for(flat: Path, seen: See
     assert (len(train.data), train.data.split) == (7, "train")
     everything = opened(flat, seen, "all")
     assert (len(everything.data), everything.data.split) == (10, "all")
-    with pytest.raises(DataError, match="there is no 'test'"):
+    with pytest.raises(DataError, match="has no split 'test'"):
         opened(flat, seen, "test")
 
 
@@ -91,7 +91,7 @@ def test_new_images_of_the_set_are_counted(flat: Path, seen: SeenImages, tmp_pat
             shutil.copy(file, flat / kind)
     found = opened(flat, seen)
     assert len(found.data) == 3
-    assert found.remarks[0].endswith("2 that it did not have are left out")
+    assert found.remarks[0].endswith("2 that the training did not see are left out")
 
 
 def test_of_another_set_everything_is_scored(seen: SeenImages, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_of_another_set_everything_is_scored(seen: SeenImages, tmp_path: Path) -
 def test_images_that_the_set_leaves_out_are_counted(flat: Path, seen: SeenImages) -> None:
     (flat / "images" / "more.gif").touch()
     remarks = opened(flat, seen).remarks
-    assert remarks[0] == f"{flat}: 1 file left out, since .gif is not read (images/more.gif)"
+    assert remarks[0] == f"{flat}: 1 file left out, since dlcv does not read .gif (images/more.gif)"
     assert len(remarks) == 2
 
 

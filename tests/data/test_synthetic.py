@@ -96,7 +96,7 @@ def test_progress_counts_over_both_splits(tmp_path: Path) -> None:
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "validation").mkdir()
     (tmp_path / "validation/0000_sat.jpg").write_bytes(b"mine")
-    with pytest.raises(DataError, match="already holds something") as error:
+    with pytest.raises(DataError, match="is not empty") as error:
         make_landcover(tmp_path, train=1, validation=1, size=(64, 64))
     assert error.value.hint
     assert _files(tmp_path) == {"validation/0000_sat.jpg": b"mine"}

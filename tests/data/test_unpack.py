@@ -9,7 +9,7 @@ import pytest
 
 from dlcvcli.data.unpack import look_into, unpack
 from dlcvcli.errors import DataError
-from tests.data.made_voc import write_tar, write_zip
+from tests.data.synthetic_voc import write_tar, write_zip
 
 FILES = {"set/a.txt": b"first", "set/below/b.txt": b"second" * 100}
 
@@ -46,7 +46,7 @@ def test_a_name_that_would_land_outside_is_refused_before_anything_is_written(
     path = tmp_path / f"a.{kind}"
     files = {**FILES, name: b"evil"}
     _ = write_tar(path, files) if kind == "tar" else write_zip(path, files)
-    with pytest.raises(DataError, match=r"would land outside of the folder"):
+    with pytest.raises(DataError, match=r"would be written outside of the folder"):
         unpack(path, tmp_path / "out")
     assert {p.name for p in tmp_path.iterdir()} == {path.name}
 
@@ -93,14 +93,14 @@ def test_an_archive_that_ends_early_is_refused(tmp_path: Path, kind: str) -> Non
     _ = write_tar(path, files, mode) if mode else write_zip(path, files)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(DataError, match=r"damaged or ends early|neither a tar nor a zip"):
+    with pytest.raises(DataError, match=r"damaged or incomplete|neither a tar nor a zip"):
         unpack(path, tmp_path / "out")
 
 
 def test_a_zip_whose_bytes_changed_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", FILES)
     path.write_bytes(path.read_bytes().replace(b"first", b"worst"))
-    with pytest.raises(DataError, match="damaged or ends early"):
+    with pytest.raises(DataError, match="damaged or incomplete"):
         unpack(path, tmp_path / "out")
 
 

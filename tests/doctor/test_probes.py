@@ -69,7 +69,10 @@ def test_a_model_is_counted_node_by_node(exported_run: Path, tmp_path: Path) -> 
     [
         ("raise SystemExit(4)", "exit status 4"),
         ("import sys; sys.exit('no good')", "no good"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "it died of signal 11"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            "its process was killed by signal 11",
+        ),
     ],
 )
 def test_a_probe_that_dies_is_an_error_in_words(

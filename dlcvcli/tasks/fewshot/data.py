@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlcvcli.data.class_splits import AUTO, VINYALS, describe_cut, hold_out, named_splits
+from dlcvcli.data.class_splits import AUTO, VINYALS, describe_splits, hold_out, named_splits
 from dlcvcli.data.episodes import Shape, require_enough
 from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
-from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.data.seen_images import SeenImages, image_digest
+from dlcvcli.data.splits import canonical_split
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import torchrun_shape
 from dlcvcli.models.registry import model_entry, require_size
@@ -170,7 +170,7 @@ def check_fewshot_data(
         {part: one.sha256 for part, one in sets.items()},
         seen,
         (
-            *([f"cut between whole classes: {describe_cut(opened.splits)}"] if cut else []),
+            *([f"cut between whole classes: {describe_splits(opened.splits)}"] if cut else []),
             *(one.describe() for one in read),
             *duplicate_remarks(list(sets.values())),
         ),

@@ -13,9 +13,9 @@ import numpy as np
 
 from dlcvcli.boundary import BoundaryScore
 from dlcvcli.data.batches import Batch, EvalBatches
+from dlcvcli.data.fingerprint import fingerprint
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, Progress
-from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DataError
 from dlcvcli.machine import peak_memory_mb
 from dlcvcli.metrics import Convention, Counts, SegmentationScore

@@ -35,7 +35,7 @@ def test_files_of_a_format_that_is_not_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     said: list[str] = []
     assert find_images([str(tmp_path)], say=said.append) == [tmp_path / "a.png"]
-    line = f"{tmp_path}: 1 file left out, since .gif is not read (b.gif)"
+    line = f"{tmp_path}: 1 file left out, since dlcv does not read .gif (b.gif)"
     assert said == [caught.value.hint] == [line]
 
 

@@ -62,6 +62,6 @@ def as_published(path: Path, urls: tuple[str, ...]) -> PublicSet:
     md5, sha256 = digests(path)
     counts = {split: len(names) for split, names in SPLITS.items()}
     return PublicSet(
-        *("voc2012", "made VOC", "made.tar", urls, path.stat().st_size, md5, sha256),
+        *("voc2012", "synthetic VOC", "voc.tar", urls, path.stat().st_size, md5, sha256),
         *("VOCdevkit/VOC2012", counts),
     )
