@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.metrics import BoundaryScores
 from dlcvcli.palette import ClassSet, Mask
 
 Bits = NDArray[np.bool_]
@@ -60,7 +60,7 @@ class BoundaryScore:
                 if precision + recall:
                     self.sums[index] += 2 * precision * recall / (precision + recall)
 
-    def compute(self) -> dict[str, Any]:
+    def compute(self) -> BoundaryScores:
         """Return `f1`, `f1_per_class` (class name -> value) and `tolerance`.
 
         A value is None if no image has such a boundary.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, NotRequired, TypedDict, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,48 @@ RULES: dict[Convention, str] = {
 }
 
 Counts = NDArray[np.int64]
+
+
+class Scores(TypedDict):
+    """The scores of a set under one convention, each a fraction in [0, 1] or None.
+
+    Keys of `iou_per_class` and `acc_per_class` are the classes' names; their values are None where
+    a class is not scored.
+    """
+
+    convention: Convention
+    rule: str
+    miou: float | None
+    overall_acc: float | None
+    mean_acc: float | None
+    freqw_acc: float | None
+    iou_per_class: dict[str, float | None]
+    acc_per_class: dict[str, float | None]
+    classes_present: int  # with ground-truth pixels
+    classes_scored: int  # with a union
+
+
+class Confusion(TypedDict):
+    """A confusion matrix: `counts` of labelled pixels by true class (row) and predicted class."""
+
+    classes: list[str]
+    counts: list[list[int]]
+
+
+class BoundaryScores(TypedDict):
+    """Boundary F-scores; `tolerance` is a fraction of the diagonal of an image."""
+
+    f1: float | None
+    f1_per_class: dict[str, float | None]
+    tolerance: float
+
+
+class SegmentationMetrics(Scores):
+    """The scores of the first convention, with those of all, and the confusion matrix."""
+
+    by_convention: dict[Convention, Scores]
+    confusion: Confusion
+    boundary: NotRequired[BoundaryScores]
 
 
 def confusion_matrix(ground_truth: Mask, prediction: Mask, num_classes: int) -> Counts:
@@ -101,13 +143,8 @@ class SegmentationScore:
         """Add the matrix of another part of the set."""
         self.counts += counts
 
-    def compute(self, convention: Convention = "voc") -> dict[str, Any]:
-        """Return the scores under one convention, each a fraction in [0, 1] or None.
-
-        Keys: `convention`, `rule` (in words), `miou`, `overall_acc`, `mean_acc`, `freqw_acc`,
-        `iou_per_class` and `acc_per_class` (class name -> value, None if the class is not scored),
-        `classes_present` (number of classes with ground-truth pixels), `classes_scored` (number of
-        classes with a union).
+    def compute(self, convention: Convention = "voc") -> Scores:
+        """Return the scores under one convention.
 
         Raises:
             UsageError: the convention is not defined for this class set.
@@ -117,21 +154,26 @@ class SegmentationScore:
         if convention == "smp-imagewise":
             if self.images is None:
                 raise ValueError("smp-imagewise needs the images one by one")
-            scores |= self.images.scores(scores["iou_per_class"])
+            scores = self.images.replace(scores)
         return scores
 
-    def compute_all(self, conventions: list[Convention]) -> dict[str, Any]:
-        """Return the scores of the first convention, and those of all under `by_convention`.
+    def compute_all(
+        self, conventions: list[Convention], boundary: BoundaryScores | None = None
+    ) -> SegmentationMetrics:
+        """Return the scores of the first convention, those of all, and the matrix.
 
-        `confusion` holds the matrix: `classes`, and `counts` of the labelled pixels by true class
-        (row) and predicted class (column).
+        Args:
+            conventions: at least one.
+            boundary: boundary scores to add.
         """
         scores = {name: self.compute(name) for name in conventions}
-        return {
+        metrics = {
             **scores[conventions[0]],
             "by_convention": scores,
             "confusion": {"classes": list(self.classes.names), "counts": self.counts.tolist()},
+            **({} if boundary is None else {"boundary": boundary}),
         }
+        return cast("SegmentationMetrics", metrics)
 
 
 class _ImageSums:
@@ -154,21 +196,17 @@ class _ImageSums:
         self.over_pixels += hits.sum() / union.sum() if union.any() else 1.0
         self.per_class += np.where(union > 0, hits / np.maximum(union, 1), 1.0)
 
-    def scores(self, set_iou: dict[str, float | None]) -> dict[str, Any]:
-        """Return the means over the images, which replace the scores of the matrix over the set.
+    def replace(self, scores: Scores) -> Scores:
+        """Return scores with the means over the images in place of those of the set's matrix.
 
-        Args:
-            set_iou: class -> its IoU over the set; None, of a class that never occurs, stays None.
+        The IoU of a class that does not occur in the set stays None.
         """
         if not self.count:
-            return {}
-        means = dict(zip(set_iou, (self.per_class / self.count).tolist(), strict=True))
-        return {
-            "miou": self.over_pixels / self.count,
-            "iou_per_class": {
-                name: None if set_iou[name] is None else mean for name, mean in means.items()
-            },
-        }
+            return scores
+        over_set = scores["iou_per_class"]
+        means = dict(zip(over_set, (self.per_class / self.count).tolist(), strict=True))
+        per_class = {name: None if over_set[name] is None else mean for name, mean in means.items()}
+        return {**scores, "miou": self.over_pixels / self.count, "iou_per_class": per_class}
 
 
 @dataclass(frozen=True)
@@ -210,7 +248,7 @@ def _view(counts: Counts, classes: ClassSet, convention: Convention) -> _View:
     raise UsageError(f"unknown metric '{convention}'", "known: " + ", ".join(CONVENTIONS))
 
 
-def _scores(counts: Counts, classes: ClassSet, convention: Convention) -> dict[str, Any]:
+def _scores(counts: Counts, classes: ClassSet, convention: Convention) -> Scores:
     view = _view(counts, classes, convention)
     hits = np.diag(view.counts).astype(np.float64)
     true_pixels = view.counts.sum(axis=1).astype(np.float64)

@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+
+import numpy as np
 
 from dlcvcli.config.names import Provider
 from dlcvcli.reporter import Reporter
@@ -71,6 +73,30 @@ class ResultTable:
     notes: Sequence[str] = field(default=())
 
 
+class Latency(TypedDict):
+    """Median and 95th percentile of a call, in milliseconds."""
+
+    p50: float
+    p95: float
+
+
+class Speed(TypedDict):
+    """How fast an evaluation was.
+
+    Keys are those of `dlcv eval --json`: images a second from reading to scoring (of a few-shot
+    model, images embedded a second), peak memory of the process in MiB, images (or tiles) a call,
+    seconds in all, and the fraction of them that each stage took.
+    """
+
+    images_per_s: float
+    peak_memory_mb: int
+    latency_ms: Latency
+    batch_size: int
+    wall_s: float
+    share: dict[str, float]
+    episodes_per_s: NotRequired[float]
+
+
 class Evaluator(ABC):
     """Scores models of one task.
 
@@ -125,8 +151,7 @@ def seen_notes(data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def latency_ms(laps: Sequence[float]) -> dict[str, float]:
+def latency_ms(laps: Sequence[float]) -> Latency:
     """Return the median and the 95th percentile, in milliseconds, of seconds per call."""
-    import numpy as np
-
-    return {f"p{rank}": float(np.percentile(laps, rank)) * 1e3 for rank in (50, 95)}
+    median, late = np.percentile(laps, [50, 95]).tolist()
+    return {"p50": median * 1e3, "p95": late * 1e3}

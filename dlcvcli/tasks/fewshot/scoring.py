@@ -7,7 +7,7 @@ import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from dlcvcli.data.episodes import EpisodeList
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.reading import Pixels, Progress
 from dlcvcli.files import write_atomically
+from dlcvcli.inference.evaluation import Speed, latency_ms
 from dlcvcli.machine import peak_memory_mb
 from dlcvcli.prototypes import Cosine, Floats, read_distance
 from dlcvcli.runs import RunFolder
@@ -30,13 +31,27 @@ from dlcvcli.tasks.fewshot.episodes import (
 from dlcvcli.tasks.fewshot.predictor import EncoderPredictor
 
 
+class EpisodeMetrics(TypedDict):
+    """The scores of a few-shot model; `ci95` is half of the 95 % interval of the accuracy."""
+
+    accuracy: float
+    ci95: float | None
+    episodes: int
+    n_way: int
+    k_shot: int
+    n_query: int
+    distance: str
+    scale: NotRequired[float]  # that the cosine distance learned
+    episodes_sha256: str
+
+
 @dataclass(frozen=True)
 class EpisodeEvaluation:
-    """What an evaluation found, as the parts of its JSON."""
+    """An evaluation, as the parts of its JSON."""
 
     score: EpisodeScore
-    metrics: dict[str, Any]
-    speed: dict[str, Any]
+    metrics: EpisodeMetrics
+    speed: Speed
 
 
 def evaluate_episodes(
@@ -79,33 +94,31 @@ def evaluate_episodes(
     score = score_episodes(features, support, query, episodes.answers, distance)
     ended = time.perf_counter()
     wall = ended - began
-    found, shape = score.interval, episodes.shape
-    learned = {"scale": distance.scale} if isinstance(distance, Cosine) else {}
+    accuracy, shape = score.interval, episodes.shape
+    metrics: EpisodeMetrics = {
+        "accuracy": accuracy.mean,
+        "ci95": accuracy.ci95,
+        "episodes": accuracy.count,
+        "n_way": shape.n_way,
+        "k_shot": shape.k_shot,
+        "n_query": shape.n_query,
+        "distance": distance.name,
+        "episodes_sha256": episodes.sha256,
+    }
+    if isinstance(distance, Cosine):
+        metrics["scale"] = distance.scale
     return EpisodeEvaluation(
         score,
-        {
-            "accuracy": found.mean,
-            "ci95": found.ci95,
-            "episodes": found.count,
-            "n_way": shape.n_way,
-            "k_shot": shape.k_shot,
-            "n_query": shape.n_query,
-            "distance": distance.name,
-            **learned,
-            "episodes_sha256": episodes.sha256,
-        },
+        metrics,
         {
             "images_per_s": len(used) / max(embedded - began, 1e-9),
             "episodes_per_s": len(episodes) / max(ended - embedded, 1e-9),
             "peak_memory_mb": peak_memory_mb(),
-            "latency_ms": {
-                "p50": float(np.percentile(laps, 50)) * 1e3,
-                "p95": float(np.percentile(laps, 95)) * 1e3,
-            },
+            "latency_ms": latency_ms(laps),
             "batch_size": at_once,
             "wall_s": wall,
             "share": {
-                # What embedding spent neither copying nor running, it waited for pixels.
+                # The time of embedding that is neither copying nor running is waiting for pixels.
                 "read": max(0.0, embedded - began - sum(laps)) / wall,
                 "copy": clock.seconds.get("copy", 0.0) / wall,
                 "run": clock.seconds.get("run", 0.0) / wall,

@@ -17,8 +17,9 @@ from dlcvcli.data.fingerprint import fingerprint
 from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, Progress
 from dlcvcli.errors import DataError
+from dlcvcli.inference.evaluation import Speed, latency_ms
 from dlcvcli.machine import peak_memory_mb
-from dlcvcli.metrics import Convention, Counts, SegmentationScore
+from dlcvcli.metrics import Convention, Counts, SegmentationMetrics, SegmentationScore
 from dlcvcli.palette import ClassSet, Mask
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation.predictor import Predictor
@@ -30,12 +31,12 @@ STAGES = ("read", "copy", "run", "score")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found, as the parts of its JSON."""
+    """An evaluation, as the parts of its JSON."""
 
     counts: Counts
-    metrics: dict[str, Any]
+    metrics: SegmentationMetrics
     data: dict[str, Any]
-    speed: dict[str, Any]
+    speed: Speed
 
 
 def score(
@@ -93,7 +94,7 @@ def evaluate(
     _warm_up(predictor, batches)
     clock = StageClock()
     total = SegmentationScore(data.classes, imagewise="smp-imagewise" in conventions)
-    outlines = BoundaryScore(data.classes) if boundary else None
+    boundaries = BoundaryScore(data.classes) if boundary else None
     digests: list[tuple[str, bytes]] = []
     seen = predictor.card.seen
     trained_on = 0
@@ -111,8 +112,8 @@ def evaluate(
         laps.append(time.perf_counter() - asked)
         with clock.stage("score"):
             total.update(batch.masks, masks)
-            if outlines is not None:
-                outlines.update(batch.masks, masks)
+            if boundaries is not None:
+                boundaries.update(batch.masks, masks)
         digests += zip(batch.names, batch.digests, strict=True)
         trained_on += 0 if seen is None else seen.count_trained(batch.image_digests)
         paused = time.perf_counter()
@@ -124,8 +125,9 @@ def evaluate(
     wall = time.perf_counter() - began - aside
     return Evaluation(
         counts=total.counts,
-        metrics=total.compute_all(conventions)
-        | ({} if outlines is None else {"boundary": outlines.compute()}),
+        metrics=total.compute_all(
+            conventions, None if boundaries is None else boundaries.compute()
+        ),
         data={
             "path": str(data.root),
             "split": data.split,
@@ -166,16 +168,12 @@ def _keep_masks(folder: Path, batch: Batch, masks: Mask, classes: ClassSet) -> N
 
 def _speed(
     clock: StageClock, laps: list[float], wall: float, images: int, batch_size: int
-) -> dict[str, Any]:
-    seconds = clock.seconds
+) -> Speed:
     return {
         "images_per_s": images / wall,
         "peak_memory_mb": peak_memory_mb(),
-        "latency_ms": {
-            "p50": float(np.percentile(laps, 50)) * 1e3,
-            "p95": float(np.percentile(laps, 95)) * 1e3,
-        },
+        "latency_ms": latency_ms(laps),
         "batch_size": batch_size,
         "wall_s": wall,
-        "share": {stage: seconds.get(stage, 0.0) / wall for stage in STAGES},
+        "share": {stage: clock.seconds.get(stage, 0.0) / wall for stage in STAGES},
     }
