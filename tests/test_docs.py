@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -89,3 +90,25 @@ def test_commands_of_a_document_name_flags_that_exist(document: Path) -> None:
             wrong.append(f"{name} {words[0]}")
         wrong += [f"{name} {flag}" for flag in flags - known]
     assert not wrong
+
+
+def _messages() -> Iterator[str]:
+    """Yield the texts in the package's code, with `...` for each value."""
+    for path in (ROOT / "dlcvcli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (
+                    str(p.value) if isinstance(p, ast.Constant) else "..." for p in node.values
+                )
+                yield re.sub(r"\.{4,}", "...", "".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    tables = text.partition("## Installation")[2]
+    cells = [row.split(" | ")[1] for row in tables.splitlines() if row.count(" | ") == 2]
+    quoted = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    known = set(_messages())
+    assert [m for m in quoted if not any(m.strip(". ") in text for text in known)] == []
