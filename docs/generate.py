@@ -177,7 +177,7 @@ def _settings() -> str:
         "are merged in this order, the last one wins: defaults, `--recipe`, `--config`, flags,",
         "`--set`. `--print-config` prints the result. An unknown key and a value of another type",
         "are errors. YAML is read as plain types: `0013` and `2020-01-01` are text, `1e-3` is a",
-        "number.",
+        "number, and a key may stand only once.",
     ]
     for task, settings in settings_classes().items():
         lines += ["", f"## dlcv train {task}"]
