@@ -249,7 +249,8 @@ def _refuse_copies() -> None:
     if copies > 1:
         raise UsageError(
             f"srun started {copies} copies of dlcv, and each would train for itself",
-            "let srun start one torchrun per machine (docs/many-gpus.md), or one dlcv: --ntasks=1",
+            "let srun start one torchrun per machine (docs/guides/many-gpus.md), or one dlcv: "
+            "--ntasks=1",
         )
 
 

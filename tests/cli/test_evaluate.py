@@ -15,6 +15,7 @@ import pytest
 from dlcvcli.runs import RunFolder
 from tests.cli.command import Code, dlcv_here, dlcv_without_torch
 from tests.cli.command import refused_here as refused
+from tests.json_reference import undocumented, undocumented_in_run
 
 
 def test_a_model_that_cannot_be_used_is_exit_1(
@@ -179,6 +180,8 @@ def test_tiles_and_several_views_give_the_same_under_both_backends(
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
+    assert not undocumented("dlcv eval --json", result)
+    assert not undocumented_in_run(exported_run)
     assert result["tile"] == [48, 48]
     assert result["overlap"] == 16
     assert result["tta"] == {"scales": [1.25], "flip": True}

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.command import dlcv_here, dlcv_without_torch, refused_here
+from tests.json_reference import undocumented, undocumented_in_run
 from tests.made_fewshot import CHARACTERS, EACH
 
 SMALL = (
@@ -26,6 +27,7 @@ def evaluated(*arguments: object) -> dict[str, Any]:
     done = dlcv_here("eval", *arguments, "--json", "-")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
+    assert not undocumented("dlcv eval --json", found)
     return found
 
 
@@ -67,6 +69,7 @@ def test_printed_settings_are_those_of_the_task() -> None:
 def test_eval_gives_the_number_of_the_run_and_of_a_file(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
+    assert not undocumented_in_run(fewshot_run)
     own = json.loads((fewshot_run / "results.json").read_text())["metrics"]
     found = evaluated(fewshot_run, "--data", characters, "--episodes", 30)
     assert found["task"] == "fewshot"

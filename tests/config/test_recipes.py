@@ -78,7 +78,7 @@ def test_one_of_a_study_says_what_was_reported_and_what_was_chosen(
     text = _text(name)
     head = " ".join(line.lstrip("# ") for line in text.partition("\ndata:")[0].splitlines())
     score = "accuracy" if name in FEWSHOT else "mIoU"
-    assert re.search(rf"Reported: {score} {re.escape(reported)}\b.*\(study {name[5]} of", head)
+    assert re.search(rf"^Study {name[5]} of .*Reported: {score} {re.escape(reported)}\b", head)
     settings = [line for line in text.splitlines() if re.match(r"\s+\w+: [^{]*$", line)]
     unsaid = [
         line for line in settings if "#" not in line and line.strip() != "class_weights: none"

@@ -1,4 +1,4 @@
-"""What the benchmarks run on: made land-cover tiles and a model with random weights."""
+"""Synthetic land-cover tiles and a model with random weights: what the benchmarks run on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlcvcli.runs import RunFolder
 
 
 def work_arguments(parser: argparse.ArgumentParser, *, model: str, images: int, side: int) -> None:
-    """Add where the set and the model lie, and what they are."""
+    """Add the arguments that describe the set and the model, and the folder for both."""
     parser.add_argument("--work", type=Path, required=True, help="folder for the set and the model")
     parser.add_argument("--model", default=model)
     parser.add_argument("--images", type=int, default=images)
@@ -34,7 +34,7 @@ def dlcv(*arguments: object) -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Make the set, train one step and export, where an earlier call has not."""
+    """Make the set, train one step and export, unless an earlier call did."""
     data, run = data_of(options), run_of(options)
     if not data.exists():
         side = f"{options.side}x{options.side}"
