@@ -99,7 +99,8 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
 def to_yaml(settings: Settings) -> str:
     """Return resolved settings as YAML: the task and what is its own first, then what all share."""
     tree = settings.model_dump(mode="json")
-    first = ["task", "recipe", *(key for key in tree if key not in RunSettings.model_fields)]
+    own = [key for key in tree if key not in RunSettings.model_fields]
+    first = ["task", "recipe", "data", "model", *own]
     return dump({key: tree[key] for key in first if key in tree} | tree)
 
 

@@ -22,6 +22,7 @@ from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 def made(monkeypatch: pytest.MonkeyPatch) -> str:
     """A recipe that stays as it is when the shipped ones change."""
     tree = {
+        "task": "seg",
         "data": {"augment": {"scale": [0.75, 1.5]}},
         "model": {"name": "fcn32s_vgg16"},
         "optim": {"lr": 0.005},

@@ -59,11 +59,3 @@ def test_the_average_follows_each_step(step: int, share: float) -> None:
         task.network.weight.add_(1.0)
     task.after_step(step, 20_000)
     torch.testing.assert_close(task.average.weight, before + share)
-
-
-def test_a_task_says_what_it_trains() -> None:
-    class Silent(Line):
-        trained = AveragedTask.trained
-
-    with pytest.raises(NotImplementedError):
-        _ = Silent(None).evaluated

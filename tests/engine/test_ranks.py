@@ -28,7 +28,7 @@ SIZES = [(24, 32), (32, 24), (24, 32), (40, 40), (24, 32), (32, 24), (24, 32)]
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two processes trained and validated together, over gloo."""
     folder = tmp_path_factory.mktemp("ranks")
-    write_camvid(folder / "data", {"val": SIZES})
+    write_camvid(folder / "data", {"train": SIZES, "val": SIZES})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

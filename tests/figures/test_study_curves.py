@@ -45,7 +45,7 @@ def test_runs_have_a_line_each_and_seeds_a_band(tmp_path: Path) -> None:
         "two seeds": [_run(tmp_path / "b", [0.1, 0.3]), _run(tmp_path / "c", [0.2, 0.5], 500)],
         "not begun": [RunFolder(tmp_path / "d")],
     }
-    figure = study_curves(runs)
+    figure = study_curves(runs, MIOU)
     loss, score = figure.axes
     assert [len(axes.lines) for axes in (loss, score)] == [2, 2]
     assert [len(axes.collections) for axes in (loss, score)] == [1, 1]

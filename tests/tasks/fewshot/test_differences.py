@@ -73,7 +73,8 @@ def test_the_same_list_on_other_images_is_not_paired(tmp_path: Path) -> None:
 )
 def test_without_its_episodes_a_run_is_still_compared(tmp_path: Path, text: str | None) -> None:
     one, two = _run(tmp_path / "a", [0.1, 0.2]), _run(tmp_path / "b", [0.1, 0.3])
-    two[0].episodes.unlink() if text is None else two[0].episodes.write_text(text)
+    file = scores_file(two[0])
+    file.unlink() if text is None else file.write_text(text)
     assert read_accuracies(two[0]) == {}
     found = compare_episodes(0, one, two)
     assert (found.paired, found.why) == (False, "no episodes.csv")

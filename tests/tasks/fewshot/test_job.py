@@ -178,8 +178,8 @@ def test_shapes_of_training_and_test_are_apart(characters: Path, tmp_path: Path)
     assert (episode.test_n_way, episode.test_k_shot, episode.test_n_query) == (2, 2, 3)
 
 
-def test_progress_is_told(characters: Path) -> None:
-    seen: list[tuple[str, int, int]] = []
+def test_progress_is_reported(characters: Path) -> None:
+    seen: list[tuple[int, int]] = []
     request = request_for(Path("unused"), characters)
-    check_fewshot_data(request.settings, lambda *at: seen.append(at))  # type: ignore[arg-type]
-    assert seen[-1] == ("val", 18, 18)
+    check_fewshot_data(request.settings, lambda *at: seen.append(at))
+    assert seen[-1] == (18, 18)

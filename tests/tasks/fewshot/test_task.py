@@ -100,11 +100,10 @@ def test_a_few_steps_lower_the_loss(name: DistanceName) -> None:
 
 def test_what_is_evaluated_is_the_average_where_there_is_one() -> None:
     plain = made()
-    assert plain.evaluated is plain.trained is plain.protonet
+    assert plain.evaluated is plain.network
     assert plain.average is None
     task = made(ema=0.9)
     assert task.evaluated is task.average is not task.network
-    assert task.trained is task.network
     # Its tensors are in the checkpoint, under the names that `evaluated_weights` reads.
     names = task.network.state_dict().keys()
     prefixes = {f"{prefix}.{name}" for prefix in ("protonet", "average") for name in names}

@@ -12,7 +12,7 @@ from dlcvcli.data.segmentation import open_split
 from dlcvcli.palette import PRESETS, Mask
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation.examples import image_miou, predict_examples, rank_images
-from tests.inference.pointwise import Pointwise
+from tests.tasks.segmentation.pointwise import Pointwise
 
 
 class Constant(Pointwise):

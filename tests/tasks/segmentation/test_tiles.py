@@ -15,7 +15,7 @@ from dlcvcli.errors import UsageError
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation.predictor import Logits
 from dlcvcli.tasks.segmentation.tiles import Tiled, starts, window
-from tests.inference.pointwise import Pointwise, pictures
+from tests.tasks.segmentation.pointwise import Pointwise, pictures
 
 
 @settings(deadline=None, max_examples=40)

@@ -10,7 +10,7 @@ from dlcvcli.errors import UsageError
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation.predictor import Logits
 from dlcvcli.tasks.segmentation.tta import Augmented, softmax
-from tests.inference.pointwise import Pointwise, pictures
+from tests.tasks.segmentation.pointwise import Pointwise, pictures
 
 
 class Lopsided(Pointwise):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dlcvcli.tasks.segmentation.tiles import Tiled
 from dlcvcli.tasks.segmentation.tta import Augmented
 from dlcvcli.tasks.segmentation.views import Views
-from tests.inference.pointwise import Pointwise
+from tests.tasks.segmentation.pointwise import Pointwise
 
 
 def test_nothing_asked_for_is_the_predictor_itself() -> None:
