@@ -106,5 +106,5 @@ def test_what_is_evaluated_is_the_average_where_there_is_one() -> None:
     assert task.evaluated is task.average is not task.network
     # Its tensors are in the checkpoint, under the names that `evaluated_weights` reads.
     names = task.network.state_dict().keys()
-    prefixes = {f"{prefix}.{name}" for prefix in ("protonet", "average") for name in names}
+    prefixes = {f"{prefix}.{name}" for prefix in ("network", "average") for name in names}
     assert task.state_dict().keys() == prefixes
