@@ -124,7 +124,7 @@ class ClassSet:
             raise ConfigError(
                 f"not a class set: {error}",
                 "give 'names' (a list) and, for colour masks, 'colours' (a list of [R, G, B]), "
-                "e.g. names: [road, sky] and colours: [[128, 64, 128], [128, 128, 128]]",
+                "e.g. names: [cat, dog] and colours: [[255, 0, 0], [0, 0, 255]]",
             ) from error
 
 

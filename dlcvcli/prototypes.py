@@ -161,8 +161,8 @@ class _Rest:
 def products(query: Floats, prototypes: Floats) -> Floats:
     """Return the inner products float32 ``[..., M, N]`` of ``[..., M, D]`` and ``[..., N, D]``.
 
-    In parts so small that the matrix library computes each on the thread that asks: it would start
-    its own threads for each of thousands of products, which costs more than they take.
+    They are computed in parts so small that the matrix library uses one thread for each: starting
+    its threads for each of thousands of products takes longer than the products themselves.
     """
     other = np.swapaxes(prototypes, -1, -2)
     count, ways = query.shape[-2], prototypes.shape[-2]
@@ -175,7 +175,7 @@ def products(query: Floats, prototypes: Floats) -> Floats:
 
 
 def read_distance(spec: Mapping[str, Any]) -> Distance:
-    """Return the distance that `models.distances.Distance.spec` describes.
+    """Return the distance described by `models.distances.Distance.spec`.
 
     Raises:
         KeyError, TypeError, ValueError: the description is damaged.
@@ -194,30 +194,31 @@ def read_distance(spec: Mapping[str, Any]) -> Distance:
 
 def _positive(scale: float) -> float:
     if not 0 < scale < math.inf:
-        raise ValueError(f"the scale of a cosine is {scale}")
+        raise ValueError(f"the scale of a cosine must be positive, and is {scale}")
     return scale
 
 
 def packed(values: Floats) -> dict[str, Any]:
-    """Return an array as plain types for JSON, bit for bit: little-endian float32 in base 64."""
+    """Return an array as plain types for JSON, without loss: little-endian float32 in base64."""
     content = np.ascontiguousarray(values, dtype="<f4").tobytes()
     return {"shape": list(values.shape), "float32": base64.b64encode(content).decode("ascii")}
 
 
 def unpacked(values: Mapping[str, Any]) -> Floats:
-    """Return the array that `packed` made text of."""
+    """Return the array, float32, that `packed` encoded."""
     content = np.frombuffer(base64.b64decode(values["float32"]), dtype="<f4")
     return np.asarray(content.reshape(values["shape"]), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % interval.
+    """A mean with its 95 % confidence interval.
 
     Attributes:
-        mean: of the values.
-        ci95: half the width of the interval, 1.96 s / sqrt(n) with s of ddof 1; None of one value.
-        count: n.
+        mean: mean of the values.
+        ci95: half the width of the interval, 1.96 s / sqrt(n), with the sample standard deviation s
+            (ddof 1); None for a single value.
+        count: number of values n.
     """
 
     mean: float
@@ -230,7 +231,7 @@ class Interval:
 
 
 def interval(values: NDArray[np.float64]) -> Interval:
-    """Return the mean of values ``[n]``, at least one, with its 95 % interval."""
+    """Return the mean of at least one value, float64 ``[n]``, with its 95 % confidence interval."""
     count = len(values)
     half = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(count) if count > 1 else None
     return Interval(float(np.mean(values)), half, count)

@@ -14,7 +14,7 @@ from dlcvcli.boundary import BoundaryScore, boundary_of, within
 from dlcvcli.palette import ClassSet, default_colours
 
 Ids = NDArray[np.uint8]
-CLASSES = ClassSet("made", ("a", "b", "c", "d"), default_colours(4), unscored=(3,))
+CLASSES = ClassSet("synthetic", ("a", "b", "c", "d"), default_colours(4), unscored=(3,))
 
 
 def _edge(mask: Ids, index: int, truth: Ids) -> list[tuple[int, int]]:
@@ -75,7 +75,7 @@ def test_it_equals_the_definition(pairs: list[tuple[Ids, Ids]], tolerance: float
     assert got["f1"] == (pytest.approx(np.mean(known)) if known else None)
 
 
-def test_a_perfect_outline_is_one_and_a_missed_class_is_nought() -> None:
+def test_a_perfect_boundary_scores_one_and_a_missed_class_zero() -> None:
     truth = np.zeros((20, 30), np.uint8)
     truth[5:15, 5:15] = 1
     score = BoundaryScore(CLASSES)
@@ -86,9 +86,7 @@ def test_a_perfect_outline_is_one_and_a_missed_class_is_nought() -> None:
     assert missed.compute()["f1_per_class"] == {"a": 0.0, "b": 0.0, "c": None, "d": None}
 
 
-def test_an_outline_that_is_off_by_more_than_the_tolerance_scores_nought_where_area_does_not() -> (
-    None
-):
+def test_a_boundary_beyond_the_tolerance_scores_zero_though_the_area_is_close() -> None:
     truth, guess = np.zeros((2, 100, 100), np.uint8)
     truth[:, :50], guess[:, :56] = 1, 1
     # The diagonal is 141 pixels: 0.75 % of it are 2.

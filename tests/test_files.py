@@ -94,7 +94,7 @@ def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
-def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+def test_a_device_or_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     # As /dev/null, which root could replace by a file.
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
@@ -108,7 +108,7 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
     assert link.is_symlink()
 
 
-def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     file, link = tmp_path / "inner" / "file.txt", tmp_path / "link.txt"
     file.write_text("old")
@@ -125,7 +125,7 @@ def test_names_that_are_not_utf_8_keep_their_bytes(tmp_path: Path) -> None:
     assert as_readable(name) == "caf\ufffd é"
 
 
-def test_a_folder_is_made_once_and_never_over_a_file(tmp_path: Path) -> None:
+def test_a_folder_is_created_once_and_never_over_a_file(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
@@ -197,7 +197,7 @@ def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not is_new(tmp_path / "set")
 
 
-def test_json_is_indented_and_refuses_what_json_cannot_say(tmp_path: Path) -> None:
+def test_json_is_indented_and_refuses_nan(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"miou": 0.5, "best": None})
     assert path.read_text() == '{\n  "miou": 0.5,\n  "best": null\n}\n'

@@ -22,7 +22,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_a_second_process_is_refused_and_told_of_the_first(
+def test_a_second_process_is_refused_with_the_name_of_the_first(
     tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:
     run = tmp_path / "run"
@@ -60,7 +60,7 @@ def test_a_command_line_may_hold_names_that_are_not_utf_8(
         require_unlocked(tmp_path / "run")
 
 
-def test_asking_makes_nothing(tmp_path: Path) -> None:
+def test_checking_for_a_lock_creates_nothing(tmp_path: Path) -> None:
     require_unlocked(tmp_path / "nowhere")
     assert not any(tmp_path.iterdir())
 

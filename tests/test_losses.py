@@ -219,7 +219,7 @@ def test_half_precision_logits_give_the_loss_of_their_values_in_fp32(
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_parts_of_a_batch_add_up_to_the_whole(name: str) -> None:
+def test_the_losses_of_parts_add_up_to_the_loss_of_the_batch(name: str) -> None:
     # As on two ranks: each divides its sums by the terms of both.
     logits, target = example(seed=5)
     loss: SegmentationLoss = build_loss(name, ignore_index=IGNORE, class_weights=WEIGHTS[:4])
@@ -236,13 +236,13 @@ def test_bytes_and_int64_targets_give_the_same_bits() -> None:
         assert torch.equal(one, other)
 
 
-def test_weights_are_no_part_of_a_checkpoint() -> None:
+def test_class_weights_are_not_in_a_checkpoint() -> None:
     loss = build_loss("cross_entropy+dice", ignore_index=IGNORE, class_weights=(1.0, 2.0))
     assert loss.state_dict() == {}
     assert [type(part) for part in loss.parts] == [CrossEntropy, Dice]
 
 
-def test_the_extension_meets_the_loss_where_all_errors_are_whole() -> None:
+def test_lovasz_equals_one_minus_iou_for_certain_predictions() -> None:
     # On masks, not probabilities, it is 1 - IoU of each class (Berman et al., section 2).
     for first, second in itertools.product((0, 1), repeat=2):
         guess = torch.tensor([first, second, 0, 1])

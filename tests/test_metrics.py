@@ -339,7 +339,7 @@ def test_every_convention_comes_from_one_matrix_and_the_first_stands_on_top() ->
     assert found["miou"] == score.compute("dlcv")["miou"]
 
 
-def test_computing_leaves_the_counts_alone() -> None:
+def test_computing_scores_does_not_change_the_counts() -> None:
     score = _landcover_example()
     before = score.counts.copy()
     score.compute_all(["voc", "dlcv"])

@@ -89,7 +89,7 @@ def test_default_colours_never_repeat() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_ids_of_a_preset_survive_being_painted(preset: str) -> None:
+def test_ids_of_a_preset_survive_conversion_to_colours(preset: str) -> None:
     classes = PRESETS[preset]
     ids = _every_id(classes)
     assert np.array_equal(decode_colours(encode_colours(ids, classes), classes), ids)
@@ -97,7 +97,7 @@ def test_ids_of_a_preset_survive_being_painted(preset: str) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(class_sets())
-def test_ids_of_any_class_set_survive_being_painted(classes: ClassSet) -> None:
+def test_ids_of_any_class_set_survive_conversion_to_colours(classes: ClassSet) -> None:
     ids = _every_id(classes)
     painted = encode_colours(ids, classes)
     assert painted.shape == (*ids.shape, 3)
@@ -107,9 +107,7 @@ def test_ids_of_any_class_set_survive_being_painted(classes: ClassSet) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(class_sets(), st.integers(0, 2**32 - 1))
-def test_a_colour_outside_the_table_is_off_table_and_no_other_is(
-    classes: ClassSet, seed: int
-) -> None:
+def test_only_unknown_colours_are_off_table(classes: ClassSet, seed: int) -> None:
     colours = np.random.default_rng(seed).integers(0, 256, (7, 9, 3)).astype(np.uint8)
     colours[0, 0] = classes.colours[-1]
     table: dict[Colour, int] = {colour: index for index, colour in enumerate(classes.colours)}
@@ -124,7 +122,7 @@ def test_one_bit_off_is_off_table() -> None:
     assert decode_colours(colours, PRESETS["landcover7"]).tolist() == [[OFF_TABLE, 0]]
 
 
-def test_an_ignore_id_without_a_colour_is_painted_black() -> None:
+def test_an_ignore_id_without_a_colour_becomes_black() -> None:
     assert palette_table(PRESETS["landcover7"])[255].tolist() == [0, 0, 0]
 
 
@@ -219,7 +217,7 @@ def test_bytes_that_are_no_text_are_a_config_error(tmp_path: Path) -> None:
         load_class_set(str(tmp_path / "roads.yaml"))
 
 
-def test_neither_preset_nor_file_names_the_nearest_preset(tmp_path: Path) -> None:
+def test_an_unknown_class_set_is_refused_with_the_nearest_preset(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="neither a class preset nor a file") as caught:
         load_class_set("landcover")
     assert caught.value.hint == "did you mean 'landcover7'?"

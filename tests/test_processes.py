@@ -49,7 +49,7 @@ def _when_begun(words: Path, *numbers: int) -> threading.Thread:
 
 
 @pytest.mark.parametrize(("way", "status"), [("fail", 3), ("die", 137)])
-def test_its_exit_status_is_handed_back(child: Path, way: str, status: int) -> None:
+def test_the_exit_status_of_the_child_is_passed_on(child: Path, way: str, status: int) -> None:
     run_dlcv(["pass", str(child)])
     with pytest.raises(AlreadySaid) as caught:
         run_dlcv([way, str(child)])
@@ -68,7 +68,7 @@ def test_a_signal_lets_it_save_before_this_process_ends(child: Path, number: int
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_ends_one_that_hangs(child: Path) -> None:
+def test_a_second_signal_kills_a_child_that_hangs(child: Path) -> None:
     sender = _when_begun(child, signal.SIGINT, signal.SIGINT)
     with pytest.raises(Interrupted) as caught:
         run_dlcv(["hang", str(child)])

@@ -75,7 +75,7 @@ def test_a_learned_function_of_the_pair_is_computed_layer_by_layer() -> None:
 
 
 @pytest.mark.parametrize("distance", [Euclidean(), Cosine(3.0)])
-def test_episodes_do_not_meet(distance: Euclidean | Cosine) -> None:
+def test_episodes_are_independent(distance: Euclidean | Cosine) -> None:
     rng = np.random.default_rng(0)
     query = rng.normal(size=(4, 6, 5)).astype(np.float32)
     prototypes = rng.normal(size=(4, 3, 5)).astype(np.float32)

@@ -57,7 +57,7 @@ def test_plain_types_are_read(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("text", "kind"), [("1e3", int), ("1000.0", float), ("1e300", float)])
-def test_a_whole_number_without_a_dot_is_an_integer(text: str, kind: type) -> None:
+def test_a_number_without_fraction_or_dot_is_an_integer(text: str, kind: type) -> None:
     assert type(parse_yaml(text, "it")) is kind
 
 
@@ -94,14 +94,14 @@ def test_a_whole_number_without_a_dot_is_an_integer(text: str, kind: type) -> No
         ("x" * (MAX_BYTES + 1), "is larger than 128 KiB"),
     ],
 )  # fmt: skip
-def test_all_else_is_refused_in_one_short_line(text: str, said: str) -> None:
+def test_anything_else_is_refused_in_one_short_line(text: str, said: str) -> None:
     message = _refused(lambda: parse_yaml(text, "it"))
     assert said in message
     assert len(message) < 250
 
 
 @pytest.mark.parametrize("inner", ["[{}]", "{{<<: [{}]}}"])
-def test_aliases_that_stand_for_a_million_values_are_refused_at_once(inner: str) -> None:
+def test_aliases_that_expand_to_a_million_values_are_refused_at_once(inner: str) -> None:
     """Nine lines took 41 s in whatever walked the result."""
     text = "a: &a {" + ", ".join(f"k{i}: 1" for i in range(9)) + "}\n"
     for before, name in pairwise(NAMES):
@@ -111,7 +111,7 @@ def test_aliases_that_stand_for_a_million_values_are_refused_at_once(inner: str)
     assert time.perf_counter() - began < 1
 
 
-def test_what_is_as_deep_as_allowed_is_read() -> None:
+def test_the_deepest_nesting_allowed_is_read() -> None:
     deep = parse_yaml("[" * (MAX_DEPTH - 1) + "1" + "]" * (MAX_DEPTH - 1), "it")
     for _ in range(MAX_DEPTH - 1):
         (deep,) = deep

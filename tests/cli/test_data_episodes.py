@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.cli.command import dlcv_without_torch
+from tests.cli.command import dlcv_without_torch, refused_here
 
 
 def test_episodes_are_drawn_by_their_seed(tmp_path: Path) -> None:

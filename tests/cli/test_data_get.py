@@ -13,7 +13,7 @@ from tests.cli.command import dlcv_here, refused_here
 from tests.data.synthetic_voc import as_published, voc_files, write_tar, write_zip
 
 
-def test_an_archive_packed_anew_is_taken_with_consent_alone(tmp_path: Path) -> None:
+def test_a_repacked_archive_is_accepted_only_with_any_archive(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "kit.zip", voc_files("VOC2012"))
     folder = tmp_path / "my sets"
     get = ("data", "get", "voc2012", folder)
@@ -34,7 +34,7 @@ def test_an_archive_packed_anew_is_taken_with_consent_alone(tmp_path: Path) -> N
     assert dlcv_here("data", "check", folder).returncode == 0
 
 
-def test_what_does_not_go_together_is_exit_2(tmp_path: Path) -> None:
+def test_any_archive_without_from_is_a_usage_error(tmp_path: Path) -> None:
     refused_here(2, "data", "get", "voc2012", tmp_path, "--any-archive", says="needs --from FILE")
     (tmp_path / "file").touch()
     archive = write_tar(tmp_path / "a.tar", voc_files())
@@ -43,7 +43,7 @@ def test_what_does_not_go_together_is_exit_2(tmp_path: Path) -> None:
     assert dlcv_here("data", "get", "voc2013", tmp_path).returncode == 2
 
 
-def test_an_archive_that_is_none_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_a_user_error(tmp_path: Path) -> None:
     page = tmp_path / "a.tar"
     page.write_text("<html>moved</html>")
     get = ("data", "get", "voc2012", tmp_path / "sets", "--from")

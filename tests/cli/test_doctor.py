@@ -1,4 +1,4 @@
-"""`dlcv doctor` as users meet it."""
+"""`dlcv doctor` as users run it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path) -> None:
     assert "pip install 'onnxruntime" in runtime["mend"]
 
 
-def test_what_does_not_work_is_exit_1_with_the_table(tmp_path: Path) -> None:
+def test_a_failed_check_is_exit_1_with_the_table(tmp_path: Path) -> None:
     model = tmp_path / "no.onnx"
     done = dlcv("doctor", model)
     assert done.returncode == 1

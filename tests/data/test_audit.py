@@ -89,7 +89,7 @@ def test_the_first_problem_is_raised_with_the_number_of_the_others(folder: Path)
         require_sound(audit(data), data)
 
 
-def test_one_problem_alone_keeps_its_words_and_its_hint(folder: Path) -> None:
+def test_a_single_problem_keeps_its_message_and_hint(folder: Path) -> None:
     data = open_split(folder, "train")
     Image.fromarray(np.full((9, 14), 77, dtype=np.uint8)).save(data.pairs[1].mask)
     found = audit(data)
@@ -113,7 +113,7 @@ def test_a_set_without_a_labelled_pixel_is_refused(folder: Path) -> None:
     assert "data.ignore_index" in caught.value.hint
 
 
-def test_the_audit_reads_as_json(folder: Path) -> None:
+def test_the_audit_can_be_written_as_json(folder: Path) -> None:
     data = open_split(folder, "train")
     found = audit(data)
     plain = json.loads(json.dumps(found.as_dict(data.classes.names)))

@@ -1,4 +1,4 @@
-"""Batches of an evaluation: one size each, every sample once, and no say in the scores."""
+"""Evaluation batches: one size each, every sample once, without influence on the scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits of classes: published, in a file, or held out; whole classes and whole groups always."""
+"""Splits of classes: published, in a file, or held out; never through a class or a group."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dlcvcli.errors import DataError, UsageError
 
 
 def layout_of(splits: dict[str, list[str]], name: str = "class_folders") -> ImageLayout:
-    made = {
+    classes = {
         split: tuple(ImageClass(one, (Path(one),), one.partition("/")[0]) for one in names)
         for split, names in splits.items()
     }
-    return ImageLayout(name, Path("set"), made)  # type: ignore[arg-type]
+    return ImageLayout(name, Path("set"), classes)  # type: ignore[arg-type]
 
 
-def cut(layout: ImageLayout, **more: object) -> dict[str, list[str]]:
+def held_out(layout: ImageLayout, **more: object) -> dict[str, list[str]]:
     arguments = {"train": "train", "val": "val", "holdout": 0.2, "test_holdout": 0.0, "seed": 0}
     found = hold_out(layout, layout.splits, **{**arguments, **more})  # type: ignore[arg-type]
     return {split: [one.name for one in classes] for split, classes in found.items()}
@@ -30,7 +30,7 @@ def cut(layout: ImageLayout, **more: object) -> dict[str, list[str]]:
 @given(st.integers(4, 20), st.integers(1, 4), st.floats(0.05, 0.3), st.integers(0, 99))
 def test_no_group_is_in_two_splits(groups: int, each: int, share: float, seed: int) -> None:
     names = [f"g{group}/c{one}" for group in range(groups) for one in range(each)]
-    found = cut(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
+    found = held_out(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
     owners = [{name.partition("/")[0] for name in part} for part in found.values()]
     assert set(found) == {"train", "val", "test"}
     assert not (owners[0] & owners[1])
@@ -38,44 +38,44 @@ def test_no_group_is_in_two_splits(groups: int, each: int, share: float, seed: i
     assert not (owners[1] & owners[2])
     assert sorted(name for part in found.values() for name in part) == sorted(names)
     assert len(owners[1]) == len(owners[2]) == max(1, round(groups * share))
-    again = cut(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
+    again = held_out(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
     assert again == found
 
 
 def test_splits_that_are_there_are_kept() -> None:
     whole = {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
-    assert cut(layout_of(whole)) == whole
+    assert held_out(layout_of(whole)) == whole
     # A set with a test split, but none to validate on, loses a part of what it trains on alone.
-    found = cut(layout_of({"train": list("abcde"), "test": ["z"]}), test_holdout=0.5)
+    found = held_out(layout_of({"train": list("abcde"), "test": ["z"]}), test_holdout=0.5)
     assert found["test"] == ["z"]
     assert len(found["train"]) == 4
     assert len(found["val"]) == 1
 
 
-def test_what_cannot_be_cut_is_refused() -> None:
+def test_too_few_classes_to_hold_out_are_refused() -> None:
     with pytest.raises(DataError, match="no split 'train'"):
-        cut(layout_of({"val": ["a"], "test": ["b"]}))
+        held_out(layout_of({"val": ["a"], "test": ["b"]}))
     with pytest.raises(DataError, match="leaves none"):
-        cut(layout_of({"all": ["a"]}))
+        held_out(layout_of({"all": ["a"]}))
     with pytest.raises(DataError, match="2 groups of classes"):
-        cut(layout_of({"all": ["a/1", "a/2", "b/1"]}), test_holdout=0.5)
+        held_out(layout_of({"all": ["a/1", "a/2", "b/1"]}), test_holdout=0.5)
 
 
 def test_training_and_validating_on_one_split_is_refused() -> None:
     with pytest.raises(UsageError, match="the same split 'val'"):
-        cut(layout_of({"train": ["a", "b"], "val": ["c", "d"]}), train="validation")
+        held_out(layout_of({"train": ["a", "b"], "val": ["c", "d"]}), train="validation")
 
 
-def test_a_class_in_two_splits_is_refused_and_pooled_whole() -> None:
+def test_a_class_in_two_splits_is_refused_and_pooled_completely() -> None:
     shared = layout_of({"train": ["a", "b"], "val": ["b", "c"]})
     with pytest.raises(DataError, match="the class 'b' in the splits 'train' and 'val'"):
-        cut(shared)
+        held_out(shared)
     found = pooled(shared)
     assert list(found) == ["a", "b", "c"]
     assert len(found["b"].files) == 2
 
 
-def test_the_published_split_of_omniglot_is_whole() -> None:
+def test_the_published_split_of_omniglot_is_complete() -> None:
     sizes = {"Armenian": 41, "Bengali": 46, "Early_Aramaic": 22, "Hebrew": 22}
     sizes |= {"Mkhedruli_(Georgian)": 41, "Kannada": 41, "Keble": 26, "Malayalam": 47}
     sizes |= {"Manipuri": 40, "Mongolian": 30, "Old_Church_Slavonic_(Cyrillic)": 45, "Oriya": 46}

@@ -1,4 +1,4 @@
-"""Masks from colours to ids and back: nothing is lost, nothing is guessed, no input is touched."""
+"""Masks from colours to ids and back: nothing is lost, and no input is changed."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def masks(draw: st.DrawFn) -> tuple[ClassSet, Mask]:
     return classes, np.resize(np.array(some, dtype=np.uint8), shape)
 
 
-@given(made=masks(), form=st.sampled_from(["ids", "palette"]))
+@given(mask_of_set=masks(), form=st.sampled_from(["ids", "palette"]))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_there_and_back_nothing_is_lost(
-    tmp_path: Path, made: tuple[ClassSet, Mask], form: Form
+def test_encoding_and_decoding_lose_nothing(
+    tmp_path: Path, mask_of_set: tuple[ClassSet, Mask], form: Form
 ) -> None:
-    classes, ids = made
+    classes, ids = mask_of_set
     first, second, third = (tmp_path / f"{name}.png" for name in ("first", "second", "third"))
     # Colours first: decoding and encoding gives the same pixels.
     Image.fromarray(encode_colours(ids, classes)).save(first)
@@ -85,7 +85,7 @@ def test_images_beside_their_masks_are_left_alone(tmp_path: Path, landcover: Pat
     assert all(one.target.name.endswith("_mask.png") and one.error is None for one in done)
 
 
-def test_lossy_masks_are_cut_where_asked(tmp_path: Path) -> None:
+def test_lossy_masks_are_binarised_if_asked(tmp_path: Path) -> None:
     ids = np.resize(np.arange(7, dtype=np.uint8), (8, 9))
     colours = encode_colours(ids, LAND)
     Image.fromarray(np.where(colours, colours - 90, 60).astype(np.uint8)).save(tmp_path / "a.bmp")
@@ -178,7 +178,7 @@ def test_no_input_is_overwritten_by_whatever_name(tmp_path: Path) -> None:
     assert source.read_bytes() == b"mine"
 
 
-def test_what_cannot_be_planned_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_source_and_wrong_targets_are_user_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         plan_conversion(tmp_path / "none", tmp_path / "out")
     (tmp_path / "in").mkdir()

@@ -13,7 +13,7 @@ from dlcvcli.data.cover import class_shares, greedy_cover
 from dlcvcli.data.segmentation import open_split
 
 
-def test_shares_are_those_of_the_masks(landcover: Path) -> None:
+def test_fractions_are_those_of_the_masks(landcover: Path) -> None:
     data = open_split(landcover, "train")
     shares = class_shares(data)
     assert shares.shape == (12, 7)
@@ -48,7 +48,7 @@ def test_as_many_images_as_classes_always_cover_what_occurs(
     assert ((shares[chosen] > 0).any(axis=0) == occurs).all()
 
 
-def test_rounds_are_fair_once_all_are_shown() -> None:
+def test_classes_are_shown_equally_often_once_all_are_shown() -> None:
     # Two classes alone in their images: the third image is of the class shown least.
     shares = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     chosen = greedy_cover(shares, 4)

@@ -60,7 +60,7 @@ def test_of_a_file_about_something_else_the_header_alone_is_read(tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfea\x00,\x00", b'a,b\n"c', b"a,b\n\xe9,2"])
-def test_what_is_no_csv_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_csv_is_a_user_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.csv is not CSV"):

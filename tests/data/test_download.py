@@ -1,4 +1,4 @@
-"""Downloads from a server of our own: broken off, resumed, lied to, and unpacked whole or not."""
+"""Downloads from a local server: interrupted, resumed, wrong, and unpacked completely or not."""
 
 from __future__ import annotations
 
@@ -74,16 +74,16 @@ def server() -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            made.answer(self)
+            mirror.answer(self)
 
         def log_message(self, *_: Any) -> None:
             pass
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Server(f"http://127.0.0.1:{http.server_port}")
+    mirror = Server(f"http://127.0.0.1:{http.server_port}")
     thread = threading.Thread(target=http.serve_forever, args=(0.01,))
     thread.start()
-    yield made
+    yield mirror
     http.shutdown()
     thread.join()
     http.server_close()
@@ -91,7 +91,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def wanted(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> PublicSet:
-    """A made set that the server has."""
+    """A synthetic set that the server offers."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(module, "_CHUNK", 1000)
     path = write_tar(tmp_path / "origin.tar", voc_files())
@@ -106,7 +106,9 @@ def mirrors(wanted: PublicSet, server: Server, *places: str) -> PublicSet:
 # -- downloading ---------------------------------------------------------------------------------
 
 
-def test_a_download_is_whole_and_counted(tmp_path: Path, wanted: PublicSet, server: Server) -> None:
+def test_a_download_is_complete_and_counted(
+    tmp_path: Path, wanted: PublicSet, server: Server
+) -> None:
     seen: list[tuple[int, int]] = []
     path = download(wanted, tmp_path / "in" / "sets", lambda *now: seen.append(now))
     assert path == tmp_path / "in" / "sets" / "voc.tar"
@@ -119,7 +121,7 @@ def test_a_download_is_whole_and_counted(tmp_path: Path, wanted: PublicSet, serv
     assert len(server.asked) == 1
 
 
-def test_a_download_goes_on_where_it_was_broken_off(
+def test_an_interrupted_download_continues_where_it_stopped(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     server.break_after, server.breaks = 3000, 2
@@ -128,7 +130,7 @@ def test_a_download_goes_on_where_it_was_broken_off(
     assert [wish for _, wish in server.asked] == [None, "bytes=3000-", "bytes=6000-"]
 
 
-def test_what_another_run_left_is_not_fetched_again(
+def test_a_complete_archive_is_not_downloaded_again(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     (tmp_path / "voc.tar.part").write_bytes(server.content[:5000])
@@ -139,7 +141,7 @@ def test_what_another_run_left_is_not_fetched_again(
     assert len(server.asked) == 1
 
 
-def test_a_mirror_that_knows_no_ranges_begins_anew(
+def test_a_mirror_without_ranges_sends_the_complete_file(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     server.ranges = False
@@ -148,7 +150,7 @@ def test_a_mirror_that_knows_no_ranges_begins_anew(
 
 
 @pytest.mark.parametrize("left", [b"z" * 5000, b"z" * 10**6])
-def test_what_was_left_by_something_else_is_thrown_away(
+def test_wrong_bytes_of_an_earlier_download_are_discarded(
     tmp_path: Path, wanted: PublicSet, server: Server, left: bytes
 ) -> None:
     (tmp_path / "voc.tar.part").write_bytes(left)
@@ -156,7 +158,7 @@ def test_what_was_left_by_something_else_is_thrown_away(
 
 
 @pytest.mark.parametrize("bad", ["gone", "page", "wrong"])
-def test_the_next_mirror_is_asked(
+def test_the_next_mirror_is_tried(
     tmp_path: Path, wanted: PublicSet, server: Server, bad: str
 ) -> None:
     path = download(mirrors(wanted, server, bad, "good"), tmp_path)
@@ -164,7 +166,7 @@ def test_the_next_mirror_is_asked(
     assert [place for place, _ in server.asked] == [f"/{bad}/voc.tar", "/good/voc.tar"]
 
 
-def test_without_any_mirror_the_error_says_all_that_helps(
+def test_if_all_mirrors_fail_the_error_names_reasons_and_a_way_out(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     lost = mirrors(wanted, server, "gone", "page", "wrong")
@@ -194,7 +196,7 @@ def test_nothing_is_left_where_nothing_arrived(
     assert not (tmp_path / "sets").exists()
 
 
-def test_what_arrived_is_kept_when_all_mirrors_fail(
+def test_received_bytes_are_kept_when_all_mirrors_fail(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     server.break_after = 100
@@ -203,7 +205,7 @@ def test_what_arrived_is_kept_when_all_mirrors_fail(
     assert (tmp_path / "voc.tar.part").read_bytes() == server.content[: 100 * module._ROUNDS]
 
 
-def test_too_little_room_is_told_before_the_first_byte(
+def test_too_little_disk_space_is_reported_before_the_first_byte(
     tmp_path: Path, wanted: PublicSet, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = SimpleNamespace(free=2 * wanted.size - 1)
@@ -213,14 +215,6 @@ def test_too_little_room_is_told_before_the_first_byte(
     assert server.asked == []
     free.free += 1
     download(wanted, tmp_path / "sets")
-
-
-def test_the_table_is_whole() -> None:
-    for name, one in PUBLIC_SETS.items():
-        assert one.name == name
-        assert len(one.md5) == 32
-        assert len(one.sha256) == 64
-        assert all(url.endswith(f"/{one.file}") for url in one.urls)
 
 
 def test_the_table_agrees_with_torchvision() -> None:
@@ -233,7 +227,7 @@ def test_the_table_agrees_with_torchvision() -> None:
 # -- archives at hand ----------------------------------------------------------------------------
 
 
-def test_only_what_was_published_passes_for_it(tmp_path: Path, wanted: PublicSet) -> None:
+def test_only_the_published_archive_is_accepted(tmp_path: Path, wanted: PublicSet) -> None:
     origin = tmp_path / "origin.tar"
     require_published(wanted, origin)
     short, other = tmp_path / "short.tar", tmp_path / "other.tar"
@@ -252,7 +246,7 @@ def test_only_what_was_published_passes_for_it(tmp_path: Path, wanted: PublicSet
 @pytest.mark.parametrize(
     "top", ["VOCdevkit/VOC2012", "VOC2012", "VOC2012_train_val/VOC2012_train_val", "a/b/c"]
 )
-def test_a_kit_is_found_at_any_depth_and_ends_in_its_place(
+def test_a_devkit_is_found_at_any_depth_and_moved_to_its_folder(
     tmp_path: Path, wanted: PublicSet, top: str
 ) -> None:
     archive = write_zip(tmp_path / "kit.zip", voc_files(top))
@@ -292,7 +286,7 @@ def _without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
         ),
     ],
 )
-def test_an_archive_without_the_kit_leaves_nothing_behind(
+def test_an_archive_without_the_devkit_leaves_nothing_behind(
     tmp_path: Path, wanted: PublicSet, files: dict[str, bytes], says: str
 ) -> None:
     folder = tmp_path / "sets"
@@ -304,7 +298,7 @@ def test_an_archive_without_the_kit_leaves_nothing_behind(
     assert [p.name for p in folder.iterdir()] == ["mine.txt"]
 
 
-def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path, wanted: PublicSet) -> None:
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path, wanted: PublicSet) -> None:
     left = tmp_path / "sets" / ".voc2012.tmp" / "VOCdevkit" / "VOC2012" / "ImageSets"
     left.mkdir(parents=True)
     assert installed(wanted, tmp_path / "sets") is None
@@ -312,9 +306,7 @@ def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path, wanted: PublicSet
     assert [p.name for p in (tmp_path / "sets").iterdir()] == ["VOCdevkit"]
 
 
-def test_a_kit_with_a_hole_is_told_and_not_taken_for_whole(
-    tmp_path: Path, wanted: PublicSet
-) -> None:
+def test_an_incomplete_devkit_is_reported(tmp_path: Path, wanted: PublicSet) -> None:
     found = install(wanted, tmp_path / "origin.tar", tmp_path / "sets")
     (found.root / "JPEGImages" / "2007_000032.jpg").unlink()
     with pytest.raises(DataError, match=r"exists and is incomplete: 2007_000032") as caught:

@@ -1,4 +1,4 @@
-"""Episode files: written, read back, the course's too, and refused where they cannot be right."""
+"""Episode files: written, read back, those of the NTU DLCV course, and invalid ones."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_columns_are_those_of_the_course(root: Path) -> None:
     assert rows[1][1].startswith("test/")
 
 
-def test_the_courses_own_file_names_images_by_id(tmp_path: Path) -> None:
+def test_a_file_of_the_course_names_images_by_id(tmp_path: Path) -> None:
     labels = ["x", "x", "y", "y", "z", "z"]
     lines = ["id,filename,label"]
     for number, label in enumerate(labels):
@@ -117,9 +117,7 @@ def test_the_courses_own_file_names_images_by_id(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_cannot_be_right_is_refused(
-    root: Path, tmp_path: Path, text: str, says: str
-) -> None:
+def test_an_invalid_file_is_refused(root: Path, tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(text)
     with pytest.raises(DataError) as caught:
@@ -149,6 +147,6 @@ def test_names_that_are_not_utf_8_are_read_back(tmp_path: Path) -> None:
     assert sorted(table.names) == sorted(data.name_of(index) for index in range(4))
 
 
-def test_no_file_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read the episodes"):
         read_table(tmp_path / "none.csv")

@@ -1,4 +1,4 @@
-"""Episodes: whole, without repetition, and the same each time."""
+"""Episodes: valid, without repetition, and the same each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits to test on: what the training held out, and nothing that it saw without a word."""
+"""Splits to test on: the classes that training held out, and remarks on those that it saw."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_model_remembers_the_classes_that_it_held_out(root: Path) -> None:
         opened(root, "test")
 
 
-def test_its_own_cut_counts_where_the_folder_has_parts_of_that_name(root: Path) -> None:
+def test_the_splits_of_the_training_precede_those_of_the_folder(root: Path) -> None:
     parts = root.parent / "parts"
     for split, classes in (("train", "ad"), ("test", "bce")):
         for name in classes:
@@ -59,7 +59,7 @@ def test_its_own_cut_counts_where_the_folder_has_parts_of_that_name(root: Path) 
     assert other.trained_on == 1
 
 
-def test_other_classes_are_all_tested_on_and_a_typo_is_refused(root: Path) -> None:
+def test_all_classes_of_another_set_are_tested_on_and_a_typo_is_refused(root: Path) -> None:
     other = {"train": ["x"], "val": ["y"]}
     for split in ("val", "test", "all"):
         found = opened(root, split, other)

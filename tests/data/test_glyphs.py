@@ -1,4 +1,4 @@
-"""Made characters: seeded to the byte, in Omniglot's tree, each unlike the others."""
+"""Synthetic characters: reproducible to the byte, in Omniglot's tree, each unlike the others."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_same_seed_same_bytes_and_other_seed_differs(tmp_path: Path) -> None:
     assert len(set(first.values())) == len(first)
 
 
-def test_more_of_anything_leaves_the_first_ones_as_they_were(tmp_path: Path) -> None:
+def test_more_characters_do_not_change_the_first_ones(tmp_path: Path) -> None:
     few = _make(tmp_path / "few", alphabets=1)
     many = _make(tmp_path / "many", alphabets=2, characters=5, drawers=4)
     assert few.items() <= many.items()
@@ -125,7 +125,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
         ({"seed": -1}, "seed -1"),
     ],
 )
-def test_what_cannot_be_made_is_refused(tmp_path: Path, wrong: dict[str, int], says: str) -> None:
+def test_numbers_out_of_range_are_refused(tmp_path: Path, wrong: dict[str, int], says: str) -> None:
     with pytest.raises(UsageError, match=says) as error:
         make_glyphs(tmp_path / "set", **wrong)  # type: ignore[arg-type]
     assert error.value.status == ExitStatus.USAGE

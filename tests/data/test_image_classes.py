@@ -1,4 +1,4 @@
-"""Images by class: what a folder is recognised as, and what is refused."""
+"""Sets of images by class: recognised layouts, and refused folders."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     assert "all 2 images of 2 classes; 2 images left out (stray.png, dog/more/2.png)" in flat
 
 
-def test_a_csv_without_labels_is_left_out_with_a_word(tmp_path: Path) -> None:
+def test_a_csv_without_labels_is_reported_as_left_out(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.png")
     (tmp_path / "train.csv").write_text("filename,label\na.png,c0\n")
     (tmp_path / "test.csv").write_text("id,filename\n0,a.png\n")

@@ -1,4 +1,4 @@
-"""Movements of images: none at all, known ones, and within their limits."""
+"""Random affine transforms: none at all, known ones, and within their limits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_nothing_leaves_every_pixel() -> None:
         (JitterSettings(shear=30), (16, 16), (26, 26)),
     ],
 )
-def test_movements_stay_within_their_limits_and_fill_them(
+def test_transforms_stay_within_their_limits_and_reach_them(
     settings: JitterSettings, rows: tuple[float, float], columns: tuple[float, float]
 ) -> None:
     moved = jitter(dots(256), settings, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Training batches: the same whatever the workers, the ranks and the step a run starts from."""
+"""Training batches: the same for any workers, ranks and first step."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def straight(data: SegmentationSet) -> list[Batch]:
     return list(_source(data).steps(0, 7))
 
 
-def test_a_batch_is_bytes_of_the_crops_shape(straight: list[Batch]) -> None:
+def test_a_batch_is_uint8_with_the_shape_of_the_crop(straight: list[Batch]) -> None:
     assert len(straight) == 7
     for batch in straight:
         assert {key: (value.dtype, tuple(value.shape)) for key, value in batch.items()} == {
@@ -73,13 +73,13 @@ def test_worker_processes_change_nothing(data: SegmentationSet, straight: list[B
 
 
 @pytest.mark.parametrize("start", [1, 3, 4, 6, 7])
-def test_starting_at_any_step_gives_the_tail(
+def test_starting_at_any_step_gives_the_remaining_batches(
     data: SegmentationSet, straight: list[Batch], start: int
 ) -> None:
     assert _same(list(_source(data).steps(start, 7)), straight[start:])
 
 
-def test_starting_in_the_middle_with_workers_gives_the_tail(
+def test_starting_in_the_middle_with_workers_gives_the_remaining_batches(
     data: SegmentationSet, straight: list[Batch]
 ) -> None:
     assert _same(list(_source(data).steps(4, 7, workers=2)), straight[4:])
@@ -132,7 +132,7 @@ def test_a_mask_follows_its_image_to_the_size_asked_for(data: SegmentationSet) -
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_file_is_the_same_one_line_from_a_worker(tmp_path: Path, workers: int) -> None:
+def test_a_damaged_file_is_the_same_user_error_from_a_worker(tmp_path: Path, workers: int) -> None:
     damaged = open_split(write_camvid(tmp_path / "set", {"train": SIZES[:4]}), "train")
     damaged.pairs[2].image.write_bytes(b"not an image")
     with pytest.raises(DataError) as caught:
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_the_same_one_line_from_a_worker(tmp_path: Path, worke
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_hint_comes_out_of_a_worker_too(tmp_path: Path, workers: int) -> None:
+def test_the_hint_of_an_error_in_a_worker_is_kept(tmp_path: Path, workers: int) -> None:
     damaged = open_split(write_camvid(tmp_path / "set", {"train": SIZES[:2]}), "train")
     Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(damaged.pairs[0].mask)
     with pytest.raises(DataError) as caught:
@@ -188,7 +188,7 @@ def _quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: os._exit(3), "ended with exit status 3"),
     ],
 )
-def test_a_worker_that_dies_is_one_line(how: Callable[[], object], says: str) -> None:
+def test_a_worker_that_dies_is_a_user_error(how: Callable[[], object], says: str) -> None:
     before = signal.getsignal(signal.SIGCHLD)
     steps = TrainingBatches(Deadly(how), BatchPlan(4, 2, 0), workers=1).steps(0, 10)
     with pytest.raises(DlcvError, match=says) as caught:

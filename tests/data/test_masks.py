@@ -146,7 +146,7 @@ def test_colours_are_looked_up(classes: ClassSet, mode: str) -> None:
     assert np.array_equal(_decode(_png(image), classes), ids)
 
 
-def test_binarising_undoes_what_lossy_storage_did() -> None:
+def test_binarising_restores_masks_stored_with_loss() -> None:
     ids = _ids(LAND, shape=(32, 40))
     noise = np.random.default_rng(0).integers(-100, 101, (*ids.shape, 3))
     colours = np.clip(encode_colours(ids, LAND).astype(int) + noise, 0, 255).astype(np.uint8)
@@ -156,7 +156,7 @@ def test_binarising_undoes_what_lossy_storage_did() -> None:
         _decode(content, LAND)
 
 
-def test_binarising_cuts_at_128() -> None:
+def test_binarising_rounds_at_128() -> None:
     colours = np.array([[[127, 128, 128], [128, 128, 127]]], dtype=np.uint8)
     assert _decode(_png(Image.fromarray(colours)), LAND, binarise=True).tolist() == [[0, 1]]
 
@@ -243,7 +243,7 @@ def _decoded_or_none(image: Image.Image, classes: ClassSet) -> Mask | None:
 # -- what is refused -----------------------------------------------------------------------------
 
 
-def test_a_colour_off_the_table_is_named_with_its_file_and_number() -> None:
+def test_an_unknown_colour_is_named_with_its_file_and_number() -> None:
     colours = encode_colours(_ids(LAND, shape=(20, 60)), LAND)
     colours[2, :7] = (1, 2, 3)
     with pytest.raises(DataError) as caught:
@@ -254,7 +254,7 @@ def test_a_colour_off_the_table_is_named_with_its_file_and_number() -> None:
     assert "data.binarise=true" in caught.value.hint
 
 
-def test_many_colours_off_the_table_are_counted() -> None:
+def test_many_unknown_colours_are_counted() -> None:
     colours = np.zeros((1, 9, 3), dtype=np.uint8)
     colours[0, :5, 0] = [1, 2, 3, 4, 5]
     with pytest.raises(DataError, match=r"\(3, 0, 0\) and 2 more is not .* 5 of 9 pixels"):
@@ -267,7 +267,7 @@ def _with_one_strange_pixel() -> Mask:
     return colours
 
 
-def test_a_palette_with_a_colour_off_the_table_is_refused() -> None:
+def test_a_palette_with_an_unknown_colour_is_refused() -> None:
     # Pillow numbers the colours in an order of its own: as ids the classes would change places.
     image = Image.fromarray(_with_one_strange_pixel()).quantize(16)
     assert image.mode == "P"
@@ -301,7 +301,7 @@ def test_a_palette_in_which_two_ids_share_a_colour_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["L", "P"])
-def test_an_id_off_the_table_is_named_with_its_file_and_number(kind: str) -> None:
+def test_an_unknown_id_is_named_with_its_file_and_number(kind: str) -> None:
     ids = _ids(LAND)
     ids[1, :4] = 9
     content = _png(Image.fromarray(ids))
@@ -323,7 +323,7 @@ def test_deep_ids_beyond_a_byte_are_refused_and_not_wrapped() -> None:
         _decode(_png(Image.fromarray(np.where(ids > 6, -1, ids.astype(np.int32))), "TIFF"), LAND)
 
 
-def test_a_truncated_file_is_one_line_with_its_name() -> None:
+def test_a_truncated_file_is_a_user_error_with_its_name() -> None:
     content = _png(Image.fromarray(_ids(LAND, shape=(90, 90))))
     with pytest.raises(DataError, match=r"set/7\.png cannot be decoded") as caught:
         _decode(content[: len(content) // 2], LAND)

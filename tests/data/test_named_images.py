@@ -1,4 +1,4 @@
-"""Images by the names of an episode file, of a set without labels."""
+"""Images by the names of an episode file, in a set without labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         locate_images(tmp_path, ["7"])
 
 
-def test_no_name_and_no_id_leads_out_of_the_set(tmp_path: Path) -> None:
+def test_no_name_and_no_id_leads_outside_of_the_set(tmp_path: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.png").touch()
@@ -55,7 +55,7 @@ def test_no_name_and_no_id_leads_out_of_the_set(tmp_path: Path) -> None:
         assert found == tmp_path / "secret.png"
 
 
-def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("id,filename\n1,a.png\n1,b.png\n")
     with pytest.raises(DataError, match=r"line 3: the id '1' is used a second time"):
         locate_images(tmp_path, ["1"])

@@ -64,7 +64,7 @@ def test_an_image_is_known_by_its_name(name: str, known: bool) -> None:
     assert is_image(Path("folder") / name) is known
 
 
-def test_rgb_comes_out_as_it_went_in() -> None:
+def test_rgb_is_decoded_unchanged() -> None:
     pixels = _noise()
     got = decode_rgb(_encoded(Image.fromarray(pixels), "PNG"), Path("a.png"))
     assert got.dtype == np.uint8
@@ -151,7 +151,7 @@ def test_a_ppm_of_at_most_eight_bits_is_read(largest: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_file_that_ends_too_early_is_one_line_with_its_name(form: str) -> None:
+def test_an_incomplete_file_is_a_user_error_with_its_name(form: str) -> None:
     content = _encoded(Image.fromarray(_noise(90, 90)), form)
     with pytest.raises(DataError, match=r"^set/a\.img ") as caught:
         decode_rgb(content[: len(content) // 2], Path("set/a.img"))
@@ -306,7 +306,7 @@ def test_the_size_from_the_header_is_that_of_the_pixels(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
-def test_pixels_are_turned_as_the_orientation_says(
+def test_pixels_are_rotated_by_the_exif_orientation(
     tmp_path: Path, form: str, orientation: int
 ) -> None:
     path = _turned(tmp_path, form, orientation)
@@ -321,7 +321,7 @@ def test_what_orientation_6_means(tmp_path: Path) -> None:
     assert np.array_equal(read_rgb(_turned(tmp_path, "PNG", 6)), np.rot90(pixels, -1))
 
 
-def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path) -> None:
+def test_an_invalid_orientation_rotates_nothing(tmp_path: Path) -> None:
     path = _turned(tmp_path, "PNG", 9)
     assert image_size(path) == read_rgb(path).shape[:2] == (20, 33)
 
@@ -423,7 +423,7 @@ def test_reading_happens_in_threads() -> None:
     assert all(name.startswith("dlcv-read") for name in names)
 
 
-def test_a_satellite_scene_is_no_attack(tmp_path: Path) -> None:
+def test_a_satellite_scene_is_not_refused_as_a_decompression_bomb(tmp_path: Path) -> None:
     # Above Pillow's own limit; warnings are errors here.
     path = tmp_path / "scene.png"
     Image.new("1", (10_000, 10_000)).save(path)

@@ -25,7 +25,7 @@ def _epoch(plan: BatchPlan, epoch: int) -> list[Draw]:
 
 @settings(deadline=None, max_examples=60)
 @given(plans(), st.integers(0, 50))
-def test_an_epoch_draws_every_sample_once_but_for_the_dropped_rest(
+def test_an_epoch_draws_every_sample_once_except_the_dropped_ones(
     plan: BatchPlan, epoch: int
 ) -> None:
     drawn = _epoch(plan, epoch)
@@ -36,7 +36,7 @@ def test_an_epoch_draws_every_sample_once_but_for_the_dropped_rest(
     assert {number for number, _ in drawn} == {epoch}
 
 
-def test_the_dropped_rest_differs_from_epoch_to_epoch() -> None:
+def test_other_samples_are_dropped_in_each_epoch() -> None:
     plan = BatchPlan(10, 4, seed=0)
     dropped = {
         frozenset(range(10)) - {index for _, index in _epoch(plan, epoch)} for epoch in range(9)
@@ -82,9 +82,7 @@ def test_the_slices_of_the_ranks_make_up_the_global_batch(
 
 @settings(deadline=None, max_examples=60)
 @given(plans(), st.integers(0, 40), st.integers(0, 40))
-def test_a_resumed_range_is_the_tail_of_the_straight_one(
-    plan: BatchPlan, stop: int, start: int
-) -> None:
+def test_a_resumed_range_gives_the_remaining_steps(plan: BatchPlan, stop: int, start: int) -> None:
     straight = list(StepRange(plan, 0, stop))
     resumed = StepRange(plan, start, stop)
     assert list(resumed) == straight[start:]

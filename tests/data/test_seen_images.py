@@ -32,7 +32,7 @@ def test_a_damaged_record_is_an_error(damaged: dict[str, object]) -> None:
         SeenImages.from_dict(damaged)
 
 
-def test_a_record_that_was_cut_is_an_error() -> None:
+def test_a_truncated_record_is_an_error() -> None:
     kept = SeenImages(frozenset({A}), (B,)).as_dict()
     assert kept["complete"] is True
     with pytest.raises(ValueError, match="no digests"):

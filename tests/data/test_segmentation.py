@@ -230,7 +230,7 @@ def test_the_ignore_id_can_be_replaced_but_not_by_a_class(camvid: Path) -> None:
         class_set_for(found, "auto", 8)
 
 
-def test_a_class_set_can_be_handed_over(camvid: Path) -> None:
+def test_a_class_set_can_be_given_as_an_object(camvid: Path) -> None:
     assert open_split(camvid, "val", classes=PRESETS["voc21"]).classes is PRESETS["voc21"]
 
 
@@ -244,7 +244,7 @@ def test_a_split_is_opened_under_any_of_its_names(camvid: Path) -> None:
         open_split(camvid, "test")
 
 
-def test_a_set_without_splits_opens_as_a_whole(tmp_path: Path) -> None:
+def test_a_set_without_splits_opens_completely(tmp_path: Path) -> None:
     for name in ("1_sat.png", "1_mask.png"):
         Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / name)
     assert open_split(tmp_path, "val").split == ALL

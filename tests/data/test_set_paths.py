@@ -49,7 +49,7 @@ def test_a_set_may_be_named_by_a_link_to_it(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "set", "b.png"]), min_size=1, max_size=8))
-def test_no_spelling_leads_out(parts: list[str]) -> None:
+def test_no_spelling_leads_outside_of_the_set(parts: list[str]) -> None:
     root = Path("/data/set")
     for name in ("/".join(parts), "/" + "/".join(parts)):
         try:

@@ -1,4 +1,4 @@
-"""The made land-cover set: seeded to the byte, exact masks, every class, images that agree."""
+"""The synthetic land-cover set: reproducible to the byte, exact masks, every class."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_negative_numbers_are_refused(tmp_path: Path, option: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), height=SIDES, width=SIDES, lead=st.integers(0, 6))
-def test_any_tile_is_whole_and_holds_its_leading_class(
+def test_any_tile_is_valid_and_holds_its_leading_class(
     seed: int, height: int, width: int, lead: int
 ) -> None:
     image, mask = landcover_tile(np.random.default_rng(seed), (height, width), lead=lead)

@@ -40,7 +40,7 @@ def test_what_macos_adds_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../evil.txt", "/evil.txt", "set/../../evil.txt", "C:\\evil.txt", "..\\evil.txt"]
 )
-def test_a_name_that_would_land_outside_is_refused_before_anything_is_written(
+def test_a_name_outside_of_the_folder_is_refused_before_anything_is_written(
     tmp_path: Path, kind: str, name: str
 ) -> None:
     path = tmp_path / f"a.{kind}"
@@ -86,7 +86,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, says: str
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
-def test_an_archive_that_ends_early_is_refused(tmp_path: Path, kind: str) -> None:
+def test_an_incomplete_archive_is_refused(tmp_path: Path, kind: str) -> None:
     files = {f"set/{i}.bin": bytes(range(256)) * 40 for i in range(4)}
     path = tmp_path / f"a.{kind}"
     mode = {"tar": "w", "tar.gz": "w:gz"}.get(kind)
@@ -104,7 +104,7 @@ def test_a_zip_whose_bytes_changed_is_refused(tmp_path: Path) -> None:
         unpack(path, tmp_path / "out")
 
 
-def test_a_folder_and_nothing_at_all_are_one_line(tmp_path: Path) -> None:
+def test_a_folder_and_a_missing_file_are_user_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a folder"):
         look_into(tmp_path)
     with pytest.raises(DataError, match="does not exist"):

@@ -1,4 +1,4 @@
-"""Findings: what is bad is told apart from what is worth knowing, and each has its mend."""
+"""Findings: failures are bad, other facts are notes, and each failure has a fix."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> No
         ({"model": {"error": "x is not an ONNX model"}}, "model", __file__, "not an ONNX", ""),
     ],
 )  # fmt: skip
-def test_what_keeps_it_from_working_is_bad_and_has_a_mend(
+def test_a_failure_is_bad_and_has_a_fix(
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
     area: str,
@@ -145,7 +145,7 @@ def test_what_keeps_it_from_working_is_bad_and_has_a_mend(
     assert mend in found.mend
 
 
-def test_hidden_gpus_are_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_gpus_are_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = {"cuda": {"error": "no GPU"}}
     assert not look(monkeypatch, gpu=True, sessions=sessions).ok
     found = look(monkeypatch, gpu=True, sessions=sessions, hidden=True)
@@ -161,13 +161,13 @@ def test_a_gpu_that_torch_sees_is_one_without_nvidia_smi(monkeypatch: pytest.Mon
     assert named(examination, "onnx", "session on cuda").status == "bad"
 
 
-def test_versions_of_cuda_and_cudnn_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_of_cuda_and_cudnn_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     found = look(monkeypatch)
     assert "CUDA 13.2, cuDNN 9.26.0" in named(found, "training", "torch").value
     assert "CUDA 13.0 and cuDNN 9.1" in named(found, "onnx", "onnxruntime").value
 
 
-def test_what_was_not_looked_at_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_libraries_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     found = look(monkeypatch, runtime={"missing_libraries": None})
     assert "libraries" not in {finding.name for finding in found.findings}
 
@@ -185,13 +185,13 @@ def test_without_a_gpu_what_only_cuda_needs_is_a_note(monkeypatch: pytest.Monkey
     assert "libcuda.so.1" not in libraries.value
 
 
-def test_the_onnx_road_alone_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_torch_free_install_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
     found = look(monkeypatch, installed={"onnxruntime-gpu": "1.31.1"})
     assert found.ok
     assert named(found, "training", "torch").mend == module.TRAIN
 
 
-def test_little_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_low_memory_and_disk_space_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_memory_mb", lambda: (8192, 1024))
     found = look(monkeypatch)
     assert found.ok
@@ -199,7 +199,7 @@ def test_little_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "batch-size" in named(found, "machine", "memory").mend
 
 
-def test_a_model_of_others_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_dlcv_did_not_export_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     about = {
         "foreign": "x is an ONNX model, but not one that dlcv exported", "mend": "export the run",
         "provider": "CPUExecutionProvider", "provider_reason": "no CUDA", "nodes": {"CPU": 3},

@@ -23,7 +23,7 @@ def test_the_names_are_those_of_the_dynamic_table() -> None:
 
 
 @linux
-def test_what_is_not_there_is_missing() -> None:
+def test_an_absent_library_is_missing() -> None:
     assert missing(["libc.so.6", "libnothing_of_the_kind.so.7"]) == ["libnothing_of_the_kind.so.7"]
 
 

@@ -35,11 +35,11 @@ def test_onnx_runtime_runs_a_node_on_the_cpu() -> None:
 
 
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="this machine has a GPU")
-def test_a_session_that_cannot_be_is_an_answer() -> None:
+def test_a_session_that_fails_is_an_error_result() -> None:
     assert "--provider cuda cannot be used" in ask("session", "cuda")["error"]
 
 
-def test_torch_says_what_it_would_train_in() -> None:
+def test_the_training_precision_is_reported() -> None:
     found = ask("torch")
     assert found["precision"] in {"fp32", "bf16", "fp16"}
     assert found["torchvision"]
@@ -75,7 +75,7 @@ def test_a_model_is_counted_node_by_node(exported_run: Path, tmp_path: Path) -> 
         ),
     ],
 )
-def test_a_probe_that_dies_is_an_error_in_words(
+def test_a_probe_that_dies_is_an_error_result(
     monkeypatch: pytest.MonkeyPatch, script: str, says: str
 ) -> None:
     real = subprocess.run
@@ -88,7 +88,7 @@ def test_a_probe_that_dies_is_an_error_in_words(
     assert signal.SIGSEGV == 11
 
 
-def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def hangs(command: list[str], **options: Any) -> Any:
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
