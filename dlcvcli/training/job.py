@@ -12,11 +12,15 @@ from typing import Any, ClassVar, Protocol
 
 from dlcvcli.config.schema import RunSettings
 from dlcvcli.data.seen_images import SeenImages
-from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.engine.fit import StepSource, Validate
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.task import Task
+from dlcvcli.errors import CheckpointError
+from dlcvcli.figures.curves import curves
+from dlcvcli.figures.style import save
+from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.runs import RunFolder
 from dlcvcli.scores import Score
 
@@ -99,13 +103,30 @@ class Job(ABC):
         """Return why the scores of the run may mislead, line by line."""
         return self.seen.warnings()
 
-    @abstractmethod
     def take_weights(self, task: Any, path: Path) -> str:
-        """Load another run's weights into the task; return a line that says which.
+        """Load a checkpoint's weights, averaged ones where it has them; return a line on them.
+
+        Tensors of another shape, such as a head for other classes, stay random.
+
+        Args:
+            task: an `AveragedTask`.
+            path: the checkpoint.
 
         Raises:
-            CheckpointError: they do not fit.
+            CheckpointError: most of them do not fit.
         """
+        state = evaluated_weights(load_checkpoint(path)["task"])
+        own = task.network.state_dict()
+        fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+        if len(fitting) < len(own) / 2:
+            raise CheckpointError(
+                f"--init {path} does not fit the model: {len(fitting)} of {len(own)} tensors match",
+                "choose the --model that it was trained with",
+            )
+        task.load_network({**own, **fitting})
+        left = sorted(own.keys() - fitting.keys())
+        note = f"; random: {', '.join(left[:4])}" if left else ""
+        return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
 
     @abstractmethod
     def batches(self, launcher: Launcher) -> StepSource:
@@ -131,6 +152,7 @@ class Job(ABC):
         """Return what else the log says before training begins."""
         return []
 
-    @abstractmethod
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
-        """Draw the figures of the run folder."""
+        """Draw the figures of the run folder: the curves of the loss and of the main score."""
+        if any(run.read_metrics()):
+            save(curves({run.path.name: run}, self.scores[0]), run.figures / "curves.png")

@@ -18,8 +18,6 @@ from dlcvcli.engine.fit import Validate
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.task import Task
 from dlcvcli.errors import CheckpointError, UsageError
-from dlcvcli.figures.curves import curves
-from dlcvcli.figures.style import save
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.prototypes import Cosine, Floats, read_distance
 from dlcvcli.runs import ModelRef, RunFolder
@@ -206,8 +204,3 @@ class FewshotJob(Job):
             "sha256": scored.sha256,
             **evaluation.metrics,
         }
-
-    def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
-        """Draw the curves."""
-        if any(run.read_metrics()):
-            save(curves({run.path.name: run}, self.scores[0]), run.figures / "curves.png")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,16 @@ from dlcvcli.data.loader import TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.reading import Pixels
 from dlcvcli.data.sampler import BatchPlan
-from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.fit import Validate
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.task import Task
-from dlcvcli.errors import CheckpointError
 from dlcvcli.figures.confusion import confusion_figure
-from dlcvcli.figures.curves import curves
 from dlcvcli.figures.masks import snapshot_grid
 from dlcvcli.figures.style import save
 from dlcvcli.losses import build_loss
 from dlcvcli.machine import usable_cores
 from dlcvcli.metrics import SegmentationScore
-from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.build import build_network
 from dlcvcli.models.registry import model_entry
 from dlcvcli.models.segmenter import Segmenter
@@ -95,24 +90,6 @@ class SegmentationJob(Job):
             auxiliary=chosen.auxiliary,
             ema=optim.ema,
         )
-
-    def take_weights(self, task: SegmentationTask, path: Path) -> str:
-        """Load a checkpoint's weights, averaged ones where it has them.
-
-        A head for other classes stays random.
-        """
-        state = evaluated_weights(load_checkpoint(path)["task"])
-        own = task.network.state_dict()
-        fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-        if len(fitting) < len(own) / 2:
-            raise CheckpointError(
-                f"--init {path} does not fit the model: {len(fitting)} of {len(own)} tensors match",
-                "choose the --model that it was trained with",
-            )
-        task.load_network({**own, **fitting})
-        left = sorted(own.keys() - fitting.keys())
-        note = f"; random: {', '.join(left[:4])}" if left else ""
-        return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
 
     def batches(self, launcher: Launcher) -> TrainingBatches:
         """Return augmented crops, read from the cache where there is one."""
@@ -195,8 +172,7 @@ class SegmentationJob(Job):
 
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
         """Draw curves, snapshots where there are any, and the confusion matrix."""
-        if any(run.read_metrics()):
-            save(curves({run.path.name: run}, self.scores[0]), run.figures / "curves.png")
+        super().draw(run, steps_per_epoch)
         if any(run.snapshots.glob("*/step-*.png")):
             figure = snapshot_grid(run, self.data.classes, steps_per_epoch)
             save(figure, run.figures / "snapshots.png")
