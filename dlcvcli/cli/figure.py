@@ -38,7 +38,7 @@ def architecture(
     classes: ClassesOption = None,
     sets: SetOption = None,
 ) -> None:
-    """Draw a network: its blocks, the data flow between them, shapes, strides and dilation rates."""
+    """Draw a network: blocks, the data flow between them, shapes, strides and dilation rates."""
     from dlcvcli.cli.networks import classes_of, read_options, size_of
     from dlcvcli.extras import require_torch
     from dlcvcli.figures.output import require_format

@@ -141,7 +141,9 @@ class ToyEvaluator(Evaluator):
 
     def evaluate(self, request: Any, reporter: Any) -> dict[str, Any]:
         ref, files, began = request.ref, sorted((request.data / "val").glob("*.png")), time.time()
-        predict = under_torch(restored(ref.path)) if ref.kind == "checkpoint" else under_onnx(ref.path)
+        predict = (
+            under_torch(restored(ref.path)) if ref.kind == "checkpoint" else under_onnx(ref.path)
+        )
         metrics, values = metrics_of(predict, files)
         if request.flags.values is not None:
             write_atomically(request.flags.values, "\n".join(f"{value:.3f}" for value in values))
@@ -154,7 +156,9 @@ class ToyEvaluator(Evaluator):
         return float(np.mean([a == b for a, b in zip(one, two, strict=True)]))
 
     def table(self, result: dict[str, Any]) -> ResultTable:
-        return ResultTable("toy", [[Row("error", lambda one: f"{one['metrics']['mae']:.4f}")]], "images")
+        return ResultTable(
+            "toy", [[Row("error", lambda one: f"{one['metrics']['mae']:.4f}")]], "images"
+        )
 
 
 def under_onnx(path: Path) -> Any:
@@ -169,7 +173,10 @@ class ToySubject(Subject):
         self.graphs = (Graph((IMAGES,), ("value",), self.trace, self.compare),)
 
     def trace(self, opset: int) -> Any:
-        example, shapes = (torch.zeros(2, 32, 32, 3, dtype=torch.uint8),), ({0: torch.export.Dim("n")},)
+        example, shapes = (
+            (torch.zeros(2, 32, 32, 3, dtype=torch.uint8),),
+            ({0: torch.export.Dim("n")},),
+        )
         names = {"inputs": (IMAGES,), "outputs": ("value",)}
         return trace_graph(self.network, example, shapes, **names, card=self.card, opset=opset)
 

@@ -1,4 +1,4 @@
-"""What a few-shot model says of itself, in a checkpoint and in an ONNX file."""
+"""The card of a few-shot model: its description in a checkpoint and in an ONNX file."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class EncoderCard(ModelCard):
         dimension: values of an embedding.
         distance: what `dlcvcli.prototypes.read_distance` reads: a name, and what it learned.
         mean, std: what images are normalised with, inside the graph.
-        shape: ways, shots and queries of each way that it is tested with unless told otherwise.
-        rotations: whether it is tested on turned classes, too.
+        shape: ways, shots and queries of each way of the episodes that it is tested on by default.
+        rotations: whether rotated images are classes of their own when it is tested.
         classes: split -> the classes that it was trained, chosen and may be tested on.
         graph: what an ONNX file computes, `encoder` or `episode`.
     """
@@ -126,5 +126,5 @@ def _names_by_split(metadata: Mapping[str, str]) -> dict[str, list[str]]:
     if not all(isinstance(names, list) for names in splits.values()) or not all(
         isinstance(name, str) for names in splits.values() for name in names
     ):
-        raise TypeError("'class_splits' is no lists of names")
+        raise TypeError("'class_splits' holds no lists of names")
     return splits

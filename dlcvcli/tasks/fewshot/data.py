@@ -1,4 +1,4 @@
-"""The data of a few-shot run: found, cut into splits, decoded and fingerprinted, without torch."""
+"""The data of a few-shot run: opened, split, decoded and fingerprinted; needs no torch."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class FewshotData:
 
 
 def training_shape(settings: EpisodeSettings) -> Shape:
-    """Return what training episodes are made of."""
+    """Return the shape of training episodes."""
     return Shape(settings.n_way, settings.k_shot, settings.n_query)
 
 
 def evaluation_shape(settings: EpisodeSettings) -> Shape:
-    """Return what episodes of validation and test are made of."""
+    """Return the shape of episodes in validation and test."""
     return Shape(
         settings.test_n_way or settings.n_way,
         settings.test_k_shot or settings.k_shot,
@@ -88,7 +88,7 @@ class OpenedSets:
 
     Attributes:
         layout: what the folder was recognised as.
-        splits: split -> its classes, as the run cuts them.
+        splits: split -> its classes in this run.
         sets: `train`, `val` and, where there is one, `test`.
     """
 
@@ -107,30 +107,30 @@ def open_fewshot_data(settings: TrainFewshotSettings) -> OpenedSets:
     data = settings.data
     if not data.path:
         raise UsageError("no data folder was named", "give one with --data DIR")
-    found = find_image_layout(Path(data.path), data.layout, allow_outside=data.allow_outside)
+    layout = find_image_layout(Path(data.path), data.layout, allow_outside=data.allow_outside)
     splits = hold_out(
-        found,
-        named_splits(found, data.splits),
+        layout,
+        named_splits(layout, data.splits),
         train=data.train_split,
         val=data.val_split,
         holdout=data.holdout,
         test_holdout=data.test_holdout,
         seed=settings.train.seed,
     )
-    size = size_for(data, found)
+    size = size_for(data, layout)
     names = {"train": data.train_split, "val": data.val_split, "test": "test"}
     sets = {}
     for part, split in names.items():
         classes = splits.get(canonical_split(split))
         if classes is None:
             continue
-        turned = data.rotations == "all" or (data.rotations == "train" and part == "train")
-        sets[part] = FewShotSet(classes, part, found.root, size, rotations=turned)
+        rotated = data.rotations == "all" or (data.rotations == "train" and part == "train")
+        sets[part] = FewShotSet(classes, part, layout.root, size, rotations=rotated)
     shapes = {"train": training_shape(settings.episode)}
     for part, one in sets.items():
         shape = shapes.get(part, evaluation_shape(settings.episode))
-        require_enough(one.sizes, shape, f"split '{part}' of {found.root}")
-    return OpenedSets(found, splits, sets)
+        require_enough(one.sizes, shape, f"split '{part}' of {layout.root}")
+    return OpenedSets(layout, splits, sets)
 
 
 def check_fewshot_data(
@@ -139,22 +139,22 @@ def check_fewshot_data(
     """Find the splits of a run, read every image that it trains and validates on, and keep them.
 
     Raises:
-        DataError: a file cannot be used, or a split is too small for the episodes asked for.
+        DataError: a file cannot be used, or a split is too small for the episodes.
         UsageError: no folder was named, or rotations of images that are not square.
         DlcvError: too little memory is free.
     """
     opened = open_fewshot_data(settings)
-    found, sets = opened.layout, opened.sets
+    layout, sets = opened.layout, opened.sets
     # Under torchrun the ranks are there already, and the settings name one.
     left = settings.data.cache // (torchrun_shape() or (settings.train.devices,))[0]
     for part in ("train", "val"):
         sets[part].read(left, progress)
         left -= sets[part].kept * sets[part].image_bytes
     if "test" in sets:
-        # Looked at now, so that a damaged file is not found at the end; kept is none of it.
+        # Read once now, so that a damaged file is not found at the end of the run; not kept.
         sets["test"].read(0)
     read = [sets["train"], sets["val"]]
-    cut = opened.splits.keys() != found.splits.keys()
+    new_splits = opened.splits.keys() != layout.splits.keys()
     seen = SeenImages(
         frozenset(map(image_digest, sets["train"].digests)),
         tuple(map(image_digest, sets["val"].digests)),
@@ -165,12 +165,12 @@ def check_fewshot_data(
         sets["train"],
         sets["val"],
         sets.get("test"),
-        found.describe(),
+        layout.describe(),
         {part: tuple(one.name for one in each.classes) for part, each in sets.items()},
         {part: one.sha256 for part, one in sets.items()},
         seen,
         (
-            *([f"cut between whole classes: {describe_splits(opened.splits)}"] if cut else []),
+            *([f"split by class: {describe_splits(opened.splits)}"] if new_splits else []),
             *(one.describe() for one in read),
             *duplicate_remarks(list(sets.values())),
         ),
@@ -189,13 +189,13 @@ def prepare(
     return resolve_fewshot(settings, data), data
 
 
-def size_for(settings: FewshotDataSettings, found: ImageLayout) -> tuple[int, int]:
+def size_for(settings: FewshotDataSettings, layout: ImageLayout) -> tuple[int, int]:
     """Return the size that images are stretched to.
 
     Raises:
-        UsageError: it is not square, and rotations are asked for.
+        UsageError: it is not square, and rotations are on.
     """
-    size = settings.size or _DEFAULT_SIZES.get(found.name, _DEFAULT_SIZE)
+    size = settings.size or _DEFAULT_SIZES.get(layout.name, _DEFAULT_SIZE)
     if settings.rotations != "none" and size[0] != size[1]:
         raise UsageError(
             f"data.rotations needs square images, and the size is {size[0]}x{size[1]}",
@@ -229,7 +229,7 @@ def resolve_fewshot(settings: TrainFewshotSettings, data: FewshotData) -> TrainF
     steps = train.steps
     if steps is None:
         steps = DEFAULT_EPISODES if train.epochs is None else train.epochs * EPOCH
-    # Often enough to see the curve, and no more than a small share of the time.
+    # Often enough to see the curve, and no more than a small fraction of the time.
     every = train.val_every or max(EPOCH, -(-steps // _VALIDATIONS // EPOCH) * EPOCH)
     return settings.model_copy(
         update={

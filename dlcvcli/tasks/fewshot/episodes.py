@@ -27,10 +27,10 @@ _VALUES_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class EpisodeScore:
-    """What a model made of episodes.
+    """The predictions of a model for episodes.
 
     Attributes:
-        predictions: int64 [E, M], which of the N classes each query was taken for.
+        predictions: int64 [E, M], which of the N classes is predicted for each query.
         accuracies: float64 [E].
     """
 
@@ -57,28 +57,28 @@ def embed_images(
     stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
 ) -> Floats | None:
-    """Return the embeddings of images, float32 [len(indices), D]; None where `stop` said so.
+    """Return the embeddings of images, float32 [len(indices), D]; None where `stop` returned True.
 
     Args:
         embed: see `Embed`.
         data: the set.
         indices: which images, int64 [n]; at least one.
         batch_size: images a call; None to choose by their size.
-        stop: asked before each call.
+        stop: called before each batch.
         progress: called with (images done, images in all).
     """
     at_once = batch_size or images_at_once(data.size)
     parts = [indices[start : start + at_once] for start in range(0, len(indices), at_once)]
-    found: list[Floats] = []
+    embeddings: list[Floats] = []
     done = 0
     for images in read_ahead(data.images, parts, threads=1, ahead=2):
         if stop():
             return None
-        found.append(embed(images))
+        embeddings.append(embed(images))
         done += len(images)
         if progress is not None:
             progress(done, len(indices))
-    return np.concatenate(found)
+    return np.concatenate(embeddings)
 
 
 def compact(episodes: EpisodeList) -> tuple[Ints, Ints, Ints]:
@@ -86,16 +86,16 @@ def compact(episodes: EpisodeList) -> tuple[Ints, Ints, Ints]:
     used, places = np.unique(
         np.concatenate([episodes.support.ravel(), episodes.query.ravel()]), return_inverse=True
     )
-    cut = episodes.support.size
+    count = episodes.support.size
     return (
         used,
-        places[:cut].reshape(episodes.support.shape),
-        places[cut:].reshape(episodes.query.shape),
+        places[:count].reshape(episodes.support.shape),
+        places[count:].reshape(episodes.query.shape),
     )
 
 
 def predict_episodes(features: Floats, support: Ints, query: Ints, distance: Distance) -> Ints:
-    """Return which class each query is taken for, int64 [E, M].
+    """Return the class predicted for each query, int64 [E, M].
 
     Args:
         features: float32 [n, D].
@@ -103,18 +103,18 @@ def predict_episodes(features: Floats, support: Ints, query: Ints, distance: Dis
         query: int64 [E, M].
         distance: from queries to prototypes.
     """
-    asked, shown, between = distance.prepared(features)
-    each = (support[0].size + query[0].size) * asked.shape[1]
+    queries, supports, between = distance.prepared(features)
+    each = (support[0].size + query[0].size) * queries.shape[1]
     learned = distance.name == "parametric"
     if learned:
         # Its layers see every pair.
-        each = query[0].size * support.shape[1] * asked.shape[1]
+        each = query[0].size * support.shape[1] * queries.shape[1]
     chunk = max(1, _VALUES_AT_ONCE // each)
 
     def predict(start: int) -> Ints:
         part = slice(start, start + chunk)
-        prototypes = prototypes_of(shown[support[part]])
-        return between.nearest(np.take(asked, query[part], axis=0), prototypes)
+        prototypes = prototypes_of(supports[support[part]])
+        return between.nearest(np.take(queries, query[part], axis=0), prototypes)
 
     # Products large enough for the matrix library to use all cores by itself.
     threads = 0 if learned else usable_cores()

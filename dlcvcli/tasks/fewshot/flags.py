@@ -52,7 +52,7 @@ class TrainFewshotFlags(TrainFlags):
         default="step: halved every 2000",
     )
     splits: str | None = flag(
-        SPLITS, panel=DATA, setting="data.splits", default="as the folder says"
+        SPLITS, panel=DATA, setting="data.splits", default="as the folder implies"
     )
     rotations: Literal["none", "train", "all"] | None = flag(
         "Add images rotated by 90, 180 and 270 degrees as classes of their own.",
@@ -125,7 +125,7 @@ class EpisodeFlags(Flags):
         panel=FEWSHOT,
         default="as trained",
     )
-    splits: str | None = flag(SPLITS, panel=FEWSHOT, default="as the folder says")
+    splits: str | None = flag(SPLITS, panel=FEWSHOT, default="as the folder implies")
     allow_outside: bool | None = flag(ALLOW_OUTSIDE, panel=FEWSHOT)
 
 
@@ -200,7 +200,7 @@ class DataEpisodesFlags(Flags):
     folder: Path = argument("Folder of images by class.", metavar="DIR")
     out: Path = flag("The CSV file to write.", required=True)
     split: str | None = flag("Split to draw from.", default="test, else val, else all")
-    splits: str | None = flag(SPLITS, default="as the folder says")
+    splits: str | None = flag(SPLITS, default="as the folder implies")
     run: Path | None = flag("A run whose held-out classes are a split.", metavar="RUN")
     n_way: int = flag("Classes of an episode.", value=5, default="5", least=2)
     k_shot: int = flag("Support images of each class.", value=1, default="1", least=1)

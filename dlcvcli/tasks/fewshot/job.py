@@ -33,7 +33,7 @@ from dlcvcli.training.job import Job
 # Validation has the same episodes in every run on the same classes, whatever its seed.
 VALIDATION_SEED = 1
 # Episodes other than those of validation, by which the best weights were chosen; `dlcv eval` draws
-# the same unless told otherwise.
+# the same by default.
 TEST_SEED = 0
 
 
@@ -130,7 +130,7 @@ class FewshotJob(Job):
         )
 
     def lines(self, task: ProtoNetTask, launcher: Launcher) -> list[str]:
-        """Say which tensors pre-trained weights filled, and what episodes are made of."""
+        """Return which tensors pre-trained weights filled, and the shape of episodes."""
         report, episode = task.network.embedder.encoder.load_report, self.settings.episode
         shape = evaluation_shape(episode)
         last = "val" if self.data.test is None else "test"
@@ -157,8 +157,8 @@ class FewshotJob(Job):
 
             def embed(images: Pixels) -> Floats:
                 batch = torch.from_numpy(images).to(launcher.device)
-                found: Floats = network.embedder(batch).float().cpu().numpy()
-                return found
+                embeddings: Floats = network.embedder(batch).float().cpu().numpy()
+                return embeddings
 
             own = embed_images(embed, val, mine, batch_size=at_once, stop=stop)
             broken = launcher.largest(torch.tensor(int(own is None), device=launcher.device))
@@ -166,16 +166,16 @@ class FewshotJob(Job):
                 return None
             features = own
             if launcher.world_size > 1:
-                whole = np.zeros((len(used), own.shape[1]), np.float32)
-                whole[np.searchsorted(used, mine)] = own
-                features = launcher.sum(torch.from_numpy(whole).to(launcher.device)).cpu().numpy()
+                padded = np.zeros((len(used), own.shape[1]), np.float32)
+                padded[np.searchsorted(used, mine)] = own
+                features = launcher.sum(torch.from_numpy(padded).to(launcher.device)).cpu().numpy()
             if not launcher.is_main:
                 # All ranks go by rank 0's numbers: another processor may round in another way.
                 return launcher.tell({})
             distance = read_distance(network.distance.spec())
-            found = score_episodes(features, support, query, drawn.answers, distance).interval
+            score = score_episodes(features, support, query, drawn.answers, distance).interval
             extra = {"scale": distance.scale} if isinstance(distance, Cosine) else {}
-            metrics = {"accuracy": found.mean, "ci95": found.ci95, "episodes": found.count}
+            metrics = {"accuracy": score.mean, "ci95": score.ci95, "episodes": score.count}
             return launcher.tell({**metrics, **extra})
 
         return validation

@@ -79,7 +79,7 @@ def predict_table(
     Raises:
         DataError: an image is not there or cannot be read.
     """
-    parts = [_turned(name) for name in table.names]
+    parts = [_rotation(name) for name in table.names]
     located = locate_images(
         folder,
         [name for name, _ in parts],
@@ -88,10 +88,10 @@ def predict_table(
         allow_outside=allow_outside,
     )
     files = {file: index for index, file in enumerate(dict.fromkeys(located))}
-    # All of them as one class: which they are of is what is asked.
+    # All as one class, since their classes are not known.
     everything = ImageClass("", tuple(files), "")
-    turned = any(turns for _, turns in parts)
-    images = FewShotSet((everything,), "", folder, predictor.card.image_size, rotations=turned)
+    rotated = any(turns for _, turns in parts)
+    images = FewShotSet((everything,), "", folder, predictor.card.image_size, rotations=rotated)
     indices = np.array(
         [files[file] + turns * len(files) for file, (_, turns) in zip(located, parts, strict=True)]
     )
@@ -105,8 +105,8 @@ def predict_table(
     return predict_episodes(features, table.support, table.query, distance)
 
 
-def _turned(name: str) -> tuple[str, int]:
-    """Return the path in an image's name, and by how many quarters it is turned."""
+def _rotation(name: str) -> tuple[str, int]:
+    """Return the path in an image's name, and by how many quarter turns it is rotated."""
     path, mark, degrees = name.rpartition("@")
     for quarter in range(1, QUARTERS):
         if mark and degrees == str(90 * quarter):

@@ -1,4 +1,4 @@
-"""Evaluating a few-shot model on episodes: one road for PyTorch and ONNX Runtime, without torch."""
+"""Scoring a few-shot model on episodes, under PyTorch and ONNX Runtime alike; needs no torch."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def evaluate_episodes(
     laps: list[float] = []
 
     def embed(images: Pixels) -> Floats:
-        asked = time.perf_counter()
-        found = predictor(images, clock)
-        laps.append(time.perf_counter() - asked)
-        return found
+        called = time.perf_counter()
+        embeddings = predictor(images, clock)
+        laps.append(time.perf_counter() - called)
+        return embeddings
 
     began = time.perf_counter()
     features = embed_images(embed, data, used, batch_size=at_once, progress=progress)
@@ -129,7 +129,7 @@ def evaluate_episodes(
 
 
 def _warm_up(predictor: EncoderPredictor, data: FewShotSet, count: int, at_once: int) -> None:
-    """Run the batches that will come, so that what is done once is not timed."""
+    """Run the batches that will come, so that work that is done once is not timed."""
     image = data.images([0])
     for size in {min(at_once, count), count % at_once} - {0}:
         predictor(np.repeat(image, size, axis=0), StageClock())
@@ -149,7 +149,9 @@ def write_scores(path: Path, episodes: EpisodeList, score: EpisodeScore) -> None
 
 
 def predictions_csv(ids: tuple[str, ...], predictions: Ints) -> str:
-    """Return predicted labels as the course's CSV: `episode_id`, and the class of each query.
+    """Return predicted labels as CSV: `episode_id`, and the class of each query.
+
+    This is the format of the NTU DLCV course.
 
     Args:
         ids: of the episodes.

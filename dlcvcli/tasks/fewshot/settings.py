@@ -36,8 +36,8 @@ class FewshotDataSettings(Settings):
     )
     splits: str = Field(
         "auto",
-        description="which class is in which split: auto (as the folder says), vinyals, or a CSV "
-        "with the columns class and split",
+        description="which class is in which split: auto (as the folder implies), vinyals, or a "
+        "CSV with the columns class and split",
     )
     allow_outside: bool = Field(
         False, description="accept a CSV that names images outside of the data folder"
@@ -46,11 +46,11 @@ class FewshotDataSettings(Settings):
     val_split: str = Field("val", description="split to validate on")
     holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2,
-        description="share of the classes, or of their groups (alphabets), held out for validation "
-        "where the set has no split for it",
+        description="fraction of the classes, or of their groups (alphabets), held out for "
+        "validation where the set has no split for it",
     )
     test_holdout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="the same for a test split, which the run never looks at"
+        0.0, description="the same for a test split, which training and validation never use"
     )
     size: Size | None = Field(
         None, description="stretch every image to H x W; null: 28x28 for Omniglot, else 84x84"
@@ -75,7 +75,7 @@ class FewshotDataSettings(Settings):
 
 
 class EpisodeSettings(Settings):
-    """What episodes are made of."""
+    """The shape and number of episodes."""
 
     n_way: Ways = Field(5, description="classes of a training episode")
     k_shot: Count = Field(1, description="examples of each")
@@ -122,11 +122,13 @@ class EpisodeOptimSettings(OptimSettings):
 
 
 class EpisodeScheduleSettings(ScheduleSettings):
-    """How the rate changes with the step: halved every 2000 episodes, as in the paper."""
+    """How the learning rate changes with the step: halved every 2000 episodes, as in the paper."""
 
     name: ScheduleName = "step"
-    every: Count = Field(2000, description="of step: steps between cuts")
-    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="of step: factor of a cut")
+    every: Count = Field(2000, description="of step: steps between two reductions")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="of step: factor of a reduction"
+    )
 
 
 class EpisodeTrainSettings(TrainSettings):

@@ -52,7 +52,7 @@ class ProtoNetTask(AveragedTask[ProtoNet]):
 
 
 def _answers(logits: Tensor) -> Tensor:
-    """Return the right answers [B, M] to queries that stand way by way."""
+    """Return the true classes [B, M] of queries that are ordered by class."""
     episodes, queries, ways = logits.shape
     own = torch.arange(ways, device=logits.device).repeat_interleave(queries // ways)
     return own.expand(episodes, -1)

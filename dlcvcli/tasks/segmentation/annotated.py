@@ -1,4 +1,4 @@
-"""The annotated images that a segmentation model is scored on, read as its card says."""
+"""The annotated images that a segmentation model is scored on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a segmentation model says of itself, in a checkpoint and in an ONNX file."""
+"""The card of a segmentation model: its description in a checkpoint and in an ONNX file."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class SegmenterCard(ModelCard):
 
 def _classes(metadata: Mapping[str, str]) -> ClassSet:
     classes = ClassSet.from_dict(json_value(metadata, "class_set", dict))
-    # The names stand there twice: short for people, and in the complete class set.
+    # The metadata has the names twice: as a list for people, and in the complete class set.
     if json_value(metadata, "classes", list) != list(classes.names):
         raise ValueError("'classes' and 'class_set' name different classes")
     return classes

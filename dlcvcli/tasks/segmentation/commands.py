@@ -35,7 +35,7 @@ COMMANDS = (
     Command(
         "figure",
         "snapshots",
-        "Draw the masks that a run saved: a column an image, a row an epoch, the ground truth last.",
+        "Draw the masks that a run saved: a column an image, a row an epoch, ground truth last.",
         ("dlcv figure snapshots runs/first --image 0013 --epoch 1 --epoch 20",),
         SnapshotFlags,
         _snapshots,

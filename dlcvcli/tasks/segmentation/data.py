@@ -49,7 +49,7 @@ class TrainingData:
         layout: what the folder was recognised as, in one line.
         sha256: split -> fingerprint.
         seen: their images.
-        remarks: what the audit found worth saying, line by line.
+        remarks: what the user should know of them, line by line.
         counted: the audit of the training split, where there was one.
     """
 
@@ -83,16 +83,16 @@ def open_training_data(
     """
     if not settings.path:
         raise UsageError("no data folder was named", "give one with --data DIR")
-    found = find_layout(Path(settings.path), settings.layout)
-    classes = class_set_for(found, settings.classes, settings.ignore_index)
+    layout = find_layout(Path(settings.path), settings.layout)
+    classes = class_set_for(layout, settings.classes, settings.ignore_index)
     train, val = training_splits(
-        found, settings.train_split, settings.val_split, holdout=settings.holdout, seed=seed
+        layout, settings.train_split, settings.val_split, holdout=settings.holdout, seed=seed
     )
 
     def split(pairs: Any, name: str) -> SegmentationSet:
-        return SegmentationSet(pairs, classes, name, found.root, settings.size, settings.binarise)
+        return SegmentationSet(pairs, classes, name, layout.root, settings.size, settings.binarise)
 
-    return split(train, "train"), split(val, "val"), found.describe()
+    return split(train, "train"), split(val, "val"), layout.describe()
 
 
 def check_training_data(
@@ -114,11 +114,11 @@ def check_training_data(
     counted = None
     for part in (train, val):
         if settings.audit and not known:
-            found = audit(part, progress)
-            require_sound(found, part)
-            sha256[part.split], images[part.split] = found.sha256, found.image_digests
-            lines += remarks(found, part)
-            counted = found if part is train else counted
+            checked = audit(part, progress)
+            require_sound(checked, part)
+            sha256[part.split], images[part.split] = checked.sha256, checked.image_digests
+            lines += remarks(checked, part)
+            counted = checked if part is train else counted
         else:
             sha256[part.split], images[part.split] = fingerprints_of(part)
     shared = shared_images(images["train"], images["val"])
@@ -136,14 +136,14 @@ def resolve_settings(
     """Replace the defaults that depend on the data or the weights by their values.
 
     The training crop becomes the smaller of the smallest image and 512 in each direction; the
-    backbone's rate 0.1 of the heads' with pre-trained weights, else the same; validation once an
-    epoch, and a checkpoint with it; class weights numbers; paths absolute, so that `--resume` finds
-    them from anywhere.
+    backbone's learning rate 0.1 of the heads' with pre-trained weights, else the same; validation
+    once an epoch, and a checkpoint with it; class weights numbers; paths absolute, so that
+    `--resume` finds them from anywhere.
 
     Args:
         settings: as the user gave them.
         train: the training split.
-        counted: its audit; made where class weights need it and it is not given.
+        counted: its audit; None to audit it where class weights need that.
 
     Raises:
         UsageError: the batch is too small for the model or too large for the data, or does not
@@ -177,7 +177,7 @@ def resolve_settings(
             "model": settings.model.model_copy(
                 update={"weights": absolute(settings.model.weights, {"none", "imagenet"})}
             ),
-            "train": _lengths(train_part, plan.steps_per_epoch),
+            "train": _with_lengths(train_part, plan.steps_per_epoch),
             "loss": _weighted(settings.loss, train, counted),
             "optim": optim.model_copy(update={"backbone_lr_scale": scale}),
             "snapshot": settings.snapshot.model_copy(
@@ -219,8 +219,8 @@ def _weighted(
     return settings.model_copy(update={"class_weights": weights})
 
 
-def _lengths(settings: TrainSettings, steps_per_epoch: int) -> TrainSettings:
-    """Say how long the run is and how often it validates and saves."""
+def _with_lengths(settings: TrainSettings, steps_per_epoch: int) -> TrainSettings:
+    """Return settings with the length of the run, and how often it validates and saves."""
     val_every = settings.val_every or steps_per_epoch
     no_length = settings.epochs is None and settings.steps is None
     return settings.model_copy(

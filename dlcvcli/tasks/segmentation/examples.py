@@ -20,14 +20,14 @@ class Example:
     Attributes:
         name: what users call it.
         image: uint8 [H, W, 3], RGB.
-        truth: uint8 [h, w].
+        ground_truth: uint8 [h, w].
         masks: model -> uint8 [h, w].
         scores: model -> mIoU of this image, None where it has no labelled pixel.
     """
 
     name: str
     image: Pixels
-    truth: Mask
+    ground_truth: Mask
     masks: dict[str, Mask]
     scores: dict[str, float | None]
 
@@ -82,13 +82,13 @@ def rank_images(
     return [index for _, index in sorted(rated)]
 
 
-def image_miou(truth: Mask, mask: Mask, classes: ClassSet) -> float | None:
+def image_miou(ground_truth: Mask, mask: Mask, classes: ClassSet) -> float | None:
     """Return the mIoU of one image under the convention `voc`; None without a labelled pixel.
 
     Over one image, a class counts as soon as one pixel of it is there or predicted, so this is
     harsher than a set's mIoU; it serves to rank images.
     """
     score = SegmentationScore(classes)
-    score.update(truth, mask)
+    score.update(ground_truth, mask)
     miou: float | None = score.compute()["miou"]
     return miou

@@ -79,7 +79,7 @@ def draw_comparison(flags: CompareFlags, reporter: Reporter) -> Path:
         count = min(flags.count, len(data))
         indices = [place * len(data) // count for place in range(count)]
     rows = [
-        Row(one.name, one.image, one.truth, one.masks, _captions(one))
+        Row(one.name, one.image, one.ground_truth, one.masks, _captions(one))
         for one in predict_examples(predictors, data, list(dict.fromkeys(indices)))
     ]
     classes = _coloured(data.classes, flags.colour_blind)

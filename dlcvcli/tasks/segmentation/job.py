@@ -108,7 +108,7 @@ class SegmentationJob(Job):
         )
 
     def lines(self, task: SegmentationTask, launcher: Launcher) -> list[str]:
-        """Say which tensors pre-trained weights filled, and what the cache holds."""
+        """Return which tensors pre-trained weights filled, and the state of the cache."""
         report = getattr(task.network.network, "load_report", None)
         lines = [] if report is None else [str(report)]
         if self._cache is not None:

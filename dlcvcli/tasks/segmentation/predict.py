@@ -31,7 +31,7 @@ _BAND = 256
 class Prediction:
     """What was written for one image, or why nothing was.
 
-    `shares` maps the classes found to their share of the pixels, largest first.
+    `shares` maps the predicted classes to their fraction of the pixels, largest first.
     """
 
     image: Path
@@ -55,7 +55,7 @@ def find_images(
     Raises:
         DataError: a path does not exist, a folder holds no image, or nothing was named.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for text in inputs:
         names = [line.strip() for line in stdin] if text == "-" else [text]
         for path in (Path(name) for name in names if name):
@@ -66,23 +66,23 @@ def find_images(
                     raise DataError(f"folder {path} holds no image that can be read", unread)
                 if unread:
                     say(unread)
-                found += images
+                paths += images
             elif path.is_file():
-                found.append(path)
+                paths.append(path)
             else:
                 raise DataError(f"image {path} does not exist")
-    if not found:
+    if not paths:
         raise DataError(
             "no image was named", "give image files, a folder, or - with a list on stdin"
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(paths))
 
 
 def output_names(images: list[Path]) -> dict[Path, str]:
-    """Return a name for each image's results: its stem, made longer where two would collide.
+    """Return a name for each image's results: its stem, or more of its path where two collide.
 
     Raises:
-        UsageError: two images cannot be told apart.
+        UsageError: two images have the same path without its suffix.
     """
     for parts in (1, 2, 3):
         names = {image: "_".join((*image.parts[-parts:-1], image.stem)) for image in images}
@@ -108,7 +108,7 @@ def predict(
     A file that cannot be read gives a `Prediction` with its error, and the rest goes on.
 
     Raises:
-        UsageError: a result would take the place of an image, or two images cannot be told apart.
+        UsageError: a result would overwrite an image, or two images have the same name.
         DlcvError: a result cannot be written; those before it are complete.
     """
     results = {image: out / f"{name}.png" for image, name in output_names(images).items()}
@@ -155,7 +155,7 @@ def _keep_images(images: list[Path], results: dict[Path, Path]) -> None:
         for path in (mask, _overlay_of(mask)):
             if path.resolve() in sources:
                 raise UsageError(
-                    f"the result {path} would take the place of an image", "choose another --out"
+                    f"the result {path} would overwrite an image", "choose another --out"
                 )
 
 
@@ -189,7 +189,7 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Iterator[str]
 
 
 def class_shares(mask: Mask, classes: ClassSet) -> dict[str, float]:
-    """Return the share of pixels of each class that occurs, largest first."""
+    """Return the fraction of pixels of each class that occurs, largest first."""
     # In bands: `bincount` makes eight bytes of each pixel first.
     counts = sum(
         np.bincount(mask[top : top + _BAND].ravel(), minlength=len(classes))

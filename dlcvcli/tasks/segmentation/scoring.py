@@ -49,7 +49,7 @@ def score(
     Args:
         forward: returns the masks of images, at a size.
         batches: the images.
-        stop: asked before each batch; None is returned where it says so.
+        stop: called before each batch; where it returns True, `score` returns None.
     """
     total = SegmentationScore(batches.data.classes)
     with closing(batches.read()) as source:
@@ -79,7 +79,8 @@ def evaluate(
         predictor: the model.
         batches: the split's images, all of them.
         conventions: metric conventions, the first being the main one.
-        boundary: score the outlines, too; costs as much as everything else on small images.
+        boundary: compute the boundary F-score too; it takes as long as everything else on small
+            images.
         threads: that read ahead.
         progress: called with (images done, images in all).
         masks_to: write every predicted mask there as a palette PNG; outside the times.
@@ -107,9 +108,9 @@ def evaluate(
             batch = next(source, None)
         if batch is None:
             break
-        asked = time.perf_counter()
+        called = time.perf_counter()
         masks = predictor(batch.images, _size_of(batch.masks), clock)
-        laps.append(time.perf_counter() - asked)
+        laps.append(time.perf_counter() - called)
         with clock.stage("score"):
             total.update(batch.masks, masks)
             if boundaries is not None:

@@ -10,7 +10,7 @@ from dlcvcli.config.names import Balance, LossName
 from dlcvcli.config.schema import AugmentSettings, ModelSettings, RunSettings
 from dlcvcli.config.values import Bytes, CountOrZero, Settings, Size
 
-# What one training image is cut from, as bytes: 0.8 GB.
+# Pixels of the image that a training crop is taken from: 0.8 GB as bytes.
 MAX_WINDOW = 2**28
 
 
@@ -21,18 +21,21 @@ class DataSettings(Settings):
     layout: Literal["auto", "sat_mask", "images_masks", "camvid", "voc"] = Field(
         "auto", description="how the folder is laid out"
     )
-    classes: str = Field("auto", description="class preset or YAML file; auto: as the layout says")
+    classes: str = Field(
+        "auto", description="class preset or YAML file; auto: as the layout implies"
+    )
     ignore_index: Annotated[int, Field(ge=0, le=255)] | None = Field(
-        None, description="annotation id without a label; null: as the class set says"
+        None, description="annotation id of unlabelled pixels; null: as the classes define"
     )
     binarise: bool = Field(
         False,
-        description="cut a mask's channels at 128 and read it by colour (stored lossily, or 0/255)",
+        description="threshold a mask's channels at 128 and read it by colour (stored lossily, or "
+        "0/255)",
     )
     train_split: str = Field("train", description="split to train on")
     val_split: str = Field("val", description="split to validate on")
     holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="share held out for validation where the set has no splits"
+        0.2, description="fraction held out for validation where the set has no splits"
     )
     size: Size | None = Field(None, description="stretch every image to H x W; null: own size")
     crop: Size | None = Field(
@@ -52,7 +55,7 @@ class DataSettings(Settings):
         if self.crop is not None and self.crop[0] * self.crop[1] / low**2 > MAX_WINDOW:
             height, width = self.crop
             raise ValueError(
-                f"data.crop {height}x{width} at data.augment.scale {low:g} is cut from "
+                f"data.crop {height}x{width} at data.augment.scale {low:g} is taken from "
                 f"{height / low:.0f}x{width / low:.0f} pixels, more than {MAX_WINDOW:,}"
             )
         return self
@@ -84,7 +87,7 @@ class LossSettings(Settings):
         None, description="of focal and exponential_cross_entropy; null: 2 and 0.3, as published"
     )
     auxiliary: Annotated[float, Field(ge=0)] = Field(
-        0.4, description="share of an auxiliary head's loss, where the model has one"
+        0.4, description="weight of an auxiliary head's loss, where the network has one"
     )
 
     @field_validator("class_weights")

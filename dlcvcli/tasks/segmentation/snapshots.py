@@ -26,17 +26,17 @@ _EARLY = 0.05
 
 @dataclass(frozen=True)
 class Subject:
-    """An image to look at.
+    """An image whose masks are saved during training.
 
     Attributes:
         name: of its folder.
         image: uint8 [H, W, 3], RGB.
-        truth: its annotation, uint8 [H, W], where it has one.
+        ground_truth: its annotation, uint8 [H, W], where it has one.
     """
 
     name: str
     image: Pixels
-    truth: Mask | None
+    ground_truth: Mask | None
 
 
 def find_subjects(names: tuple[str, ...], val: SegmentationSet) -> list[Subject]:
@@ -108,8 +108,8 @@ class SnapshotHook(Hooks):
             folder = self.run.snapshots / subject.name
             make_folder(folder)
             write_image(folder / "image.png", subject.image, "PNG")
-            if subject.truth is not None:
-                write_mask(folder / "truth.png", subject.truth, self.classes)
+            if subject.ground_truth is not None:
+                write_mask(folder / "truth.png", subject.ground_truth, self.classes)
 
     def wants_snapshot(self, step: int) -> bool:
         return bool(self.subjects) and step in self.steps

@@ -1,4 +1,4 @@
-"""Semantic segmentation: a loss over the labelled pixels of the whole global batch."""
+"""The training task of semantic segmentation: a loss over the labelled pixels of a global batch."""
 
 from __future__ import annotations
 

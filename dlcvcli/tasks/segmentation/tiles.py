@@ -22,7 +22,7 @@ class Tiled(WrappedPredictor):
     A tile weighs less towards its edges, where the network sees only one side of a thing: its
     weight rises in a line over the overlap. Tiles are all of one size (the last of a row or column
     moves back instead of shrinking), so that a GPU prepares one shape only. An image no larger than
-    a tile is predicted as a whole.
+    a tile is predicted at once.
 
     Of an image of H x W, `__call__` keeps the logits of one row of tiles, [C, tile, W], never those
     of all; the image itself and its mask are the caller's.
@@ -69,11 +69,11 @@ class Tiled(WrappedPredictor):
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         """Return float32 [N, C, H, W]: weighted means of the tiles' logits."""
-        found = []
+        predictions = []
         for image in images:
             bands = [rows[:-1] / rows[-1] for _, rows in self._bands(image, size, clock)]
-            found.append(np.concatenate(bands, axis=1))
-        return np.stack(found)
+            predictions.append(np.concatenate(bands, axis=1))
+        return np.stack(predictions)
 
     def _bands(
         self, image: Pixels, size: tuple[int, int], clock: StageClock
@@ -88,8 +88,8 @@ class Tiled(WrappedPredictor):
             raise ValueError(f"tiles give masks of the image's own size, not {size}")
         tile = min(self.tile[0], height), min(self.tile[1], width)
         tops, lefts = (
-            starts(whole, part, self.overlap)
-            for whole, part in zip((height, width), tile, strict=True)
+            starts(total, part, self.overlap)
+            for total, part in zip((height, width), tile, strict=True)
         )
         weight = window(tile, self.overlap)
         open_rows: Floats | None = None
@@ -104,7 +104,7 @@ class Tiled(WrappedPredictor):
                     part[-1] += weight
             assert open_rows is not None
             done = following - top
-            # What is yielded is used before the next row is asked for.
+            # A row is used before the next one is computed.
             yield top, open_rows[:, :done]
             with clock.stage("score"):
                 open_rows[:, : tile[0] - done] = open_rows[:, done:].copy()
@@ -120,18 +120,18 @@ class Tiled(WrappedPredictor):
             yield from zip(some, self.inner.logits(batch, tile, clock), strict=True)
 
 
-def starts(whole: int, part: int, overlap: int) -> list[int]:
-    """Return where parts begin that cover a length; the last one ends at its end.
+def starts(total: int, part: int, overlap: int) -> list[int]:
+    """Return the first pixels of parts that cover a side; the last part ends where the side ends.
 
     Args:
-        whole: the length, in pixels.
-        part: the length of a part, at most `whole`.
-        overlap: what neighbours share at least; below `part` where one part is not enough.
+        total: pixels of the side.
+        part: pixels of a part, at most `total`.
+        overlap: pixels that two neighbours share at least; below `part` where several are needed.
     """
-    if part >= whole:
+    if part >= total:
         return [0]
     step = part - overlap
-    return [*range(0, whole - part, step), whole - part]
+    return [*range(0, total - part, step), total - part]
 
 
 def window(tile: tuple[int, int], overlap: int) -> Floats:
@@ -141,8 +141,8 @@ def window(tile: tuple[int, int], overlap: int) -> Floats:
     much, their weights add up to 1.
     """
 
-    def ramp(length: int) -> Floats:
-        from_edge = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5
+    def ramp(size: int) -> Floats:
+        from_edge = np.minimum(np.arange(size), np.arange(size)[::-1]) + 0.5
         return np.minimum(1.0, from_edge / max(overlap, 0.5)).astype(np.float32)
 
     return np.outer(ramp(tile[0]), ramp(tile[1]))

@@ -14,15 +14,15 @@ _LEAST, _MOST = 0.1, 4.0
 
 
 class Augmented(WrappedPredictor):
-    """Predicts an image at several scales, each as it is and mirrored, and averages.
+    """Predicts an image at several scales, each as it is and flipped, and averages.
 
     The mean is over softmax probabilities (Chen et al. 2018, arXiv:1802.02611, section 4.1, has
-    the same scales and mirror images); its logarithm is given as logits.
+    the same scales and horizontal flips); logits are its logarithm.
 
     Args:
         inner: predicts one view.
         scales: of height and width; each above 0.
-        flip: whether to mirror left and right, too.
+        flip: whether to add horizontal flips.
 
     Raises:
         UsageError: no scale, or one outside a tenth and four.
@@ -45,12 +45,12 @@ class Augmented(WrappedPredictor):
         for scale in self.scales:
             height, width = (max(2, round(side * scale)) for side in images.shape[1:3])
             view = np.stack([stretch(image, (height, width)) for image in images])
-            for mirrored in (False, True) if self.flip else (False,):
-                seen = view[:, :, ::-1] if mirrored else view
+            for flipped in (False, True) if self.flip else (False,):
+                seen = view[:, :, ::-1] if flipped else view
                 logits = self.inner.logits(np.ascontiguousarray(seen), size, clock)
                 with clock.stage("score"):
-                    found = softmax(logits[..., ::-1] if mirrored else logits)
-                    total = found if total is None else total + found
+                    probabilities = softmax(logits[..., ::-1] if flipped else logits)
+                    total = probabilities if total is None else total + probabilities
         assert total is not None
         views = len(self.scales) * (2 if self.flip else 1)
         with clock.stage("score"):

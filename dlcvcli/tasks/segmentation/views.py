@@ -19,7 +19,7 @@ class Views:
     """What a prediction does beyond one forward call per image; by default, nothing.
 
     Attributes:
-        tile: (height, width) of tiles, see `Tiled`; None for whole images.
+        tile: (height, width) of tiles, see `Tiled`; None for complete images.
         overlap: of tiles, in pixels; None for an eighth of a tile.
         scales: at which an image or tile is predicted, see `Augmented`; empty for its own alone.
     """
@@ -34,7 +34,7 @@ class Views:
         return self.tile is not None or bool(self.scales)
 
     def around(self, predictor: Predictor, batch_size: int | None = None) -> Predictor:
-        """Return the predictor that looks in this way.
+        """Return a predictor that predicts in this way.
 
         Args:
             predictor: of single images.

@@ -31,7 +31,7 @@ def test_each_model_gets_the_images_in_its_own_size(landcover: Path) -> None:
     assert own.seen[0] == (1, 64, 64, 3)
     assert sized.seen[0] == (1, 32, 48, 3)
     for example in found:
-        assert {mask.shape for mask in example.masks.values()} == {example.truth.shape}
+        assert {mask.shape for mask in example.masks.values()} == {example.ground_truth.shape}
         assert example.scores["own"] == example.scores["sized"]
 
 

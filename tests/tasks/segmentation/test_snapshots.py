@@ -31,11 +31,11 @@ def test_images_are_named_by_file_or_by_their_name_in_the_split(landcover: Path)
         find_subjects((name,), val)[0] for name in ("0002", str(file), "0002_sat")
     )
     assert by_name.name == by_file.name == by_stem.name == "0002"
-    assert by_name.truth is not None
-    assert np.array_equal(by_name.truth, val.read(2).mask)
+    assert by_name.ground_truth is not None
+    assert np.array_equal(by_name.ground_truth, val.read(2).mask)
     assert np.array_equal(by_file.image, val.read(2).image)
     outside = landcover / "train" / "0000_sat.jpg"
-    assert find_subjects((str(outside),), val)[0].truth is None
+    assert find_subjects((str(outside),), val)[0].ground_truth is None
     with pytest.raises(UsageError, match="no image '9999'"):
         find_subjects(("9999",), val)
 
@@ -48,9 +48,9 @@ def test_a_mask_is_rotated_with_its_image(tmp_path: Path) -> None:
     Image.fromarray(stored).save(tmp_path / "1_mask.png")
     val = open_split(tmp_path, "val")
     (subject,) = find_subjects(("1",), val)
-    assert subject.truth is not None
-    assert np.array_equal(subject.truth, subject.image[..., 0])
-    assert np.array_equal(subject.truth, np.rot90(stored, -1))
+    assert subject.ground_truth is not None
+    assert np.array_equal(subject.ground_truth, subject.image[..., 0])
+    assert np.array_equal(subject.ground_truth, np.rot90(stored, -1))
 
 
 def test_one_image_named_twice_is_one_and_two_of_one_name_are_refused(
