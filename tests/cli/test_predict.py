@@ -82,5 +82,5 @@ def test_a_result_takes_the_place_of_nothing(
         refused(2, "predict", onnx_file, image, "--out", out, says="file is a file, not a folder")
     overwrites = ("predict", onnx_file, tmp_path / "0000.png", "--out", tmp_path)
     (tmp_path / "0000.png").write_bytes(image.read_bytes())
-    refused(2, *overwrites, says="would take the place of an image")
+    refused(2, *overwrites, says="would overwrite an image")
     assert (tmp_path / "0000.png").read_bytes() == image.read_bytes()

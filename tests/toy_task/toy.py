@@ -24,12 +24,12 @@ from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, split_by_decay
 from dlcvcli.exporting.certify import ValuesCase, relative_error, synthetic_images
 from dlcvcli.exporting.subject import Graph, Subject
 from dlcvcli.exporting.tracing import trace_graph
-from dlcvcli.files import sha256_of, write_atomically
+from dlcvcli.files import write_atomically
 from dlcvcli.inference.evaluation import Evaluator, ResultTable, Row
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.normalise import Normalise
-from dlcvcli.outcomes.spec import OpenedData, StudySpec, SyntheticSet
+from dlcvcli.outcomes.spec import OpenedData, StudySpec
 from dlcvcli.runtime.metadata import IMAGES, ModelCard
 from dlcvcli.runtime.session import open_session
 from dlcvcli.training.job import Job
