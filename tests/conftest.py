@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +30,16 @@ def _no_downloads(
 ) -> None:
     """Give torchvision an empty cache, so that no test can lean on a download."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch-home"))
+
+
+@pytest.fixture
+def children_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each `dlcv` that dlcv starts in this process, where the process is not the point."""
+    from dlcvcli import processes
+    from tests.cli.command import ChildHere
+
+    instead = SimpleNamespace(Popen=ChildHere, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr(processes, "subprocess", instead)
 
 
 @pytest.fixture(scope="session")

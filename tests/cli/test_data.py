@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from dlcvcli.files import as_bytes
-from tests.cli.command import ROOT, dlcv, dlcv_here, refused
+from tests.cli.command import ROOT, dlcv, dlcv_process, refused
 
 
 def test_data_make_check_and_stats(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_set_whose_making_was_killed_is_no_set_and_can_be_made_again(
     assert list(tmp_path.rglob("*.png"))
     assert not folder.exists()
     few = {"landcover": ("--train", 2, "--validation", 1), "glyphs": ("--alphabets", 1)}
-    done = dlcv_here(*make, *few[kind])
+    done = dlcv(*make, *few[kind])
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -90,7 +90,7 @@ def test_names_of_files_may_be_any_bytes_in_any_locale(tmp_path: Path, utf8: str
         Image.new("RGB", (4, 5)).save(kit / "JPEGImages" / f"{name}.jpg")
         Image.new("L", (4, 5)).save(kit / "SegmentationClass" / f"{name}.png")
     c = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": utf8}
-    done = dlcv("data", "check", kit, "--json", "-", env=c)
+    done = dlcv_process("data", "check", kit, "--json", "-", env=c)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["splits"]["train"]["images"] == 3
 
@@ -122,7 +122,7 @@ def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path)
 
 
 def test_bars_go_through_a_pipe_that_takes_none(landcover: Path) -> None:
-    done = dlcv("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
+    done = dlcv_process("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
     assert done.returncode == 0, done.stderr
     assert "agriculture" in done.stdout
 
@@ -132,7 +132,7 @@ def test_images_in_two_splits_are_counted(landcover: Path, tmp_path: Path) -> No
     shutil.copytree(landcover, folder)
     for kind in ("sat.jpg", "mask.png"):
         shutil.copy(folder / "train" / f"0002_{kind}", folder / "validation" / f"0090_{kind}")
-    done = dlcv_here("data", "check", folder, "--json", "-")
+    done = dlcv("data", "check", folder, "--json", "-")
     assert done.returncode == 0
     assert "warning: 1 of the 5 images of val are in train too (0090)" in done.stderr
     found = json.loads(done.stdout)["duplicates"]
