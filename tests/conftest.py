@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
+import copy
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,11 +36,9 @@ def _no_downloads(
 @pytest.fixture
 def children_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each `dlcv` that dlcv starts in this process, where the process is not the point."""
-    from dlcvcli import processes
-    from tests.cli.command import ChildHere
+    from tests.cli.command import run_children_here
 
-    instead = SimpleNamespace(Popen=ChildHere, DEVNULL=subprocess.DEVNULL)
-    monkeypatch.setattr(processes, "subprocess", instead)
+    run_children_here(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +105,25 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
 
 
 @pytest.fixture(scope="session")
-def exported_run(trained_run: Path) -> Path:
+def trace_once() -> Iterator[None]:
+    """Trace each checkpoint of a segmenter once, which takes 10 seconds; from then on, copy it."""
+    from dlcvcli.exporting import export_segmenter
+
+    trace, traced = export_segmenter.trace, {}
+
+    def trace_or_copy(segmenter: Any, card: Any, opset: int) -> Any:
+        key = (card.checkpoint_sha256, opset)
+        if key not in traced:
+            traced[key] = trace(segmenter, card, opset)
+        return copy.deepcopy(traced[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_segmenter, "trace", trace_or_copy)
+        yield
+
+
+@pytest.fixture(scope="session")
+def exported_run(trained_run: Path, trace_once: None) -> Path:
     """The trained run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model

@@ -9,9 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import pytest
+
+from dlcvcli import processes
 from dlcvcli.cli import console, main
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +108,12 @@ class ChildHere:
 
     def wait(self) -> int:
         return self.status
+
+
+def run_children_here(patch: pytest.MonkeyPatch) -> None:
+    """Let `dlcvcli.processes` start its processes as `ChildHere`."""
+    instead = SimpleNamespace(Popen=ChildHere, DEVNULL=subprocess.DEVNULL)
+    patch.setattr(processes, "subprocess", instead)
 
 
 def _run(

@@ -166,7 +166,7 @@ def test_results_that_cannot_be_written_are_one_line(
     assert "cannot write" in dlcv(*evaluate, "--json", file / "eval.json").stderr
 
 
-@pytest.mark.usefixtures("children_here")
+@pytest.mark.usefixtures("children_here", "trace_once")
 def test_tiles_and_several_views_give_the_same_under_both_backends(
     tmp_path: Path, exported_run: Path, landcover: Path
 ) -> None:
