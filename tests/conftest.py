@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +31,14 @@ def _no_downloads(
 ) -> None:
     """Give torchvision an empty cache, so that no test can lean on a download."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch-home"))
+
+
+@pytest.fixture
+def children_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each `dlcv` that dlcv starts in this process, where the process is not the point."""
+    from tests.cli.command import run_children_here
+
+    run_children_here(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +106,25 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
 
 
 @pytest.fixture(scope="session")
-def exported_run(trained_run: Path) -> Path:
+def trace_once() -> Iterator[None]:
+    """Trace each checkpoint of a segmenter once, which takes 10 seconds; from then on, copy it."""
+    from dlcvcli.tasks.segmentation import export as module
+
+    trace, traced = module.trace, {}
+
+    def trace_or_copy(segmenter: Any, card: Any, opset: int) -> Any:
+        key = (card.checkpoint_sha256, opset)
+        if key not in traced:
+            traced[key] = trace(segmenter, card, opset)
+        return copy.deepcopy(traced[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "trace", trace_or_copy)
+        yield
+
+
+@pytest.fixture(scope="session")
+def exported_run(trained_run: Path, trace_once: None) -> Path:
     """The trained run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from dlcvcli.errors import (
     RankLost,
     UsageError,
 )
-from tests.cli.command import ROOT, dlcv, refused_here
+from tests.cli.command import dlcv, refused
 
 EndWith = Callable[[BaseException], tuple[object, str]]
 
@@ -88,21 +87,11 @@ def test_a_mistyped_command_is_exit_2() -> None:
     ],
 )
 def test_an_empty_path_is_not_the_current_folder(arguments: tuple[str, ...], says: str) -> None:
-    assert "The current folder is ." in refused_here(2, *arguments, says=says)
+    assert "The current folder is ." in refused(2, *arguments, says=says)
 
 
 def test_the_value_of_a_setting_may_be_empty() -> None:
-    assert "key 'data.path'" in refused_here(2, "train", "seg", "--set", "data.path=", says="data")
-
-
-def test_debug_shows_the_traceback() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dlcvcli", "eval", "none", "--data", "none"],
-        capture_output=True, text=True, check=False, cwd=ROOT,
-        env={**os.environ, "DLCV_DEBUG": "1"},
-    )  # fmt: skip
-    assert "Traceback" in done.stderr
-    assert "DataError" in done.stderr
+    assert "key 'data.path'" in refused(2, "train", "seg", "--set", "data.path=", says="data")
 
 
 @pytest.fixture
@@ -187,6 +176,16 @@ def test_what_a_disk_does_is_one_line(end_with: EndWith) -> None:
     assert end_with(full) == (1, "error: No space left on device: runs/log.txt\n")
     nameless = OSError(errno.EIO, "Input/output error")
     assert end_with(nameless) == (1, "error: Input/output error: while writing\n")
+
+
+def test_with_dlcv_debug_an_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> NoReturn:
+        raise DataError("what")
+
+    monkeypatch.setenv("DLCV_DEBUG", "1")
+    monkeypatch.setattr(module, "app", command)
+    with pytest.raises(DataError, match="what"):
+        main()
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.cli import data, data_episodes, data_masks
+from dlcvcli.cli import data, data_masks
 from dlcvcli.files import as_bytes
-from tests.cli.command import ROOT, dlcv, dlcv_here, refused_here
+from tests.cli.command import ROOT, dlcv, dlcv_process, refused
 
 
 @pytest.mark.parametrize(
     "epilog",
     [
-        *(data.MAKE_EPILOG, data.CHECK_EPILOG, data.STATS_EPILOG, data_episodes.EPILOG),
+        *(data.MAKE_EPILOG, data.CHECK_EPILOG, data.STATS_EPILOG),
         *(data_masks.DECODE_EPILOG, data_masks.ENCODE_EPILOG),
     ],
 )
@@ -33,38 +33,36 @@ def test_the_examples_of_help_run_as_they_stand(
     monkeypatch.chdir(tmp_path)
     for example in epilog.split("\n\n"):
         program, *arguments = shlex.split(example)
-        done = dlcv_here(*arguments)
+        done = dlcv(*arguments)
         assert (program, done.returncode) == ("dlcv", 0), done.stderr
 
 
 def test_data_make_check_and_stats(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     make = ("data", "make", "landcover", folder, "--train", 3, "--validation", 2, "--size", "64x80")
-    assert dlcv_here(*make).returncode == 0
-    refused_here(2, *make, says="not empty")
-    done = dlcv_here("data", "check", folder)
+    assert dlcv(*make).returncode == 0
+    refused(2, *make, says="not empty")
+    done = dlcv("data", "check", folder)
     assert "5 images are sound (train 3, val 2)" in done.stdout
-    stats = json.loads(dlcv_here("data", "stats", folder, "--json", "-").stdout)
+    stats = json.loads(dlcv("data", "stats", folder, "--json", "-").stdout)
     train = stats["splits"]["train"]
     assert train["sizes"] == {"64x80": 3}
     pixels = sum(entry["pixels"] for entry in train["classes"].values())
     assert pixels + train["ignored_pixels"] == 3 * 64 * 80
-    assert "forest" in dlcv_here("data", "stats", folder).stdout
+    assert "forest" in dlcv("data", "stats", folder).stdout
 
 
 def test_synthetic_characters_are_a_few_shot_set(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     make = ("data", "make", "glyphs", folder, "--alphabets", 2, "--characters", 3, "--drawers", 4)
-    done = dlcv_here(*make, "--size", "28x28")
+    done = dlcv(*make, "--size", "28x28")
     assert done.returncode == 0, done.stderr
     assert f"2 alphabets of 3 characters by 4 drawers, 28x28, to {folder}" in done.stderr
-    drawn = dlcv_here(
-        "data", "episodes", folder, "--n-query", 3, "--out", tmp_path / "episodes.csv"
-    )
+    drawn = dlcv("data", "episodes", folder, "--n-query", 3, "--out", tmp_path / "episodes.csv")
     assert "6 classes" in drawn.stderr
-    refused_here(2, *make, "--train", 3, says="--train does not apply to glyphs")
+    refused(2, *make, "--train", 3, says="--train does not apply to glyphs")
     other = ("data", "make", "landcover", tmp_path / "other", "--drawers", 3)
-    assert "--train, --validation" in refused_here(
+    assert "--train, --validation" in refused(
         2, *other, says="--drawers does not apply to landcover"
     )
 
@@ -81,7 +79,7 @@ def test_killing_make_leaves_no_set_and_it_can_be_run_again(tmp_path: Path, kind
     assert list(tmp_path.rglob("*.png"))
     assert not folder.exists()
     few = {"landcover": ("--train", 2, "--validation", 1), "glyphs": ("--alphabets", 1)}
-    done = dlcv_here(*make, *few[kind])
+    done = dlcv(*make, *few[kind])
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -94,11 +92,11 @@ def test_check_names_the_file_and_counts_the_pixels_of_unknown_colours(
     pixels = np.asarray(Image.open(path)).copy()
     pixels[:2, :3] = (12, 34, 56)
     Image.fromarray(pixels).save(path)
-    said = refused_here(1, "data", "check", folder, says="1 problem in")
+    said = refused(1, "data", "check", folder, says="1 problem in")
     assert "0003_mask.png" in said
     assert "(12, 34, 56)" in said
     assert "6 of 4,096 pixels" in said
-    assert dlcv_here("data", "check", folder, "--binarise").returncode == 0
+    assert dlcv("data", "check", folder, "--binarise").returncode == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
@@ -113,7 +111,7 @@ def test_file_names_may_be_any_bytes_in_any_locale(tmp_path: Path, utf8: str) ->
         Image.new("RGB", (4, 5)).save(kit / "JPEGImages" / f"{name}.jpg")
         Image.new("L", (4, 5)).save(kit / "SegmentationClass" / f"{name}.png")
     c = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": utf8}
-    done = dlcv("data", "check", kit, "--json", "-", env=c)
+    done = dlcv_process("data", "check", kit, "--json", "-", env=c)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["splits"]["train"]["images"] == 3
 
@@ -122,30 +120,30 @@ def test_make_refuses_a_file_as_the_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for out in (file, file / "below"):
-        refused_here(2, "data", "make", "landcover", out, says="file")
+        refused(2, "data", "make", "landcover", out, says="file")
 
 
 def test_make_refuses_a_size_that_is_not_hxw(tmp_path: Path) -> None:
     make = ("data", "make", "landcover", tmp_path / "set", "--size")
-    refused_here(2, *make, "64by64", says="'64by64' is not HxW")
+    refused(2, *make, "64by64", says="'64by64' is not HxW")
     assert not (tmp_path / "set").exists()
 
 
 def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path) -> None:
     figure = tmp_path / "new" / "balance.png"
-    done = dlcv_here("data", "stats", landcover, "--figure", figure, "--log", "--json", "-")
+    done = dlcv("data", "stats", landcover, "--figure", figure, "--log", "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["classes"] == "landcover7"
     assert f"wrote {figure}" in done.stderr
     with Image.open(figure) as image:
         assert image.width > 1000
     stats = ("data", "stats", landcover)
-    refused_here(2, *stats, "--figure", tmp_path / "a.svg", says="neither in .png nor in .pdf")
-    refused_here(2, *stats, "--log", says="--log needs --figure")
+    refused(2, *stats, "--figure", tmp_path / "a.svg", says="neither in .png nor in .pdf")
+    refused(2, *stats, "--log", says="--log needs --figure")
 
 
 def test_stats_prints_to_a_pipe_whose_encoding_has_no_bars(landcover: Path) -> None:
-    done = dlcv("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
+    done = dlcv_process("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
     assert done.returncode == 0, done.stderr
     assert "agriculture" in done.stdout
 
@@ -155,7 +153,7 @@ def test_images_in_two_splits_are_counted(landcover: Path, tmp_path: Path) -> No
     shutil.copytree(landcover, folder)
     for kind in ("sat.jpg", "mask.png"):
         shutil.copy(folder / "train" / f"0002_{kind}", folder / "validation" / f"0090_{kind}")
-    done = dlcv_here("data", "check", folder, "--json", "-")
+    done = dlcv("data", "check", folder, "--json", "-")
     assert done.returncode == 0
     assert "warning: 1 of the 5 images of val are in train too (0090)" in done.stderr
     found = json.loads(done.stdout)["duplicates"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.cli.command import dlcv_without_torch, refused_here
+from tests.cli.command import dlcv_without_torch, refused
 
 
 def test_episodes_are_drawn_by_their_seed(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_episodes_are_drawn_by_their_seed(tmp_path: Path) -> None:
         files.append(out.read_bytes())
     assert files[0] == files[1] != files[2]
     out = tmp_path / "d.csv"
-    refused_here(1, *arguments, "--n-way", 7, "--out", out, says="6 classes, too few for 7 ways")
-    refused_here(1, *arguments, "--k-shot", 3, "--out", out, says="fewer than 5 images")
-    refused_here(1, "data", "episodes", tmp_path / "none", "--out", out, says="does not exist")
+    refused(1, *arguments, "--n-way", 7, "--out", out, says="6 classes, too few for 7 ways")
+    refused(1, *arguments, "--k-shot", 3, "--out", out, says="fewer than 5 images")
+    refused(1, "data", "episodes", tmp_path / "none", "--out", out, says="does not exist")
     assert not out.exists()

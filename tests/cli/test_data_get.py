@@ -9,7 +9,7 @@ import pytest
 from dlcvcli.cli import data_get
 from dlcvcli.data import download as library
 from dlcvcli.errors import Interrupted
-from tests.cli.command import dlcv_here, refused_here
+from tests.cli.command import dlcv, refused
 from tests.data.synthetic_voc import as_published, voc_files, write_tar, write_zip
 
 
@@ -17,40 +17,40 @@ def test_a_repacked_archive_is_accepted_only_with_any_archive(tmp_path: Path) ->
     archive = write_zip(tmp_path / "kit.zip", voc_files("VOC2012"))
     folder = tmp_path / "my sets"
     get = ("data", "get", "voc2012", folder)
-    said = refused_here(1, *get, "--from", archive, says="is not VOCtrainval_11-May-2012.tar")
+    said = refused(1, *get, "--from", archive, says="is not VOCtrainval_11-May-2012.tar")
     assert "--any-archive" in said
     assert not folder.exists()
 
-    done = dlcv_here(*get, "--from", archive, "--any-archive")
+    done = dlcv(*get, "--from", archive, "--any-archive")
     assert done.returncode == 0, done.stderr
     assert "layout voc: train 2, val 1" in done.stdout
     assert "split train has 2 images, but 1464 as published" in done.stderr
     assert f"dlcv data stats '{folder}/VOCdevkit/VOC2012'" in done.stderr
     assert archive.exists()
 
-    again = dlcv_here(*get)
+    again = dlcv(*get)
     assert again.returncode == 0
     assert "is already there" in again.stdout
-    assert dlcv_here("data", "check", folder).returncode == 0
+    assert dlcv("data", "check", folder).returncode == 0
 
 
 def test_any_archive_without_from_is_a_usage_error(tmp_path: Path) -> None:
-    refused_here(2, "data", "get", "voc2012", tmp_path, "--any-archive", says="needs --from FILE")
+    refused(2, "data", "get", "voc2012", tmp_path, "--any-archive", says="needs --from FILE")
     (tmp_path / "file").touch()
     archive = write_tar(tmp_path / "a.tar", voc_files())
     get = ("data", "get", "voc2012", tmp_path / "file", "--any-archive", "--from", archive)
-    refused_here(2, *get, says="is a file, not a folder")
-    assert dlcv_here("data", "get", "voc2013", tmp_path).returncode == 2
+    refused(2, *get, says="is a file, not a folder")
+    assert dlcv("data", "get", "voc2013", tmp_path).returncode == 2
 
 
 def test_a_file_that_is_not_an_archive_is_a_user_error(tmp_path: Path) -> None:
     page = tmp_path / "a.tar"
     page.write_text("<html>moved</html>")
     get = ("data", "get", "voc2012", tmp_path / "sets", "--from")
-    refused_here(1, *get, page, says="18 bytes instead of 1,999,639,040")
-    refused_here(1, *get, page, "--any-archive", says="neither a tar nor a zip")
-    refused_here(1, *get, tmp_path / "none.tar", says="does not exist")
-    refused_here(1, *get, tmp_path / "none.tar", "--any-archive", says="does not exist")
+    refused(1, *get, page, says="18 bytes instead of 1,999,639,040")
+    refused(1, *get, page, "--any-archive", says="neither a tar nor a zip")
+    refused(1, *get, tmp_path / "none.tar", says="does not exist")
+    refused(1, *get, tmp_path / "none.tar", "--any-archive", says="does not exist")
     assert not (tmp_path / "sets").exists()
 
 

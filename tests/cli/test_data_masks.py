@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.cli.command import dlcv_here, refused_here
+from tests.cli.command import dlcv, refused
 
 
 def test_decode_and_encode_undo_each_other(tmp_path: Path, landcover: Path) -> None:
     ids, colours = tmp_path / "ids", tmp_path / "colours"
     land = ("--classes", "landcover7")
-    done = dlcv_here("data", "decode", landcover / "train", ids, *land)
+    done = dlcv("data", "decode", landcover / "train", ids, *land)
     assert (done.returncode, done.stdout) == (0, f"12 masks in {ids}\n"), done.stderr
-    assert dlcv_here("data", "encode", ids, colours, *land).returncode == 0
+    assert dlcv("data", "encode", ids, colours, *land).returncode == 0
     for path in sorted((landcover / "train").glob("*_mask.png")):
         with Image.open(ids / path.name) as image:
             assert image.mode == "L"
@@ -23,7 +23,7 @@ def test_decode_and_encode_undo_each_other(tmp_path: Path, landcover: Path) -> N
         assert np.array_equal(*(np.asarray(image) for image in pair))
     one = tmp_path / "one.png"
     path = landcover / "train" / "0000_mask.png"
-    assert "1 mask in" in dlcv_here("data", "decode", path, one, *land, "--palette").stdout
+    assert "1 mask in" in dlcv("data", "decode", path, one, *land, "--palette").stdout
     with Image.open(one) as image:
         assert image.mode == "P"
 
@@ -34,7 +34,7 @@ def test_decode_reports_ignored_pixels(tmp_path: Path) -> None:
     pixels[0] = (255, 0, 0)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     arguments = (tmp_path / "a.png", tmp_path / "b.png", "--classes", tmp_path / "classes.yaml")
-    said = dlcv_here("data", "decode", *arguments, "--ignore-index", 7).stdout
+    said = dlcv("data", "decode", *arguments, "--ignore-index", 7).stdout
     assert (
         "50.0% of the pixels are ignored (id 7, black, since 'classes' has no ignore colour)"
         in said
@@ -48,14 +48,14 @@ def test_masks_that_cannot_be_converted_are_named(tmp_path: Path) -> None:
     for name, value in (("a", 0), ("b", 99)):
         Image.fromarray(np.full((4, 5), value, np.uint8)).save(folder / f"{name}.png")
     encode = ("data", "encode", folder, tmp_path / "out", "--classes")
-    done = dlcv_here(*encode, "camvid11")
+    done = dlcv(*encode, "camvid11")
     assert done.returncode == 1
     assert "1 mask in" in done.stdout
     assert "left out:" in done.stderr
     assert "b.png: class id 99 is not in 'camvid11'" in done.stderr
     assert "error: 1 of 2 masks could not be converted" in done.stderr
-    refused_here(2, *encode, "camvid12", says="neither a class preset nor a file")
+    refused(2, *encode, "camvid12", says="neither a class preset nor a file")
     one = ("data", "encode", folder / "b.png", folder / "b.png", "--classes", "camvid11")
-    refused_here(2, *one, says="would overwrite a mask that is read")
+    refused(2, *one, says="would overwrite a mask that is read")
     one = ("data", "encode", folder / "b.png", tmp_path / "c.png", "--classes", "camvid11")
-    refused_here(1, *one, says="b.png: class id 99 is not in 'camvid11'")
+    refused(1, *one, says="b.png: class id 99 is not in 'camvid11'")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.command import dlcv
+import pytest
+
+from dlcvcli.doctor import examine as module
+from dlcvcli.doctor.examine import Examination, Finding
+from tests.cli.command import dlcv, dlcv_process
 
 
 def test_it_looks_at_everything_and_at_a_model(exported_run: Path) -> None:
@@ -22,7 +26,7 @@ def test_it_looks_at_everything_and_at_a_model(exported_run: Path) -> None:
 def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path) -> None:
     # As on a machine where it is broken: whoever imports it dies.
     (tmp_path / "onnxruntime.py").write_text("raise ImportError('libfoo.so.1 is not found')")
-    done = dlcv("doctor", "--json", "-", env={"PYTHONPATH": str(tmp_path)})
+    done = dlcv_process("doctor", "--json", "-", env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     found = json.loads(done.stdout)
@@ -32,16 +36,28 @@ def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path) -> None:
     assert "pip install 'onnxruntime" in runtime["mend"]
 
 
-def test_a_failed_check_is_exit_1_with_the_table(tmp_path: Path) -> None:
-    model = tmp_path / "no.onnx"
-    done = dlcv("doctor", model)
+@pytest.fixture
+def one_bad_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the examination find that one thing of two does not work."""
+    findings = (
+        Finding("machine", "cores", "2"),
+        Finding("model", "session on cpu", "no.onnx does not exist", "bad", "name another file"),
+    )
+    monkeypatch.setattr(module, "examine", lambda model: Examination(findings))
+
+
+@pytest.mark.usefixtures("one_bad_finding")
+def test_what_does_not_work_is_exit_1_with_the_table() -> None:
+    done = dlcv("doctor")
     assert done.returncode == 1
     assert "session on cpu" in done.stdout
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "1 of " in line
-    assert f"{model} does not exist" in line
+    assert "1 of 2 findings are bad" in line
+    assert "no.onnx does not exist" in line
+    assert "hint: name another file" in done.stderr
 
 
+@pytest.mark.usefixtures("one_bad_finding")
 def test_the_result_needs_a_place_to_go(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "cannot write" in dlcv("doctor", "--json", tmp_path / "file" / "x.json").stderr

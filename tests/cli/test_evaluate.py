@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from dlcvcli.runs import RunFolder
-from tests.cli.command import Code, dlcv_here, dlcv_without_torch
-from tests.cli.command import refused_here as refused
+from tests.cli.command import Code, dlcv, dlcv_without_torch, refused
 from tests.json_reference import undocumented, undocumented_in_run
 
 
@@ -99,7 +98,7 @@ def test_images_that_were_trained_on_are_counted_or_left_out(
     known = json.loads(RunFolder(exported_run).environment.read_text())["data"]["sha256"]
 
     def evaluated(*flags: object) -> tuple[dict[str, Any], str]:
-        done = dlcv_here("eval", onnx, *flags, "--provider", "cpu", "--json", "-")
+        done = dlcv("eval", onnx, *flags, "--provider", "cpu", "--json", "-")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["data"], done.stderr
 
@@ -111,7 +110,7 @@ def test_images_that_were_trained_on_are_counted_or_left_out(
     assert (data["images"], data["trained_on"], data["split"]) == (12, 8, "all")
     data, _ = evaluated("--data", landcover, "--split", "train")
     assert (data["images"], data["trained_on"]) == (12, 12)
-    shown = dlcv_here("eval", onnx, "--data", flat, "--split", "all", "--provider", "cpu").stdout
+    shown = dlcv("eval", onnx, "--data", flat, "--split", "all", "--provider", "cpu").stdout
     assert "warning: the model was trained on 8 of the 12 images" in " ".join(shown.split())
 
 
@@ -131,7 +130,7 @@ def test_compare_sets_both_backends_side_by_side(
     exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "eval.json"
-    done = dlcv_here(
+    done = dlcv(
         "eval", exported_run, "--data", landcover, "--onnx", "--compare", "--provider", "cpu",
         "--json", report,
     )  # fmt: skip
@@ -151,11 +150,11 @@ def test_compare_sets_both_backends_side_by_side(
 
 def test_a_score_below_the_threshold_is_exit_3(exported_run: Path, landcover: Path) -> None:
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
-    done = dlcv_here(*evaluate, "--min-miou", "0.99", "--json", "-")
+    done = dlcv(*evaluate, "--min-miou", "0.99", "--json", "-")
     assert done.returncode == 3
     assert json.loads(done.stdout)["metrics"]["miou"] < 0.99
     assert "below --min-miou" in done.stderr
-    assert dlcv_here(*evaluate, "--min-miou", "0").returncode == 0
+    assert dlcv(*evaluate, "--min-miou", "0").returncode == 0
 
 
 def test_results_that_cannot_be_written_are_one_line(
@@ -165,15 +164,16 @@ def test_results_that_cannot_be_written_are_one_line(
     file.touch()
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
     refused(2, *evaluate, "--masks", file, says="file is a file")
-    assert "cannot write" in dlcv_here(*evaluate, "--json", file / "eval.json").stderr
+    assert "cannot write" in dlcv(*evaluate, "--json", file / "eval.json").stderr
 
 
+@pytest.mark.usefixtures("children_here", "trace_once")
 def test_tiles_and_several_views_give_the_same_under_both_backends(
     tmp_path: Path, exported_run: Path, landcover: Path
 ) -> None:
     run, matrix = tmp_path / "run", tmp_path / "matrix.csv"
     shutil.copytree(exported_run, run)
-    done = dlcv_here(
+    done = dlcv(
         *("eval", run, "--data", landcover, "--compare", "--tile", "48", "--overlap", "16"),
         *("--tta", "--tta-scales", "1.25", "--boundary", "--metric", "voc"),
         *("--metric", "smp-imagewise", "--provider", "cpu", "--confusion", matrix, "--json", "-"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlcvcli.cli.onnx_file import default_onnx_path
 from dlcvcli.runs import ModelRef, RunFolder
-from tests.cli.command import Code, dlcv_here, dlcv_without_torch, refused, refused_here
+from tests.cli.command import Code, dlcv, dlcv_without_torch, refused
 
 
 def test_a_checkpoint_with_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_few_shot_run_is_exported_and_told(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
     out = tmp_path / "marks.onnx"
-    done = dlcv_here("export", fewshot_run, "--out", out, "--verify-data", characters)
+    done = dlcv("export", fewshot_run, "--out", out, "--verify-data", characters)
     assert done.returncode == 0, done.stderr
     assert "the 3 classes that the model's training held out" in done.stderr
     assert "scoring both on 600 episodes" in done.stderr
@@ -69,8 +69,8 @@ def test_flags_of_the_other_task_are_exit_2(
     tmp_path: Path, trained_run: Path, fewshot_run: Path
 ) -> None:
     to = ("--out", tmp_path / "model.onnx")
-    refused_here(2, "export", fewshot_run, *to, "--logits", says="--logits is for segmenters")
-    refused_here(2, "export", trained_run, *to, "--episode", says="--episode is for few-shot")
-    refused_here(2, "export", fewshot_run, *to, "--opset", 99, says="the exporter writes opset 18")
-    refused_here(1, "export", fewshot_run, *to, "--verify-data", tmp_path, says="holds no images")
+    refused(2, "export", fewshot_run, *to, "--logits", says="--logits is for segmenters")
+    refused(2, "export", trained_run, *to, "--episode", says="--episode is for few-shot")
+    refused(2, "export", fewshot_run, *to, "--opset", 99, says="the exporter writes opset 18")
+    refused(1, "export", fewshot_run, *to, "--verify-data", tmp_path, says="holds no images")
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.command import dlcv_here, dlcv_without_torch, refused_here
+from tests.cli.command import dlcv, dlcv_without_torch, refused
 from tests.json_reference import undocumented, undocumented_in_run
 from tests.made_fewshot import CHARACTERS, EACH
 
@@ -24,7 +24,7 @@ SMALL = (
 
 
 def evaluated(*arguments: object) -> dict[str, Any]:
-    done = dlcv_here("eval", *arguments, "--json", "-")
+    done = dlcv("eval", *arguments, "--json", "-")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     assert not undocumented("dlcv eval --json", found)
@@ -33,18 +33,18 @@ def evaluated(*arguments: object) -> dict[str, Any]:
 
 def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) -> None:
     run = tmp_path / "run"
-    done = dlcv_here("train", "fewshot", "--data", characters, *SMALL, "--out", run)
+    done = dlcv("train", "fewshot", "--data", characters, *SMALL, "--out", run)
     assert done.returncode == 0, done.stderr
     assert "layout omniglot" in done.stderr
     assert "cut between whole classes" in done.stderr
     assert "best validation accuracy" in done.stdout
     assert "3-way 2-shot on 5 other episodes" in done.stdout
     assert "next: dlcv eval" in done.stdout
-    more = dlcv_here("train", "fewshot", "--resume", run, "--episodes", 3, "--extend")
+    more = dlcv("train", "fewshot", "--resume", run, "--episodes", 3, "--extend")
     assert more.returncode == 0, more.stderr
     assert "3 of 3" in more.stdout
-    refused_here(2, "train", "seg", "--resume", run, says="is a run of task fewshot")
-    refused_here(
+    refused(2, "train", "seg", "--resume", run, says="is a run of task fewshot")
+    refused(
         2,
         "train",
         "fewshot",
@@ -52,9 +52,7 @@ def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) ->
         "fcn8s_vgg16",
         says="gives logits of every pixel, not one embedding per image",
     )
-    refused_here(
-        2, "train", "fewshot", "--set", "episode.ways=3", says="unknown key 'episode.ways'"
-    )
+    refused(2, "train", "fewshot", "--set", "episode.ways=3", says="unknown key 'episode.ways'")
 
 
 def test_printed_settings_are_those_of_the_task() -> None:
@@ -92,7 +90,7 @@ def test_eval_gives_the_number_of_the_run_and_of_a_file(
     )
     assert shaped["data"]["classes"] == 4 * 18
     assert again["metrics"] == shaped["metrics"]
-    refused_here(
+    refused(
         2, "eval", fewshot_run, "--data", characters, "--episodes", file, "--n-way", 5,
         says="is about drawn episodes",
     )  # fmt: skip
@@ -109,7 +107,7 @@ def test_images_that_were_trained_on_are_counted_whatever_their_classes_are_call
         assert data["classes_trained_on"] == 0
         # All but the one alphabet that the run held out.
         assert data["trained_on"] == 5 * CHARACTERS * EACH
-    shown = dlcv_here("eval", fewshot_run, "--data", renamed, "--episodes", 4).stdout
+    shown = dlcv("eval", fewshot_run, "--data", renamed, "--episodes", 4).stdout
     assert "warning: the model was trained on 90 of the 108 images" in " ".join(shown.split())
 
 
@@ -117,17 +115,15 @@ def test_what_eval_cannot_do_is_one_line(
     fewshot_run: Path, trained_run: Path, characters: Path, landcover: Path
 ) -> None:
     data = ("--data", characters)
-    refused_here(2, "eval", fewshot_run, *data, "--metric", "voc", says="--metric does not go")
-    refused_here(
-        2, "eval", trained_run, "--data", landcover, "--n-way", 5, says="--n-way does not go"
-    )
-    refused_here(2, "eval", fewshot_run, *data, "--episodes", 1, says="at least 2")
-    refused_here(1, "eval", fewshot_run, *data, "--n-way", 4, says="too few for 4 ways")
-    refused_here(
+    refused(2, "eval", fewshot_run, *data, "--metric", "voc", says="--metric does not go")
+    refused(2, "eval", trained_run, "--data", landcover, "--n-way", 5, says="--n-way does not go")
+    refused(2, "eval", fewshot_run, *data, "--episodes", 1, says="at least 2")
+    refused(1, "eval", fewshot_run, *data, "--n-way", 4, says="too few for 4 ways")
+    refused(
         1, "eval", fewshot_run, *data, "--episodes", "none.csv", says="cannot read the episodes"
     )
-    refused_here(1, "eval", fewshot_run, "--data", landcover / "train", says="no images by class")
-    low = dlcv_here("eval", fewshot_run, *data, "--episodes", 5, "--min-accuracy", 1.0)
+    refused(1, "eval", fewshot_run, "--data", landcover / "train", says="no images by class")
+    low = dlcv("eval", fewshot_run, *data, "--episodes", 5, "--min-accuracy", 1.0)
     assert low.returncode == 3
     assert "is below --min-accuracy" in low.stderr
 
@@ -155,7 +151,7 @@ def test_labels_of_the_courses_cases_are_predicted(
 ) -> None:
     out = tmp_path / "labels"
     arguments = ("predict", fewshot_run, unlabelled / "cases.txt", "--out", out)
-    done = dlcv_here(*arguments, "--data", unlabelled)
+    done = dlcv(*arguments, "--data", unlabelled)
     assert done.returncode == 0, done.stderr
     rows = list(csv.reader((out / "cases.csv").read_text().splitlines()))
     assert rows == [
@@ -163,9 +159,9 @@ def test_labels_of_the_courses_cases_are_predicted(
         ["0", "1", "0", "1"],
         ["1", "1", "1", "0"],
     ]
-    refused_here(2, *arguments, says="needs the images that it names")
-    refused_here(2, *arguments, "--data", unlabelled, "--tta", says="--tta is about segmenters")
-    refused_here(1, *arguments, "--data", tmp_path, says="is not in")
+    refused(2, *arguments, says="needs the images that it names")
+    refused(2, *arguments, "--data", unlabelled, "--tta", says="--tta is about segmenters")
+    refused(1, *arguments, "--data", tmp_path, says="is not in")
 
 
 def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
@@ -176,12 +172,12 @@ def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
     (root / "cases.txt").write_text((root / "cases.txt").read_text().replace("5", "../secret.png"))
     out = tmp_path / "labels.csv"
     predict = ("predict", fewshot_run, root / "cases.txt", "--out", out, "--data", root)
-    said = refused_here(1, *predict, says="cases.txt names ../secret.png, which lies outside of")
+    said = refused(1, *predict, says="cases.txt names ../secret.png, which lies outside of")
     assert "--allow-outside" in said
     assert not out.exists()
-    assert dlcv_here(*predict, "--allow-outside").returncode == 0
+    assert dlcv(*predict, "--allow-outside").returncode == 0
     segment = ("predict", trained_run, root / "test", "--out", tmp_path, "--allow-outside")
-    refused_here(2, *segment, says="--allow-outside is about few-shot models")
+    refused(2, *segment, says="--allow-outside is about few-shot models")
 
 
 def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
@@ -204,21 +200,19 @@ def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
     figure = ("figure", "episode", fewshot_run, "--data", root, "--out", tmp_path / "e.png")
     scored = ("eval", fewshot_run, "--data", root, "--episodes", 3)
     for command in (episodes, scored, figure):
-        refused_here(
-            1, *command, says="train.csv, line 2 names ../../train0.png, which lies outside of"
-        )
-        done = dlcv_here(*command, "--allow-outside")
+        refused(1, *command, says="train.csv, line 2 names ../../train0.png, which lies outside of")
+        done = dlcv(*command, "--allow-outside")
         assert done.returncode == 0, done.stderr
-    refused_here(1, *train, says="lies outside of")
-    done = dlcv_here(*train, "--set", "data.allow_outside=true")
+    refused(1, *train, says="lies outside of")
+    done = dlcv(*train, "--set", "data.allow_outside=true")
     assert done.returncode == 0, done.stderr
 
 
 def test_an_episode_is_drawn(tmp_path: Path, fewshot_run: Path, characters: Path) -> None:
     out = tmp_path / "episode.png"
     arguments = ("figure", "episode", fewshot_run, "--data", characters)
-    done = dlcv_here(*arguments, "--episode", 1, "--out", out)
+    done = dlcv(*arguments, "--episode", 1, "--out", out)
     assert done.returncode == 0, done.stderr
     with Image.open(out) as picture:
         assert picture.width > 1000
-    refused_here(2, *arguments, "--out", tmp_path / "episode.gif", says=".png")
+    refused(2, *arguments, "--out", tmp_path / "episode.gif", says=".png")

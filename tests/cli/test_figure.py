@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import dlcv_here, dlcv_without_torch
-from tests.cli.command import refused_here as refused
+from tests.cli.command import dlcv, dlcv_without_torch, refused
 
 
 def test_an_architecture_is_drawn_and_its_path_printed(tmp_path: Path) -> None:
     out = tmp_path / "new" / "net.pdf"
     settings = ("--set", "auxiliary=true", "--set", "model.options.output_stride=8")
-    done = dlcv_here("figure", "architecture", "deeplabv3_resnet50", "--out", out, *settings)
+    done = dlcv("figure", "architecture", "deeplabv3_resnet50", "--out", out, *settings)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{out}\n"
     assert done.stderr == ""
@@ -42,7 +41,7 @@ def test_what_cannot_be_drawn_is_refused(
     if says:
         refused(2, "figure", "architecture", *arguments, says=says)
     else:  # one number is a square
-        done = dlcv_here("figure", "architecture", *arguments, "--out", tmp_path / "a.png")
+        done = dlcv("figure", "architecture", *arguments, "--out", tmp_path / "a.png")
         assert done.returncode == 0, done.stderr
 
 
@@ -59,7 +58,7 @@ def test_without_torch_one_line_says_what_is_missing() -> None:
 
 def drawn(*arguments: object, to: Path) -> str:
     """Run `dlcv figure`, require that it drew a picture and said where; return its stderr."""
-    done = dlcv_here("figure", *arguments, "--out", to)
+    done = dlcv("figure", *arguments, "--out", to)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{to}\n"
     assert to.read_bytes()[:4] == (b"%PDF" if to.suffix == ".pdf" else b"\x89PNG")

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from dlcvcli.models.registry import MODELS
-from tests.cli.command import dlcv_here, dlcv_without_torch
-from tests.cli.command import refused_here as refused
+from tests.cli.command import dlcv, dlcv_without_torch, refused
 
 SMALL = "lraspp_mobilenet_v3_large"
 
 
 def test_networks_are_listed_with_their_cost(tmp_path: Path) -> None:
     file = tmp_path / "models.json"
-    done = dlcv_here("models", "--json", file, "--size", "24x512", "--classes", 3)
+    done = dlcv("models", "--json", file, "--size", "24x512", "--classes", 3)
     assert done.returncode == 0, done.stderr
     for name in MODELS:
         assert name in done.stdout
@@ -48,9 +47,13 @@ def plain(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def test_networks_are_profiled_at_the_usual_size_of_their_kind(tmp_path: Path) -> None:
+def test_networks_are_profiled_at_the_usual_size_of_their_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "models.json"
-    listing = plain(dlcv_here("models", "--json", file).stdout)
+    for name in MODELS.keys() - {SMALL, "fcn8s_vgg16", "conv4", "resnet12"}:
+        monkeypatch.delitem(MODELS, name)
+    listing = plain(dlcv("models", "--json", file).stdout)
     assert "segmentation networks (logits of every pixel), at 512x512 with 21 classes\n" in listing
     assert "encoders (one embedding per image), at 84x84\n" in listing
     rows = {row["name"]: row for row in json.loads(file.read_text())["models"]}
@@ -64,7 +67,7 @@ def test_networks_are_profiled_at_the_usual_size_of_their_kind(tmp_path: Path) -
 
 def test_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
     file = tmp_path / "conv4.json"
-    done = dlcv_here("models", "conv4", "--size", "28x28", "--json", file)
+    done = dlcv("models", "conv4", "--size", "28x28", "--json", file)
     assert done.returncode == 0, done.stderr
     for words in ("64 values", "112,832", "at least 16x16", "none exist", "at 28x28", "blocks.3"):
         assert words in done.stdout
@@ -74,16 +77,16 @@ def test_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
     assert (found["size"], found["embedding"], found["parameters"]) == ([28, 28], 64, 112_832)
     assert "classes" not in found
     assert sum(layer["parameters"] for layer in found["layers"]) == 112_832
-    narrow = json.loads(dlcv_here("models", "conv4", "--set", "channels=32", "--json", "-").stdout)
+    narrow = json.loads(dlcv("models", "conv4", "--set", "channels=32", "--json", "-").stdout)
     assert (narrow["size"], narrow["embedding"]) == ([84, 84], 800)
 
 
 def test_network_is_described_layer_by_layer() -> None:
-    one = dlcv_here("models", SMALL).stdout
+    one = dlcv("models", SMALL).stdout
     for words in (MODELS[SMALL].source, "parameters", "memory in training", "narrow.0", "total"):
         assert words in one
     assert "backbone.features.4.block.1" not in one
-    deeper = dlcv_here("models", SMALL, "--depth", 9).stdout
+    deeper = dlcv("models", SMALL, "--depth", 9).stdout
     assert "backbone.features.4.block.1" in deeper
     numbers = [text.split("total")[1].replace("│", " ").split() for text in (one, deeper)]
     assert numbers[0][:3] == numbers[1][:3] == ["3,221,538", "3.933", "100.0%"]
@@ -91,7 +94,7 @@ def test_network_is_described_layer_by_layer() -> None:
 
 def test_json_of_one_network_adds_up() -> None:
     options = ("--set", "output_stride=8", "--set", "model.options.auxiliary=true")
-    done = dlcv_here("models", "deeplabv3_resnet50", *options, "--json", "-")
+    done = dlcv("models", "deeplabv3_resnet50", *options, "--json", "-")
     found = json.loads(done.stdout)
     assert found["options"] == {"output_stride": 8, "auxiliary": True}
     assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]

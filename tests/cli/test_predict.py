@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlcvcli.runs import RunFolder
-from tests.cli.command import dlcv, dlcv_here, dlcv_without_torch
-from tests.cli.command import refused_here as refused
+from tests.cli.command import dlcv, dlcv_without_torch, refused
 
 
 def test_predict_takes_files_folders_and_stdin(
@@ -34,30 +32,19 @@ def test_predict_takes_files_folders_and_stdin(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
 def test_the_names_on_stdin_need_not_be_utf_8(
-    exported_run: Path, landcover: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     image = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
     Path(os.fsdecode(image)).write_bytes((landcover / "train" / "0000_sat.jpg").read_bytes())
-    stdin = io.TextIOWrapper(io.BytesIO(image + b"\n"), encoding="utf-8", errors="strict")
-    monkeypatch.setattr(sys, "stdin", stdin)
-    done = dlcv_here("predict", RunFolder(exported_run).onnx, "-", "--out", tmp_path / "out")
+    onnx = RunFolder(exported_run).onnx
+    done = dlcv("predict", onnx, "-", "--out", tmp_path / "out", stdin=image + b"\n")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / os.fsdecode(b"caf\xe9.png")).is_file()
 
 
-def test_an_empty_list_on_stdin_is_one_line(
-    exported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    refused(
-        1,
-        "predict",
-        RunFolder(exported_run).onnx,
-        "-",
-        "--out",
-        tmp_path,
-        says="no image was named",
-    )
+def test_an_empty_list_on_stdin_is_one_line(exported_run: Path, tmp_path: Path) -> None:
+    predict = ("predict", RunFolder(exported_run).onnx, "-", "--out", tmp_path)
+    refused(1, *predict, says="no image was named")
 
 
 def test_predicting_with_an_onnx_file_needs_no_torch(

@@ -83,6 +83,7 @@ def test_a_study_is_stopped_gone_on_with_and_told(
     assert "Two rates" in (out / "index.html").read_text("utf-8")
 
 
+@pytest.mark.usefixtures("children_here")
 def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_path: Path) -> None:
     sets = ("train.steps=2", "train.batch_size=2", "data.crop=64x64", "model.weights=none")
     flags = [word for text in (*sets, "train.workers=0") for word in ("--set", text)]
@@ -98,8 +99,7 @@ def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_pat
     assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # all that the set has
 
 
-# Four processes that import torch, one after the other.
-@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("children_here")
 def test_a_few_shot_study_trains_on_characters_of_its_own(tmp_path: Path) -> None:
     file, out = tmp_path / "few.yaml", tmp_path / "out"
     made = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"

@@ -176,10 +176,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(
     assert not list(run.checkpoints.glob(".*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_how_to_go_on_and_does(
-    tmp_path: Path, landcover: Path, number: signal.Signals
-) -> None:
+def test_a_stopped_run_says_how_to_go_on_and_does(tmp_path: Path, landcover: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "dlcvcli", "train", "seg", "--data", str(landcover),
@@ -192,10 +189,11 @@ def test_a_stopped_run_says_how_to_go_on_and_does(
     for line in process.stderr:
         if line.startswith("step 2"):
             break
-    # To the whole group, loader workers too, as Ctrl-C in a terminal and job managers do.
-    os.killpg(process.pid, number)
+    # To the whole group, loader workers too, as Ctrl-C in a terminal and job managers do. That
+    # SIGTERM stops a run as well is tested in tests/engine/test_fit.py.
+    os.killpg(process.pid, signal.SIGINT)
     _, rest = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.SIGINT
     assert f"dlcv train seg --resume {run}" in rest
     assert RunFolder(run).last.is_file()
     began = time.time()

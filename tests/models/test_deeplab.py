@@ -10,14 +10,14 @@ from dlcvcli.errors import UsageError
 from dlcvcli.models.aspp import ASPP
 from dlcvcli.models.build import build_network
 from dlcvcli.models.deeplab import Decoder
-from tests.model_contract import SegmentationContract, images
+from tests.model_contract import NetworkContract, SegmentationContract, images
 
 
 class TestResNet50(SegmentationContract):
     model_name = "deeplabv3plus_resnet50"
 
 
-class TestResNet101(SegmentationContract):
+class TestResNet101(NetworkContract):
     model_name = "deeplabv3plus_resnet101"
 
 
@@ -25,7 +25,7 @@ class TestV3ResNet50(SegmentationContract):
     model_name = "deeplabv3_resnet50"
 
 
-class TestV3ResNet101(SegmentationContract):
+class TestV3ResNet101(NetworkContract):
     model_name = "deeplabv3_resnet101"
 
 

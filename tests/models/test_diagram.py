@@ -60,12 +60,10 @@ def test_data_flows_from_the_image_through_every_block_to_an_output(
     assert ("embedding" if name in ENCODERS else "logits") in ends
 
 
-@pytest.mark.parametrize("size", [(512, 512), (200, 331)])
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_shapes_are_those_of_the_modules_inputs(
-    name: str, options: dict[str, Any], size: tuple[int, int]
-) -> None:
+def test_shapes_are_those_that_the_modules_meet(name: str, options: dict[str, Any]) -> None:
     network, diagram = built(name, options)
+    size = (200, 331)  # a multiple of no stride
     facts = measure(network, diagram, size)
     seen = observe(network, size, training=True)
     for block in diagram.blocks:

@@ -21,10 +21,10 @@ from dlcvcli.models.fcn import (
     bilinear_kernel,
     zero_score,
 )
-from tests.model_contract import CLASSES, SegmentationContract, images
+from tests.model_contract import CLASSES, NetworkContract, SegmentationContract, images
 
 
-class TestFCN16s(SegmentationContract):
+class TestFCN16s(NetworkContract):
     model_name = "fcn16s_vgg16"
 
 
@@ -32,7 +32,7 @@ class TestFCN8s(SegmentationContract):
     model_name = "fcn8s_vgg16"
 
 
-class TestFCN32s(SegmentationContract):
+class TestFCN32s(NetworkContract):
     model_name = "fcn32s_vgg16"
 
     def test_upsampling_is_no_trainable_parameter(self, network: nn.Module) -> None:

@@ -44,7 +44,7 @@ def test_counts_on_the_meta_device_are_those_of_real_tensors() -> None:
 @pytest.mark.parametrize("name", model_names("masks"))
 def test_layers_of_every_segmentation_network_add_up(name: str) -> None:
     cost = profile_model(name, num_classes=7, size=(64, 64))
-    real = sum(p.numel() for p in build_network(name, num_classes=7).parameters())
+    real = sum(p.numel() for p in build_on_meta(name, num_classes=7).parameters())
     assert cost.parameters == real
     assert (cost.gives, cost.channels) == ("masks", 7)
     adds_up(cost)

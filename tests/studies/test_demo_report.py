@@ -16,6 +16,7 @@ from dlcvcli.inference.compare import EvalRequest, compare
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.demo_folder import DemoFolder
 from dlcvcli.studies.demo_report import Step, draw, write_demo_page
+from tests.cli.command import run_children_here
 
 
 class Reader(HTMLParser):
@@ -55,7 +56,9 @@ def told(
     shutil.copytree(exported_run, folder.run.path)
     shutil.copytree(landcover, folder.data)
     flags = ("--provider", "cpu")
-    result = compare(folder.run.best, folder.run.onnx, EvalRequest(folder.data, flags))
+    with pytest.MonkeyPatch.context() as patch:
+        run_children_here(patch)
+        result = compare(folder.run.best, folder.run.onnx, EvalRequest(folder.data, flags))
     data = open_split(folder.data, "val")
     draw(folder, data, ("0001",))
     folder.commands.touch()
