@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -44,6 +44,9 @@ def _export(
         Path | None,
         typer.Option(help="The .onnx file.", show_default="RUN/model.onnx or episode.onnx"),
     ] = None,
+    precision: Annotated[
+        Literal["fp32"], typer.Option(help="Number format of the weights; fp32 only, so far.")
+    ] = "fp32",
     opset: Annotated[int, typer.Option(min=18, help="Version of the ONNX operator set.")] = 18,
     verify_data: Annotated[
         Path | None,

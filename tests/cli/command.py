@@ -37,7 +37,10 @@ _WITHOUT_TORCH = (
 
 
 def dlcv(
-    *arguments: object, stdin: str | bytes = "", env: dict[str, str] | None = None
+    *arguments: object,
+    stdin: str | bytes = "",
+    env: dict[str, str] | None = None,
+    cwd: Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
     """Run `dlcv` in this process, which spares the seconds that importing torch takes.
 
@@ -55,7 +58,7 @@ def dlcv(
         _same_torch(),
         _same_stdout(),
         _new_consoles(),
-        contextlib.chdir(ROOT),
+        contextlib.chdir(cwd),
         mock.patch.dict(os.environ, _ENVIRONMENT | (env or {})),
         mock.patch.multiple(sys, argv=words, **streams),
     ):

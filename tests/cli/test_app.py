@@ -105,7 +105,7 @@ def end_with(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         def command() -> NoReturn:
             raise error
 
-        monkeypatch.setattr(module, "app", command)
+        monkeypatch.setattr(module, "make_app", lambda: command)
         with pytest.raises(SystemExit) as end:
             main()
         captured = capsys.readouterr()
@@ -183,7 +183,7 @@ def test_with_dlcv_debug_an_error_keeps_its_traceback(monkeypatch: pytest.Monkey
         raise DataError("what")
 
     monkeypatch.setenv("DLCV_DEBUG", "1")
-    monkeypatch.setattr(module, "app", command)
+    monkeypatch.setattr(module, "make_app", lambda: command)
     with pytest.raises(DataError, match="what"):
         main()
 
@@ -192,6 +192,6 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def bug() -> NoReturn:
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    monkeypatch.setattr(module, "app", bug)
+    monkeypatch.setattr(module, "make_app", lambda: bug)
     with pytest.raises(OSError, match="Bad file descriptor"):
         main()

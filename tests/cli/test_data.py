@@ -27,13 +27,10 @@ from tests.cli.command import ROOT, dlcv, dlcv_process, refused
         *(data_masks.DECODE_EPILOG, data_masks.ENCODE_EPILOG),
     ],
 )
-def test_the_examples_of_help_run_as_they_stand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epilog: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_examples_of_help_run_as_they_stand(tmp_path: Path, epilog: str) -> None:
     for example in epilog.split("\n\n"):
         program, *arguments = shlex.split(example)
-        done = dlcv(*arguments)
+        done = dlcv(*arguments, cwd=tmp_path)
         assert (program, done.returncode) == ("dlcv", 0), done.stderr
 
 

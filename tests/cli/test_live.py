@@ -7,14 +7,17 @@ from rich.progress import Task
 
 from dlcvcli.cli.live import LiveView
 from dlcvcli.engine.hooks import Plan, Record
+from dlcvcli.scores import Score
 
 TRAIN: Record = {"step": 20, "loss": 0.51234, "images_per_s": 12.34, "data_wait": 0.021}
+
+SCORES = (Score("miou", "mIoU"),)
 
 
 @pytest.fixture
 def view() -> LiveView:
     """A view of a run of 100 steps that goes on at step 10."""
-    view = LiveView()
+    view = LiveView(SCORES)
     view.on_start(Plan(start_step=10, total_steps=100, steps_per_epoch=5, batch_size=8))
     return view
 
@@ -80,7 +83,7 @@ def test_a_score_that_does_not_exist_is_a_dash(view: LiveView) -> None:
 
 def test_lines_are_written_above_the_bar_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     line = "[dim]took 3 of 4 tensors[/dim] from runs/[a]/best.ckpt"
-    with LiveView() as view:
+    with LiveView(SCORES) as view:
         view.on_start(Plan(0, 4, 2, 8))
         view.print(line)
         assert view._progress.live.is_started
