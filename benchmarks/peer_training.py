@@ -33,7 +33,7 @@ from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.loader import TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.sampler import BatchPlan
-from dlcvcli.engine.optim import rate_factor
+from dlcvcli.engine.optim import lr_factor
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data, resolve_settings
@@ -90,7 +90,7 @@ def train_smp(options: argparse.Namespace) -> list[float]:
     total = options.epochs * plan.steps_per_epoch
     scores = []
     for step, batch in enumerate(batches.steps(0, total, rank=0, world_size=1)):
-        lr = settings.optim.lr * rate_factor(step, total, settings.schedule, settings.optim.lr)
+        lr = settings.optim.lr * lr_factor(step, total, settings.schedule, settings.optim.lr)
         for group in optimizer.param_groups:
             group["lr"] = lr
         segmenter.train()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +30,15 @@ def make_folder(path: Path) -> None:
         raise UsageError(f"{file} is a file, not a folder", "choose another folder") from error
     except OSError as error:
         raise DlcvError(f"cannot create the folder {path}: {error.strerror or error}") from error
+
+
+def absolute_if_file(name: str, keywords: Collection[str] = ()) -> str:
+    """Return the absolute path of an existing file; a keyword or any other name is unchanged.
+
+    Settings with absolute paths can be used from any folder, e.g. to resume a run.
+    """
+    is_file = name not in keywords and Path(name).is_file()
+    return str(Path(name).resolve()) if is_file else name
 
 
 def is_new(path: Path) -> bool:

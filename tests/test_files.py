@@ -14,6 +14,7 @@ import pytest
 from dlcvcli import files
 from dlcvcli.errors import DataError, DlcvError, UsageError
 from dlcvcli.files import (
+    absolute_if_file,
     as_bytes,
     as_readable,
     is_new,
@@ -210,3 +211,14 @@ def test_the_digest_is_sha256(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert sha256_of(path).startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_existing_files_have_absolute_paths_and_keywords_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("classes.yaml", "auto"):
+        Path(name).touch()
+    assert absolute_if_file("classes.yaml", {"auto"}) == str(tmp_path / "classes.yaml")
+    assert absolute_if_file("auto", {"auto"}) == "auto"
+    assert absolute_if_file("voc21") == "voc21"

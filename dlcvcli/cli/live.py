@@ -19,7 +19,7 @@ from rich.progress import (
 from dlcvcli.cli.console import fraction, stderr
 from dlcvcli.engine.hooks import Hooks, Plan, Record
 from dlcvcli.scores import Score
-from dlcvcli.training.log import headlines
+from dlcvcli.training.log import score_texts
 
 
 class LiveView(Hooks):
@@ -78,7 +78,7 @@ class LiveView(Hooks):
         self._progress.update(self._task, description="validating")
 
     def on_validation(self, record: Record, is_best: bool) -> None:
-        self._val = f"  {headlines(record, self._scores)[0]}{' (best)' if is_best else ''}"
+        self._val = f"  {score_texts(record, self._scores)[0]}{' (best)' if is_best else ''}"
         self._show()
 
     def _show(self) -> None:

@@ -176,15 +176,15 @@ def run_training(spec: TaskSpec, request: RunRequest) -> None:
     from dlcvcli.training.run import train
 
     if this_rank():
-        train(request, lost=_give_up)
+        train(request, on_rank_lost=_give_up)
         return
     if on_terminal():
         from dlcvcli.cli.live import LiveView
 
         with LiveView(spec.scores) as view:
-            results = train(request, hooks=view, say=view.print, lost=_give_up)
+            results = train(request, hooks=view, say=view.print, on_rank_lost=_give_up)
     else:
-        results = train(request, say=say, lost=_give_up)
+        results = train(request, say=say, on_rank_lost=_give_up)
     stdout().print(_summary(spec, results, request))
     if results["finished"]:
         data = shlex.quote(str(request.data.root))

@@ -1,4 +1,4 @@
-"""Sizes of images in settings and flags; needs no other library."""
+"""Image sizes in settings and flags; imports no other library."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from dlcvcli.errors import UsageError, shorten
 
-# 8192 x 8192: as float32, 0.8 GB of each image before the first layer.
+# 8192 x 8192 pixels: a float32 image of that size takes 0.8 GB.
 MAX_PIXELS = 2**26
 
 
 def parse_size(value: Any) -> Any:
-    """Turn 'HxW', [H, W] or one number for a square into (H, W)."""
+    """Return (H, W) for 'HxW', [H, W] or, for a square, one number."""
     if isinstance(value, str):
-        # No more digits than any side has: Python refuses to convert thousands of them.
+        # At most 9 digits: Python refuses to convert thousands of them.
         match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[xX]\s*(\d{1,9}))?\s*", value)
         if match is None:
             raise ValueError(f"'{shorten(value)}' is not HxW, e.g. 256x256")
@@ -25,7 +25,7 @@ def parse_size(value: Any) -> Any:
 
 
 def check_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return a size (height, width) that an image can have in memory.
+    """Return a size (height, width) if its number of pixels is valid.
 
     Raises:
         ValueError: it has no pixels, or more than `MAX_PIXELS`.
@@ -33,16 +33,17 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     if not (height >= 1 and width >= 1 and height * width <= MAX_PIXELS):
         raise ValueError(
-            f"{height}x{width} is no size: an image has 1 to {MAX_PIXELS:,} pixels (8192x8192)"
+            f"{height}x{width} is not a valid size: an image has 1 to {MAX_PIXELS:,} pixels "
+            "(8192x8192)"
         )
     return size
 
 
 def read_size(text: str, flag: str = "--size") -> tuple[int, int]:
-    """Return the (height, width) that the value of a flag means.
+    """Return (height, width) from the value of a flag.
 
     Raises:
-        UsageError: it is not HxW, or no image can have that size.
+        UsageError: the value is not HxW, or not a valid size.
     """
     try:
         return check_size(parse_size(text))

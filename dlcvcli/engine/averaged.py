@@ -1,4 +1,4 @@
-"""Tasks that may keep a moving average of their network's weights."""
+"""Base class of tasks with an optional moving average of the weights."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class AveragedTask(Task, Generic[M]):
-    """Base of such tasks.
+    """A task that can keep a moving average of its network's weights.
 
     Args:
-        network: the network that is trained.
-        ema: decay of the moving average; None for none.
+        network: the network to train.
+        ema: decay of the moving average; None: no average.
 
     Attributes:
-        average: the moving average, where there is one; always in evaluation mode.
+        average: the moving average, always in evaluation mode; None without `ema`.
     """
 
     network: M
@@ -34,23 +34,23 @@ class AveragedTask(Task, Generic[M]):
 
     @property
     def evaluated(self) -> M:
-        """The network that is validated, drawn and exported: the average where there is one."""
+        """The network to validate, visualise and export: the average if there is one."""
         return self.network if self.average is None else self.average
 
     def load_network(self, state: Mapping[str, Tensor]) -> None:
-        """Load weights into the network, and into its average where there is one."""
+        """Load weights into the network and, if there is one, into the average."""
         for network in (self.network, self.average):
             if network is not None:
                 network.load_state_dict(state)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of the network that is trained."""
+        """Set the mode of the trained network; the average stays in evaluation mode."""
         super().train(mode)
         if self.average is not None:
             self.average.eval()
         return self
 
     def after_step(self, step: int, total_steps: int) -> None:
-        """Move the average towards the weights."""
+        """Update the moving average."""
         if self.average is not None and self.ema is not None:
             update_average(self.average, self.network, decay=self.ema, step=step)

@@ -1,4 +1,4 @@
-"""How a training ended."""
+"""The result of the training loop."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from dlcvcli.engine.recorder import Best, Totals
 
 @dataclass(frozen=True)
 class FitResult:
-    """The end of a training.
+    """The result of the training loop.
 
     Attributes:
-        step, total_steps: steps done, steps planned.
-        plan: what was trained.
-        ended: whether it finished, ran out of `--max-time`, or was told to stop by a signal.
-        signal: the signal's number, 0 without one.
-        best: the best validation.
-        last: the last validation's record, if any.
+        step, total_steps: completed steps, planned steps.
+        plan: steps and batches of the run.
+        ended: why the loop ended: all steps are done or patience ran out, the time of `--max-time`
+            is over, or a signal arrived.
+        signal: number of the signal; 0: none.
+        best: the best validation score.
+        last: record of the last validation, if any.
         seconds: wall time of the run, over all resumptions.
-        totals: images and time in training, over all resumptions.
+        totals: images and time of training, over all resumptions.
     """
 
     step: int

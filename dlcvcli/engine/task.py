@@ -12,9 +12,9 @@ Batch = dict[str, Tensor]
 
 
 class Outcome(TypedDict):
-    """What a task's forward returns.
+    """The result of a task's forward call.
 
-    `loss` is the scalar to minimise; `log` holds scalars to report, detached, on the device.
+    `loss` is the scalar to minimise; `log` contains scalars to report, detached, on the device.
     """
 
     loss: Tensor
@@ -26,9 +26,9 @@ class ParameterGroup:
     """Parameters that share a learning rate and a weight decay.
 
     Attributes:
-        name: for the log.
-        parameters: the tensors, each in one group only.
-        lr_scale: their learning rate / that of the run.
+        name: name in the optimiser's state.
+        parameters: the tensors; each belongs to one group only.
+        lr_scale: factor on the learning rate of the run.
         decay: whether weight decay applies.
     """
 
@@ -41,26 +41,26 @@ class ParameterGroup:
 class Task(nn.Module, ABC):
     """A training task: an `nn.Module` whose forward computes the loss of a batch.
 
-    Its state dict is what goes into a checkpoint. What must not be trained (an EMA teacher) lives
-    in it with `requires_grad` off.
+    Its state dict is stored in checkpoints. Modules that must not be trained, such as an EMA
+    teacher, are submodules with `requires_grad` off.
 
     Attributes:
-        network: the model that users get: its parameters are counted, and it is exported.
+        network: the network that is exported, and whose parameters are reported.
     """
 
     network: nn.Module
 
     @abstractmethod
     def forward(self, batch: Batch, normaliser: Tensor) -> Outcome:
-        """Return the loss of a batch or a part of it: sums of terms / their `normaliser`."""
+        """Return the loss of a batch or a part of it: the sum of its terms / `normaliser`."""
 
     @abstractmethod
     def count_terms(self, batch: Batch) -> Tensor:
-        """Return how many terms the loss of a batch sums, on the batch's device.
+        """Return the number of terms in the loss of a batch, on the batch's device.
 
-        A scalar, or a vector for a loss of several sums. The engine adds the counts of all ranks
-        and accumulation parts of a global batch, and passes the total to `forward` as its
-        normaliser, so that the gradient is that of the complete batch, however it is split.
+        The result is a scalar, or a vector for a loss of several sums. The engine adds the counts
+        of all ranks and accumulation parts of a global batch, and passes the total to `forward` as
+        `normaliser`. So the gradient is that of the complete batch, however it is split.
         """
 
     @abstractmethod
@@ -68,13 +68,13 @@ class Task(nn.Module, ABC):
         """Return the trainable parameters, grouped by learning rate and weight decay."""
 
     def after_step(self, step: int, total_steps: int) -> None:
-        """Update what follows the weights; called after each optimiser step."""
+        """Update state that depends on the weights, such as an average; called after each step."""
 
 
 def split_by_decay(name: str, module: nn.Module, lr_scale: float) -> list[ParameterGroup]:
-    """Return the trainable parameters of a module in two groups: weights, and biases with norms.
+    """Return the trainable parameters of a module in two groups: with and without weight decay.
 
-    One-dimensional tensors (biases, scales of norms) are not decayed.
+    One-dimensional tensors (biases, scales of norms) have no weight decay.
     """
     trainable = [p for p in module.parameters() if p.requires_grad]
     weights = [p for p in trainable if p.ndim > 1]

@@ -1,7 +1,7 @@
-"""What a training run needs from a task: its data, its network, its batches, its validation.
+"""The contract between a task and `training.run`: data, network, batches and validation.
 
-`training.run` knows no task. It makes the run folder, resumes, trains and writes the results, and
-calls the job for the rest.
+`training.run` knows no task. It creates the run folder, resumes, trains and writes the results, and
+calls the job for everything else.
 """
 
 from __future__ import annotations
@@ -26,44 +26,44 @@ from dlcvcli.scores import Score
 
 
 class JobData(Protocol):
-    """The data of a run, as far as every task's is alike."""
+    """What the data of every task has in common."""
 
     @property
     def layout(self) -> str:
-        """The layout that the folder was recognised as, in one line."""
+        """The recognised layout of the folder, in one line."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the user should know of the data, line by line."""
+        """Remarks on the data for the user, one line each."""
 
     @property
     def sha256(self) -> dict[str, str]:
-        """Split -> fingerprint."""
+        """Fingerprint of each split."""
 
     @property
     def seen(self) -> SeenImages:
-        """Its images, by split."""
+        """The images of each split."""
 
     @property
     def root(self) -> Path:
-        """The folder that it was found in."""
+        """The data folder."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of it, as plain types, `sha256` among them."""
+        """Return the description for a checkpoint, including `sha256`, as plain types."""
 
 
 class Job(ABC):
-    """A training of one task: its settings and its data.
+    """A training run of one task.
 
     Attributes:
-        scores: what the task is judged by; `best` is chosen by the first.
-        settings: resolved.
-        data: checked and fingerprinted.
-        seen: the images of the run, with those that its initial weights were trained on.
-        model_name: the network's name.
-        weights: `none`, `imagenet`, or the file that fills a new network.
-        batch: what a batch is made of, e.g. ``8 at 176x240``.
-        smaller, larger: what to choose where a batch is too large or too small.
+        scores: the scores of the task; the first one selects the best checkpoint.
+        settings: resolved settings.
+        data: checked and fingerprinted data.
+        seen: the images of the run and those that its initial weights were trained on.
+        model_name: name of the network.
+        weights: initial weights of a new network: `none`, `imagenet` or a file.
+        batch: description of a batch, e.g. ``8 at 176x240``.
+        smaller, larger: advice for a batch that is too large or too small.
     """
 
     scores: ClassVar[tuple[Score, ...]]
@@ -83,24 +83,24 @@ class Job(ABC):
 
     @abstractmethod
     def build_task(self, *, fresh: bool) -> Task:
-        """Build the task; one that is resumed takes its weights from the checkpoint alone."""
+        """Build the task; without `fresh`, initial weights are not loaded, since a run resumes."""
 
     def accept_weights(self, checkpoint: Checkpoint, source: str, *, allow_seen: bool) -> None:
         """Record which images the initial weights of the run were trained on.
 
         Args:
-            checkpoint: of the weights.
-            source: how the user named it, e.g. `--init runs/first`.
-            allow_seen: accept images that this run is validated or tested on.
+            checkpoint: the checkpoint with the weights.
+            source: the user's flag and value, e.g. `--init runs/first`.
+            allow_seen: accept weights that were trained on validation or test images of this run.
 
         Raises:
-            UsageError: there are such images, and they are not accepted.
+            UsageError: the weights were trained on such images, without `allow_seen`.
         """
-        theirs = seen_images_of(checkpoint, source)
-        self.seen = self.seen.beginning_from(theirs, source, allow=allow_seen)
+        trained_on = seen_images_of(checkpoint, source)
+        self.seen = self.seen.beginning_from(trained_on, source, allow=allow_seen)
 
     def warnings(self) -> list[str]:
-        """Return why the scores of the run may mislead, line by line."""
+        """Return reasons why the scores of the run may mislead, one line each."""
         return self.seen.warnings()
 
     def take_weights(self, task: Any, path: Path) -> str:
@@ -134,22 +134,22 @@ class Job(ABC):
 
     @abstractmethod
     def validation(self, launcher: Launcher) -> Validate:
-        """Return the validation, which the ranks share."""
+        """Return the validation; each rank validates a part of the images."""
 
     @abstractmethod
     def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
         """Evaluate the best checkpoint in float32; return plain types."""
 
     def hooks(self, run: RunFolder) -> list[Hooks]:
-        """Return what watches the training beside log and progress.
+        """Return hooks of the task, beside those for the log and the progress bar.
 
         Raises:
-            UsageError: the settings ask for something that cannot be watched.
+            UsageError: a hook cannot be built from the settings, e.g. an image is missing.
         """
         return []
 
     def lines(self, task: Any, launcher: Launcher) -> list[str]:
-        """Return what else the log says before training begins."""
+        """Return further log lines for the start of the run."""
         return []
 
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:

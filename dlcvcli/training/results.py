@@ -1,4 +1,4 @@
-"""The outcome of a run, as `results.json` holds it."""
+"""The content of `results.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlcvcli.machine import peak_memory_mb
 
 
 def describe_result(model: nn.Module, launcher: Launcher, result: FitResult) -> dict[str, Any]:
-    """Return the outcome of a run as plain types, all but the scores of its best weights."""
+    """Return the result of a run as plain types, without the scores of its best weights."""
     best = result.best
     memory = torch.cuda.max_memory_allocated() >> 20 if launcher.on_gpu else peak_memory_mb()
     return {
@@ -40,5 +40,5 @@ def describe_result(model: nn.Module, launcher: Launcher, result: FitResult) -> 
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of trained and frozen parameters."""
+    """Return the number of parameters, including frozen ones."""
     return sum(parameter.numel() for parameter in model.parameters())

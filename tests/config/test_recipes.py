@@ -1,4 +1,4 @@
-"""Every shipped recipe resolves, can be built, and says where its figures come from."""
+"""Every recipe is valid, and recipes of studies cite the reported scores."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FEWSHOT = [name for name in recipe_names() if name not in SEG]
 
 
 @pytest.mark.parametrize("name", FEWSHOT)
-def test_one_of_few_shot_learning_resolves_and_its_encoder_exists(name: str) -> None:
+def test_few_shot_recipe_is_valid_and_its_encoder_exists(name: str) -> None:
     settings = resolve(TrainFewshotSettings, recipe=name, flags={"train.steps": 2})
     assert settings.recipe == name
     assert settings.train.steps == 2
@@ -48,31 +48,31 @@ def test_one_of_few_shot_learning_resolves_and_its_encoder_exists(name: str) -> 
 
 
 @pytest.mark.parametrize("name", SEG)
-def test_it_resolves_and_its_network_and_loss_exist(name: str) -> None:
+def test_segmentation_recipe_is_valid_and_its_network_and_loss_exist(name: str) -> None:
     settings = resolve(TrainSegSettings, recipe=name)
     assert settings.recipe == name
     network = build_on_meta(settings.model.name, num_classes=7, options=settings.model.options)
     assert next(network.parameters()).is_meta
     build_loss(settings.loss.name, ignore_index=255, gamma=settings.loss.gamma)
-    # What a set may lack is not in a recipe: it must run on any folder of its kind.
+    # A recipe names no images or folders: it must work with any data set.
     assert settings.snapshot.images == ()
     assert settings.data.path == ""
 
 
 @pytest.mark.parametrize("name", SEG)
-def test_flags_make_it_a_run_of_seconds(name: str) -> None:
+def test_flags_override_a_recipe(name: str) -> None:
     settings = resolve(TrainSegSettings, recipe=name, flags=SHRUNK)
     assert (settings.train.steps, settings.train.epochs) == (2, None)
     assert settings.data.crop == (64, 64)
     assert settings.model.weights == "none"
 
 
-def test_those_of_studies_are_all_there() -> None:
+def test_recipes_of_studies_are_complete() -> None:
     assert {name for name in recipe_names() if name.startswith("study")} == OF_STUDIES.keys()
 
 
 @pytest.mark.parametrize(("name", "reported"), OF_STUDIES.items())
-def test_one_of_a_study_says_what_was_reported_and_what_was_chosen(
+def test_recipe_of_a_study_cites_the_reported_score_and_explains_its_settings(
     name: str, reported: str
 ) -> None:
     text = _text(name)
@@ -80,13 +80,13 @@ def test_one_of_a_study_says_what_was_reported_and_what_was_chosen(
     score = "accuracy" if name in FEWSHOT else "mIoU"
     assert re.search(rf"^Study {name[5]} of .*Reported: {score} {re.escape(reported)}\b", head)
     settings = [line for line in text.splitlines() if re.match(r"\s+\w+: [^{]*$", line)]
-    unsaid = [
+    unexplained = [
         line for line in settings if "#" not in line and line.strip() != "class_weights: none"
     ]
-    assert not unsaid
+    assert not unexplained
 
 
-def test_what_study_3_states_is_what_is_set() -> None:
+def test_recipe_has_the_settings_of_study_3() -> None:
     settings = resolve(TrainFewshotSettings, recipe="study3-protonet")
     assert (settings.model.name, settings.data.size) == ("conv4", (84, 84))
     assert (settings.episode.n_way, settings.episode.k_shot) == (5, 1)
@@ -95,7 +95,7 @@ def test_what_study_3_states_is_what_is_set() -> None:
     assert settings.train.steps == 300 * EPOCH
 
 
-def test_what_study_5_states_is_what_is_set() -> None:
+def test_recipes_have_the_settings_of_study_5() -> None:
     one = load_recipe("study5-cross-entropy")
     assert one["schedule"] == {"name": "step", "every": 1000, "gamma": 0.9}
     assert one["optim"]["backbone_lr_scale"] == 0.1

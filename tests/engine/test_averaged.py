@@ -1,4 +1,4 @@
-"""The moving average of a task: in evaluation mode always, and behind the weights by its decay."""
+"""The moving average of a task's weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, split_by_decay
 
 
 class Line(AveragedTask[nn.Linear]):
-    """A linear layer, trained to say nothing."""
+    """A linear layer with a quadratic loss."""
 
     def __init__(self, ema: float | None) -> None:
         super().__init__(nn.Linear(2, 1), ema)
@@ -34,7 +34,7 @@ def test_without_a_decay_there_is_no_average() -> None:
     assert task.state_dict().keys() == {"network.weight", "network.bias"}
 
 
-def test_the_average_begins_as_the_network_and_is_never_trained() -> None:
+def test_average_starts_equal_to_the_network_and_is_not_trained() -> None:
     task = Line(0.9)
     assert task.evaluated is task.average
     assert task.average is not None
@@ -50,12 +50,12 @@ def test_the_average_begins_as_the_network_and_is_never_trained() -> None:
     assert task.average.weight.grad is None
 
 
-@pytest.mark.parametrize(("step", "share"), [(0, 0.9), (10_000, 0.25)])
-def test_the_average_follows_each_step(step: int, share: float) -> None:
+@pytest.mark.parametrize(("step", "change"), [(0, 0.9), (10_000, 0.25)])
+def test_average_is_updated_after_each_step(step: int, change: float) -> None:
     task = Line(0.75)
     assert task.average is not None
     before = task.average.weight.clone()
     with torch.no_grad():
         task.network.weight.add_(1.0)
     task.after_step(step, 20_000)
-    torch.testing.assert_close(task.average.weight, before + share)
+    torch.testing.assert_close(task.average.weight, before + change)

@@ -1,4 +1,4 @@
-"""A request to stop is remembered, and the handlers of before come back."""
+"""Requests to stop: signals, and the end of the maximum time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from dlcvcli.engine.stopping import StopRequest
 
 
-def test_a_signal_is_remembered_and_handlers_are_restored() -> None:
+def test_signal_is_recorded_and_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with StopRequest() as stop:
         assert not stop.requested
@@ -20,7 +20,7 @@ def test_a_signal_is_remembered_and_handlers_are_restored() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_second_interrupt_gives_up_waiting() -> None:
+def test_second_interrupt_raises() -> None:
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.signal == signal.SIGINT
@@ -28,7 +28,7 @@ def test_a_second_interrupt_gives_up_waiting() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_the_end_of_the_time_requests_a_stop() -> None:
+def test_end_of_the_maximum_time_requests_a_stop() -> None:
     assert StopRequest(max_time=1e-9).requested
     assert not StopRequest(max_time=1e9).requested
     assert StopRequest(max_time=1e-9).signal is None

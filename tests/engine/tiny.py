@@ -1,4 +1,4 @@
-"""A run so small that the engine can be tested to the bit: noise images, a net with dropout."""
+"""A run of seconds for exact tests of the engine: noise images, a network with dropout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IMAGES, CLASSES, IGNORE = 20, 3, 255
 
 
 class Noise(Dataset[dict[str, Tensor]]):
-    """Images and masks that are a function of (epoch, index), as augmented samples are."""
+    """Images and masks as a function of (epoch, index), like augmented samples."""
 
     def __len__(self) -> int:
         return IMAGES
@@ -41,7 +41,7 @@ class Noise(Dataset[dict[str, Tensor]]):
 
 
 class TinyTask(Task):
-    """Two convolutions with dropout, and a norm that knows no batch unless it is asked for."""
+    """Two convolutions with dropout and a norm layer: BatchNorm or GroupNorm."""
 
     def __init__(self, *, dropout: float = 0.3, batch_norm: bool = True) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class TinyTask(Task):
 
 
 def tiny_settings(**train: Any) -> TrainSegSettings:
-    """Return settings with `train` keys given, and the precision that is exact."""
+    """Return settings with some `train` keys, in fp32."""
     flags = {"train.precision": "fp32", "train.batch_size": 4, "train.workers": 0}
     flags |= {f"train.{key}": value for key, value in train.items()}
     return resolve(TrainSegSettings, flags=flags)
@@ -85,7 +85,7 @@ def tiny_fit(
     validate: Any = None,
     monitor: Score | None = None,
 ) -> tuple[Task, FitResult, RunFolder]:
-    """Train the tiny task in a folder; return it with the result."""
+    """Train the tiny task in a folder; return task, result and run folder."""
     run = RunFolder(folder)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     launcher = launcher or launch(precision="fp32")

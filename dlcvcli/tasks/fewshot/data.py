@@ -14,6 +14,7 @@ from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.data.seen_images import SeenImages, image_digest
 from dlcvcli.data.splits import canonical_split
 from dlcvcli.errors import DlcvError, UsageError
+from dlcvcli.files import absolute_if_file
 from dlcvcli.machine import torchrun_shape
 from dlcvcli.models.registry import model_entry, require_size
 from dlcvcli.reporter import Progress, Reporter
@@ -22,7 +23,6 @@ from dlcvcli.tasks.fewshot.settings import (
     FewshotDataSettings,
     TrainFewshotSettings,
 )
-from dlcvcli.training.paths import absolute
 
 DEFAULT_EPISODES = 10_000
 EPOCH = 100  # steps, as in Snell's code
@@ -215,7 +215,7 @@ def resolve_fewshot(settings: TrainFewshotSettings, data: FewshotData) -> TrainF
     model, episode = settings.model, settings.episode
     size = data.train.size
     require_size(model_entry(model.name), size)
-    settings.images_at_a_time(settings.train.devices)
+    settings.require_even_split(settings.train.devices)
     pretrained = model.weights != "none"
     mean, std = (MEAN, STD) if pretrained else data.train.colour()
     if max(std) <= 0.01 and not pretrained:
@@ -236,7 +236,7 @@ def resolve_fewshot(settings: TrainFewshotSettings, data: FewshotData) -> TrainF
             "data": settings.data.model_copy(
                 update={
                     "path": str(Path(settings.data.path).resolve()),
-                    "splits": absolute(settings.data.splits, {AUTO, VINYALS}),
+                    "splits": absolute_if_file(settings.data.splits, {AUTO, VINYALS}),
                     "size": size,
                     "mean": settings.data.mean or mean,
                     "std": settings.data.std or std,
@@ -250,7 +250,7 @@ def resolve_fewshot(settings: TrainFewshotSettings, data: FewshotData) -> TrainF
                 }
             ),
             "model": model.model_copy(
-                update={"weights": absolute(model.weights, {"none", "imagenet"})}
+                update={"weights": absolute_if_file(model.weights, {"none", "imagenet"})}
             ),
             "optim": settings.optim.model_copy(update={"backbone_lr_scale": scale}),
             "train": train.model_copy(

@@ -161,7 +161,7 @@ class FewshotJob(Job):
                 return embeddings
 
             own = embed_images(embed, val, mine, batch_size=at_once, stop=stop)
-            broken = launcher.largest(torch.tensor(int(own is None), device=launcher.device))
+            broken = launcher.max(torch.tensor(int(own is None), device=launcher.device))
             if own is None or bool(broken):
                 return None
             features = own
@@ -171,12 +171,12 @@ class FewshotJob(Job):
                 features = launcher.sum(torch.from_numpy(padded).to(launcher.device)).cpu().numpy()
             if not launcher.is_main:
                 # All ranks go by rank 0's numbers: another processor may round in another way.
-                return launcher.tell({})
+                return launcher.broadcast({})
             distance = read_distance(network.distance.spec())
             score = score_episodes(features, support, query, drawn.answers, distance).interval
             extra = {"scale": distance.scale} if isinstance(distance, Cosine) else {}
             metrics = {"accuracy": score.mean, "ci95": score.ci95, "episodes": score.count}
-            return launcher.tell({**metrics, **extra})
+            return launcher.broadcast({**metrics, **extra})
 
         return validation
 

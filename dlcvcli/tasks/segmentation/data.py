@@ -28,13 +28,13 @@ from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.data.segmentation import SegmentationSet, class_set_for, training_splits
 from dlcvcli.errors import ConfigError, DataError, UsageError
+from dlcvcli.files import absolute_if_file
 from dlcvcli.models.registry import model_entry
 from dlcvcli.palette import PRESETS, ClassSet
 from dlcvcli.reporter import Progress, Reporter
 from dlcvcli.runs import RunFolder
 from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.settings import DataSettings, LossSettings, TrainSegSettings
-from dlcvcli.training.paths import absolute
 
 LARGEST_DEFAULT_CROP = 512
 
@@ -152,6 +152,7 @@ def resolve_settings(
     """
     entry = model_entry(settings.model.name)
     data, optim, train_part = settings.data, settings.optim, settings.train
+    settings.require_even_split(train_part.devices)
     smallest = settings.images_at_a_time(train_part.devices)
     plan = BatchPlan(len(train), train_part.batch_size, train_part.seed)
     crop = data.crop or _default_crop(train)
@@ -171,17 +172,19 @@ def resolve_settings(
                 update={
                     "crop": crop,
                     "path": str(Path(data.path).resolve()),
-                    "classes": absolute(data.classes, {"auto", *PRESETS}),
+                    "classes": absolute_if_file(data.classes, {"auto", *PRESETS}),
                 }
             ),
             "model": settings.model.model_copy(
-                update={"weights": absolute(settings.model.weights, {"none", "imagenet"})}
+                update={"weights": absolute_if_file(settings.model.weights, {"none", "imagenet"})}
             ),
             "train": _with_lengths(train_part, plan.steps_per_epoch),
             "loss": _weighted(settings.loss, train, counted),
             "optim": optim.model_copy(update={"backbone_lr_scale": scale}),
             "snapshot": settings.snapshot.model_copy(
-                update={"images": tuple(absolute(name) for name in settings.snapshot.images)}
+                update={
+                    "images": tuple(absolute_if_file(name) for name in settings.snapshot.images)
+                }
             ),
         }
     )

@@ -146,7 +146,7 @@ class SegmentationJob(Job):
                 return mask
 
             counts = score(forward, batches, stop=stop)
-            stopped = launcher.largest(torch.tensor(int(counts is None), device=launcher.device))
+            stopped = launcher.max(torch.tensor(int(counts is None), device=launcher.device))
             if counts is None or bool(stopped):
                 return None
             total = launcher.sum(torch.from_numpy(counts).to(launcher.device)).cpu().numpy()
