@@ -80,7 +80,9 @@ class StudyOutcome:
             "best": _best(first),
             **({"tasks": {one.task: _facts(one) for one in self.groups}} if several else {}),
             "runs": [
-                self._run_as_dict(group, run) for group in self.groups for run in group.comparison.runs
+                self._run_as_dict(group, run)
+                for group in self.groups
+                for run in group.comparison.runs
             ],
             "remarks": [line for group in self.groups for line in group.comparison.remarks()],
         }
@@ -150,7 +152,9 @@ def read_outcome(folder: StudyFolder) -> StudyOutcome:
                 definition.title if len(tasks) == 1 else f"{definition.title}: {task}",
                 TASKS[task].scores,
                 record.seeds,
-                tuple(_read_run(folder, record, run) for run in definition.runs if run.task == task),
+                tuple(
+                    _read_run(folder, record, run) for run in definition.runs if run.task == task
+                ),
             ),
         )
         for task in tasks

@@ -165,9 +165,7 @@ def page_tables(comparison: Comparison) -> list[Table]:
 
 def notes(comparison: Comparison) -> list[str]:
     """Return what the measured numbers are."""
-    metrics = [
-        results["metrics"] for run in comparison.runs for results in run.finished.values()
-    ]
+    metrics = [results["metrics"] for run in comparison.runs for results in run.finished.values()]
     counts = sorted({one["episodes"] for one in metrics})
     episodes = " or ".join(f"{count:,}" for count in counts) or "the"
     interval = (

@@ -103,9 +103,7 @@ def difference_table(comparison: Comparison) -> Table:
         if differences:
             over_seeds = spread(differences)
             each = ", ".join(f"{value:+.4f}" for value in differences)
-            rows.append(
-                (run.label, with_spread(over_seeds, sign="+"), str(over_seeds.count), each)
-            )
+            rows.append((run.label, with_spread(over_seeds, sign="+"), str(over_seeds.count), each))
     title = f"mIoU minus that of {comparison.runs[0].label}, paired by seed"
     return Table(title, ("run", "difference", "seeds", "seed by seed"), tuple(rows))
 

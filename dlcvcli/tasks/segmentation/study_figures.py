@@ -16,7 +16,7 @@ from dlcvcli.palette import Mask
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.tasks.segmentation.examples import sized_for
-from dlcvcli.tasks.segmentation.predictor import load_predictor
+from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.study import class_set, iou_of, scored_classes
 
 
@@ -44,9 +44,7 @@ def draw_snapshots(comparison: Comparison, folder: Path) -> list[Picture]:
     """Draw the masks during training, for each run of the first seed that saved any."""
     classes, pictures = class_set(comparison), []
     for run in comparison.runs:
-        saved = [
-            one.folder for one in run.seeds if any(one.folder.snapshots.glob("*/step-*.png"))
-        ]
+        saved = [one.folder for one in run.seeds if any(one.folder.snapshots.glob("*/step-*.png"))]
         if classes is None or not saved:
             continue
         path = folder / f"snapshots-{run.name}.png"
