@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dlcvcli.outcomes.page import Picture, Pictures, Section
 from dlcvcli.outcomes.runs import Comparison, RunOutcome
-from dlcvcli.outcomes.spec import Picture, Pictures, Section
 from dlcvcli.runs import RunFolder
 
 

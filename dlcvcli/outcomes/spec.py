@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from dlcvcli.config.values import Settings
+from dlcvcli.outcomes.curves import curves_section, draw_curves
+from dlcvcli.outcomes.page import Picture, Pictures, Section
 from dlcvcli.outcomes.runs import Comparison, RunOutcome
+from dlcvcli.outcomes.score_tables import (
+    difference_table,
+    main_table,
+    page_tables,
+    reported_table,
+    seed_notes,
+)
 from dlcvcli.outcomes.table import Table
-from dlcvcli.palette import Colour
 from dlcvcli.scores import Score
 
 # A file each, and all of a set are written before the first run.
@@ -46,49 +54,12 @@ class OpenedData:
     images: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of a study.
-
-    Attributes:
-        path: the file.
-        alt: what it shows, for readers who do not see it.
-        caption: shown below it.
-    """
-
-    path: Path
-    alt: str
-    caption: str
+def _only_curves(name: str, comparison: Comparison, folder: Path) -> list[Picture]:
+    return draw_curves(comparison, folder)
 
 
-Pictures = Mapping[str, Sequence[Picture]]
-"""Name of a figure -> its pictures; none where there was nothing to draw."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a study's page; left out where it is empty.
-
-    Attributes:
-        title: its heading; empty where it continues what is above it.
-        pictures: first.
-        grid: whether they are small, and shown side by side.
-        table: below the pictures.
-        colours: text of a row's first cell -> the colour shown beside it.
-        paragraphs: last.
-    """
-
-    title: str
-    pictures: Sequence[Picture] = ()
-    grid: bool = False
-    table: Table | None = None
-    colours: Mapping[str, Colour] = field(default_factory=dict)
-    paragraphs: Sequence[str] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
-        return not (self.pictures or self.paragraphs or (self.table and self.table.rows))
+def _curves_section(comparison: Comparison, pictures: Pictures) -> list[Section]:
+    return [curves_section(pictures)]
 
 
 def _nothing(comparison: Comparison, run: RunOutcome) -> dict[str, Any]:
@@ -100,13 +71,13 @@ class StudySpec:
     """What a study needs from a task. Tables without rows and empty sections are left out.
 
     Attributes:
-        synthetic: the set that a study may make for itself.
         rule: how the scores are computed.
         recognise: raises DataError for a folder that has none of the task's layouts.
         open: opens what a run of these settings is trained and validated on; raises DataError,
             UsageError.
         fingerprints: returns split -> SHA-256 of the data of these settings, as `environment.json`
             has them; raises DataError.
+        synthetic: the set that a study may make for itself, if there is one.
         main_table: returns a row a run, in their order.
         further_tables: shown below it.
         complete_tables: for Markdown only, as they are long.
@@ -121,19 +92,19 @@ class StudySpec:
         results: returns further keys of a run in `results.json`.
     """
 
-    synthetic: type[SyntheticSet]
     rule: str
     recognise: Callable[[Path], object]
     open: Callable[[Any], OpenedData]
     fingerprints: Callable[[Any], dict[str, str]]
-    main_table: Callable[[Comparison], Table]
-    further_tables: tuple[Callable[[Comparison], Table], ...]
-    page_tables: Callable[[Comparison], list[Table]]
-    notes: Callable[[Comparison], list[str]]
-    figures: tuple[str, ...]
-    draw: Callable[[str, Comparison, Path], list[Picture]]
-    sections: Callable[[Comparison, Pictures], list[Section]]
+    synthetic: type[SyntheticSet] | None = None
+    main_table: Callable[[Comparison], Table] = main_table
+    further_tables: tuple[Callable[[Comparison], Table], ...] = (difference_table, reported_table)
     complete_tables: tuple[Callable[[Comparison], Table], ...] = ()
+    page_tables: Callable[[Comparison], list[Table]] = page_tables
+    notes: Callable[[Comparison], list[str]] = seed_notes
+    figures: tuple[str, ...] = ("curves",)
+    draw: Callable[[str, Comparison, Path], list[Picture]] = _only_curves
+    sections: Callable[[Comparison, Pictures], list[Section]] = _curves_section
     image_figures: tuple[str, ...] = ()
     by_seed: tuple[str, ...] = ()
     columns: Callable[[Comparison, RunOutcome], dict[str, Any]] = _nothing

@@ -271,9 +271,12 @@ def _task_at(tree: dict[str, Any], source: str, key: str, default: str) -> str:
 
 def _synthetic(task: str, data: Any, source: str) -> Any:
     """Return a mapping as the task's synthetic set, and everything else as it is."""
-    if isinstance(data, dict):
-        return validate(study_spec(task).synthetic, data, {"": source})
-    return data
+    if not isinstance(data, dict):
+        return data
+    synthetic = study_spec(task).synthetic
+    if synthetic is None:
+        raise ConfigError(f"{source}: task {task} has no synthetic set", "leave data out")
+    return validate(synthetic, data, {"": source})
 
 
 def _with_valid_settings(data: Any, source: str) -> StudyDefinition:

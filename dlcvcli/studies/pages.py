@@ -41,7 +41,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": score, "percent": percent, "picture": picture, "hex": css_colour}
+    environment.filters |= {
+        "score": score,
+        "percent": percent,
+        "picture": picture,
+        "hex": css_colour,
+    }
     return environment
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from dlcvcli.config.load import differences
 from dlcvcli.files import write_json
 from dlcvcli.outcomes.cells import NONE
+from dlcvcli.outcomes.page import Section
 from dlcvcli.outcomes.runs import RunOutcome
-from dlcvcli.outcomes.spec import Section
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.outcome import StudyOutcome, TaskOutcome, read_outcome
 from dlcvcli.studies.pages import write_page

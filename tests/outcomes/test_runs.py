@@ -11,6 +11,7 @@ import pytest
 
 from dlcvcli.outcomes.cells import best_epochs, plus_minus, seeds_done, throughput
 from dlcvcli.outcomes.runs import Comparison, RunOutcome, SeedOutcome, read_results, state_of
+from dlcvcli.outcomes.score_tables import difference_table, main_table, page_tables
 from dlcvcli.runs import RunFolder
 from dlcvcli.scores import Score
 
@@ -67,3 +68,15 @@ def test_cells_say_what_is_missing() -> None:
 def test_a_folder_without_a_run_was_not_begun(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert (state_of(run), read_results(run)) == ("not begun", None)
+
+
+def test_a_task_with_one_score_has_tables_without_more_code() -> None:
+    runs = (_run("a", 0.4, 0.2), replace(_run("b", 0.1, None), reported={"error": 0.15}))
+    comparison = Comparison("t", (ERROR,), 2, runs)
+    table = main_table(comparison)
+    assert table.columns[3:5] == ("reported error", "measured error")
+    assert [row[3:5] for row in table.rows] == [("–", "0.3000 ± 0.1414"), ("0.1500", "0.1000 ± –")]
+    assert table.marked == 1
+    assert difference_table(comparison).rows == (("b", "-0.3000 ± –", "1", "-0.3000"),)
+    assert [len(one.rows) for one in page_tables(comparison)] == [2, 1, 0, 2]
+    assert "images/s" in page_tables(comparison)[-1].columns

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlcvcli.outcomes.spec import Picture, Section, reported_keys
+from dlcvcli.outcomes.page import Picture, Section
+from dlcvcli.outcomes.spec import reported_keys
 from dlcvcli.outcomes.table import Table
 from dlcvcli.scores import Score
 

@@ -206,7 +206,7 @@ def test_runs_may_have_a_task_and_data_of_their_own() -> None:
 def test_a_backbone_is_for_tasks_whose_trainings_take_one(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass(frozen=True)
     class BackboneFlags(TrainFlags):
-        backbone: Path | None = flag("A backbone.")
+        backbone: Path | None = flag("A backbone.")  # noqa: RUF009
 
     flags = replace(TASKS["fewshot"].flags, train=BackboneFlags)
     monkeypatch.setitem(TASKS, "fewshot", replace(TASKS["fewshot"], flags=flags))
@@ -214,3 +214,11 @@ def test_a_backbone_is_for_tasks_whose_trainings_take_one(monkeypatch: pytest.Mo
     assert parse_study(text, "x").runs[1].starts == {"backbone": "a"}
     with pytest.raises(ConfigError, match="'c', which the study does not have"):
         parse_study(text.replace("backbone: a", "backbone: c"), "x")
+
+
+def test_a_task_may_have_no_synthetic_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(study_spec("seg"), synthetic=None)
+    monkeypatch.setitem(TASKS, "seg", replace(TASKS["seg"], study=lambda: spec))
+    assert parse_study(HEAD + RUN, "x").needs_data
+    with pytest.raises(ConfigError, match="x, data: task seg has no synthetic set"):
+        parse_study(f"{HEAD}data: {GLYPHS}\n{RUN}", "x")

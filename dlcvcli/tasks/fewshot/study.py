@@ -17,17 +17,9 @@ from dlcvcli.outcomes.cells import (
     throughput,
 )
 from dlcvcli.outcomes.curves import curves_section
+from dlcvcli.outcomes.page import Picture, Pictures, Section
 from dlcvcli.outcomes.runs import Comparison, RunOutcome
-from dlcvcli.outcomes.spec import (
-    Count,
-    OpenedData,
-    Picture,
-    Pictures,
-    Section,
-    Seed,
-    StudySpec,
-    SyntheticSet,
-)
+from dlcvcli.outcomes.spec import Count, OpenedData, Seed, StudySpec, SyntheticSet
 from dlcvcli.outcomes.spread import spread
 from dlcvcli.outcomes.table import Table
 from dlcvcli.runs import RunFolder

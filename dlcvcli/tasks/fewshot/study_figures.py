@@ -7,8 +7,8 @@ from pathlib import Path
 from dlcvcli.figures.accuracy_points import Point, accuracy_points
 from dlcvcli.figures.style import save
 from dlcvcli.outcomes.curves import draw_curves
+from dlcvcli.outcomes.page import Picture
 from dlcvcli.outcomes.runs import Comparison
-from dlcvcli.outcomes.spec import Picture
 
 
 def draw_points(comparison: Comparison, folder: Path) -> list[Picture]:

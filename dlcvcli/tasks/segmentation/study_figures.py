@@ -10,14 +10,14 @@ from dlcvcli.figures.class_bars import class_bars
 from dlcvcli.figures.masks import Row, side_by_side, snapshot_grid
 from dlcvcli.figures.style import save
 from dlcvcli.outcomes.curves import draw_curves
+from dlcvcli.outcomes.page import Picture
 from dlcvcli.outcomes.runs import Comparison
-from dlcvcli.outcomes.spec import Picture
 from dlcvcli.palette import Mask
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.runtime.clock import StageClock
+from dlcvcli.tasks.segmentation.class_scores import class_set, iou_of, scored_classes
 from dlcvcli.tasks.segmentation.examples import sized_for
 from dlcvcli.tasks.segmentation.load import load_predictor
-from dlcvcli.tasks.segmentation.study import class_set, iou_of, scored_classes
 
 
 def draw_classes(comparison: Comparison, folder: Path) -> list[Picture]:

@@ -8,19 +8,13 @@ import pytest
 
 from dlcvcli.data.layouts import find_layout
 from dlcvcli.errors import DataError
+from dlcvcli.outcomes.score_tables import difference_table, main_table, reported_table
 from dlcvcli.studies.outcome import StudyOutcome
 from dlcvcli.studies.plan import placed
+from dlcvcli.tasks.segmentation.class_scores import class_set, class_table
 from dlcvcli.tasks.segmentation.data import check_training_data
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
-from dlcvcli.tasks.segmentation.study import (
-    STUDY,
-    SyntheticTiles,
-    class_set,
-    class_table,
-    difference_table,
-    main_table,
-    reported_table,
-)
+from dlcvcli.tasks.segmentation.study import STUDY, SyntheticTiles
 from tests.studies.prepared_seg import CLASSES, prepared_outcome
 
 
