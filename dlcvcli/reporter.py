@@ -32,3 +32,14 @@ class Silent:
     def counting(self, what: str) -> Iterator[Progress]:
         """Ignore a count."""
         yield lambda done, total: None
+
+
+class Lines(Silent):
+    """Passes lines to a function, and shows no counts."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+
+    def say(self, line: str) -> None:
+        """Pass a line on."""
+        self._show(line)

@@ -50,7 +50,7 @@ COMPLETELY_WITHOUT_TORCH = {
     "dlcvcli.cli": ("live",),
     "dlcvcli.data": ("augment", "cache", "episode_batches", "jitter", "loader"),
     "dlcvcli.outcomes": (),
-    "dlcvcli.studies": ("demo", "demo_report", "study_figures", "study_report", "report"),
+    "dlcvcli.studies": ("demo",),
     **{
         f"dlcvcli.tasks.{package.name}": ("task", "job", "torch", "export", "graph", "snapshots")
         for package in (PACKAGE / "tasks").iterdir()

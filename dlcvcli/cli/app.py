@@ -23,7 +23,7 @@ def make_app() -> typer.Typer:
         epilog="First steps: [bold]dlcv demo[/bold]",
     )
     app.callback()(root)
-    app.command("demo")(demo.demo)
+    app.command("demo", epilog=demo.EPILOG)(demo.demo)
     app.add_typer(train.train_app(), name="train")
     app.command("export", epilog=export.EPILOG)(export.export_command())
     app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate_command())

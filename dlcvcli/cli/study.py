@@ -12,9 +12,9 @@ from dlcvcli.cli.flags import JsonTo
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
+    from dlcvcli.outcomes.table import Table
     from dlcvcli.studies.outcome import StudyOutcome
     from dlcvcli.studies.study_folder import StudyFolder
-    from dlcvcli.studies.text_table import Table
 
 app = typer.Typer(help="Compare runs: train, table, figures, page.", no_args_is_help=True)
 
@@ -73,7 +73,7 @@ def list_() -> None:
     for name in study_names():
         study = load_study(name)
         runs = ", ".join(run.name for run in study.runs)
-        needs = "--data DIR" if study.data is None else "nothing"
+        needs = "--data DIR" if study.needs_data else "nothing"
         table.add_row(name, runs, needs, Text(study.title))
     stdout().print(table)
 
@@ -95,13 +95,14 @@ def show(name: Name, sets: Sets = None, seeds: Seeds = None) -> None:
     study = load_study(name)
     settings = study_settings(study, sets or [])
     folder = StudyFolder(Path("OUT"))
-    data = "DIR" if study.data is None else folder.data
+    data = "DIR" if study.needs_data else folder.data
     shown = ", ".join(study.figures.images) or f"the first {study.figures.first}"
     head = [
         ("question", study.question),
         ("source", study.source),
-        ("data", f"made: {study.data.describe()}" if study.data else "your own: --data DIR"),
-        *([("images shown", shown)] if study.kind.shows_images else []),
+        *([("data", f"synthetic: {study.data.describe()}")] if study.data is not None else []),
+        *([("data", "your own: --data DIR")] if study.needs_data else []),
+        *([("images shown", shown)] if study.shows_images else []),
     ]
     stdout().print(facts(study.title, [*head, *(("note", note) for note in study.notes)]))
     stdout().print(_as_rich(key_settings(study, settings)))
@@ -117,7 +118,7 @@ def run(
         Path | None,
         typer.Option(
             help="Folder of images with masks, or by class.",
-            show_default="what a study makes for itself",
+            show_default="the study's synthetic set",
         ),
     ] = None,
     out: Annotated[
@@ -133,9 +134,9 @@ def run(
     ] = None,
     json_to: JsonTo = None,
 ) -> None:
-    """Train what a study still lacks, and write its tables, figures and page.
+    """Train the runs that are not finished, and write tables, figures and page.
 
-    Stop it at any moment: the same command goes on where it was.
+    You can stop it at any moment: the same command continues where it stopped.
     """
     from dlcvcli.cli.console import say
     from dlcvcli.extras import require_torch
@@ -160,7 +161,7 @@ def report(
     ],
     json_to: JsonTo = None,
 ) -> None:
-    """Write tables, figures and page again from what a study's folder holds, finished or not."""
+    """Write tables, figures and page from the content of a study's folder, finished or not."""
     from dlcvcli.extras import require_torch
     from dlcvcli.studies.study_folder import StudyFolder
 
@@ -177,21 +178,22 @@ def _report(folder: StudyFolder, json_to: str | None) -> None:
     write_result(outcome.as_dict(), json_to)
     for one in outcome.unfinished:
         at = f" at step {one.step}" if one.step else ""
-        say(f"{one.folder.path.relative_to(folder.path)}: {one.state}{at}")
+        say(f"{outcome.relative(one)}: {one.state}{at}")
     if json_to == "-":
         return
     _print(outcome)
-    stdout().print(f"all of it as a page: {folder.page}", markup=False, soft_wrap=True)
+    stdout().print(f"report page: {folder.page}", markup=False, soft_wrap=True)
 
 
 def _print(outcome: StudyOutcome) -> None:
     from dlcvcli.cli.console import stdout
     from dlcvcli.studies.table import further_tables, main_table, notes_of
 
-    for table in (main_table(outcome), *further_tables(outcome)):
-        stdout().print(_as_rich(table))
-    for line in notes_of(outcome):
-        stdout().print(line, markup=False, soft_wrap=True)
+    for group in outcome.groups:
+        for table in (main_table(group), *further_tables(group)):
+            stdout().print(_as_rich(table))
+        for line in notes_of(outcome, group):
+            stdout().print(line, markup=False, soft_wrap=True)
 
 
 def _as_rich(table: Table) -> RichTable:
@@ -205,7 +207,7 @@ def _as_rich(table: Table) -> RichTable:
         title=Text(table.title) if table.title else None, title_justify="left", box=box.SIMPLE_HEAD
     )
     for place, column in enumerate(table.columns):
-        # Long names would take the room of the numbers.
+        # Long names would leave no space for the numbers.
         name = Text("\n".join(wrap(column, _NAME_WIDTH)))
         shown.add_column(name, vertical="top", justify="left" if place < table.words else "right")
     for number, row in enumerate(table.rows):

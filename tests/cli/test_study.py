@@ -1,4 +1,4 @@
-"""`dlcv study` as users meet it: real trainings of seconds, stopped and gone on with."""
+"""`dlcv study` on the command line: real trainings of seconds, stopped and continued."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from dlcvcli.studies.definition import study_names
 from tests.cli.command import ROOT, dlcv, dlcv_without_torch, refused
-from tests.studies.made_fewshot import TEXT as FEW
-from tests.studies.made_study import TEXT
+from tests.studies.prepared_fewshot import TEXT as FEW
+from tests.studies.prepared_seg import TEXT
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_studies_are_listed_and_shown() -> None:
 
 # Four processes that import torch, one after the other.
 @pytest.mark.timeout(300)
-def test_a_study_is_stopped_gone_on_with_and_told(
+def test_a_study_is_stopped_continued_and_reported(
     tiny: Path, landcover: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -60,27 +60,27 @@ def test_a_study_is_stopped_gone_on_with_and_told(
         _, said = first.communicate()
     assert first.returncode == 130, said.decode()
     last = said.decode().splitlines()[-2:]
-    assert last[0] == "error: the study was stopped at 1/1 small seed 0; what is done is kept"
-    assert last[1].startswith(f"hint: go on with: dlcv study run {tiny} --data {landcover}")
+    assert last[0] == "error: the study was stopped at 1/1 small seed 0; finished steps are kept"
+    assert last[1].startswith(f"hint: continue with: dlcv study run {tiny} --data {landcover}")
 
-    halfway = dlcv("study", "report", out, "--json", tmp_path / "told.json")
+    halfway = dlcv("study", "report", out, "--json", tmp_path / "reported.json")
     assert halfway.returncode == 0, halfway.stderr
     assert "runs/small/seed-0: unfinished at step" in halfway.stderr
     assert "Unfinished: runs/small/seed-0, runs/large/seed-0." in halfway.stdout
-    assert f"all of it as a page: {out / 'index.html'}" in halfway.stdout
-    assert not json.loads((tmp_path / "told.json").read_text())["finished"]
+    assert f"report page: {out / 'index.html'}" in halfway.stdout
+    assert not json.loads((tmp_path / "reported.json").read_text())["finished"]
 
     changed = refused(2, *arguments[:-1], "train.val_every=4", says="train.val_every: 8 -> 4")
     assert "choose another --out" in changed
 
     second = dlcv(*arguments, "--json", "-")
     assert second.returncode == 0, second.stderr
-    assert "1/1 small seed 0: going on" in second.stderr
+    assert "1/1 small seed 0: continuing" in second.stderr
     found = json.loads(second.stdout)
     assert [run["measured"]["miou"]["seeds"] for run in found["runs"]] == [1, 0]
     assert [one["folder"] for one in found["unfinished"]] == ["runs/large/seed-0"]
     assert (out / "figures" / "side-by-side.png").is_file()
-    assert "Two rates" in (out / "index.html").read_text("utf-8")
+    assert "Two learning rates" in (out / "index.html").read_text("utf-8")
 
 
 @pytest.mark.usefixtures("children_here")

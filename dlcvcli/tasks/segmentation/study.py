@@ -1,106 +1,115 @@
-"""The tables of a study of segmenters: a row a run, what was reported beside what was measured."""
+"""Studies of segmentation models: their data, the IoU of classes, their page. Needs no torch."""
 
 from __future__ import annotations
 
-from dlcvcli.studies.cells import (
-    NONE,
-    best_epochs,
-    four_digits,
-    seeds_done,
-    training_rate,
-    with_spread,
+from pathlib import Path
+from typing import Any
+
+from dlcvcli.config.values import Size
+from dlcvcli.data.audit import fingerprints_of
+from dlcvcli.data.layouts import find_layout
+from dlcvcli.data.synthetic import make_landcover
+from dlcvcli.metrics import RULES
+from dlcvcli.outcomes.curves import curves_section
+from dlcvcli.outcomes.page import Picture, Pictures, Section
+from dlcvcli.outcomes.runs import Comparison, RunOutcome
+from dlcvcli.outcomes.spec import Count, OpenedData, Seed, StudySpec, SyntheticSet
+from dlcvcli.palette import Colour
+from dlcvcli.tasks.segmentation.class_scores import (
+    class_set,
+    class_table,
+    iou_of,
+    scored_classes,
 )
-from dlcvcli.studies.outcome import RunOutcome, StudyOutcome, spread
-from dlcvcli.studies.text_table import Table
+from dlcvcli.tasks.segmentation.data import open_training_data
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
+from dlcvcli.tasks.segmentation.worked_example import explain_miou, worked_example
 
 
-def main_table(outcome: StudyOutcome) -> Table:
-    """Return a row a run, in the definition's order; `marked` is the best one's row."""
-    columns = (
-        *("run", "model", "parameters", "reported mIoU", "measured mIoU", "seeds", "best epoch"),
-        *("overall accuracy", "mean accuracy", "freq.-w. IoU", "images/s", "peak MiB"),
-    )
-    marked = None if outcome.best is None else outcome.runs.index(outcome.best)
-    rows = tuple(_row(run) for run in outcome.runs)
-    return Table(outcome.record.definition.title, columns, rows, words=2, marked=marked)
+class SyntheticTiles(SyntheticSet):
+    """Synthetic land cover: `train` and `validation` tiles of a size."""
+
+    train: Count
+    validation: Count
+    size: Size
+    seed: Seed = 0
+
+    def describe(self) -> str:
+        height, width = self.size
+        return f"{self.train} + {self.validation} tiles of {height}x{width}"
+
+    def make(self, folder: Path) -> None:
+        make_landcover(
+            folder, train=self.train, validation=self.validation, size=self.size, seed=self.seed
+        )
 
 
-def difference_table(outcome: StudyOutcome) -> Table | None:
-    """Return how far the runs differ from the first, seed by seed; None where there is nothing."""
-    first, rows = outcome.runs[0], []
-    for run in outcome.runs[1:]:
-        by_seed = outcome.difference(run)
-        if by_seed:
-            found = spread(list(by_seed.values()))
-            each = ", ".join(f"{value:+.4f}" for value in by_seed.values())
-            rows.append((run.run.label, with_spread(found, sign="+"), str(found.count), each))
-    title = f"mIoU less that of {first.run.label}, paired by seed"
-    return (
-        Table(title, ("run", "difference", "seeds", "seed by seed"), tuple(rows)) if rows else None
-    )
+def open_data(settings: TrainSegSettings) -> OpenedData:
+    """Open both splits; see `StudySpec.open`."""
+    _, val, layout = open_training_data(settings.data, settings.train.seed)
+    return OpenedData(layout, tuple(pair.name for pair in val.pairs))
 
 
-def reported_table(outcome: StudyOutcome) -> Table | None:
-    """Return the reported scores other than the mIoU beside the measured ones, if there are any."""
-    rows = []
-    for run in outcome.runs:
-        told = run.run.reported.model_dump()
-        for key, name in outcome.kind.scores.items():
-            if key != outcome.kind.main and told[key] is not None:
-                found = run.over_seeds(key)
-                rows.append((run.run.label, name, f"{told[key]:.4f}", with_spread(found)))
-    columns = ("run", "score", "reported", "measured")
-    return Table("Other reported scores", columns, tuple(rows), words=2) if rows else None
+def fingerprints(settings: TrainSegSettings) -> dict[str, str]:
+    """Return the fingerprints of both splits; see `StudySpec.fingerprints`."""
+    train, val, _ = open_training_data(settings.data, settings.train.seed)
+    return {part.split: fingerprints_of(part)[0] for part in (train, val)}
 
 
-def class_table(outcome: StudyOutcome) -> Table:
-    """Return the IoU of every class, a column a run."""
-    return Table(
-        "IoU of every class",
-        ("class", *(run.run.label for run in outcome.runs)),
-        tuple(
-            (name, *(with_spread(run.iou_of(name)) for run in outcome.runs))
-            for name in outcome.classes
-        ),
-    )
-
-
-def page_tables(outcome: StudyOutcome) -> list[Table]:
-    """Return what the other functions do in tables narrow enough for a page."""
-    whole = main_table(outcome)
-    scores = ("reported mIoU", "measured mIoU", "seeds", "best epoch")
-    more = ("overall accuracy", "mean accuracy", "freq.-w. IoU")
-    cost = ("model", "parameters", "images/s", "peak MiB")
-    tables = (
-        whole.only("", scores, marked=True),
-        difference_table(outcome),
-        whole.only("Other scores, means over seeds", more),
-        reported_table(outcome),
-        whole.only("Size, speed of training and memory", cost),
-    )
-    return [table for table in tables if table is not None]
-
-
-def measured_notes(outcome: StudyOutcome) -> list[str]:
-    """Return what the measured numbers are."""
+def sections(comparison: Comparison, pictures: Pictures) -> list[Section]:
+    """Return what the page shows below the tables."""
+    classes = class_table(comparison)
     return [
-        "Measured: the best checkpoint of each seed, evaluated in float32; mean ± standard "
-        "deviation over seeds (ddof 1), a dash with one seed. Images/s are those of training.",
+        curves_section(pictures),
+        Section(
+            "Every class",
+            pictures["classes"],
+            table=classes.only("", classes.columns[1:]),
+            colours=_colours(comparison),
+        ),
+        Section("Image, ground truth, and each run", pictures["side_by_side"]),
+        Section("Masks during training", pictures["snapshots"], grid=True),
+        Section(
+            "Why the mIoU says more than pixel accuracy", paragraphs=_worked_example(comparison)
+        ),
     ]
 
 
-def _row(run: RunOutcome) -> tuple[str, ...]:
-    return (
-        *(run.run.label, run.model),
-        NONE if run.parameters is None else f"{run.parameters / 1e6:.1f} M",
-        four_digits(run.run.reported.miou),
-        with_spread(run.over_seeds("miou")),
-        seeds_done(run),
-        best_epochs(run),
-        *(
-            four_digits(run.over_seeds(key).mean)
-            for key in ("overall_acc", "mean_acc", "freqw_acc")
-        ),
-        training_rate(run),
-        str(max(run.told("peak_memory_mb"), default=NONE)),
-    )
+def _colours(comparison: Comparison) -> dict[str, Colour]:
+    classes = class_set(comparison)
+    return {} if classes is None else dict(zip(classes.names, classes.colours, strict=True))
+
+
+def _worked_example(comparison: Comparison) -> list[str]:
+    run = comparison.best or next((run for run in comparison.runs if run.finished), None)
+    if run is None:
+        return []
+    seed = min(run.finished)
+    example = worked_example(run.finished[seed]["metrics"])
+    return [] if example is None else [explain_miou(example, f"With seed {seed}, {run.label}")]
+
+
+def _draw(name: str, comparison: Comparison, folder: Path) -> list[Picture]:
+    from dlcvcli.tasks.segmentation.study_figures import FIGURES
+
+    return FIGURES[name](comparison, folder)
+
+
+def _results(comparison: Comparison, run: RunOutcome) -> dict[str, Any]:
+    names = scored_classes(comparison)
+    return {"iou_per_class": {name: iou_of(run, name).as_dict() for name in names}}
+
+
+STUDY = StudySpec(
+    rule=RULES["voc"],
+    recognise=find_layout,
+    open=open_data,
+    fingerprints=fingerprints,
+    synthetic=SyntheticTiles,
+    complete_tables=(class_table,),
+    figures=("curves", "classes", "side_by_side", "snapshots"),
+    draw=_draw,
+    sections=sections,
+    image_figures=("side_by_side", "snapshots"),
+    results=_results,
+)

@@ -1,4 +1,4 @@
-"""Why the mIoU says more than pixel accuracy, on numbers that a run measured. Needs no torch."""
+"""Why the mIoU says more than pixel accuracy, with the numbers of a run. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy as np
 
 @dataclass(frozen=True)
 class WorkedExample:
-    """One run's pixel accuracy and mIoU beside what a blind answer and the rarest class do to them.
+    """Pixel accuracy and mIoU of a run, and how two extremes would change them.
 
-    All are fractions in [0, 1], over the pixels whose true class is scored.
+    The extremes are a prediction of the most frequent class everywhere, and one that misses every
+    pixel of the rarest class. All values are fractions, over the pixels whose ground truth is a
+    scored class.
 
     Attributes:
         accuracy, miou: of the run.
-        common, common_share: the most frequent class, and its share of the pixels.
-        blind_miou: mIoU of calling every pixel the most frequent class, which has
-            `common_share` for its pixel accuracy: its share of one class, 0 of every other.
-        rare, rare_share, rare_iou: the rarest class that occurs.
-        rare_hits: share of all pixels that are of it and found.
+        common, common_fraction: the most frequent class, and its fraction of the pixels.
+        constant_miou: mIoU of predicting the most frequent class everywhere, whose pixel accuracy
+            is `common_fraction`: an IoU of that for one class, and of 0 for every other.
+        rare, rare_fraction, rare_iou: the rarest class that occurs.
         accuracy_without, miou_without: if none of its pixels had been found; the mIoU is then at
-            most `miou_without`, as the pixels count against the class that they are given to.
-        classes: in the mean.
+            most `miou_without`, as those pixels count against the class that they are given.
+        classes: number of classes in the mean.
     """
 
     accuracy: float
     miou: float
     common: str
-    common_share: float
-    blind_miou: float
+    common_fraction: float
+    constant_miou: float
     rare: str
-    rare_share: float
+    rare_fraction: float
     rare_iou: float
-    rare_hits: float
     accuracy_without: float
     miou_without: float
     classes: int
@@ -44,33 +44,67 @@ class WorkedExample:
 def worked_example(metrics: Mapping[str, Any]) -> WorkedExample | None:
     """Return the example of a run's metrics, as results.json has them.
 
-    None where fewer than two classes occur, or nothing was scored: there is nothing to weigh.
+    None where fewer than two classes occur, or nothing was scored.
     """
     names = metrics["confusion"]["classes"]
     counts = np.asarray(metrics["confusion"]["counts"], dtype=np.float64)
     iou = metrics["iou_per_class"]
-    truth = {
+    pixels = {
         name: float(row.sum())
         for name, row in zip(names, counts, strict=True)
-        # Pixels whose true class is not scored are left out, as the metric `voc` does.
+        # The convention `voc` leaves out pixels whose ground truth is not scored.
         if iou[name] is not None and row.sum()
     }
-    total = sum(truth.values())
-    if len(truth) < 2 or metrics["miou"] is None:
+    total = sum(pixels.values())
+    if len(pixels) < 2 or metrics["miou"] is None:
         return None
-    common, rare = max(truth, key=truth.__getitem__), min(truth, key=truth.__getitem__)
+    common, rare = max(pixels, key=pixels.__getitem__), min(pixels, key=pixels.__getitem__)
     hits = float(counts[names.index(rare), names.index(rare)]) / total
     return WorkedExample(
         accuracy=metrics["overall_acc"],
         miou=metrics["miou"],
         common=common,
-        common_share=truth[common] / total,
-        blind_miou=truth[common] / total / len(truth),
+        common_fraction=pixels[common] / total,
+        constant_miou=pixels[common] / total / len(pixels),
         rare=rare,
-        rare_share=truth[rare] / total,
+        rare_fraction=pixels[rare] / total,
         rare_iou=iou[rare],
-        rare_hits=hits,
         accuracy_without=metrics["overall_acc"] - hits,
         miou_without=metrics["miou"] - iou[rare] / metrics["classes_scored"],
         classes=metrics["classes_scored"],
+    )
+
+
+def explain_miou(example: WorkedExample, which: str) -> str:
+    """Return the example as a paragraph.
+
+    Args:
+        example: the numbers.
+        which: the training that they are of; begins the first sentence.
+    """
+    one, common, rare = example, example.common, example.rare
+    text = (
+        f"{which} predicts the right class for {one.accuracy:.1%} of the pixels, and its mIoU is "
+        f"{one.miou:.4f}. Pixel accuracy counts pixels, so large classes decide it: "
+        f"{one.common_fraction:.1%} of the pixels are {common}, and predicting {common} for every "
+        f"pixel of every image would be right for {one.common_fraction:.1%} of them. The mIoU of "
+        f"that constant prediction is {one.constant_miou:.4f}, since it is a mean over the classes "
+        f"and all but one of them have an IoU of 0. The rarest class is {rare}, with "
+        f"{one.rare_fraction:.1%} of the pixels; its IoU here is {one.rare_iou:.4f}. "
+    )
+    if one.rare_iou > 0:
+        text += (
+            f"If none of its pixels had been found, pixel accuracy would fall from "
+            f"{one.accuracy:.4f} to {one.accuracy_without:.4f}, and the mIoU from {one.miou:.4f} "
+            f"to {one.miou_without:.4f} or less. "
+        )
+    else:
+        text += (
+            f"None of its pixels was found. That costs pixel accuracy at most "
+            f"{one.rare_fraction:.4f}, the class's fraction of the pixels; of the mIoU it is one "
+            f"of {one.classes} equal parts. "
+        )
+    return text + (
+        "An IoU also counts the pixels that were wrongly predicted as the class, which the "
+        "accuracy of a class does not."
     )

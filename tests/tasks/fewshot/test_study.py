@@ -1,4 +1,4 @@
-"""A few-shot study is told with intervals over episodes, and says what is paired."""
+"""A few-shot study reports intervals over episodes, and says which differences are paired."""
 
 from __future__ import annotations
 
@@ -8,30 +8,69 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlcvcli.data.image_classes import find_image_layout
+from dlcvcli.errors import DataError
+from dlcvcli.outcomes.table import Table
+from dlcvcli.studies import table as tables
 from dlcvcli.studies.outcome import StudyOutcome, read_outcome
-from dlcvcli.studies.table import (
-    further_tables,
-    main_table,
-    notes_of,
-    page_tables,
-    to_csv,
-    to_markdown,
-)
-from tests.studies.made_fewshot import accuracies, made_outcome
+from dlcvcli.studies.plan import placed
+from dlcvcli.studies.table import to_csv, to_markdown
+from dlcvcli.tasks.fewshot.data import check_fewshot_data
+from dlcvcli.tasks.fewshot.settings import EpisodeSettings, TrainFewshotSettings
+from dlcvcli.tasks.fewshot.study import STUDY, SyntheticGlyphs
+from tests.studies.prepared_fewshot import accuracies, prepared_outcome
 
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory, glyphs: Path) -> StudyOutcome:
-    return made_outcome(tmp_path_factory.mktemp("studies") / "one", glyphs, 1)[0]
+    return prepared_outcome(tmp_path_factory.mktemp("studies") / "one", glyphs, 1)[0]
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory, glyphs: Path) -> StudyOutcome:
-    return made_outcome(tmp_path_factory.mktemp("studies") / "three", glyphs, 3)[0]
+    return prepared_outcome(tmp_path_factory.mktemp("studies") / "three", glyphs, 3)[0]
+
+
+def main_table(outcome: StudyOutcome) -> Table:
+    return tables.main_table(outcome.groups[0])
+
+
+def further_tables(outcome: StudyOutcome) -> list[Table]:
+    return tables.further_tables(outcome.groups[0])
+
+
+def notes_of(outcome: StudyOutcome) -> list[str]:
+    return tables.notes_of(outcome, outcome.groups[0])
+
+
+def test_synthetic_characters_are_those_of_the_definition(tmp_path: Path) -> None:
+    synthetic = SyntheticGlyphs(alphabets=2, characters=3, drawers=4, size=(16, 20))
+    assert synthetic.describe() == "2 alphabets of 3 characters by 4 drawers, 16x20"
+    synthetic.make(tmp_path / "set")
+    (classes,) = find_image_layout(tmp_path / "set").splits.values()
+    assert [len(one.files) for one in classes] == [4] * 6
+
+
+def test_data_is_opened_as_a_training_opens_it(glyphs: Path) -> None:
+    episode = EpisodeSettings(n_way=3, n_query=2)
+    settings = placed(TrainFewshotSettings(episode=episode), glyphs, 1)
+    opened = STUDY.open(settings)
+    assert opened.images == ()
+    assert "120 images of 20 classes" in opened.layout
+    assert STUDY.fingerprints(settings) == check_fewshot_data(settings).sha256
+    large = TrainFewshotSettings(episode=episode.model_copy(update={"test_n_way": 15}))
+    with pytest.raises(DataError, match="too few for 15 ways"):
+        STUDY.open(placed(large, glyphs, 0))
+
+
+def test_a_folder_without_classes_is_refused(glyphs: Path, tmp_path: Path) -> None:
+    STUDY.recognise(glyphs)
+    with pytest.raises(DataError, match="no images by class"):
+        STUDY.recognise(tmp_path)
 
 
 def _scores(outcome: StudyOutcome, run: int, seed: int) -> np.ndarray:
-    settings = outcome.record.settings[outcome.runs[run].run.name]
+    settings = outcome.record.settings[outcome.runs[run].name]
     with_seed = settings.train.model_copy(update={"seed": seed})
     return accuracies(settings.model_copy(update={"train": with_seed}))  # type: ignore[arg-type]
 
@@ -75,7 +114,7 @@ def test_with_several_seeds_it_is_that_of_the_seeds(three: StudyOutcome) -> None
     assert "standard deviation over seeds" in notes_of(three)[0]
 
 
-def test_what_is_paired_and_what_is_not_is_said(three: StudyOutcome) -> None:
+def test_paired_and_unpaired_differences_are_named(three: StudyOutcome) -> None:
     (table,) = further_tables(three)
     cosine, shots, learned = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert [row["episodes"] for row in (cosine, shots, learned)] == [
@@ -96,7 +135,7 @@ def test_what_is_paired_and_what_is_not_is_said(three: StudyOutcome) -> None:
     assert width[0] < 0.5 * width[1]
 
 
-def test_results_hold_all_of_it(three: StudyOutcome) -> None:
+def test_results_have_every_value(three: StudyOutcome) -> None:
     found = three.as_dict()
     json.dumps(found, allow_nan=False)
     assert (found["task"], found["best"], found["finished"]) == ("fewshot", "shots", True)
@@ -129,22 +168,22 @@ def test_tables_for_programs_and_pages(three: StudyOutcome) -> None:
     assert dict(zip(head, rows[1].split(","), strict=True))["to_first_by_episode"] == ""
     text = to_markdown(three)
     assert "| **3 shots** |" in text
-    assert "## Accuracy less that of Euclidean, ± 95 % interval over episodes" in text
-    assert [table.columns[0] for table in page_tables(three)] == ["run"] * 3
+    assert "## Accuracy minus that of Euclidean, ± 95 % interval over episodes" in text
+    assert [table.columns[0] for table in tables.page_tables(three.groups[0])] == ["run"] * 3
 
 
-def test_nothing_measured_is_all_dashes(tmp_path: Path, glyphs: Path) -> None:
-    outcome, _ = made_outcome(tmp_path / "none", glyphs, 1, stop_at=1)
+def test_without_results_all_cells_are_dashes(tmp_path: Path, glyphs: Path) -> None:
+    outcome, _ = prepared_outcome(tmp_path / "none", glyphs, 1, stop_at=1)
     assert {row[6] for row in main_table(outcome).rows} == {"–"}
     assert further_tables(outcome) == []
-    assert outcome.best is None
+    assert outcome.groups[0].comparison.best is None
     assert outcome.as_dict()["runs"][1]["to_first_by_episode"]["mean"] is None
     to_csv(outcome)
     to_markdown(outcome)
 
 
-def test_scores_on_the_validation_split_are_said_to_be(tmp_path: Path, glyphs: Path) -> None:
-    outcome, _ = made_outcome(tmp_path / "val", glyphs, 1)
+def test_scores_on_the_validation_split_are_named(tmp_path: Path, glyphs: Path) -> None:
+    outcome, _ = prepared_outcome(tmp_path / "val", glyphs, 1)
     file = outcome.runs[0].seeds[0].folder.results
     file.write_text(file.read_text().replace('"split": "test"', '"split": "val"'))
     assert "There is no test split" in " ".join(notes_of(read_outcome(outcome.folder)))

@@ -1,4 +1,4 @@
-"""The example is the run's own numbers, and what it says of them can be counted again."""
+"""The example has the numbers of the run, and its claims can be verified."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.palette import ClassSet
-from dlcvcli.tasks.segmentation.worked_example import worked_example
-from tests.studies.made_study import made_metrics
+from dlcvcli.tasks.segmentation.worked_example import explain_miou, worked_example
+from tests.studies.prepared_seg import synthetic_metrics
 
 COLOURS = ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3))
 CLASSES = ClassSet("four", ("a", "b", "c", "d"), COLOURS, unscored=(3,))
@@ -27,23 +27,23 @@ def test_the_numbers_are_those_of_the_matrix() -> None:
     found = worked_example(_metrics(COUNTS))
     assert found is not None
     # The fourth class is not scored: its hundred pixels are left out.
-    assert (found.common, found.common_share) == ("a", pytest.approx(0.7))
-    assert found.blind_miou == pytest.approx(0.7 / 3)
-    assert (found.rare, found.rare_share, found.rare_iou) == ("c", pytest.approx(0.1), 0.6)
+    assert (found.common, found.common_fraction) == ("a", pytest.approx(0.7))
+    assert found.constant_miou == pytest.approx(0.7 / 3)
+    assert (found.rare, found.rare_fraction, found.rare_iou) == ("c", pytest.approx(0.1), 0.6)
     assert found.accuracy == pytest.approx(0.76)
     assert found.accuracy_without == pytest.approx(0.70)
 
 
-def test_a_blind_answer_scored_gives_what_is_said_of_it() -> None:
+def test_a_constant_prediction_has_the_scores_that_the_example_claims() -> None:
     found = worked_example(_metrics(COUNTS))
-    blind = _metrics([[sum(row), 0, 0, 0] for row in COUNTS])
+    constant = _metrics([[sum(row), 0, 0, 0] for row in COUNTS])
     assert found is not None
-    assert blind["miou"] == pytest.approx(found.blind_miou)
-    assert blind["overall_acc"] == pytest.approx(found.common_share)
+    assert constant["miou"] == pytest.approx(found.constant_miou)
+    assert constant["overall_acc"] == pytest.approx(found.common_fraction)
 
 
 @pytest.mark.parametrize("given_to", [0, 1, 3])
-def test_without_the_rare_class_the_scores_are_as_said_or_lower(given_to: int) -> None:
+def test_without_the_rare_class_the_scores_are_as_claimed_or_lower(given_to: int) -> None:
     found = worked_example(_metrics(COUNTS))
     worse = [list(row) for row in COUNTS]
     worse[2][2], worse[2][given_to] = 0, worse[2][given_to] + 6
@@ -53,7 +53,19 @@ def test_without_the_rare_class_the_scores_are_as_said_or_lower(given_to: int) -
     assert scores["miou"] <= found.miou_without + 1e-12  # type: ignore[operator]
 
 
-def test_where_there_is_nothing_to_weigh_there_is_no_example() -> None:
+def test_one_class_or_no_pixels_make_no_example() -> None:
     assert worked_example(_metrics([[5, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4])) is None
     assert worked_example(_metrics([[0] * 4] * 4)) is None
-    assert worked_example(made_metrics(0, 0.5)) is not None
+    assert worked_example(synthetic_metrics(0, 0.5)) is not None
+
+
+def test_the_paragraph_has_the_numbers() -> None:
+    example = worked_example(_metrics(COUNTS))
+    assert example is not None
+    text = explain_miou(example, "With seed 0, FCN")
+    assert text.startswith("With seed 0, FCN predicts the right class for 76.0% of the pixels")
+    assert "The rarest class is c, with 10.0% of the pixels; its IoU here is 0.6000." in text
+    assert "pixel accuracy would fall from 0.7600 to 0.7000" in text
+    missed = worked_example(_metrics([[60, 6, 0, 4], [10, 10, 0, 0], [10, 0, 0, 0], [0] * 4]))
+    assert missed is not None
+    assert "None of its pixels was found." in explain_miou(missed, "It")

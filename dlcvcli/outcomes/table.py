@@ -1,4 +1,4 @@
-"""A table for people, whoever prints it: the console, Markdown or a page."""
+"""A table of texts, for the console, Markdown or a page."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in rows; the first `words` columns are words, set to the left, the rest numbers.
+    """Texts in rows: the first columns are words, aligned to the left, the others numbers.
 
     Attributes:
         title: what it shows; may be empty.
         columns: their names.
         rows: a text for each column.
-        words: how many columns are words.
-        marked: the row to stand out, if any.
+        words: number of columns with words.
+        marked: the row to highlight, if any.
     """
 
     title: str
@@ -25,9 +25,12 @@ class Table:
     marked: int | None = None
 
     def only(self, title: str, columns: Iterable[str], *, marked: bool = False) -> Table:
-        """Return the table with its first column and these others alone, in their order.
+        """Return a table of the first column and some others.
 
-        `marked` keeps the row that stands out.
+        Args:
+            title: of the new table.
+            columns: names of the others, in their new order.
+            marked: keep the highlighted row.
         """
         places = [0, *(self.columns.index(name) for name in columns)]
         return Table(

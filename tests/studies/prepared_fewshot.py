@@ -1,4 +1,4 @@
-"""A few-shot study whose trainings take no time: run folders of `dlcv train fewshot`, by hand."""
+"""A few-shot study whose trainings take no time: run folders as `dlcv train fewshot` writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.tasks.fewshot.data import evaluation_shape as shape_of
 from dlcvcli.tasks.fewshot.scoring import scores_file
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
-from tests.studies.made_study import Trainer, made_environment, tiny_study
+from tests.studies.prepared_seg import Trainer, prepared_environment, tiny_study
 
 TEXT = """
 name: few
@@ -44,17 +44,17 @@ runs:
     label: 3 shots
     settings: {<<: *own, episode: {<<: *episode, k_shot: 3}}
   - name: learned
-    label: parametric, begun
+    label: parametric, started
     settings: {<<: *own, distance: {name: parametric}}
     init: euclid
     reported: {accuracy: 0.46}
-notes: [Four episodes teach nothing.]
+notes: [Four episodes are too few to learn anything.]
 """
 SKILL = {"euclidean": 0.6, "cosine": 0.55, "parametric": 0.5}
 
 
 class FewshotTrainer(Trainer):
-    """Stands for `run_dlcv`; requires that the run which another begins from is finished."""
+    """Replaces `run_dlcv`; requires that the run from which another starts is finished."""
 
     task = "fewshot"
     schema = TrainFewshotSettings
@@ -72,10 +72,10 @@ class FewshotTrainer(Trainer):
 
 
 def accuracies(settings: TrainFewshotSettings) -> NDArray[np.float64]:
-    """Return made accuracies of episodes: some are hard for every run, each run errs on its own."""
+    """Return accuracies of episodes: some are hard for every run, each run errs on its own."""
     seed, shape = settings.train.seed, shape_of(settings.episode)
     count = settings.episode.test_episodes
-    # Other shots, other episodes.
+    # Other numbers of shots make other episodes.
     hard = np.random.default_rng([seed, shape.k_shot]).normal(0, 0.1, count)
     name = settings.distance.name
     own = np.random.default_rng([seed, len(name)]).normal(0, 0.02, count)
@@ -84,17 +84,17 @@ def accuracies(settings: TrainFewshotSettings) -> NDArray[np.float64]:
 
 
 def begin_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
-    """Write what a run has half-way."""
+    """Write the files of an unfinished run."""
     write_atomically(run.config, to_yaml(settings))
     write_atomically(run.last, b"")
-    write_json(run.environment, made_environment())
+    write_json(run.environment, prepared_environment())
     lines = [{"step": 2, "epoch": 0.02, "split": "train", "loss": 2.0}]
     lines.append({"step": 2, "epoch": 0.02, "split": "val", "accuracy": 0.4, "ci95": 0.1})
     write_atomically(run.metrics, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def finish_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
-    """Write what a finished run has."""
+    """Write the files of a finished run."""
     begin_run(run, settings)
     scores, shape = accuracies(settings), shape_of(settings.episode)
     found, seed = interval(scores), settings.train.seed
@@ -135,10 +135,10 @@ def finish_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
     write_json(run.results, results)
 
 
-def made_outcome(
+def prepared_outcome(
     folder: Path, data: Path, seeds: int, stop_at: int | None = None, text: str = TEXT
 ) -> tuple[StudyOutcome, FewshotTrainer]:
-    """Run the study without any training; `stop_at` stops it in the middle of a call."""
+    """Run the study without any training; `stop_at` stops it in the middle of that call."""
     trainer = FewshotTrainer(stop_at)
     request = StudyRequest(tiny_study(text), "few", StudyFolder(folder), data, seeds)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A study whose trainings take no time: run folders as `dlcv train seg` leaves them, by hand."""
+"""A study whose trainings take no time: run folders written as `dlcv train seg` writes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from dlcvcli.config.load import resolve, to_yaml
@@ -16,30 +17,48 @@ from dlcvcli.files import write_atomically, write_json
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
+from dlcvcli.studies import study
 from dlcvcli.studies.definition import StudyDefinition, parse_study
+from dlcvcli.studies.outcome import StudyOutcome, read_outcome
+from dlcvcli.studies.study import StudyRequest, run_study
+from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 CLASSES = PRESETS["landcover7"]
 
 TEXT = """
 name: tiny
-title: Two rates
-question: Which rate learns more?
+title: Two learning rates
+question: Which learning rate learns more?
 source: no report
 runs:
   - name: small
-    label: small rate
+    label: small lr
     settings: &own
       model: {name: lraspp_mobilenet_v3_large}
       train: {steps: 4, batch_size: 4, workers: 0, val_every: 2, log_every: 1}
       optim: {lr: 1.0e-4}
     reported: {miou: 0.4, overall_acc: 0.7, when: epoch 3}
   - name: large
-    label: large rate
+    label: large lr
     settings: {<<: *own, optim: {lr: 1.0e-2}}
 figures: {images: ["0001", "0099"]}
-notes: [Four steps teach nothing.]
+notes: [Four steps are too few to learn anything.]
 """
+
+
+def prepared_outcome(
+    folder: Path, data: Path, seeds: int, stop_at: int | None = None, text: str = TEXT
+) -> StudyOutcome:
+    """Run the study without any training; `stop_at` stops it in the middle of that call."""
+    request = StudyRequest(tiny_study(text), "tiny", StudyFolder(folder), data, seeds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "run_dlcv", Trainer(stop_at))
+        try:
+            run_study(request, say=lambda line: None)
+        except Interrupted:
+            assert stop_at is not None
+    return read_outcome(StudyFolder(folder))
 
 
 def tiny_study(text: str = TEXT) -> StudyDefinition:
@@ -47,25 +66,25 @@ def tiny_study(text: str = TEXT) -> StudyDefinition:
     return parse_study(text, "tiny")
 
 
-def made_metrics(seed: int, skill: float) -> dict[str, Any]:
-    """Return scores of made masks, right with the probability `skill`; water is rare."""
+def synthetic_metrics(seed: int, skill: float) -> dict[str, Any]:
+    """Return scores of random masks, right with the probability `skill`; water is rare."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(6, (64, 64), p=[0.1, 0.55, 0.15, 0.1, 0.02, 0.08]).astype(np.uint8)
     wrong = rng.integers(0, 7, truth.shape).astype(np.uint8)
-    guess = np.where(rng.random(truth.shape) < skill, truth, wrong).astype(np.uint8)
+    predicted = np.where(rng.random(truth.shape) < skill, truth, wrong).astype(np.uint8)
     score = SegmentationScore(CLASSES)
-    score.update(truth, guess)
+    score.update(truth, predicted)
     metrics = score.compute_all(["voc"])
     metrics.pop("by_convention")
     return metrics
 
 
 class Trainer:
-    """Stands for `run_dlcv`: notes what it is called with and writes what a training would.
+    """Replaces `run_dlcv`: records its calls, and writes the files of a training.
 
     Attributes:
         calls: the arguments of each call.
-        stop_at: this call is stopped by a signal half-way.
+        stop_at: number of the call that a signal stops midway.
     """
 
     task = "seg"
@@ -95,25 +114,25 @@ class Trainer:
         self.finish(run, settings)
 
     def flags(self) -> dict[str, Any]:
-        """Return what the command has besides."""
+        """Return further settings that the flags of the command set."""
         return {"snapshot.images": self.after("--snapshot")}
 
     def begin(self, run: RunFolder, settings: Any) -> None:
-        """Write what a run has half-way."""
+        """Write the files of an unfinished run."""
         begin_run(run, settings)
 
     def finish(self, run: RunFolder, settings: Any) -> None:
-        """Write what a finished run has."""
+        """Write the files of a finished run."""
         finish_run(run, settings)
 
     def after(self, flag: str) -> list[str]:
-        """Return what follows a flag in the newest call."""
+        """Return the values of a flag in the last call."""
         words = self.calls[-1]
         return [words[place + 1] for place, word in enumerate(words) if word == flag]
 
 
-def made_environment() -> dict[str, Any]:
-    """Return what a run was made with."""
+def prepared_environment() -> dict[str, Any]:
+    """Return the content of environment.json."""
     return {
         "dlcv": "0",
         "python": "3",
@@ -123,15 +142,19 @@ def made_environment() -> dict[str, Any]:
         "ranks": 1,
         "precision": {"name": "fp32", "reason": "asked for"},
         "versions": {"torch": "2"},
-        "data": {"layout": "made", "sha256": {"train": "a", "val": "b"}},
+        "data": {
+            "layout": "prepared",
+            "classes": CLASSES.as_dict(),
+            "sha256": {"train": "a", "val": "b"},
+        },
     }
 
 
 def begin_run(run: RunFolder, settings: TrainSegSettings) -> None:
-    """Write what a run has half-way."""
+    """Write the files of an unfinished run."""
     write_atomically(run.config, to_yaml(settings))
     write_atomically(run.last, b"")
-    write_json(run.environment, made_environment())
+    write_json(run.environment, prepared_environment())
     lines = [{"step": 2, "epoch": 1, "split": "train", "loss": 2.0}]
     lines.append({"step": 2, "epoch": 1, "split": "val", "miou": 0.2})
     write_atomically(run.metrics, "".join(json.dumps(line) + "\n" for line in lines))
@@ -145,10 +168,10 @@ def begin_run(run: RunFolder, settings: TrainSegSettings) -> None:
 
 
 def finish_run(run: RunFolder, settings: TrainSegSettings) -> None:
-    """Write what a finished run has; a larger rate and a larger seed do better."""
+    """Write the files of a finished run; a larger learning rate and a larger seed do better."""
     begin_run(run, settings)
     seed, large = settings.train.seed, settings.optim.lr > 1e-3
-    metrics = made_metrics(seed, 0.5 + 0.1 * large + 0.02 * seed)
+    metrics = synthetic_metrics(seed, 0.5 + 0.1 * large + 0.02 * seed)
     with run.metrics.open("a") as file:
         for line in (
             {"step": 4, "epoch": 2, "split": "train", "loss": 1.0 + seed},
