@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Generic, Self, TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from dlcvcli.engine.task import Task
+from dlcvcli.engine.task import Batch, ParameterGroup, Task, split_by_decay
 from dlcvcli.models.averaging import averaged_copy, update_average
 
 M = TypeVar("M", bound=nn.Module)
@@ -42,6 +43,15 @@ class AveragedTask(Task, Generic[M]):
         for network in (self.network, self.average):
             if network is not None:
                 network.load_state_dict(state)
+
+    def count_terms(self, batch: Batch) -> Tensor:
+        """Return the number of samples, for a loss with one term each."""
+        samples = next(iter(batch.values()))
+        return torch.tensor(len(samples), device=samples.device)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the parameters of the network, with and without weight decay."""
+        return split_by_decay("network", self.network, 1.0)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the trained network; the average stays in evaluation mode."""
