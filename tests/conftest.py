@@ -67,9 +67,10 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
     import torch
 
     from dlcvcli.config.load import resolve
+    from dlcvcli.reporter import Silent
     from dlcvcli.runs import RunFolder
-    from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
     from dlcvcli.tasks.segmentation.settings import TrainSegSettings
+    from dlcvcli.tasks.segmentation.spec import SPEC
     from dlcvcli.training.run import RunRequest, train
 
     torch.set_num_threads(1)
@@ -87,9 +88,9 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
             "snapshot.images": ["0001"],
         },
     )
-    data = check_training_data(settings.data, settings.train.seed)
+    resolved, data = SPEC.prepare(settings, Silent(), known=False)
     run = RunFolder(tmp_path_factory.mktemp("runs") / "trained")
-    train(RunRequest(run, resolve_settings(settings, data.train), data))
+    train(RunRequest(SPEC.job, run, resolved, data))
     return run.path
 
 
@@ -98,10 +99,13 @@ def exported_run(trained_run: Path) -> Path:
     """The trained run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
+    from dlcvcli.tasks.registry import open_subject
+    from dlcvcli.tasks.segmentation.flags import ExportSegFlags
+    from dlcvcli.tasks.segmentation.spec import SPEC
 
     run = RunFolder(trained_run)
     if not run.onnx.exists():
-        export(find_model(trained_run), run.onnx)
+        export(open_subject(SPEC, find_model(trained_run), ExportSegFlags()), run.onnx)
     return trained_run
 
 
@@ -132,8 +136,11 @@ def exported_fewshot(fewshot_run: Path) -> Path:
     """The few-shot run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
+    from dlcvcli.tasks.fewshot.flags import ExportFewshotFlags
+    from dlcvcli.tasks.fewshot.spec import SPEC
+    from dlcvcli.tasks.registry import open_subject
 
     run = RunFolder(fewshot_run)
     if not run.onnx.exists():
-        export(find_model(fewshot_run), run.onnx)
+        export(open_subject(SPEC, find_model(fewshot_run), ExportFewshotFlags()), run.onnx)
     return fewshot_run
