@@ -69,8 +69,12 @@ def test_flags_of_the_other_task_are_exit_2(
     tmp_path: Path, trained_run: Path, fewshot_run: Path
 ) -> None:
     to = ("--out", tmp_path / "model.onnx")
-    refused_here(2, "export", fewshot_run, *to, "--logits", says="--logits is for a segmentation model")
-    refused_here(2, "export", trained_run, *to, "--episode", says="--episode is for a few-shot model")
+    refused_here(
+        2, "export", fewshot_run, *to, "--logits", says="--logits is for a segmentation model"
+    )
+    refused_here(
+        2, "export", trained_run, *to, "--episode", says="--episode is for a few-shot model"
+    )
     refused_here(2, "export", fewshot_run, *to, "--opset", 99, says="the exporter writes opset 18")
     refused_here(1, "export", fewshot_run, *to, "--verify-data", tmp_path, says="holds no images")
     assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from dlcvcli.data.episodes import EpisodeList
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.reading import Pixels, Progress
 from dlcvcli.files import write_atomically
+from dlcvcli.inference.evaluation import latency_ms
 from dlcvcli.machine import peak_memory_mb
 from dlcvcli.prototypes import Cosine, Floats, read_distance
 from dlcvcli.runs import RunFolder
@@ -98,10 +99,7 @@ def evaluate_episodes(
             "images_per_s": len(used) / max(embedded - began, 1e-9),
             "episodes_per_s": len(episodes) / max(ended - embedded, 1e-9),
             "peak_memory_mb": peak_memory_mb(),
-            "latency_ms": {
-                "p50": float(np.percentile(laps, 50)) * 1e3,
-                "p95": float(np.percentile(laps, 95)) * 1e3,
-            },
+            "latency_ms": latency_ms(laps),
             "batch_size": at_once,
             "wall_s": wall,
             "share": {

@@ -17,6 +17,7 @@ from dlcvcli.data.masks import write_mask
 from dlcvcli.data.reading import Pixels, Progress
 from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DataError
+from dlcvcli.inference.evaluation import latency_ms
 from dlcvcli.machine import peak_memory_mb
 from dlcvcli.metrics import Convention, Counts, SegmentationScore
 from dlcvcli.palette import ClassSet, Mask
@@ -171,10 +172,7 @@ def _speed(
     return {
         "images_per_s": images / wall,
         "peak_memory_mb": peak_memory_mb(),
-        "latency_ms": {
-            "p50": float(np.percentile(laps, 50)) * 1e3,
-            "p95": float(np.percentile(laps, 95)) * 1e3,
-        },
+        "latency_ms": latency_ms(laps),
         "batch_size": batch_size,
         "wall_s": wall,
         "share": {stage: seconds.get(stage, 0.0) / wall for stage in STAGES},
