@@ -14,7 +14,8 @@ import torch
 
 from dlcvcli import __version__
 from dlcvcli.errors import CheckFailed, DlcvError, UsageError
-from dlcvcli.exporting.certify import Case, Certificate, check_structure
+from dlcvcli.exporting.certify import Case, Certificate
+from dlcvcli.exporting.structure import check_structure
 from dlcvcli.exporting.subject import Graph, Subject
 from dlcvcli.exporting.tracing import DEFAULT_OPSET
 from dlcvcli.exporting.writing import move_model, write_model

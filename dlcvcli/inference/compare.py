@@ -49,7 +49,7 @@ def compare(
 
     Raises:
         AlreadySaid: one of the two failed.
-        Interrupted: this process was told to stop.
+        Interrupted: a signal ended this process.
     """
     results, predictions = {}, {}
     with TemporaryDirectory(prefix="dlcv-compare-") as name:

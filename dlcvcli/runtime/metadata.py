@@ -167,7 +167,7 @@ def _refuse_constant(text: str) -> Any:
 
 
 def json_count(metadata: Mapping[str, str], key: str) -> int:
-    """Return a whole number of at least 1; see `json_value`."""
+    """Return an integer of at least 1; see `json_value`."""
     value: int = json_value(metadata, key, int)
     if not 1 <= value <= _LARGEST:
         raise ValueError(f"'{key}' is {value}")

@@ -88,7 +88,7 @@ def inspect_file(path: Path) -> ModelFile:
 def require_external(metadata: dict[str, str], path: Path) -> None:
     """Refuse an ONNX file whose external data is missing or was changed after its export.
 
-    Takes 1 to 2 s a GB.
+    Takes 1 to 3 s a GB.
 
     Raises:
         ModelFileError: it is.

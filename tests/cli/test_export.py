@@ -29,7 +29,7 @@ def test_flags_that_do_not_fit_are_exit_2(tmp_path: Path, trained_run: Path) -> 
     refused(1, "export", tmp_path / "none", says="does not exist")
 
 
-def test_without_torch_it_says_what_to_install(trained_run: Path, tmp_path: Path) -> None:
+def test_without_torch_the_error_names_what_to_install(trained_run: Path, tmp_path: Path) -> None:
     done = dlcv_without_torch("export", trained_run, "--out", tmp_path / "model.onnx")
     assert done.returncode == 1
     assert "error: export needs torch, which is not installed" in done.stderr

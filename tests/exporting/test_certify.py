@@ -1,16 +1,13 @@
-"""The certificate: its figures, limits and structural checks."""
+"""The certificate: its figures and limits."""
 
 from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from dlcvcli.exporting.certify import (
     GATES,
@@ -18,7 +15,6 @@ from dlcvcli.exporting.certify import (
     LogitsCase,
     SetScore,
     ValuesCase,
-    check_structure,
     compare_logits,
     relative_error,
     synthetic_images,
@@ -163,29 +159,6 @@ def test_a_score_may_hardly_fall(before: float | None, after: float | None, pass
     assert written == {"images": 4, "torch_miou": before, "onnx_miou": after, "passed": passed}
     if not passed:
         assert certificate.failures == ["mIoU over 4 images: torch 0.8, onnx 0.7998"]
-
-
-def test_dropout_and_other_names_of_inputs_and_outputs_fail_the_structure(tmp_path: Path) -> None:
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Dropout", ["x"], ["y"])], "g", [x], [y])
-    path = tmp_path / "m.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
-    checks = check_structure(path, ["images", "size"], ["mask"])
-    assert checks["onnx_checker"] is None
-    assert checks["no_training_nodes"] == "Dropout"
-    assert checks["inputs_and_outputs"] == "found (['x'], ['y'])"
-    assert check_structure(path, ["x"], ["y"])["inputs_and_outputs"] is None
-
-
-def test_the_reason_of_the_onnx_checker_is_one_line(tmp_path: Path) -> None:
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [], [y])
-    path = tmp_path / "m.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
-    reason = check_structure(path, [], ["y"])["onnx_checker"]
-    assert reason is not None
-    assert "\n" not in reason
 
 
 def test_an_error_is_a_fraction_of_the_largest_value() -> None:

@@ -97,7 +97,7 @@ def test_several_graphs_become_a_folder_with_a_file_for_each(tmp_path: Path) -> 
     assert len(certificate["parity"]["cases"]) == 2
 
 
-def test_a_failed_file_has_a_name_that_says_so_and_the_old_one_stays(tmp_path: Path) -> None:
+def test_a_failed_file_is_named_failed_and_the_old_one_stays(tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
     out.write_bytes(b"old")
     with pytest.raises(

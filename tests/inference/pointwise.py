@@ -19,6 +19,7 @@ class Pointwise:
 
     backend = "made"
     provider = "cpu"
+    on_gpu = False
     precision = "fp32"
     tile: tuple[int, int] | None = None
 

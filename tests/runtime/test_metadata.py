@@ -27,7 +27,7 @@ sizes = st.none() | st.tuples(st.integers(1, 4096), st.integers(1, 4096))
     st.none() | st.just("camvid"),
     st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=3),
 )
-def test_a_card_comes_back_as_it_was(
+def test_a_card_is_equal_after_writing_and_reading(
     classes: str,
     size: tuple[int, int] | None,
     binarise: bool,
@@ -74,7 +74,7 @@ distances = st.one_of(
     st.dictionaries(names, st.lists(names, max_size=3), max_size=3),
     st.sampled_from(["encoder", "episode"]),
 )
-def test_a_few_shot_card_comes_back_as_it_was(
+def test_a_few_shot_card_is_equal_after_writing_and_reading(
     size: tuple[int, int] | None,
     distance: dict[str, Any],
     mean: tuple[float, float, float],
@@ -176,7 +176,7 @@ def test_few_shot_metadata_of_a_wrong_kind_is_refused(key: str, value: str) -> N
         EncoderCard.read({**good, key: value}, "x.onnx")
 
 
-def test_a_foreign_a_newer_and_a_damaged_file_are_told_apart() -> None:
+def test_foreign_newer_and_damaged_files_have_errors_of_their_own() -> None:
     good = SegmenterCard("seg", "m", PRESETS["voc21"], 16).to_metadata()
     with pytest.raises(ModelFileError, match="not one that dlcv exported"):
         SegmenterCard.read({}, "x.onnx")

@@ -108,7 +108,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_torch")
-def test_a_checkpoint_without_torch_says_what_to_install(tmp_path: Path) -> None:
+def test_the_error_without_torch_names_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(MissingExtra) as caught:
         load_predictor(ModelRef("checkpoint", tmp_path / "none.ckpt", None), provider="cpu")
     assert caught.value.message == (

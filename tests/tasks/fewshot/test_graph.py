@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlcvcli.exporting.certify import check_structure
+from dlcvcli.exporting.structure import check_structure
 from dlcvcli.models.conv4 import Conv4
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder

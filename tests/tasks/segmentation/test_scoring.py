@@ -33,7 +33,7 @@ class Guess:
 
     def __call__(self, images: Mask, size: tuple[int, int], clock: StageClock) -> Mask:
         self.batches.append(len(images))
-        with clock.stage("run", lap=True):
+        with clock.stage("run"):
             return (images[:, : size[0], : size[1], 0] % 11).astype(np.uint8)
 
 

@@ -73,7 +73,7 @@ def test_a_card_leaves_open_what_its_settings_left_open() -> None:
     assert (card.size, card.layout, card.binarise) == (None, "auto", False)
 
 
-def test_a_card_goes_into_a_file_and_comes_back(trained: Checkpoint) -> None:
+def test_a_card_is_equal_after_writing_and_reading(trained: Checkpoint) -> None:
     card = card_of(trained, "digest")
     assert SegmenterCard.read(card.to_metadata(), "x.onnx") == card
     assert card.metric["miou"] == trained["best"]["value"]
