@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from dlcvcli.config.names import TORCH_PROVIDERS, Provider
 from dlcvcli.errors import MissingExtra, UsageError
 
 
@@ -33,15 +34,16 @@ def require_package(package: str, what: str) -> None:
         )
 
 
-def prepare_torch(provider: str) -> None:
+def prepare_torch(provider: Provider) -> None:
     """Refuse to run a checkpoint under an execution provider that only ONNX files have.
 
     Raises:
         UsageError: the provider runs ONNX files only.
         MissingExtra: torch is not installed.
     """
-    if provider == "tensorrt":
+    if provider not in TORCH_PROVIDERS:
         raise UsageError(
-            "--provider tensorrt runs ONNX files; the model is a PyTorch checkpoint", "add --onnx"
+            f"--provider {provider} runs ONNX files, and the model is a PyTorch checkpoint",
+            "add --onnx",
         )
     require_torch("running a PyTorch checkpoint")

@@ -78,10 +78,10 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
     import torch
 
     from dlcvcli.config.load import resolve
+    from dlcvcli.reporter import Silent
     from dlcvcli.runs import RunFolder
-    from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
-    from dlcvcli.tasks.segmentation.job import SegmentationJob
     from dlcvcli.tasks.segmentation.settings import TrainSegSettings
+    from dlcvcli.tasks.segmentation.spec import SPEC
     from dlcvcli.training.run import RunRequest, train
 
     torch.set_num_threads(1)
@@ -99,9 +99,9 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
             "snapshot.images": ["0001"],
         },
     )
-    data = check_training_data(settings.data, settings.train.seed)
+    resolved, data = SPEC.prepare(settings, Silent(), known=False)
     run = RunFolder(tmp_path_factory.mktemp("runs") / "trained")
-    train(RunRequest(SegmentationJob, run, resolve_settings(settings, data.train), data))
+    train(RunRequest(SPEC.job, run, resolved, data))
     return run.path
 
 
@@ -128,14 +128,13 @@ def exported_run(trained_run: Path, trace_once: None) -> Path:
     """The trained run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
-    from dlcvcli.tasks.registry import open_subject, task_of
+    from dlcvcli.tasks.registry import open_subject
+    from dlcvcli.tasks.segmentation.flags import ExportSegFlags
+    from dlcvcli.tasks.segmentation.spec import SPEC
 
     run = RunFolder(trained_run)
     if not run.onnx.exists():
-        ref = find_model(trained_run)
-        spec = task_of(ref)
-        assert spec.flags.export is not None
-        export(open_subject(spec, ref, spec.flags.export()), run.onnx)
+        export(open_subject(SPEC, find_model(trained_run), ExportSegFlags()), run.onnx)
     return trained_run
 
 
@@ -166,12 +165,11 @@ def exported_fewshot(fewshot_run: Path) -> Path:
     """The few-shot run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
-    from dlcvcli.tasks.registry import open_subject, task_of
+    from dlcvcli.tasks.fewshot.flags import ExportFewshotFlags
+    from dlcvcli.tasks.fewshot.spec import SPEC
+    from dlcvcli.tasks.registry import open_subject
 
     run = RunFolder(fewshot_run)
     if not run.onnx.exists():
-        ref = find_model(fewshot_run)
-        spec = task_of(ref)
-        assert spec.flags.export is not None
-        export(open_subject(spec, ref, spec.flags.export()), run.onnx)
+        export(open_subject(SPEC, find_model(fewshot_run), ExportFewshotFlags()), run.onnx)
     return fewshot_run

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from dlcvcli.config.load import resolve
+from dlcvcli.reporter import Silent
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.fewshot.data import check_fewshot_data, resolve_fewshot
-from dlcvcli.tasks.fewshot.job import FewshotJob
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.fewshot.spec import SPEC
 from dlcvcli.training.run import RunRequest
 
 ALPHABETS, CHARACTERS, EACH, SIDE = 6, 3, 6, 16
@@ -49,5 +49,5 @@ def request_for(run: Path, data: Path, **flags: Any) -> RunRequest:
     }
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
     settings = resolve(TrainFewshotSettings, flags={**defaults, **dotted})
-    found = check_fewshot_data(settings)
-    return RunRequest(FewshotJob, RunFolder(run), resolve_fewshot(settings, found), found)
+    resolved, data = SPEC.prepare(settings, Silent(), known=False)
+    return RunRequest(SPEC.job, RunFolder(run), resolved, data)

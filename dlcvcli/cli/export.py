@@ -96,8 +96,8 @@ def _print(done: Exported) -> None:
         rows.append(("certificate", "none: not compared with PyTorch"))
     else:
         rows += _certificate_rows(done.certificate)
-        rows.append(("certificate", f"passed; {certificate_path(done.paths[0])}"))
-    stdout().print(facts(str(done.paths[0]), rows))
+        rows.append(("certificate", f"passed; {certificate_path(done.out)}"))
+    stdout().print(facts(str(done.out), rows))
 
 
 def _certificate_rows(certificate: Certificate) -> list[tuple[str, str]]:
@@ -107,5 +107,5 @@ def _certificate_rows(certificate: Certificate) -> list[tuple[str, str]]:
     scored = certificate.dataset
     if scored is not None:
         both = f"PyTorch {fraction(scored.torch, 6)}, ONNX Runtime {fraction(scored.onnx, 6)}"
-        rows += [(f"{scored.metric} on {scored.over}", both), *scored.lines]
+        rows += [(f"{scored.metric} on {scored.over}", both), *scored.facts]
     return rows

@@ -20,6 +20,8 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["poly", "step", "cosine", "warmup+cosine", "constant"]
 
 Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
+# Those that name a device of PyTorch as well; the others run ONNX files only.
+TORCH_PROVIDERS: frozenset[Provider] = frozenset({"auto", "cuda", "cpu"})
 
 Balance = Literal["median_frequency", "inverse_log", "inverse_root"]
 

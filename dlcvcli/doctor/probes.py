@@ -88,14 +88,14 @@ def probe_onnxruntime() -> dict[str, Any]:
     import onnxruntime as ort
 
     from dlcvcli.doctor.libraries import missing, needed_by
+    from dlcvcli.runtime.session import PROVIDERS
 
     built = ort.get_available_providers()
-    names = (("cpu", "CPU"), ("cuda", "CUDA"), ("tensorrt", "Tensorrt"))
     result: dict[str, Any] = {
         "version": ort.__version__,
         "cuda": getattr(ort, "cuda_version", "") or None,
         "cudnn": _cudnn_major(),
-        "providers": [own for own, name in names if f"{name}ExecutionProvider" in built],
+        "providers": [flag for flag, (name, _) in PROVIDERS.items() if name in built],
         "missing_libraries": None,
     }
     library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"

@@ -171,10 +171,38 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, truncated or damaged, contains other objects, is not
             a checkpoint of dlcv, or has a value of the wrong type or a non-finite weight.
     """
+    _require_file(path)
+    _require_checksums(path)
+    data = _load_checked(path)
+    data["task"] = {_current_name(name): value for name, value in data["task"].items()}
+    name = first_not_finite(data["task"])
+    if name is not None:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: its weight '{name}' is not finite", _HINT
+        )
+    return data
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings that a checkpoint was trained with, without loading its tensors.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds other objects or is no checkpoint of
+            dlcv.
+    """
+    _require_file(path)
+    config: dict[str, Any] = _load_checked(path, mmap=_is_zip(path))["config"]
+    return config
+
+
+def _require_file(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"checkpoint {path} does not exist")
-    _require_checksums(path)
-    data = _load(path)
+
+
+def _load_checked(path: Path, *, mmap: bool = False) -> Checkpoint:
+    """Load a checkpoint, and refuse one without the keys and types of `_Layout`."""
+    data = _load(path, mmap=mmap)
     if not isinstance(data, dict) or not data.keys() >= _REQUIRED:
         raise CheckpointError(
             f"{path} is not a checkpoint of dlcv",
@@ -188,13 +216,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         validate(_Layout, data)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {path} is damaged: {error.message}", _HINT) from error
-    data["task"] = {_current_name(name): value for name, value in data["task"].items()}
-    name = first_not_finite(data["task"])
-    if name is not None:
-        raise CheckpointError(
-            f"checkpoint {path} is damaged: its weight '{name}' is not finite", _HINT
-        )
-    return data
+    checkpoint: Checkpoint = data
+    return checkpoint
 
 
 def _current_name(name: str) -> str:
@@ -212,9 +235,8 @@ def _require_checksums(path: Path) -> None:
         CheckpointError: a checksum does not match, or the file is truncated.
     """
     try:
-        with path.open("rb") as file:
-            if file.read(len(_ZIP)) != _ZIP:
-                return
+        if not _is_zip(path):
+            return
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except Exception as error:
@@ -226,12 +248,17 @@ def _require_checksums(path: Path) -> None:
         )
 
 
-def _load(path: Path) -> Any:
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
+
+
+def _load(path: Path, *, mmap: bool) -> Any:
     try:
         with warnings.catch_warnings():
             # torch warns about unusual files; the errors below suffice.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         match = re.search(r"(?:GLOBAL|global|class|type)\s+`?([\w.]+)", str(error))
         what = f" ({match[1]})" if match else ""

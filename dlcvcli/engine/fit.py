@@ -24,11 +24,7 @@ from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.optim import build_optimizer, lr_factor, set_lr
 from dlcvcli.engine.recorder import Best, Recorder
 from dlcvcli.engine.result import FitResult
-from dlcvcli.engine.soundness import (
-    LossWatch,
-    raise_non_finite_loss,
-    require_finite_weights,
-)
+from dlcvcli.engine.soundness import LossWatch, raise_non_finite_loss, require_finite_weights
 from dlcvcli.engine.stopping import StopRequest
 from dlcvcli.engine.task import Batch, Task
 from dlcvcli.errors import CheckpointError

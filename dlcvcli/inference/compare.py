@@ -1,7 +1,7 @@
-"""PyTorch and ONNX Runtime on the same set, each in a process of its own.
+"""Evaluate a model under PyTorch and under ONNX Runtime, each in a process of its own.
 
-Thread pools that idle in one process slow the other runtime down by up to a factor of two, so the
-two never share one. The processes write their predictions, which are compared one by one.
+In one process, the idle thread pool of one runtime slows the other down by up to a factor of two.
+The processes write their predictions, which are then compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dlcvcli.runs import ModelRef
 
 
 def checkpoint_of(onnx: ModelRef, sha256: str) -> Path | None:
-    """Return the checkpoint that an ONNX file was exported from, if its run still has it.
+    """Return the checkpoint that an ONNX file was exported from; None if its run has lost it.
 
     Args:
         onnx: the file.
@@ -49,7 +49,7 @@ def compare(
 
     Raises:
         AlreadySaid: one of the two failed.
-        Interrupted: this process was told to stop.
+        Interrupted: a signal ended this process.
     """
     results, predictions = {}, {}
     with TemporaryDirectory(prefix="dlcv-compare-") as name:

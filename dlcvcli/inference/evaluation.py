@@ -1,4 +1,4 @@
-"""What `dlcv eval` needs from a task: scores of a model on a set, and how they are shown."""
+"""What `dlcv eval` needs from a task: the scores of a model on a set, and their table."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dlcvcli.runs import ModelRef
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """A model to evaluate.
+    """A model to evaluate, and the set to evaluate it on.
 
     Attributes:
         ref: a checkpoint or an ONNX file.
         data: folder of the set.
-        split: the part of it.
+        split: split of the set.
         provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
-        batch_size: images a call; None for the default.
-        flags: those of the task, as typed.
+        batch_size: images per forward call; None for the default.
+        flags: flags of the task, as typed.
     """
 
     ref: ModelRef
@@ -36,7 +36,7 @@ class EvalRequest:
     flags: Any
 
     def as_words(self) -> list[str]:
-        """Return the request as flags of `dlcv eval`, without the model and the data."""
+        """Return the flags of `dlcv eval` for this request, without the model and the data."""
         words = ["--split", self.split, "--provider", self.provider, *self.flags.as_words()]
         return words + ([] if self.batch_size is None else ["--batch-size", str(self.batch_size)])
 
@@ -63,7 +63,7 @@ class ResultTable:
     Attributes:
         subject: the model and the data, e.g. ``fcn8s_vgg16 on 101 images (val)``.
         sections: rows, with a line between two sections.
-        unit: of what the backends are compared by, e.g. `pixels`.
+        unit: what the agreement of the backends counts, e.g. `pixels`.
         notes: lines below the table.
     """
 
@@ -101,8 +101,8 @@ class Evaluator(ABC):
     """Scores models of one task.
 
     Attributes:
-        predictions: the flag of `dlcv eval` that writes predictions, which `--compare` compares.
-        compared: metrics that are no scalar and yet shown for both backends.
+        predictions: the flag of `dlcv eval` that writes the predictions that `--compare` needs.
+        compared: metrics that are not scalars and are still reported for both backends.
     """
 
     predictions: str
@@ -127,12 +127,14 @@ class Evaluator(ABC):
     def table(self, result: dict[str, Any]) -> ResultTable:
         """Return the table of a result."""
 
-    def finish(self, request: EvalRequest, result: dict[str, Any]) -> None:
+    def finish(
+        self, request: EvalRequest, result: dict[str, Any]
+    ) -> None:
         """Write the files that the flags ask for beside the result."""
 
 
 def describe_model(predictor: Any) -> dict[str, Any]:
-    """Return how a model was run: backend, provider, precision and notes."""
+    """Return the backend, provider, precision and notes of a predictor, for the result."""
     return {
         "backend": predictor.backend,
         "provider": predictor.provider,
@@ -142,7 +144,7 @@ def describe_model(predictor: Any) -> dict[str, Any]:
 
 
 def seen_notes(data: Mapping[str, Any]) -> list[str]:
-    """Return a warning where the model was trained on images that it was scored on."""
+    """Return a warning if the model was trained on images that it was scored on."""
     if not data["trained_on"]:
         return []
     return [

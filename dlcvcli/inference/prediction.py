@@ -14,15 +14,15 @@ from dlcvcli.runs import ModelRef
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """What to predict.
+    """A model, its inputs, and where the predictions go.
 
     Attributes:
         ref: a checkpoint or an ONNX file.
-        inputs: as typed: files, folders, or `-` for a list.
+        inputs: as typed: files, folders, or `-` for a list on stdin.
         listed: the lines of that list.
         out: folder of the results.
         provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
-        flags: those of the task, as typed.
+        flags: flags of the task, as typed.
     """
 
     ref: ModelRef
@@ -34,13 +34,13 @@ class PredictRequest:
 
 
 class Predict(Protocol):
-    """Predicts, writes the results, and describes each in a line."""
+    """Predicts, writes the results, and yields a line on each."""
 
     def __call__(self, request: PredictRequest, reporter: Reporter) -> Iterator[str]:
         """Yield a line for each result when it is written.
 
         Raises:
             UsageError: the flags do not fit.
-            DataError: an input cannot be used; those that can were predicted before.
+            DataError: an input cannot be used; raised after the others were predicted.
         """
         ...

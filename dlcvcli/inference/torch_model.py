@@ -1,8 +1,9 @@
-"""Where PyTorch runs a model that is evaluated, and in which arithmetic."""
+"""Run a network under PyTorch for evaluation: its device and its arithmetic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,39 +36,58 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def as_reference(network: nn.Module) -> None:
-    """Let a network run as what ONNX Runtime is compared with: float32, TF32 off, NCHW.
+def run_in_nchw(network: nn.Module) -> None:
+    """Let a network take its inputs in NCHW memory order, PyTorch's own default.
 
-    The modules around it lay images out channels-last, which is for training; PyTorch's own default
-    is the baseline.
+    The modules around it pass images in channels-last order, which makes training faster. ONNX
+    Runtime is compared with the default.
     """
     network.register_forward_pre_hook(_contiguous)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+
+
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """Compute float32 on a GPU in full precision inside the `with`."""
+    backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = False
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 @torch.inference_mode()
 def run_on(
     device: torch.device, forward: Callable[[Tensor], Tensor], images: Pixels, clock: StageClock
 ) -> Any:
-    """Return what a network makes of images uint8 [N, H, W, 3], as an array in main memory.
+    """Return the output of a network for images uint8 [N, H, W, 3], as an array in main memory.
 
-    Time goes to the clock's stages `copy` (to and from the device) and `run`.
+    Args:
+        device: where the network is.
+        forward: the network, or a function that calls it.
+        images: in main memory.
+        clock: receives the time of `copy` (to and from the device) and `run`.
+
+    Raises:
+        DlcvError: a value of a floating output is not finite.
     """
     with clock.stage("copy"):
-        # Torch asks for memory it might write to; Pillow hands out read-only arrays.
+        # PyTorch warns of arrays that cannot be written to, such as Pillow's.
         writable = np.require(images, requirements=["C", "W"])
         batch = torch.from_numpy(writable).to(device)
-    with clock.stage("run"):
+    with clock.stage("run"), without_tf32():
         out = forward(batch)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     with clock.stage("copy"):
-        found = out.cpu().numpy()
-    if found.dtype.kind == "f":
-        require_finite((found.min(), found.max()), "outputs")
-    return found
+        values = out.cpu().numpy()
+    if values.dtype.kind == "f":
+        require_finite((values.min(), values.max()), "outputs")
+    return values
 
 
-def _contiguous(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def _contiguous(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(value.contiguous() for value in args)

@@ -1,4 +1,4 @@
-"""Whether an ONNX graph has the inputs and outputs that its card promises."""
+"""Checks that an ONNX graph has the inputs and outputs that its card promises."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def require_value(values: dict[str, Any], name: str, kind: str, shape: Shape, pa
     Args:
         values: by name, as ONNX Runtime describes them.
         name: of the one that is needed.
-        kind: its number type in ONNX Runtime's words.
+        kind: its number type, as ONNX Runtime names it.
         shape: its axes; None for any length.
         path: what errors call the file.
 
@@ -38,24 +38,24 @@ def require_value(values: dict[str, Any], name: str, kind: str, shape: Shape, pa
     """
     value = values.get(name)
     if value is None:
-        raise _differs(path, f"has no '{name}'", f"found {', '.join(values) or 'nothing'}")
-    # A length that the graph leaves open has a name or none.
+        raise _differs(path, f"has no '{name}'", f"it has {', '.join(values) or 'none'}")
+    # The length of a dynamic axis is a name or None.
     lengths = [axis if isinstance(axis, int) else None for axis in value.shape]
     fits = len(lengths) == len(shape) and all(
-        mine is None or asked is None or mine == asked
-        for mine, asked in zip(lengths, shape, strict=True)
+        length is None or needed is None or length == needed
+        for length, needed in zip(lengths, shape, strict=True)
     )
     if value.type != f"tensor({kind})" or not fits:
-        needed = f"{kind} {['any' if axis is None else axis for axis in shape]}"
+        promised = f"{kind} {['any' if axis is None else axis for axis in shape]}"
         raise _differs(
             path,
             f"has '{name}' as {value.type.removeprefix('tensor(').removesuffix(')')} {value.shape}",
-            f"its metadata promises {needed}",
+            f"its metadata promises {promised}",
         )
 
 
-def _differs(path: object, what: str, wanted: str) -> ModelFileError:
+def _differs(path: object, what: str, expected: str) -> ModelFileError:
     return ModelFileError(
-        f"{path} is not the model that its dlcv metadata describes: it {what} ({wanted})",
+        f"{path} is not the model that its dlcv metadata describes: it {what} ({expected})",
         "give a file that `dlcv export` wrote",
     )

@@ -1,4 +1,4 @@
-"""Refusing what a model computed where it is not finite."""
+"""Refuse results of a model that are not finite."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dlcvcli.errors import DlcvError
 
 
 def require_finite(extremes: Iterable[float], what: str) -> None:
-    """Refuse what a model computed where a value of it is infinite or not a number.
+    """Refuse results of a model where a value is infinite or not a number.
 
     Args:
-        extremes: the smallest and the largest value, which are found in a tenth of the time of
-            looking at each value; both are NaN where any value is.
-        what: the values are, e.g. `logits`.
+        extremes: the smallest and the largest value. Both are NaN where any value is, and they take
+            a tenth of the time of `isfinite` of each value.
+        what: name of the values, e.g. `logits`.
 
     Raises:
-        DlcvError: one is not; a mask or a score made of it would be wrong.
+        DlcvError: a value is not finite, so a mask or a score computed from it would be wrong.
     """
     if not all(math.isfinite(value) for value in extremes):
         raise DlcvError(

@@ -1,7 +1,7 @@
-"""What a model file says of itself: its card, and the metadata of an ONNX file that it becomes.
+"""Model cards: what a model file says of itself, as metadata of an ONNX file.
 
-A model file can be evaluated and used without any other file or option: its card holds its classes,
-its preprocessing and where it came from. Reading it needs no torch.
+A card holds the classes, the preprocessing and the origin of a model, so that a model file can be
+evaluated and used without another file or flag. Reading a card needs no torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FORMAT = "1"
 # Inputs and outputs that models of several tasks have.
 IMAGES, LOGITS = "images", "logits"
 
-# Of a side of an image in pixels, and of any other number in the metadata.
+# Largest side of an image in pixels, and largest number of any other kind in the metadata.
 _LARGEST = 1 << 20
 
 RESIZE_RULE = "stretch, Pillow bilinear with antialiasing, uint8 RGB"
@@ -27,21 +27,21 @@ RESIZE_RULE = "stretch, Pillow bilinear with antialiasing, uint8 RGB"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What one must know of any model; each task has a card of its own with more.
+    """What is known of a model of any task; each task has a subclass with more.
 
     Attributes:
-        TASK: the task whose models a subclass describes; empty where any will do.
-        task: what the model is for, as in `dlcv train TASK`.
-        model: name of the network in the table of networks.
+        TASK: the task whose models a subclass describes; empty for any task.
+        task: the task of the model, as in `dlcv train TASK`.
+        model: name of the network in the registry of networks.
         size: (height, width) that images are stretched to; None leaves their own size.
-        layout: how the data it was trained on is laid out.
+        layout: the layout of its training data.
         recipe: the recipe it was trained with, if any.
         data: fingerprints of the training data, split -> SHA-256.
         seen: which images it was trained and validated on; None where that is not recorded.
-        metric: the best validation known when this card was written.
+        metric: the best validation score when this card was written.
         config: the resolved settings of its training.
         versions: of dlcv and torch that trained it, and of those that exported it.
-        checkpoint_sha256: of the checkpoint that an ONNX file was made of.
+        checkpoint_sha256: of the checkpoint that an ONNX file was exported from.
     """
 
     TASK: ClassVar[str] = ""
@@ -93,8 +93,8 @@ class ModelCard:
             path: what errors call the file.
 
         Raises:
-            ModelFileError: see `read_task`; or the model is for another task, or the metadata is
-                damaged.
+            ModelFileError: dlcv did not write the file, or a newer dlcv did; the model is for
+                another task; or the metadata is damaged.
         """
         task = read_task(metadata, path)
         if cls.TASK and task != cls.TASK:
@@ -102,7 +102,7 @@ class ModelCard:
         try:
             size = None if metadata["size"] == "null" else json_numbers(metadata, "size", 2, int)
             recipe = metadata["recipe"]
-            # Files of older versions have none.
+            # Files of older versions have no such key.
             seen = json_value({"seen_images": "null", **metadata}, "seen_images", dict, type(None))
             return cls(
                 task=task,
@@ -124,37 +124,37 @@ class ModelCard:
             ) from error
 
     def _own_fields(self) -> dict[str, Any]:
-        """Return what a task's card has beyond this one, as plain types."""
+        """Return the metadata that a task's card has beyond this one, as plain types."""
         return {}
 
     @classmethod
     def _read_own(cls, metadata: Mapping[str, str]) -> dict[str, Any]:
-        """Return the arguments that `_own_fields` were made of."""
+        """Return the arguments of a task's card that `_own_fields` wrote."""
         return {}
 
 
 def read_task(metadata: Mapping[str, str], path: object) -> str:
-    """Return what a model is for, as in `dlcv train TASK`.
+    """Return the task of a model, as in `dlcv train TASK`.
 
     Raises:
         ModelFileError: dlcv did not write the file, or a newer dlcv did.
     """
-    found = metadata.get("dlcv_format")
-    if found is None:
+    version = metadata.get("dlcv_format")
+    if version is None:
         raise ModelFileError(
             f"{path} is an ONNX model, but not one that dlcv exported: it has no dlcv metadata",
             "export the run: dlcv export RUN",
         )
-    if found != FORMAT:
-        raise ModelFileError(f"{path} has dlcv format {found}; this dlcv reads {FORMAT}")
+    if version != FORMAT:
+        raise ModelFileError(f"{path} has dlcv format {version}; this dlcv reads {FORMAT}")
     return metadata.get("task", "")
 
 
 def json_value(metadata: Mapping[str, str], key: str, *kinds: type) -> Any:
-    """Return a value that is written as JSON, of one of some types.
+    """Return a value that is written as JSON and is of one of some types.
 
     Raises:
-        KeyError, TypeError, ValueError, RecursionError: there is none, or no such one.
+        KeyError, TypeError, ValueError, RecursionError: it is missing or malformed.
     """
     value = json.loads(metadata[key], parse_constant=_refuse_constant)
     if type(value) not in kinds:
@@ -167,7 +167,7 @@ def _refuse_constant(text: str) -> Any:
 
 
 def json_count(metadata: Mapping[str, str], key: str) -> int:
-    """Return a whole number of at least 1; see `json_value`."""
+    """Return an integer of at least 1; see `json_value`."""
     value: int = json_value(metadata, key, int)
     if not 1 <= value <= _LARGEST:
         raise ValueError(f"'{key}' is {value}")

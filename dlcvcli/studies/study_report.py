@@ -15,13 +15,7 @@ from dlcvcli.outcomes.runs import RunOutcome
 from dlcvcli.runs import RunFolder
 from dlcvcli.studies.outcome import StudyOutcome, TaskOutcome, read_outcome
 from dlcvcli.studies.pages import write_page
-from dlcvcli.studies.plan import (
-    command_line,
-    origins,
-    planned_runs,
-    train_arguments,
-    value_at,
-)
+from dlcvcli.studies.plan import command_line, origins, planned_runs, train_arguments, value_at
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.table import notes_of, page_tables, write_tables
 

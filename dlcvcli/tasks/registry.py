@@ -42,9 +42,9 @@ def task_of_run(run: RunFolder) -> TaskSpec:
 
 
 def task_of(ref: ModelRef) -> TaskSpec:
-    """Return the task of a model, as cheaply as it can be known.
+    """Return the task of a model.
 
-    An ONNX file and a run's settings name it without torch; a checkpoint alone has to be loaded.
+    Torch is needed only for a checkpoint without a run; its tensors are not loaded.
 
     Raises:
         ModelFileError, CheckpointError: the file cannot be used.
@@ -67,9 +67,9 @@ def task_of(ref: ModelRef) -> TaskSpec:
     from dlcvcli.extras import require_torch
 
     require_torch("reading a PyTorch checkpoint")
-    from dlcvcli.engine.checkpoint import load_checkpoint
+    from dlcvcli.engine.checkpoint import read_config
 
-    name = load_checkpoint(ref.path)["config"].get("task")
+    name = read_config(ref.path).get("task", "")
     if name not in TASKS:
         raise CheckpointError(
             f"{ref.path} is a model of task {name!r}; this dlcv has {', '.join(TASKS)}"

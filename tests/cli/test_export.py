@@ -1,4 +1,4 @@
-"""`dlcv export` as users meet it: what is refused before anything is traced."""
+"""`dlcv export`: its output, its files, and what it refuses before anything is traced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_flags_that_do_not_fit_are_exit_2(tmp_path: Path, trained_run: Path) -> 
     refused(1, "export", tmp_path / "none", says="does not exist")
 
 
-def test_without_torch_it_says_what_to_install(trained_run: Path, tmp_path: Path) -> None:
+def test_without_torch_the_error_names_what_to_install(trained_run: Path, tmp_path: Path) -> None:
     done = dlcv_without_torch("export", trained_run, "--out", tmp_path / "model.onnx")
     assert done.returncode == 1
     assert "error: export needs torch, which is not installed" in done.stderr
@@ -46,12 +46,12 @@ def test_a_file_goes_into_its_run_or_beside_its_checkpoint(tmp_path: Path) -> No
 def test_a_graph_of_episodes_has_a_name_of_its_own(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     ref = ModelRef("checkpoint", run.best, run)
-    assert default_onnx_path(ref, episode=True) == run.path / "episode.onnx"
+    assert default_onnx_path(ref, "episode") == run.path / "episode.onnx"
     bare = ModelRef("checkpoint", tmp_path / "marks.ckpt", None)
-    assert default_onnx_path(bare, episode=True) == tmp_path / "marks-episode.onnx"
+    assert default_onnx_path(bare, "episode") == tmp_path / "marks-episode.onnx"
 
 
-def test_a_few_shot_run_is_exported_and_told(
+def test_the_table_of_a_few_shot_export_has_its_facts(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
     out = tmp_path / "marks.onnx"
@@ -59,8 +59,8 @@ def test_a_few_shot_run_is_exported_and_told(
     assert done.returncode == 0, done.stderr
     assert "the 3 classes that the model's training held out" in done.stderr
     assert "scoring both on 600 episodes" in done.stderr
-    told = ("conv4, 8 values an image", "euclidean", "images in, embeddings out", "16x16")
-    for words in (*told, "largest embedding error", "accuracy on 600 episodes", "passed; "):
+    facts = ("conv4, 8 values an image", "euclidean", "images in, embeddings out", "16x16")
+    for words in (*facts, "largest embedding error", "accuracy on 600 episodes", "passed; "):
         assert words in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"marks.onnx", "marks.certificate.json"}
 
@@ -69,8 +69,8 @@ def test_flags_of_the_other_task_are_exit_2(
     tmp_path: Path, trained_run: Path, fewshot_run: Path
 ) -> None:
     to = ("--out", tmp_path / "model.onnx")
-    refused(2, "export", fewshot_run, *to, "--logits", says="--logits is for segmenters")
-    refused(2, "export", trained_run, *to, "--episode", says="--episode is for few-shot")
+    refused(2, "export", fewshot_run, *to, "--logits", says="--logits is for a segmentation model")
+    refused(2, "export", trained_run, *to, "--episode", says="--episode is for a few-shot model")
     refused(2, "export", fewshot_run, *to, "--opset", 99, says="the exporter writes opset 18")
     refused(1, "export", fewshot_run, *to, "--verify-data", tmp_path, says="holds no images")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""An ONNX file's bytes say whether it was changed, and what it tells apart."""
+"""The bytes of an ONNX file show whether it was changed, and how many classes it has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlcvcli.runtime.session import open_session, read_metadata
 
 
 def made(weight: Any = None, *, shape: list[Any] | None = None, **metadata: str) -> bytes:
-    """Return a model that weighs its input, resizes nothing and takes the largest channel."""
+    """Return a model that scales its input, resizes it by 1 and takes the largest channel."""
     weight = np.ones((1, 5, 1, 1), np.float32) if weight is None else np.asarray(weight)
     shape = ["n", 5, "h", "w"] if shape is None else shape
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
@@ -80,7 +80,7 @@ def test_no_flipped_bit_of_a_file_with_a_digest_changes_what_it_computes(
     assert place >= len(plain)
 
 
-def test_a_file_that_was_exported_before_there_was_a_digest_still_opens(tmp_path: Path) -> None:
+def test_a_file_of_an_older_version_without_a_digest_still_opens(tmp_path: Path) -> None:
     path = written(tmp_path, made(task="seg"))
     assert inspect_file(path).metadata == {"task": "seg"}
     assert open_session(path, "cpu").channels == 5
@@ -129,7 +129,7 @@ def test_a_weight_that_is_not_finite_is_refused_by_its_name(
         open_session(written(tmp_path, made(weight)), "cpu")
 
 
-def test_weights_in_the_typed_fields_are_looked_at_too(tmp_path: Path) -> None:
+def test_weights_in_the_typed_fields_are_checked_too(tmp_path: Path) -> None:
     model = onnx.load_from_string(made())
     tensor = helper.make_tensor("w", TensorProto.FLOAT, (1, 2), [1.0, float("nan")])
     assert not tensor.raw_data
@@ -162,7 +162,7 @@ def test_channels_that_the_graph_leaves_open_are_not_known(tmp_path: Path) -> No
     assert inspect_file(written(tmp_path, made(shape=["n", "c", "h", "w"]))).channels is None
 
 
-def test_an_exported_segmenter_says_how_many_classes_it_tells_apart(exported_run: Path) -> None:
+def test_the_channels_of_an_exported_segmenter_are_its_classes(exported_run: Path) -> None:
     assert inspect_file(RunFolder(exported_run).onnx).channels == 7
 
 

@@ -1,4 +1,4 @@
-"""The task of a model is found, and torch is needed only where a checkpoint is loaded."""
+"""The task of a model is found and the model loaded, with torch only where it is needed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dlcvcli import extras as module
+from dlcvcli import extras
+from dlcvcli.engine import checkpoint as checkpoints
+from dlcvcli.engine.checkpoint import load_checkpoint, save_checkpoint
 from dlcvcli.errors import CheckpointError, MissingExtra, ModelFileError, UsageError
 from dlcvcli.extras import require_torch
 from dlcvcli.runs import ModelRef, RunFolder, find_model
 from dlcvcli.tasks.fewshot.load import load_encoder
-from dlcvcli.tasks.registry import task_named, task_of
+from dlcvcli.tasks.registry import TASKS, task_named, task_of
 from dlcvcli.tasks.segmentation.load import load_predictor
 
 
 @pytest.fixture
 def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no package be found."""
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    """Let no package be installed."""
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+
+
+def test_a_task_is_found_by_its_name() -> None:
+    assert [task_named(name).name for name in TASKS] == list(TASKS)
+    with pytest.raises(UsageError, match="no task is called 'segg'") as caught:
+        task_named("segg")
+    assert "seg" in caught.value.hint
 
 
 def test_a_file_runs_under_its_own_runtime(exported_run: Path) -> None:
@@ -54,16 +63,30 @@ def test_the_task_of_a_run_and_of_a_file_needs_no_torch(
             task_of(ModelRef("checkpoint", RunFolder(path).best, None))
 
 
-def test_a_checkpoint_alone_says_its_task(
-    trained_run: Path, fewshot_run: Path, tmp_path: Path
+def test_a_checkpoint_without_a_run_names_its_task(
+    trained_run: Path, fewshot_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Its tensors are loaded once, by the command.
+    monkeypatch.setattr(checkpoints, "_require_checksums", pytest.fail)
     for path, task in ((trained_run, "seg"), (fewshot_run, "fewshot")):
         assert task_of(ModelRef("checkpoint", RunFolder(path).best, None)).name == task
-    # Settings that cannot be read, or are of no task, are no obstacle.
+    # Settings that cannot be read or name another task are ignored.
     run = RunFolder(tmp_path)
     for text in ("[", yaml.safe_dump({"task": "detect"})):
         run.config.write_text(text)
         assert task_of(ModelRef("checkpoint", RunFolder(fewshot_run).best, run)).name == "fewshot"
+
+
+def test_a_checkpoint_of_an_unknown_task_is_refused(trained_run: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(RunFolder(trained_run).best)
+    checkpoint["config"]["task"] = "detect"
+    path = tmp_path / "other.ckpt"
+    save_checkpoint(path, checkpoint)
+    with pytest.raises(CheckpointError) as caught:
+        task_of(ModelRef("checkpoint", path, None))
+    assert caught.value.message == (
+        f"{path} is a model of task 'detect'; this dlcv has seg, fewshot"
+    )
 
 
 def test_tensorrt_is_refused_for_a_checkpoint_before_it_is_read(tmp_path: Path) -> None:
@@ -72,7 +95,7 @@ def test_tensorrt_is_refused_for_a_checkpoint_before_it_is_read(tmp_path: Path) 
         with pytest.raises(UsageError) as caught:
             load(ref, provider="tensorrt")
         assert caught.value.message == (
-            "--provider tensorrt runs ONNX files; the model is a PyTorch checkpoint"
+            "--provider tensorrt runs ONNX files, and the model is a PyTorch checkpoint"
         )
         assert caught.value.hint == "add --onnx"
 
@@ -85,7 +108,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_torch")
-def test_a_checkpoint_without_torch_says_what_to_install(tmp_path: Path) -> None:
+def test_the_error_without_torch_names_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(MissingExtra) as caught:
         load_predictor(ModelRef("checkpoint", tmp_path / "none.ckpt", None), provider="cpu")
     assert caught.value.message == (
@@ -101,10 +124,10 @@ def test_an_onnx_file_needs_no_torch(exported_run: Path) -> None:
     assert load_predictor(ref, provider="cpu").backend == "onnx"
 
 
-def test_torch_that_is_installed_is_not_complained_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_is_required_only_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     require_torch("training")
     asked: list[str] = []
-    monkeypatch.setattr(module, "find_spec", asked.append)
+    monkeypatch.setattr(extras, "find_spec", asked.append)
     with pytest.raises(MissingExtra, match="training needs torch, which is not installed"):
         require_torch("training")
     assert asked == ["torch"]

@@ -46,7 +46,9 @@ class ToyData:
     def __init__(self, settings: ToySettings) -> None:
         self.root = Path(settings.data.path)
         self.files = {part: sorted((self.root / part).glob("*")) for part in ("train", "val")}
-        digests = {part: [digest_of(read_bytes(f)) for f in self.files[part]] for part in self.files}
+        digests = {
+            part: [digest_of(read_bytes(f)) for f in self.files[part]] for part in self.files
+        }
         self.sha256 = {part: fingerprint(("", d) for d in each) for part, each in digests.items()}
         self.seen = SeenImages(frozenset(digests["train"]), tuple(digests["val"]))
 

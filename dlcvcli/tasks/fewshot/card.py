@@ -1,4 +1,4 @@
-"""The card of a few-shot model: its description in a checkpoint and in an ONNX file."""
+"""The card of a few-shot model, in a checkpoint and in an ONNX file."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from dlcvcli.runtime.metadata import IMAGES, ModelCard, json_count, json_numbers
 if TYPE_CHECKING:
     from dlcvcli.runtime.session import Session
 
-# Beside `images` and `logits`, the inputs and the output of an exported few-shot model.
+# Inputs and output of an exported few-shot model, beside `images` and `logits`.
 EMBEDDING, SUPPORT, QUERY = "embedding", "support", "query"
 
-# What a file computes: embeddings of images, or the logits of a complete episode.
+# The graph of a file: the embeddings of images, or the logits of a complete episode.
 ENCODER, EPISODE = "encoder", "episode"
 
 
 @dataclass(frozen=True)
 class EncoderCard(ModelCard):
-    """What one must know to use a trained prototypical network.
+    """What is needed to use a trained prototypical network.
 
     Attributes:
-        dimension: values of an embedding.
-        distance: what `dlcvcli.prototypes.read_distance` reads: a name, and what it learned.
-        mean, std: what images are normalised with, inside the graph.
-        shape: ways, shots and queries of each way of the episodes that it is tested on by default.
-        rotations: whether rotated images are classes of their own when it is tested.
-        classes: split -> the classes that it was trained, chosen and may be tested on.
-        graph: what an ONNX file computes, `encoder` or `episode`.
+        dimension: number of values of an embedding.
+        distance: its name and learned values, for `dlcvcli.prototypes.read_distance`.
+        mean, std: the normalisation of images, inside the graph.
+        shape: default ways, shots and queries per way of its evaluation.
+        rotations: whether it is evaluated on rotated classes as well.
+        classes: split -> its classes.
+        graph: the graph of an ONNX file, `encoder` or `episode`.
     """
 
     TASK: ClassVar[str] = "fewshot"
@@ -79,18 +79,18 @@ class EncoderCard(ModelCard):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """The (height, width) that images are stretched to; few-shot models have one always."""
+        """The (height, width) that images are stretched to; few-shot models always have one."""
         assert self.size is not None
         return self.size
 
     @property
     def data_path(self) -> str:
-        """The folder of the images that it was trained on."""
+        """The folder of its training data."""
         return str(self.config["data"]["path"])
 
     @property
     def cache_bytes(self) -> int:
-        """Memory for decoded images: as much as in training."""
+        """Memory for decoded images in bytes, as in its training."""
         return int(self.config["data"]["cache"])
 
     def require_graph(self, session: Session, path: object) -> None:
@@ -102,8 +102,8 @@ class EncoderCard(ModelCard):
         """
         if self.graph != ENCODER:
             raise ModelFileError(
-                f"{path} takes complete episodes (support and query in, logits out); its encoder "
-                "is needed alone",
+                f"{path} takes complete episodes (support and query in, logits out), and a file of "
+                "the encoder is needed",
                 "export the run without --episode, or give the run folder",
             )
         if self.size is None:
@@ -126,5 +126,5 @@ def _names_by_split(metadata: Mapping[str, str]) -> dict[str, list[str]]:
     if not all(isinstance(names, list) for names in splits.values()) or not all(
         isinstance(name, str) for names in splits.values() for name in names
     ):
-        raise TypeError("'class_splits' holds no lists of names")
+        raise TypeError("'class_splits' has values that are not lists of names")
     return splits

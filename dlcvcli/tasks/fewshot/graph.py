@@ -1,4 +1,4 @@
-"""Tracing a prototypical network: its encoder alone, or all of it as one graph of an episode."""
+"""Trace a prototypical network: its encoder, or all of it as one graph of an episode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlcvcli.tasks.fewshot.card import EMBEDDING, QUERY, SUPPORT, EncoderCard
 
 
 class _Episode(nn.Module):
-    """A prototypical network for one episode, without the axis of several."""
+    """A prototypical network for one episode, without the batch axis."""
 
     def __init__(self, protonet: ProtoNet) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ def trace_encoder(embedder: Embedder, card: EncoderCard, opset: int = DEFAULT_OP
     [batch, D]. The batch is dynamic, height and width where the encoder takes any size.
 
     Raises:
-        DlcvError: the exporter fails; carries its own words.
+        DlcvError: the exporter fails; quotes its message.
     """
     size, axes = _sides(embedder, card, first=1)
     return trace_graph(
@@ -48,17 +48,17 @@ def trace_encoder(embedder: Embedder, card: EncoderCard, opset: int = DEFAULT_OP
 
 
 def trace_episode(protonet: ProtoNet, card: EncoderCard, opset: int = DEFAULT_OPSET) -> Any:
-    """Return an `onnx.ModelProto` of a whole episode, prototypes and distance inside.
+    """Return an `onnx.ModelProto` of an episode, with prototypes and distance inside.
 
     Inputs are `support` uint8 [ways, shots, height, width, 3] and `query` uint8 [queries, height,
     width, 3], RGB; the output is `logits` float32 [queries, ways]. Ways, shots and queries are
     dynamic, height and width where the encoder takes any size.
 
     Raises:
-        DlcvError: the exporter fails; carries its own words.
+        DlcvError: the exporter fails; quotes its message.
     """
     size, support_axes = _sides(protonet.embedder, card, first=2)
-    # The same sides, one axis earlier: both inputs have to be of one size.
+    # The axes are one place earlier, and share their names: both inputs have one image size.
     query_axes = {axis - 1: side for axis, side in support_axes.items()}
     dim = torch.export.Dim
     return trace_graph(
@@ -81,7 +81,7 @@ def trace_episode(protonet: ProtoNet, card: EncoderCard, opset: int = DEFAULT_OP
 def _sides(
     embedder: Embedder, card: EncoderCard, first: int
 ) -> tuple[tuple[int, int], dict[int, Any]]:
-    """Return the (height, width) to trace at, and which axes from `first` on are dynamic."""
+    """Return the (height, width) to trace at, and the dynamic axes: `first` and the next."""
     if not embedder.encoder.any_size:
         assert card.size is not None
         return card.size, {}

@@ -1,4 +1,4 @@
-"""A trained few-shot model that can be called, whether PyTorch or ONNX Runtime runs its encoder."""
+"""A trained encoder that can be called, whether PyTorch or ONNX Runtime runs it."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class OnnxEncoder:
 
     @classmethod
     def load(cls, path: Path, provider: Provider, *, fixed_shapes: bool = True) -> OnnxEncoder:
-        """Open an exported file; see `runtime.session.open_session`.
+        """Open an exported file under an execution provider, see `runtime.session.open_session`.
 
         Raises:
-            ModelFileError: it is no ONNX model, or no few-shot encoder that dlcv exported.
+            ModelFileError: it is not an encoder that dlcv exported.
             DeviceError: the provider asked for is not in force.
         """
         session = open_session(path, provider, fixed_shapes=fixed_shapes)

@@ -1,4 +1,4 @@
-"""From a few-shot checkpoint back to its network and what it says of itself."""
+"""Load the network and the card of a few-shot checkpoint, and run its encoder under PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError, naming
 from dlcvcli.files import sha256_of
-from dlcvcli.inference.torch_model import as_reference, choose_device, device_name, run_on
+from dlcvcli.inference.torch_model import choose_device, device_name, run_in_nchw, run_on
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
@@ -33,10 +33,10 @@ def build_protonet(settings: TrainFewshotSettings, *, weights: str = "none") -> 
 
     Args:
         settings: with size, mean and std.
-        weights: what fills the encoder: none, imagenet or a file.
+        weights: initial weights of the encoder: none, imagenet or a file.
 
     Raises:
-        CheckpointError: the weights cannot be had, read or fitted.
+        CheckpointError: the weights cannot be found, loaded or fitted.
     """
     data, chosen = settings.data, settings.distance
     assert data.size is not None
@@ -80,18 +80,18 @@ def class_splits_of(checkpoint: Checkpoint) -> dict[str, list[str]]:
     """Return the classes of each split that a checkpoint was trained with, `train` among them.
 
     Raises:
-        CheckpointError: it does not say.
+        CheckpointError: they are missing or malformed.
     """
     splits = checkpoint["data"].get("classes")
     try:
-        found = _CLASS_SPLITS.validate_python(splits, strict=True)
+        classes = _CLASS_SPLITS.validate_python(splits, strict=True)
     except ValidationError:
-        found = {}
-    if "train" not in found:
+        classes = {}
+    if "train" not in classes:
         raise CheckpointError(
             "the checkpoint does not say which classes it was trained on (key 'data.classes')"
         )
-    return found
+    return classes
 
 
 def load_protonet(checkpoint: Checkpoint) -> ProtoNet:
@@ -112,11 +112,11 @@ def load_protonet(checkpoint: Checkpoint) -> ProtoNet:
 
 
 def card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) -> EncoderCard:
-    """Return what a checkpoint says of its network, `load_protonet` of it.
+    """Return the card of a checkpoint.
 
     Args:
-        checkpoint: read.
-        protonet: its network.
+        checkpoint: as loaded.
+        protonet: its network, from `load_protonet`.
         sha256: of its file.
     """
     settings = fewshot_settings_of(checkpoint)
@@ -151,7 +151,7 @@ def card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) -> EncoderC
 
 
 class TorchEncoder:
-    """Runs an embedder under PyTorch: eager, float32, NCHW, TF32 off."""
+    """Runs an encoder under PyTorch: eager, float32, NCHW, TF32 off."""
 
     backend = "torch"
     precision = "fp32"
@@ -162,7 +162,7 @@ class TorchEncoder:
         self.provider = device.type
         self.notes: dict[str, Any] = {"device": device_name(device)}
         self._embedder = embedder.to(device).eval()
-        as_reference(self._embedder.encoder)
+        run_in_nchw(self._embedder.encoder)
 
     @classmethod
     def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchEncoder:

@@ -1,4 +1,4 @@
-"""The card of a segmentation model: its description in a checkpoint and in an ONNX file."""
+"""The card of a segmentation model, in a checkpoint and in an ONNX file."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dlcvcli.runtime.metadata import IMAGES, LOGITS, ModelCard, json_count, json
 if TYPE_CHECKING:
     from dlcvcli.runtime.session import Session
 
-# Beside `images` and `logits`, the input and the output of an exported segmentation model.
+# Input and output of an exported segmentation model, beside `images` and `logits`.
 SIZE, MASK = "size", "mask"
 
 
 @dataclass(frozen=True)
 class SegmenterCard(ModelCard):
-    """What one must know to use a trained segmentation model.
+    """What is needed to use a trained segmentation model.
 
     Attributes:
         classes: the class set; its colours are the palette.
         stride: inputs are padded to a multiple of it, inside the graph.
-        binarise: how the annotations it was trained on are read.
+        binarise: whether each channel of a mask becomes 0 or 255 before its colour is looked up.
     """
 
     TASK: ClassVar[str] = "seg"
@@ -91,7 +91,7 @@ class SegmenterCard(ModelCard):
 
 def _classes(metadata: Mapping[str, str]) -> ClassSet:
     classes = ClassSet.from_dict(json_value(metadata, "class_set", dict))
-    # The metadata has the names twice: as a list for people, and in the complete class set.
+    # The names are there twice: as a list for people, and in the complete class set.
     if json_value(metadata, "classes", list) != list(classes.names):
         raise ValueError("'classes' and 'class_set' name different classes")
     return classes

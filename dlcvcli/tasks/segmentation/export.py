@@ -1,30 +1,19 @@
-"""The export of a segmenter."""
+"""Export of a segmentation model: what is traced, compared with PyTorch and scored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.exporting.certify import (
-    AGREEMENT,
-    TOLERANCE,
-    Case,
-    SetScore,
-    finite,
-    made_images,
-    relative_error,
-    widest_gap,
-)
-from dlcvcli.exporting.subject import Subject
+from dlcvcli.exporting.certify import LogitsCase, SetScore, compare_logits, synthetic_images
+from dlcvcli.exporting.subject import Graph, Subject
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.reporter import Reporter
@@ -34,12 +23,12 @@ from dlcvcli.runtime.session import open_session
 from dlcvcli.tasks.segmentation.annotated import open_annotated, warn_of_seen
 from dlcvcli.tasks.segmentation.card import MASK, SIZE, SegmenterCard
 from dlcvcli.tasks.segmentation.flags import ExportSegFlags
-from dlcvcli.tasks.segmentation.graph import trace, without_logits
+from dlcvcli.tasks.segmentation.graph import trace
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 from dlcvcli.tasks.segmentation.torch import TorchPredictor, card_of, load_segmenter
 from dlcvcli.tasks.spec import SubjectRequest
 
-# How many images are named in which the two differ most.
+# The most images that are listed among those on which the two backends differ most.
 _LISTED = 10
 
 
@@ -60,8 +49,8 @@ class SegmentationSubject(Subject):
         self.source = str(request.path)
         self.segmenter = load_segmenter(request.checkpoint)
         self.card = card_of(request.checkpoint, request.sha256)
-        self.inputs = (IMAGES, SIZE)
-        self.outputs = (MASK, LOGITS) if flags.logits else (MASK,)
+        outputs = (MASK, LOGITS) if flags.logits else (MASK,)
+        self.graphs = (Graph((IMAGES, SIZE), outputs, self._trace, self._compare),)
 
     def facts(self) -> list[tuple[str, str]]:
         return [("model", f"{self.card.model}, {len(self.card.classes)} classes")]
@@ -71,24 +60,15 @@ class SegmentationSubject(Subject):
         warn_of_seen({self.source: self.card}, data, reporter)
         return data
 
-    def trace(self, opset: int) -> Any:
-        return trace(self.segmenter, self.card, opset)
-
-    def final(self, traced: Any) -> Any:
-        return traced if LOGITS in self.outputs else without_logits(traced)
-
-    def compare(self, content: bytes, traced: bytes) -> tuple[Case, ...]:
-        return compare(self.segmenter, content, traced, self.card.usual_size)
-
     def amount(self, data: Any) -> str:
         return f"{len(data)} images"
 
-    def score(self, content: bytes, data: Any) -> SetScore:
-        """See `Subject.score`; notes where the two differ."""
+    def score(self, files: Sequence[Path], data: Any) -> SetScore:
         assert isinstance(data, SegmentationSet)
+        (file,) = files
         predictors = (
             TorchPredictor(self.segmenter, self.card, torch.device("cpu")),
-            OnnxPredictor(open_session(content, "cpu"), self.card),
+            OnnxPredictor(open_session(file, "cpu"), self.card),
         )
         scores = [SegmentationScore(data.classes) for _ in predictors]
         differing: dict[str, float] = {}
@@ -96,72 +76,23 @@ class SegmentationSubject(Subject):
             for batch in source:
                 size = batch.masks.shape[1], batch.masks.shape[2]
                 masks = [predictor(batch.images, size, StageClock()) for predictor in predictors]
-                for score, found in zip(scores, masks, strict=True):
-                    score.update(batch.masks, found)
-                shares = (masks[0] != masks[1]).mean(axis=(1, 2))
-                differing |= dict(zip(batch.names, shares.tolist(), strict=True))
+                for score, mask in zip(scores, masks, strict=True):
+                    score.update(batch.masks, mask)
+                fractions = (masks[0] != masks[1]).mean(axis=(1, 2))
+                differing |= dict(zip(batch.names, fractions.tolist(), strict=True))
         before, after = (score.compute()["miou"] for score in scores)
         worst = sorted((name for name in differing if differing[name]), key=lambda n: -differing[n])
         listed = [{"image": name, "share": differing[name]} for name in worst[:_LISTED]]
-        facts = {"images": len(data), "split": data.split, "differ_most": listed}
+        details = {"images": len(data), "split": data.split, "differ_most": listed}
         largest = [f"{one['image']} {one['share']:.2%}" for one in listed[:3]]
-        lines = [("differ most", ", ".join(largest) or "no pixel of any image differs")]
-        return SetScore("mIoU", self.amount(data), before, after, facts, lines)
+        facts = [("differ most", ", ".join(largest) or "no pixel of any image differs")]
+        return SetScore("mIoU", self.amount(data), before, after, details, facts)
 
+    def _trace(self, opset: int) -> Any:
+        return trace(self.segmenter, self.card, opset)
 
-# Gap between the two best logits of a pixel that differs, as a share of the range of all logits.
-NEAR_TIE = 1e-3
-
-
-@dataclass(frozen=True)
-class SegmenterCase(Case):
-    """One comparison of the logits and masks of PyTorch and ONNX Runtime.
-
-    Attributes:
-        images: [N, H, W] of the input.
-        size: (height, width) of the mask.
-        logits_error: largest absolute difference / largest absolute logit of PyTorch; infinite
-            where a logit is not finite.
-        agreement: share of pixels with the same class.
-        differing: number of pixels that differ.
-        widest_gap: among those, the largest gap between PyTorch's two best logits, as a share of
-            the range of its logits; 0 where none differ.
-    """
-
-    images: tuple[int, int, int]
-    size: tuple[int, int]
-    logits_error: float
-    agreement: float
-    differing: int
-    widest_gap: float
-
-    @property
-    def passed(self) -> bool:
-        return (
-            self.logits_error <= TOLERANCE
-            and self.agreement >= AGREEMENT
-            and self.widest_gap <= NEAR_TIE
-        )
-
-    def describe(self) -> str:
-        return (
-            f"images {list(self.images)} -> mask {list(self.size)}: logits differ by "
-            f"{self.logits_error:.2g} of the largest (at most {TOLERANCE:g}), "
-            f"{self.agreement:.6f} of the pixels agree (at least {AGREEMENT}), "
-            f"widest gap of a differing pixel {self.widest_gap:.2g} (at most {NEAR_TIE:g})"
-        )
-
-    @staticmethod
-    def tolerances() -> dict[str, float]:
-        return {"logits_error": TOLERANCE, "argmax_agreement": AGREEMENT, "near_tie": NEAR_TIE}
-
-    @staticmethod
-    def summary(cases: Sequence[SegmenterCase]) -> dict[str, Any]:
-        return {
-            "max_logits_error": finite(max(case.logits_error for case in cases)),
-            "min_agreement": min(case.agreement for case in cases),
-            "differing_pixels": sum(case.differing for case in cases),
-        }
+    def _compare(self, file: Path, traced: Path) -> list[LogitsCase]:
+        return compare(self.segmenter, file, traced, self.card.usual_size)
 
 
 def parity_shapes(
@@ -169,12 +100,12 @@ def parity_shapes(
 ) -> list[tuple[tuple[int, int, int], tuple[int, int]]]:
     """Return the ([N, H, W], mask size) pairs to compare at.
 
-    Two batch sizes and three input sizes: a multiple of the stride, an odd one whose mask is of
+    Two batch sizes and three input sizes: a multiple of the stride, an odd one whose mask has
     another size, and one that is not square.
 
     Args:
         stride: of the network.
-        own: a size that the model is meant for; at most 256 of each side is used.
+        own: the size that the model is meant for; at most 256 of each side is used.
     """
     height, width = own or (128, 128)
     base = max(stride, min(height, 256) // stride * stride)
@@ -187,44 +118,26 @@ def parity_shapes(
 
 
 def compare(
-    segmenter: Segmenter, final: bytes, with_logits: bytes, own: tuple[int, int] | None
-) -> tuple[SegmenterCase, ...]:
-    """Run PyTorch and ONNX Runtime on the same made images, both on the CPU in float32.
+    segmenter: Segmenter, file: Path, traced: Path, own: tuple[int, int] | None
+) -> list[LogitsCase]:
+    """Compare PyTorch and ONNX Runtime on synthetic images, both on the CPU in float32.
 
     Args:
         segmenter: the trained segmenter, on the CPU.
-        final: the model as users get it; its masks are compared.
-        with_logits: the same graph that gives its logits out as well.
+        file: the exported model; its masks are compared.
+        traced: the same graph with its logits as an output, which are compared.
         own: see `parity_shapes`.
     """
-    session = open_session(final, "cpu").session
-    open_heart = open_session(with_logits, "cpu").session
+    masks = open_session(file, "cpu").session
+    outputs = masks if traced == file else open_session(traced, "cpu").session
     cases = []
     for seed, (shape, size) in enumerate(parity_shapes(segmenter.stride, own)):
-        images = made_images(np.random.default_rng(seed), shape)
+        images = synthetic_images(np.random.default_rng(seed), shape)
         feed = {IMAGES: images, SIZE: np.asarray(size, dtype=np.int64)}
-        (mask,) = session.run([MASK], feed)
-        (logits,) = open_heart.run([LOGITS], feed)
+        (mask,) = masks.run([MASK], feed)
+        (logits,) = outputs.run([LOGITS], feed)
         with torch.inference_mode():
             reference = segmenter.logits(torch.from_numpy(images), *size).numpy()
-        cases.append(compare_case(shape, size, reference, logits, mask))
-    return tuple(cases)
-
-
-def compare_case(
-    shape: tuple[int, int, int],
-    size: tuple[int, int],
-    reference: NDArray[np.float32],
-    logits: NDArray[np.float32],
-    mask: NDArray[np.uint8],
-) -> SegmenterCase:
-    """Compare logits [N, C, h, w] of two backends, and a mask [N, h, w] with the reference's."""
-    differs = reference.argmax(axis=1) != mask
-    return SegmenterCase(
-        shape,
-        size,
-        relative_error(reference, logits),
-        float(1 - differs.mean()),
-        int(differs.sum()),
-        widest_gap(reference, differs, float(reference.max() - reference.min())),
-    )
+        inputs = {"images": list(shape), "size": list(size)}
+        cases.append(compare_logits(inputs, reference, logits, noun="pixels", predicted=mask))
+    return cases

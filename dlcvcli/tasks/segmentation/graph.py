@@ -1,4 +1,4 @@
-"""Tracing a segmenter into an ONNX graph with dynamic batch, height, width and mask size."""
+"""Trace a segmenter into an ONNX graph with dynamic batch, height, width and mask size."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LARGEST_SIDE = 65535
 
 
 class _ExportGraph(nn.Module):
-    """A segmenter whose mask size is a tensor, as ONNX inputs are."""
+    """A segmenter whose mask size is a tensor, as inputs of ONNX graphs are."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
         self.segmenter = segmenter
 
     def forward(self, images: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        # No int(): it would ask the tracer for a value, and the size has none yet.
+        # Not int(), which needs a value, and in a trace the size has none.
         height, width = cast("int", size[0].item()), cast("int", size[1].item())
         for side in (height, width):
             torch._check(side >= 2)
@@ -39,10 +39,10 @@ def trace(segmenter: Segmenter, card: SegmenterCard, opset: int = DEFAULT_OPSET)
     width) of the mask. All but the 3 are dynamic.
 
     Raises:
-        DlcvError: the exporter fails; carries its own words.
+        DlcvError: the exporter fails; quotes its message.
     """
-    # Multiples of the stride, since the tracer cannot solve for the padding of others; that the
-    # graph pads them rightly is what the certificate's odd size is for.
+    # Multiples of the stride, since the tracer cannot derive the padding of other sizes. The odd
+    # size of the certificate checks that the graph pads those as well.
     example = (
         torch.zeros(2, 4 * card.stride, 6 * card.stride, 3, dtype=torch.uint8),
         torch.tensor([70, 90]),
@@ -62,26 +62,14 @@ def trace(segmenter: Segmenter, card: SegmenterCard, opset: int = DEFAULT_OPSET)
     return model
 
 
-def without_logits(model: Any) -> Any:
-    """Return a copy of a traced model that gives out the mask alone."""
-    import onnx
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    kept = [output for output in copy.graph.output if output.name != LOGITS]
-    del copy.graph.output[:]
-    copy.graph.output.extend(kept)
-    return copy
-
-
 def _name_mask_axes(model: Any) -> None:
-    """Replace the tracer's symbols of the mask size by words."""
+    """Name the axes of the mask, to which the tracer gives symbols such as `u0`."""
     names = {}
     for output in model.graph.output:
-        for axis, word in zip(
+        for axis, name in zip(
             output.type.tensor_type.shape.dim[-2:], ("mask_height", "mask_width"), strict=True
         ):
-            names[axis.dim_param] = word
+            names[axis.dim_param] = name
     for value in (*model.graph.output, *model.graph.value_info):
         for axis in value.type.tensor_type.shape.dim:
             if axis.dim_param in names:

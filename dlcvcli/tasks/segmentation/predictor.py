@@ -1,6 +1,6 @@
 """A trained segmentation model that can be called, whether PyTorch or ONNX Runtime runs it.
 
-Only the forward call differs between the two; reading, resizing and scoring are shared.
+Only the forward call differs between the two; loading, resizing and scoring are shared.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ class OnnxPredictor:
 
     @classmethod
     def load(cls, path: Path, provider: Provider, *, fixed_shapes: bool = True) -> OnnxPredictor:
-        """Open an exported file; see `runtime.session.open_session`.
+        """Open an exported file under an execution provider, see `runtime.session.open_session`.
 
         Raises:
-            ModelFileError: it is no ONNX model, or no segmentation model that dlcv exported.
+            ModelFileError: it is not a segmentation model that dlcv exported.
             DeviceError: the provider asked for is not in force.
         """
         session = open_session(path, provider, fixed_shapes=fixed_shapes)
@@ -93,10 +93,14 @@ class OnnxPredictor:
         return np.asarray(self._run(MASK, _feed(images, size), clock), dtype=np.uint8)
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
-        """Return float32 [N, C, h, w]; see `Predictor.logits`."""
+        """Return logits, float32 [N, C, h, w], of uint8 images [N, H, W, 3].
+
+        Raises:
+            UsageError: the file returns masks only.
+        """
         if not self._run.has_output(LOGITS):
             raise UsageError(
-                "the ONNX file returns masks alone, and --tile and --tta need its logits",
+                "the ONNX file returns masks only, and --tile and --tta need its logits",
                 "export it with --logits, or give the run folder with --onnx",
             )
         return np.asarray(self._run(LOGITS, _feed(images, size), clock), dtype=np.float32)

@@ -15,12 +15,7 @@ from dlcvcli.outcomes.page import Picture, Pictures, Section
 from dlcvcli.outcomes.runs import Comparison, RunOutcome
 from dlcvcli.outcomes.spec import Count, OpenedData, Seed, StudySpec, SyntheticSet
 from dlcvcli.palette import Colour
-from dlcvcli.tasks.segmentation.class_scores import (
-    class_set,
-    class_table,
-    iou_of,
-    scored_classes,
-)
+from dlcvcli.tasks.segmentation.class_scores import class_set, class_table, iou_of, scored_classes
 from dlcvcli.tasks.segmentation.data import open_training_data
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.tasks.segmentation.worked_example import explain_miou, worked_example

@@ -1,4 +1,4 @@
-"""From a checkpoint back to its segmenter, its settings, and what it says of itself."""
+"""Load the segmenter, the settings and the card of a checkpoint, and run it under PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.errors import CheckpointError, ConfigError, naming
 from dlcvcli.files import sha256_of
-from dlcvcli.inference.torch_model import as_reference, choose_device, device_name, run_on
+from dlcvcli.inference.torch_model import choose_device, device_name, run_in_nchw, run_on
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.build import build_network
 from dlcvcli.models.registry import model_entry
@@ -29,7 +29,7 @@ from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 def card_of(checkpoint: Checkpoint, sha256: str) -> SegmenterCard:
-    """Return what a checkpoint says of its model."""
+    """Return the card of a checkpoint whose file has a SHA-256."""
     settings = settings_of(checkpoint)
     best = checkpoint["best"]
     return SegmenterCard(
@@ -73,7 +73,7 @@ def classes_of(checkpoint: Checkpoint) -> ClassSet:
     """Return the classes that a checkpoint was trained on.
 
     Raises:
-        CheckpointError: it does not say, or what it says is no class set.
+        CheckpointError: they are missing or malformed.
     """
     try:
         return ClassSet.from_dict(checkpoint["data"].get("classes", {}))
@@ -116,7 +116,7 @@ class TorchPredictor:
         self.on_gpu = device.type == "cuda"
         self.notes: dict[str, Any] = {"device": device_name(device)}
         self._segmenter = segmenter.to(device).eval()
-        as_reference(self._segmenter.network)
+        run_in_nchw(self._segmenter.network)
 
     @classmethod
     def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchPredictor:
@@ -135,14 +135,14 @@ class TorchPredictor:
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         def forward(batch: Tensor) -> Tensor:
             logits = self._segmenter.logits(batch, *size)
-            # A mask does not show it: argmax takes what is not a number for the first class.
+            # A mask does not show values that are not finite: argmax of NaN is a class as well.
             require_finite(map(float, torch.aminmax(logits)), "logits")
             return logits.argmax(dim=1).to(torch.uint8)
 
         return np.asarray(run_on(self.device, forward, images, clock), dtype=np.uint8)
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
-        """Return float32 [N, C, h, w]; see `Predictor.logits`."""
+        """Return logits, float32 [N, C, h, w], of uint8 images [N, H, W, 3]."""
 
         def forward(batch: Tensor) -> Tensor:
             return self._segmenter.logits(batch, *size)

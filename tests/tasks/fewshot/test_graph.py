@@ -1,24 +1,25 @@
-"""A traced few-shot model has the faces and the card of the contract, and PyTorch's numbers."""
+"""A traced few-shot model has inputs, outputs and card of the contract and PyTorch's values."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dlcvcli.exporting.certify import check_structure
+from dlcvcli.exporting.structure import check_structure
 from dlcvcli.models.conv4 import Conv4
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder
 from dlcvcli.models.protonet import Embedder, ProtoNet
 from dlcvcli.prototypes import prototypes_of, read_distance
-from dlcvcli.runtime.metadata import read_card
 from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
 from dlcvcli.tasks.fewshot.graph import trace_encoder, trace_episode
 
@@ -65,7 +66,7 @@ def on_cpu(model: Any) -> Any:
     return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def faces(values: Any) -> dict[str, tuple[str, list[str | int]]]:
+def described(values: Any) -> dict[str, tuple[str, list[str | int]]]:
     return {value.name: (value.type, value.shape) for value in values}
 
 
@@ -80,8 +81,8 @@ def close(found: Any, expected: Any) -> None:
 def test_an_encoder_of_one_size_has_a_dynamic_batch_alone() -> None:
     protonet = small()
     session = on_cpu(trace_encoder(protonet.embedder, card_of(protonet)))
-    assert faces(session.get_inputs()) == {"images": ("tensor(uint8)", ["batch", *SIZE, 3])}
-    assert faces(session.get_outputs()) == {"embedding": ("tensor(float)", ["batch", 8])}
+    assert described(session.get_inputs()) == {"images": ("tensor(uint8)", ["batch", *SIZE, 3])}
+    assert described(session.get_outputs()) == {"embedding": ("tensor(float)", ["batch", 8])}
     for count in (1, 2, 7):
         images = pixels(count, *SIZE)
         with torch.inference_mode():
@@ -89,39 +90,41 @@ def test_an_encoder_of_one_size_has_a_dynamic_batch_alone() -> None:
         close(session.run(None, {"images": images})[0], expected)
 
 
-def test_an_encoder_for_any_size_takes_any() -> None:
+def test_an_encoder_for_any_size_takes_any(tmp_path: Path) -> None:
     protonet = small(any_size=True)
     model = trace_encoder(protonet.embedder, card_of(protonet))
     session = on_cpu(model)
-    assert faces(session.get_inputs()) == {
+    assert described(session.get_inputs()) == {
         "images": ("tensor(uint8)", ["batch", "height", "width", 3])
     }
-    assert faces(session.get_outputs()) == {"embedding": ("tensor(float)", ["batch", 6])}
+    assert described(session.get_outputs()) == {"embedding": ("tensor(float)", ["batch", 6])}
     for shape in ((1, 16, 16), (7, 33, 56), (2, 97, 41)):
         images = pixels(*shape)
         with torch.inference_mode():
             expected = protonet.embedder(torch.from_numpy(images)).numpy()
         close(session.run(None, {"images": images})[0], expected)
-    assert check_structure(model, ["images"], ["embedding"]) == {
+    path = tmp_path / "encoder.onnx"
+    onnx.save(model, path)
+    assert check_structure(path, ["images"], ["embedding"]) == {
         "onnx_checker": None, "no_training_nodes": None, "inputs_and_outputs": None
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_an_episode_gives_pytorchs_logits_and_those_of_the_card(distance: str) -> None:
+def test_an_episode_has_the_logits_of_pytorch_and_of_the_card(distance: str) -> None:
     protonet = small(distance, any_size=distance == "cosine")
     card = replace(card_of(protonet), graph=EPISODE)
     model = trace_episode(protonet, card)
     session = on_cpu(model)
     height, width = ("height", "width") if distance == "cosine" else SIZE
-    assert faces(session.get_inputs()) == {
+    assert described(session.get_inputs()) == {
         "support": ("tensor(uint8)", ["ways", "shots", height, width, 3]),
         "query": ("tensor(uint8)", ["queries", height, width, 3]),
     }
-    assert faces(session.get_outputs()) == {"logits": ("tensor(float)", ["queries", "ways"])}
-    said = {entry.key: entry.value for entry in model.metadata_props}
-    assert read_card(said, "made.onnx") == card
-    from_card = read_distance(json.loads(said["distance"]))
+    assert described(session.get_outputs()) == {"logits": ("tensor(float)", ["queries", "ways"])}
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert EncoderCard.read(metadata, "made.onnx") == card
+    from_card = read_distance(json.loads(metadata["distance"]))
     for ways, shots, queries in ((5, 1, 9), (2, 5, 1), (7, 2, 4)):
         support, query = pixels(ways, shots, *SIZE), pixels(queries, *SIZE)
         found = session.run(None, {"support": support, "query": query})[0]
@@ -133,11 +136,11 @@ def test_an_episode_gives_pytorchs_logits_and_those_of_the_card(distance: str) -
         close(found, from_card.logits(asked, prototypes_of(shown.reshape(ways, shots, -1))))
 
 
-def test_the_card_is_in_the_graph_and_no_origin_of_it() -> None:
+def test_the_graph_has_the_card_and_no_path_of_this_machine() -> None:
     protonet = small()
     model = trace_encoder(protonet.embedder, card_of(protonet))
-    said = {entry.key: entry.value for entry in model.metadata_props}
-    assert read_card(said, "made.onnx") == card_of(protonet)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert EncoderCard.read(metadata, "made.onnx") == card_of(protonet)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
     del model.metadata_props[:]
     content = model.SerializeToString()

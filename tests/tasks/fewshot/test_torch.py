@@ -1,4 +1,4 @@
-"""A checkpoint gives back its prototypical network and says what it is, or why it cannot."""
+"""A checkpoint is loaded into its prototypical network and its card, or refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from dlcvcli.models.protonet import Embedder
 from dlcvcli.prototypes import read_distance
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.runtime.clock import StageClock
-from dlcvcli.runtime.metadata import read_card
 from dlcvcli.tasks.fewshot.card import EncoderCard
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.fewshot.torch import (
@@ -45,9 +44,9 @@ def checkpoint_with(*, average: bool = False, **flags: Any) -> Checkpoint:
     }
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
     settings = resolve(TrainFewshotSettings, flags={**defaults, **dotted})
-    task = {f"protonet.{k}": v for k, v in build_protonet(settings).state_dict().items()}
+    task = {f"network.{k}": v for k, v in build_protonet(settings).state_dict().items()}
     if average:
-        task |= {f"average.{k[9:]}": v + 1 for k, v in list(task.items())}
+        task |= {f"average.{k[8:]}": v + 1 for k, v in list(task.items())}
     return {
         "task": task,
         "config": settings.model_dump(mode="json"),
@@ -70,14 +69,14 @@ def test_a_card_has_what_one_must_know_and_goes_into_a_file(distance: str) -> No
     assert (card.task, card.model, card.dimension, card.size) == ("fewshot", "conv4", 8, (16, 32))
     assert (card.mean, card.std) == ((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
     assert card.shape == (20, 5, 15)
-    # Turned classes were for training alone.
+    # Rotated classes were for training only.
     assert card.rotations is False
     assert card.classes == {"train": ["a", "b"], "val": ["c"]}
     assert card.metric == {"accuracy": 0.5, "split": "val", "step": 40}
     assert card.data == {"train": "ab", "val": "cd"}
     assert card.versions == {"dlcv": "1.2.3", "torch": "2.0"}
     assert (card.checkpoint_sha256, card.graph) == ("digest", "encoder")
-    assert read_card(card.to_metadata(), "x.onnx") == card
+    assert EncoderCard.read(card.to_metadata(), "x.onnx") == card
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -109,7 +108,7 @@ def test_the_average_counts_where_there_is_one() -> None:
     plain, averaged = checkpoint_with(), checkpoint_with(average=True)
     name = "embedder.encoder.blocks.0.0.weight"
     own = load_protonet(plain).state_dict()[name]
-    assert torch.equal(own, plain["task"][f"protonet.{name}"])
+    assert torch.equal(own, plain["task"][f"network.{name}"])
     assert torch.equal(load_protonet(averaged).state_dict()[name], own + 1)
 
 
@@ -147,7 +146,7 @@ def test_a_checkpoint_has_to_say_what_it_was_trained_on(classes: Any) -> None:
 def test_weights_that_do_not_fit_are_refused() -> None:
     checkpoint = checkpoint_with()
     lost = dict(checkpoint["task"])
-    del lost["protonet.embedder.encoder.blocks.3.0.weight"]
+    del lost["network.embedder.encoder.blocks.3.0.weight"]
     other = checkpoint_with(model__options={"channels": 5})["task"]
     cosine = checkpoint_with(distance__name="cosine")["task"]
     for task in (lost, other, cosine):
@@ -161,15 +160,14 @@ CARD = EncoderCard("fewshot", "conv4", 4, {"name": "euclidean"}, size=(16, 16))
 
 def test_embeddings_are_the_networks_own(fewshot_run: Path) -> None:
     best = RunFolder(fewshot_run).best
-    embedder = TorchEncoder.load(find_model(fewshot_run), "cpu")
-    assert (embedder.backend, embedder.provider, embedder.precision) == ("torch", "cpu", "fp32")
-    assert embedder.notes == {"device": "CPU"}
-    assert embedder.card.checkpoint_sha256 == sha256_of(best)
+    encoder = TorchEncoder.load(find_model(fewshot_run), "cpu")
+    assert (encoder.backend, encoder.provider, encoder.precision) == ("torch", "cpu", "fp32")
+    assert encoder.notes == {"device": "CPU"}
+    assert encoder.card.checkpoint_sha256 == sha256_of(best)
     clock = StageClock()
-    found = embedder(IMAGES, clock)
-    assert (found.shape, found.dtype) == ((4, embedder.card.dimension), np.float32)
+    found = encoder(IMAGES, clock)
+    assert (found.shape, found.dtype) == ((4, encoder.card.dimension), np.float32)
     assert clock.seconds.keys() == {"copy", "run"}
-    assert clock.laps.keys() == {"run"}
     with torch.inference_mode():
         expected = load_protonet(load_checkpoint(best)).embedder(torch.from_numpy(IMAGES)).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
@@ -182,17 +180,17 @@ def test_a_network_in_training_is_put_into_evaluation() -> None:
 
 
 def test_images_that_may_not_be_written_to_or_lie_apart_are_taken() -> None:
-    embedder = TorchEncoder(Embedder(Conv4(channels=4)), CARD, torch.device("cpu"))
-    expected = embedder(IMAGES, StageClock())
+    encoder = TorchEncoder(Embedder(Conv4(channels=4)), CARD, torch.device("cpu"))
+    expected = encoder(IMAGES, StageClock())
     frozen = IMAGES.copy()
     frozen.setflags(write=False)
     apart = np.repeat(IMAGES, 2, axis=2)[:, :, ::2]
     for images in (frozen, apart):
         # A warning of torch would be an error here.
-        assert np.array_equal(embedder(images, StageClock()), expected)
+        assert np.array_equal(encoder(images, StageClock()), expected)
 
 
-def test_what_cannot_be_loaded_is_refused(
+def test_checkpoints_that_cannot_be_loaded_are_refused(
     fewshot_run: Path, trained_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CheckpointError, match="holds task 'seg', not a few-shot model"):

@@ -1,4 +1,4 @@
-"""A predictor whose logits at a pixel depend on that pixel alone: any way of looking must agree."""
+"""A predictor whose logits at a pixel depend on that pixel alone, so that all views agree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlcvcli.tasks.segmentation.predictor import Logits
 
 
 class Pointwise:
-    """Three logits, one for each colour channel; remembers the sizes that it was asked for."""
+    """Returns three logits, one for each colour channel, and records the sizes of its inputs."""
 
     backend = "made"
     provider = "cpu"

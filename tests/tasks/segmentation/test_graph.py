@@ -1,4 +1,4 @@
-"""A traced graph has the faces and the card of the contract, and PyTorch's numbers at any size."""
+"""A traced segmenter has the inputs, outputs and card of the contract, and PyTorch's values."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from dlcvcli.errors import DlcvError
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder
-from dlcvcli.runtime.metadata import read_card
 from dlcvcli.tasks.segmentation.card import SegmenterCard
-from dlcvcli.tasks.segmentation.graph import trace, without_logits
+from dlcvcli.tasks.segmentation.graph import trace
 from dlcvcli.tasks.segmentation.torch import load_segmenter
 
 CARD = SegmenterCard(
@@ -57,7 +56,7 @@ def on_cpu(model: bytes | str) -> Any:
     return ort.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
-def faces(values: Any) -> dict[str, tuple[str, list[str | int]]]:
+def described(values: Any) -> dict[str, tuple[str, list[str | int]]]:
     return {value.name: (value.type, value.shape) for value in values}
 
 
@@ -72,17 +71,17 @@ LOGITS = {"logits": ("tensor(float)", ["batch", 7, "mask_height", "mask_width"])
 # -- a trained model ------------------------------------------------------------------------------
 
 
-def test_faces_are_the_contract(exported_run: Path) -> None:
+def test_inputs_and_outputs_are_those_of_the_contract(exported_run: Path) -> None:
     session = on_cpu(str(RunFolder(exported_run).onnx))
-    assert faces(session.get_inputs()) == INPUTS
-    assert faces(session.get_outputs()) == MASK
+    assert described(session.get_inputs()) == INPUTS
+    assert described(session.get_outputs()) == MASK
 
 
 def test_no_path_of_the_exporting_machine_is_in_the_file(exported_run: Path) -> None:
     model = onnx.load(RunFolder(exported_run).onnx)
-    said = {entry.key for entry in model.metadata_props}
+    metadata = {entry.key for entry in model.metadata_props}
     del model.metadata_props[:]
-    assert "config" in said
+    assert "config" in metadata
     text = model.SerializeToString()
     assert b"site-packages" not in text
     assert b"segmenter.py" not in text
@@ -92,7 +91,7 @@ def test_no_path_of_the_exporting_machine_is_in_the_file(exported_run: Path) -> 
     ("shape", "size"),
     [((1, 64, 64), (64, 64)), ((3, 97, 131), (33, 250)), ((1, 2, 300), (2, 2))],
 )
-def test_any_size_gives_pytorchs_mask(
+def test_any_size_gives_the_mask_of_pytorch(
     exported_run: Path, shape: tuple[int, int, int], size: tuple[int, int]
 ) -> None:
     run = RunFolder(exported_run)
@@ -109,20 +108,16 @@ def test_any_size_gives_pytorchs_mask(
 # -- a small one ----------------------------------------------------------------------------------
 
 
-def test_the_logits_are_a_second_output_and_can_be_left_out(traced: Any) -> None:
-    whole = on_cpu(traced.SerializeToString())
-    assert faces(whole.get_inputs()) == INPUTS
-    assert faces(whole.get_outputs()) == MASK | LOGITS
-    mask_alone = on_cpu(without_logits(traced).SerializeToString())
-    assert faces(mask_alone.get_outputs()) == MASK
-    # The model itself is as it was.
-    assert [output.name for output in traced.graph.output] == ["mask", "logits"]
+def test_the_logits_are_a_second_output(traced: Any) -> None:
+    session = on_cpu(traced.SerializeToString())
+    assert described(session.get_inputs()) == INPUTS
+    assert described(session.get_outputs()) == MASK | LOGITS
 
 
 @pytest.mark.parametrize(
     ("shape", "size"), [((1, 8, 16), (8, 16)), ((3, 13, 21), (30, 5)), ((1, 1, 1), (2, 2))]
 )
-def test_the_logits_are_pytorchs(
+def test_the_logits_are_those_of_pytorch(
     traced: Any, shape: tuple[int, int, int], size: tuple[int, int]
 ) -> None:
     images = np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype(np.uint8)
@@ -135,15 +130,15 @@ def test_the_logits_are_pytorchs(
 
 
 def test_the_card_is_in_the_graph(traced: Any) -> None:
-    said = {entry.key: entry.value for entry in traced.metadata_props}
-    assert read_card(said, "made.onnx") == CARD
+    metadata = {entry.key: entry.value for entry in traced.metadata_props}
+    assert SegmenterCard.read(metadata, "made.onnx") == CARD
 
 
 def test_the_opset_is_the_one_asked_for(traced: Any) -> None:
     assert {entry.domain: entry.version for entry in traced.opset_import}[""] == 18
 
 
-def test_what_the_tracer_noted_is_forgotten_everywhere(traced: Any) -> None:
+def test_the_notes_of_the_tracer_are_removed_everywhere(traced: Any) -> None:
     noted = [*traced.graph.node, *traced.graph.value_info, *traced.graph.initializer]
     assert noted
     assert not any(part.doc_string or len(part.metadata_props) for part in noted)
@@ -170,7 +165,7 @@ def test_a_network_is_traced_as_in_evaluation_and_without_writing_in_place(
         trace(segmenter, CARD)
 
 
-def test_an_exporter_that_fails_is_one_line_in_its_own_words(
+def test_an_error_of_the_exporter_is_quoted_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: Any, **__: Any) -> NoReturn:
@@ -179,12 +174,12 @@ def test_an_exporter_that_fails_is_one_line_in_its_own_words(
     monkeypatch.setattr(torch.onnx, "export", fail)
     with pytest.raises(DlcvError) as caught:
         trace(small_segmenter(), CARD, 19)
-    said = caught.value.message
-    assert said.startswith("exporting made to opset 19 failed: no such operator: xxx")
-    assert len(said) == len("exporting made to opset 19 failed: ") + 300
+    message = caught.value.message
+    assert message.startswith("exporting made to opset 19 failed: no such operator: xxx")
+    assert len(message) == len("exporting made to opset 19 failed: ") + 300
 
 
-def test_a_network_that_cannot_be_traced_is_an_error_of_ours() -> None:
+def test_a_network_that_cannot_be_traced_is_refused() -> None:
     class Looks(Small):
         def forward(self, x: Tensor) -> dict[str, Tensor]:
             # A graph has one way to go.

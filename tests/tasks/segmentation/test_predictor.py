@@ -1,4 +1,4 @@
-"""An exported segmenter under ONNX Runtime: its masks, its notes, its road to a GPU and back."""
+"""An exported segmenter under ONNX Runtime: its masks, its notes, and the files refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_masks_have_the_size_asked_for_and_the_classes_of_the_card(exported_run:
     assert (alone[0] == masks[1]).mean() > 0.99
 
 
-def test_on_a_cpu_there_is_nothing_to_copy(exported_run: Path) -> None:
+def test_nothing_is_copied_on_a_cpu(exported_run: Path) -> None:
     predictor = OnnxPredictor.load(RunFolder(exported_run).onnx, "cpu")
     assert predictor.provider == "CPUExecutionProvider"
     assert predictor.notes == {"provider_reason": "asked for"}
@@ -52,7 +52,6 @@ def test_on_a_cpu_there_is_nothing_to_copy(exported_run: Path) -> None:
     predictor(IMAGES, (12, 20), clock)
     predictor(IMAGES, (12, 20), clock)
     assert clock.seconds.keys() == {"run"}
-    assert len(clock.laps["run"]) == 2
 
 
 def test_a_file_of_another_task_is_refused(exported_run: Path, tmp_path: Path) -> None:
@@ -61,7 +60,7 @@ def test_a_file_of_another_task_is_refused(exported_run: Path, tmp_path: Path) -
     )
     with pytest.raises(ModelFileError) as caught:
         OnnxPredictor.load(path, "cpu")
-    assert caught.value.message == f"{path} holds task 'fewshot'; a segmenter is needed"
+    assert caught.value.message == f"{path} is a model of task fewshot; one of seg is needed"
 
 
 def test_a_file_without_a_card_is_refused(exported_run: Path, tmp_path: Path) -> None:
@@ -76,11 +75,11 @@ def test_a_graph_that_is_not_its_cards_is_refused(exported_run: Path, tmp_path: 
     run = RunFolder(exported_run)
     known = OnnxPredictor.load(run.onnx, "cpu").card
     path = edited(run.onnx, tmp_path / "many.onnx", replace(known, classes=PRESETS["voc21"]))
-    with pytest.raises(ModelFileError, match="tells apart 7 classes, and its metadata names 21"):
+    with pytest.raises(ModelFileError, match="has 7 classes, and its metadata names 21"):
         OnnxPredictor.load(path, "cpu")
 
 
-def test_on_a_gpu_images_go_up_and_masks_come_down_as_bytes() -> None:
+def test_only_images_and_masks_are_copied_on_a_gpu() -> None:
     def red(inputs: dict[str, Any]) -> Any:
         height, width = inputs["size"]
         return inputs["images"][:, :height, :width, 0]
@@ -99,8 +98,6 @@ def test_on_a_gpu_images_go_up_and_masks_come_down_as_bytes() -> None:
     assert device.inputs["images"] is IMAGES
     assert device.inputs["size"].tolist() == [5, 6]
     assert device.inputs["size"].dtype == np.int64
-    # Waiting belongs to the run, and the mask alone is fetched.
+    # Waiting is part of the run, and only the mask is copied back.
     assert device.calls == ["bind", "mask on cuda", "run", "wait", "copy"]
     assert clock.seconds.keys() == {"copy", "run"}
-    assert len(clock.laps["run"]) == 1
-    assert "copy" not in clock.laps
