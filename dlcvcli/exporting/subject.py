@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlcvcli.errors import UsageError
 from dlcvcli.exporting.certify import Case, SetScore
 from dlcvcli.reporter import Reporter
 from dlcvcli.runtime.metadata import ModelCard
@@ -48,18 +49,22 @@ class Subject(ABC):
     def facts(self) -> list[tuple[str, str]]:
         """Return what users want to know of the model, as names and values."""
 
-    @abstractmethod
     def open_data(self, folder: Path, split: str, reporter: Reporter) -> Any:
         """Return a labelled set on which both backends are scored.
 
         Raises:
             DataError: the set cannot be used.
+            UsageError: models of the task are not scored on a set.
         """
+        raise UsageError(
+            f"--verify-data: {self.card.model} of task {self.card.task} has no scores on a set",
+            "leave --verify-data out",
+        )
 
-    @abstractmethod
     def amount(self, data: Any) -> str:
         """Return how much of a set both backends are scored on, e.g. `12 images`."""
+        raise NotImplementedError
 
-    @abstractmethod
     def score(self, files: Sequence[Path], data: Any) -> SetScore:
         """Return the scores of PyTorch and of the files of the graphs on a set, on the CPU."""
+        raise NotImplementedError

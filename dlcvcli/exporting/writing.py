@@ -64,12 +64,15 @@ def move_model(model: Any, path: Path, target: Path) -> list[Path]:
     """
     data = data_path(path)
     if not data.exists():
-        return [_replace(path, target)]
+        moved = _replace(path, target)
+        # Weights that an earlier, larger export kept beside the file.
+        data_path(target).unlink(missing_ok=True)
+        return [moved]
     if path.name != target.name:
         _refer_to(model, data_path(target).name, sha256_of(data))
         write_atomically(path, with_digest(model.SerializeToString()))
-    moved = _replace(data, data_path(target))
-    return [_replace(path, target), moved]
+    weights = _replace(data, data_path(target))
+    return [_replace(path, target), weights]
 
 
 def _move_weights(model: Any, path: Path) -> None:

@@ -127,9 +127,7 @@ class Evaluator(ABC):
     def table(self, result: dict[str, Any]) -> ResultTable:
         """Return the table of a result."""
 
-    def finish(
-        self, request: EvalRequest, result: dict[str, Any]
-    ) -> None:
+    def finish(self, request: EvalRequest, result: dict[str, Any]) -> None:
         """Write the files that the flags ask for beside the result."""
 
 

@@ -63,6 +63,7 @@ class Job(ABC):
         model_name: name of the network.
         weights: initial weights of a new network: `none`, `imagenet` or a file.
         batch: description of a batch, e.g. ``8 at 176x240``.
+        steps_per_epoch: complete batches in an epoch.
         smaller, larger: advice for a batch that is too large or too small.
     """
 
@@ -72,14 +73,10 @@ class Job(ABC):
     model_name: str
     weights: str
     batch: str
+    steps_per_epoch: int
     settings: RunSettings
     data: JobData
     seen: SeenImages
-
-    @property
-    @abstractmethod
-    def steps_per_epoch(self) -> int:
-        """Full batches in an epoch."""
 
     @abstractmethod
     def build_task(self, *, fresh: bool) -> Task:

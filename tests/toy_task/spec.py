@@ -11,11 +11,6 @@ from dlcvcli.tasks.spec import TaskFlags, TaskSpec
 
 
 @dataclass(frozen=True)
-class ToyTrainFlags(TrainFlags):
-    steps: int | None = flag("Number of steps.", setting="train.steps")
-
-
-@dataclass(frozen=True)
 class ToyEvalFlags(ModelFlags):
     values: Path | None = flag("Write the predicted values to this file.")
 
@@ -30,10 +25,10 @@ SPEC = TaskSpec(
     name="toy",
     noun="a toy model",
     trains="Train a network that predicts the brightness of images.",
-    examples=("dlcv train toy --data images --steps 20",),
+    examples=("dlcv train toy --data images --set train.steps=20",),
     networks="vectors",
     scores=(Score("mae", "mean absolute error", higher_is_better=False),),
-    flags=TaskFlags(ToyTrainFlags, ToyEvalFlags, export=ExportFlags),
+    flags=TaskFlags(TrainFlags, ToyEvalFlags, export=ExportFlags),
     settings=lambda: _toy().ToySettings,
     card=lambda: _toy().ModelCard,
     prepare=lambda settings, reporter, known: (settings, _toy().ToyData(settings)),

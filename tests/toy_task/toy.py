@@ -30,13 +30,13 @@ from dlcvcli.training.job import Job
 from tests.toy_task.spec import SPEC
 
 
-class DataSettings(Settings):
-    path: str = ""
+class ToyDataSettings(Settings):
+    path: str
 
 
 class ToySettings(RunSettings):
     task: Literal["toy"] = "toy"
-    data: DataSettings = DataSettings()
+    data: ToyDataSettings
     model: ModelSettings = ModelSettings(name="conv4")
 
 
@@ -92,6 +92,7 @@ class ToyJob(Job):
         self.settings, self.data, self.seen = settings, data, data.seen
         self.model_name, self.weights, self.batch = "conv4", "none", "images"
         self.plan = BatchPlan(len(data.files["train"]), settings.train.batch_size, 0)
+        self.steps_per_epoch = self.plan.steps_per_epoch
 
     def build_task(self, *, fresh: bool) -> ToyTask:
         return ToyTask(network(), self.settings.optim.ema)

@@ -46,6 +46,7 @@ class FewshotJob(Job):
     """
 
     scores = SCORES
+    steps_per_epoch = EPOCH
     smaller = "fewer with --n-way or --n-query, or a smaller --size"
     larger = "more with --n-way or --n-query, or a larger --size"
 
@@ -61,11 +62,6 @@ class FewshotJob(Job):
             f"{settings.train.batch_size} episodes, {self.shape} with {self.shape.n_query} "
             f"queries of each way, at {height}x{width}"
         )
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of an epoch in the log."""
-        return EPOCH
 
     def build_task(self, *, fresh: bool) -> ProtoNetTask:
         optim = self.settings.optim

@@ -59,11 +59,9 @@ class SegmentationJob(Job):
         self.weights = settings.model.weights
         height, width = settings.data.crop or (0, 0)
         self.batch = f"{settings.train.batch_size} at {height}x{width}"
+        plan = BatchPlan(len(data.train), settings.train.batch_size, settings.train.seed)
+        self.steps_per_epoch = plan.steps_per_epoch
         self._cache: ImageCache | None = None
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return BatchPlan(len(self.data.train), self.settings.train.batch_size, 0).steps_per_epoch
 
     def build_task(self, *, fresh: bool) -> SegmentationTask:
         model, optim, chosen = self.settings.model, self.settings.optim, self.settings.loss
