@@ -31,12 +31,12 @@ from tests.toy_task.spec import SPEC
 
 
 class ToyDataSettings(Settings):
-    path: str
+    path: str = ""
 
 
 class ToySettings(RunSettings):
     task: Literal["toy"] = "toy"
-    data: ToyDataSettings
+    data: ToyDataSettings = ToyDataSettings()
     model: ModelSettings = ModelSettings(name="conv4")
 
 
