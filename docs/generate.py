@@ -27,25 +27,27 @@ NOTICE = "<!-- Written by docs/generate.py; change the code or docs/json_keys.ya
 
 def command_tree() -> Any:
     """Return the tree of commands."""
-    from dlcvcli.cli.app import app
+    from dlcvcli.cli.app import make_app
 
-    return typer.main.get_command(app)
+    return typer.main.get_command(make_app())
 
 
 def settings_classes() -> dict[str, type[BaseModel]]:
     """Return task -> the settings of its `dlcv train` command."""
-    from dlcvcli.config.fewshot import TrainFewshotSettings
-    from dlcvcli.config.schema import TrainSegSettings
+    from dlcvcli.tasks.registry import TASKS
 
-    return {"seg": TrainSegSettings, "fewshot": TrainFewshotSettings}
+    return {name: spec.settings() for name, spec in TASKS.items()}
 
 
 def networks() -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """Yield the command that trains a network, its entry in the registry and its options."""
-    from dlcvcli.models.registry import MODELS, builder_options
+    """Yield the commands that train a network, its entry in the registry and its options."""
+    from dlcvcli.models.build import builder_options
+    from dlcvcli.models.registry import MODELS
+    from dlcvcli.tasks.registry import TASKS
 
     for entry in MODELS.values():
-        yield f"train {entry.task}", entry, builder_options(entry.name)
+        tasks = [name for name, spec in TASKS.items() if spec.networks == entry.gives]
+        yield ", ".join(f"train {name}" for name in tasks), entry, builder_options(entry.name)
 
 
 def losses() -> dict[str, tuple[type, ...]]:
@@ -75,12 +77,14 @@ def recipes() -> dict[str, str]:
 def run_files() -> dict[str, str]:
     """Return each path in a run folder with its description."""
     from dlcvcli.runs import RunFolder
+    from dlcvcli.tasks.fewshot.scoring import scores_file
 
     run = RunFolder(Path("RUN"))
     files = {}
     for name, member in vars(RunFolder).items():
         if isinstance(member, property) and isinstance(path := getattr(run, name), Path):
             files[path.as_posix()] = inspect.getdoc(member) or ""
+    files[scores_file(run).as_posix()] = "The accuracy of each episode of a few-shot run's test."
     return files
 
 
