@@ -217,11 +217,11 @@ def _layer_as_dict(layer: Layer) -> dict[str, Any]:
 def _numbers(cost: Profile) -> list[str]:
     from dlcvcli.models.profile import rounded
 
-    kept = cost.activation_bytes / _MIB
+    memory = cost.activation_bytes / _MIB
     return [
         rounded(cost.parameters / 1e6),
         rounded(cost.flops / 1e9),
-        f"{kept:,.0f}" if kept >= 10 else rounded(kept),
+        f"{memory:,.0f}" if memory >= 10 else rounded(memory),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def train(
         precision=settings.precision,
         sync_batchnorm=settings.sync_batchnorm,
     )
-    watched = nullcontext()
+    watched: AbstractContextManager[None] = nullcontext()
     if on_rank_lost is not None:
         watched = ranks.peers.watched(lambda failure: on_rank_lost(_rank_lost(failure)))
     with watched, deterministic_algorithms(settings.deterministic), ExitStack() as held:
