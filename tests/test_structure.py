@@ -28,8 +28,8 @@ LAYERS = (
     ("inference", "figures"),
     ("engine",),
     ("models", "runtime", "data"),
-    ("config", "runs", "metrics", "prototypes", "boundary", "losses", "palette"),
-    ("flags", "scores", "reporter", "extras", "files", "locks", "machine", "processes"),
+    ("config", "runs", "metrics", "prototypes", "boundary", "losses", "palette", "extras"),
+    ("flags", "scores", "reporter", "files", "locks", "machine", "processes"),
     ("yaml_reader",),
     ("errors",),
     ("dlcvcli",),  # the version, which every module may ask for

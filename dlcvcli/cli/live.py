@@ -23,7 +23,7 @@ from dlcvcli.training.log import score_texts
 
 
 class LiveView(Hooks):
-    """A progress bar over all steps, with the latest loss, speed and validation score."""
+    """A progress bar over all steps, with the latest loss, throughput and validation score."""
 
     def __init__(self, scores: Sequence[Score]) -> None:
         self._scores = scores

@@ -50,7 +50,7 @@ def models(
     ] = None,
     json_to: JsonTo = None,
 ) -> None:
-    """List the networks with their parameters, FLOPs and memory, or describe one by layers."""
+    """List the networks with parameters, FLOPs and memory, or describe one with its layers."""
     from dlcvcli.cli.console import say
     from dlcvcli.cli.networks import CLASSES, classes_of, read_options, size_of
     from dlcvcli.config.sizes import read_size
@@ -58,7 +58,7 @@ def models(
 
     options = read_options(sets)
     if find_spec("torch") is None:
-        say("parameters, GFLOPs and memory are left out: torch, which counts them, is missing")
+        say("torch is not installed: parameters, GFLOPs and memory are left out")
     if name is not None:
         entry = model_entry(name)
         height_width, num_classes = size_of(entry, size), classes_of(entry, classes)
@@ -109,7 +109,7 @@ def _list_table(
         title: its title.
         rows: the networks with their costs; None, for an image that is too small, gives dashes.
         counted: whether the table has costs.
-        values: whether the costs include the length of the embedding.
+        values: whether the costs include the dimension of the embedding.
     """
     from rich.table import Table
     from rich.text import Text
@@ -217,11 +217,11 @@ def _layer_as_dict(layer: Layer) -> dict[str, Any]:
 def _numbers(cost: Profile) -> list[str]:
     from dlcvcli.models.profile import rounded
 
-    kept = cost.activation_bytes / _MIB
+    memory = cost.activation_bytes / _MIB
     return [
         rounded(cost.parameters / 1e6),
         rounded(cost.flops / 1e9),
-        f"{kept:,.0f}" if kept >= 10 else rounded(kept),
+        f"{memory:,.0f}" if memory >= 10 else rounded(memory),
     ]
 
 

@@ -259,14 +259,14 @@ def _first_error(schema: type[BaseModel], error: ValidationError) -> ErrorDetail
 
 def _known_prefix(schema: type[BaseModel], path: list[str]) -> str:
     """Return the dotted key of an error, without the inner parts of pydantic's location."""
-    kept: list[str] = []
+    known: list[str] = []
     model: type[BaseModel] | None = schema
     for part in path:
         if model is None or (part not in model.model_fields and not part.isdigit()):
             break
-        kept.append(part)
+        known.append(part)
         model = _below(model, part)
-    return ".".join(kept) or ".".join(path)
+    return ".".join(known) or ".".join(path)
 
 
 def _keys_at(schema: type[BaseModel], path: list[str]) -> list[str]:

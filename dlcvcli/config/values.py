@@ -107,5 +107,4 @@ Duration = Annotated[float, Field(gt=0, le=1e9), BeforeValidator(parse_duration)
 SMALLEST_SCALE, LARGEST_SCALE = 0.1, 10.0
 Range = Annotated[tuple[float, float], AfterValidator(_check_range)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Share = Fraction  # its name in dlcvcli.studies
 Options = Annotated[dict[str, Any], AfterValidator(check_options)]

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
 from dlcvcli.config.load import resolve, validate
 from dlcvcli.config.schema import RunSettings
-from dlcvcli.config.values import CountOrZero, Settings, Share
+from dlcvcli.config.values import CountOrZero, Fraction, Settings
 from dlcvcli.errors import ConfigError, UsageError, nearest
 from dlcvcli.models.registry import require_network
 from dlcvcli.outcomes.spec import StudySpec, SyntheticSet, reported_keys
@@ -36,7 +36,7 @@ class Reported(Settings):
     """
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Share | None]
+    __pydantic_extra__: dict[str, Fraction | None]
 
     when: str = Field("", description="where the report had its best score, e.g. 'epoch 585'")
 
