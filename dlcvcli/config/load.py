@@ -128,6 +128,18 @@ def load_recipe(name: str) -> Tree:
     return require_mapping(parse_yaml(text, source := f"recipe '{name}'"), source)
 
 
+def suggest_recipe(settings: RunSettings, layout: str) -> tuple[str, ...]:
+    """Return a line that names the recipe for a layout; empty where there is none or one is used.
+
+    A recipe that is made for one layout has the layout's name.
+    """
+    if settings.recipe is not None or layout not in recipe_names():
+        return ()
+    if load_recipe(layout).get("task") != settings.task:
+        return ()
+    return (f"the recipe '{layout}' is made for this layout: add --recipe {layout} to use it",)
+
+
 def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
     """Return the dotted keys whose values differ, with both values."""
     first, second = _flatten(one.model_dump(mode="json")), _flatten(other.model_dump(mode="json"))

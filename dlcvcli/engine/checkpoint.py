@@ -221,9 +221,14 @@ def _load_checked(path: Path, *, mmap: bool = False) -> Checkpoint:
 
 
 def _current_name(name: str) -> str:
-    """Return the current name of a tensor; older checkpoints prefix the network's class."""
+    """Return the current name of a tensor of an older checkpoint.
+
+    Those call the trained network by its class, and its image encoder an embedder.
+    """
     first, dot, rest = name.partition(".")
-    return f"{NETWORK}{rest}" if dot and first in _OLD_PREFIXES else name
+    if dot and first in _OLD_PREFIXES:
+        name = f"{NETWORK}{rest}"
+    return re.sub(r"^(network|average)\.embedder\.", r"\1.encoder.", name)
 
 
 def _require_checksums(path: Path) -> None:

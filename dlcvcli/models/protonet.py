@@ -16,7 +16,7 @@ from dlcvcli.models.encoder import Encoder
 from dlcvcli.models.normalise import Normalise
 
 
-class Embedder(nn.Module):
+class ImageEncoder(nn.Module):
     """An encoder with its preprocessing: uint8 images ``[N, H, W, 3]`` to float ``[N, D]``.
 
     Args:
@@ -43,13 +43,13 @@ class ProtoNet(nn.Module):
     Snell et al. 2017, arXiv:1703.05175, section 2.
 
     Args:
-        embedder: computes the embeddings.
+        encoder: computes the embeddings.
         distance: computes the logits from queries and prototypes.
     """
 
-    def __init__(self, embedder: Embedder, distance: Distance) -> None:
+    def __init__(self, encoder: ImageEncoder, distance: Distance) -> None:
         super().__init__()
-        self.embedder = embedder
+        self.encoder = encoder
         self.distance = distance
 
     def forward(self, support: Tensor, query: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class ProtoNet(nn.Module):
         """
         episodes, ways, shots = support.shape[:3]
         images = torch.cat([support.flatten(0, 2), query.flatten(0, 1)])
-        embeddings = self.embedder(images)
+        embeddings = self.encoder(images)
         supports, queries = embeddings.split([episodes * ways * shots, query.shape[1] * episodes])
         return self.logits(
             supports.unflatten(0, (episodes, ways, shots)), queries.unflatten(0, (episodes, -1))

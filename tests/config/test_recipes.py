@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from typing import Any
 
 import pytest
 
-from dlcvcli.config.load import load_recipe, recipe_names, resolve
+from dlcvcli.config.load import load_recipe, recipe_names, resolve, suggest_recipe
 from dlcvcli.losses import build_loss
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.profile import build_on_meta
@@ -102,3 +103,19 @@ def test_recipes_have_the_settings_of_study_5() -> None:
     assert (one["train"]["steps"], one["train"]["batch_size"]) == (5000, 8)
     other = load_recipe("study5-exponential")
     assert {key for key in one if one[key] != other[key]} == {"loss"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "schema", "fits"),
+    [
+        ("camvid", TrainSegSettings, True),
+        ("omniglot", TrainFewshotSettings, True),
+        ("omniglot", TrainSegSettings, False),
+        ("voc", TrainSegSettings, False),
+    ],
+)
+def test_the_recipe_for_a_layout_is_suggested(layout: str, schema: Any, fits: bool) -> None:
+    lines = suggest_recipe(schema(), layout)
+    assert [f"add --recipe {layout}" in line for line in lines] == ([True] if fits else [])
+    if fits:
+        assert suggest_recipe(resolve(schema, recipe=layout), layout) == ()

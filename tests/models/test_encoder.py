@@ -85,7 +85,7 @@ def test_dimension_changes_nothing_in_the_encoder(training: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "encoder.", "protonet.embedder.encoder.", "network.embedder.encoder."]
+    "prefix", ["", "encoder.", "protonet.encoder.encoder.", "network.encoder.encoder."]
 )
 def test_weights_are_loaded_from_a_file(prefix: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

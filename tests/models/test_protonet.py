@@ -10,7 +10,7 @@ from dlcvcli.config.names import DistanceName
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.protonet import Embedder, ProtoNet
+from dlcvcli.models.protonet import ImageEncoder, ProtoNet
 from tests.models.test_encoder import randomise_norms
 
 NAMES: tuple[DistanceName, ...] = ("euclidean", "cosine", "parametric")
@@ -43,12 +43,12 @@ def conv4_net(name: DistanceName) -> ProtoNet:
     torch.manual_seed(0)
     encoder = build_encoder("conv4", channels=8)
     randomise_norms(encoder)
-    return ProtoNet(Embedder(encoder), build_distance(name, 8))
+    return ProtoNet(ImageEncoder(encoder), build_distance(name, 8))
 
 
 def test_logits_of_mean_embeddings_have_the_values_by_hand() -> None:
     # 1x1 images, one value per channel; mean and std undo the division by 255.
-    net = ProtoNet(Embedder(Pixel(), (0, 0, 0), (1 / 255,) * 3), build_distance("euclidean", 3))
+    net = ProtoNet(ImageEncoder(Pixel(), (0, 0, 0), (1 / 255,) * 3), build_distance("euclidean", 3))
     first, second = [[0, 0, 2], [0, 4, 0]], [[10, 0, 0], [10, 2, 2]]
     support = torch.tensor([[first, second]], dtype=torch.uint8).reshape(1, 2, 2, 1, 1, 3)
     query = torch.tensor([[[0, 2, 1], [10, 1, 3]]], dtype=torch.uint8).reshape(1, 2, 1, 1, 3)
@@ -84,8 +84,8 @@ def test_prototypes_are_means_of_embeddings() -> None:
     net = conv4_net("euclidean").eval()
     support, query = episodes()
     with torch.no_grad():
-        embedded = net.embedder(support.flatten(0, 2)).unflatten(0, support.shape[:3])
-        queries = net.embedder(query.flatten(0, 1)).unflatten(0, query.shape[:2])
+        embedded = net.encoder(support.flatten(0, 2)).unflatten(0, support.shape[:3])
+        queries = net.encoder(query.flatten(0, 1)).unflatten(0, query.shape[:2])
         torch.testing.assert_close(net.logits(embedded, queries), net(support, query))
         expected = net.distance(queries, embedded.mean(dim=2))
         torch.testing.assert_close(net(support, query), expected)
@@ -108,7 +108,7 @@ def test_only_the_encoder_runs_in_half_precision(name: DistanceName) -> None:
     with torch.no_grad():
         exact = net(support, query)
         with torch.autocast("cpu", torch.bfloat16):
-            half = net.embedder.encoder.blocks[0][0](torch.rand(1, 3, 8, 8))
+            half = net.encoder.encoder.blocks[0][0](torch.rand(1, 3, 8, 8))
             assert half.dtype == torch.bfloat16
             logits = net(support, query)
             # Squares of these, and sums of 2000 of them, overflow in float16.

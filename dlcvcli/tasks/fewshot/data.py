@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlcvcli.config.load import suggest_recipe
 from dlcvcli.data.class_splits import AUTO, VINYALS, describe_splits, hold_out, named_splits
 from dlcvcli.data.episodes import Shape, require_enough
 from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
@@ -170,6 +171,7 @@ def check_fewshot_data(
         {part: one.sha256 for part, one in sets.items()},
         seen,
         (
+            *suggest_recipe(settings, layout.name),
             *([f"split by class: {describe_splits(opened.splits)}"] if new_splits else []),
             *(one.describe() for one in read),
             *duplicate_remarks(list(sets.values())),

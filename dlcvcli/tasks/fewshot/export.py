@@ -103,7 +103,7 @@ class FewshotSubject(Subject):
         shape = Shape(*self.card.shape)
         drawn = drawn_episodes(data, shape, _SEED, EPISODES)
         # Encoders embed each image once. A graph of episodes embeds the images of each episode.
-        reference = TorchEncoder(self.protonet.embedder, self.card, torch.device("cpu"))
+        reference = TorchEncoder(self.protonet.encoder, self.card, torch.device("cpu"))
         before = evaluate_episodes(reference, data, drawn).score.interval
         session = open_session(file, "cpu")
         if self.episode:
@@ -124,7 +124,7 @@ class FewshotSubject(Subject):
         return SetScore("accuracy", self.amount(data), before.mean, after.mean, details)
 
     def _trace_encoder(self, opset: int) -> Any:
-        return trace_encoder(self.protonet.embedder, self.card, opset)
+        return trace_encoder(self.protonet.encoder, self.card, opset)
 
     def _compare_embeddings(self, file: Path, traced: Path) -> list[ValuesCase]:
         return compare_embeddings(self.protonet, self.card, file)
@@ -172,13 +172,13 @@ def compare_embeddings(protonet: ProtoNet, card: EncoderCard, file: Path) -> lis
         file: the exported encoder.
     """
     session = open_session(file, "cpu", fixed_shapes=False).session
-    sizes = parity_sizes(card, any_size=protonet.embedder.encoder.any_size)
+    sizes = parity_sizes(card, any_size=protonet.encoder.encoder.any_size)
     cases = []
     for seed, (size, count) in enumerate((size, count) for size in sizes for count in _BATCHES):
         images = synthetic_images(np.random.default_rng(seed), (count, *size))
         (embeddings,) = session.run([EMBEDDING], {IMAGES: images})
         with torch.inference_mode():
-            reference = protonet.embedder(torch.from_numpy(images)).numpy()
+            reference = protonet.encoder(torch.from_numpy(images)).numpy()
         error = relative_error(reference, embeddings)
         cases.append(ValuesCase({"images": [count, *size]}, EMBEDDING, error))
     return cases
@@ -199,7 +199,7 @@ def compare_episodes(protonet: ProtoNet, card: EncoderCard, file: Path) -> list[
         file: the exported graph of an episode.
     """
     session = open_session(file, "cpu", fixed_shapes=False).session
-    sizes = parity_sizes(card, any_size=protonet.embedder.encoder.any_size)
+    sizes = parity_sizes(card, any_size=protonet.encoder.encoder.any_size)
     shapes = [(size, shape) for size in sizes for shape in parity_episodes(card)]
     cases = []
     for seed, (size, (ways, shots, queries)) in enumerate(shapes):

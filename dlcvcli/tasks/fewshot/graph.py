@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.exporting.tracing import DEFAULT_OPSET, trace_graph
-from dlcvcli.models.protonet import Embedder, ProtoNet
+from dlcvcli.models.protonet import ImageEncoder, ProtoNet
 from dlcvcli.models.registry import model_entry
 from dlcvcli.runtime.metadata import IMAGES, LOGITS
 from dlcvcli.tasks.fewshot.card import EMBEDDING, QUERY, SUPPORT, EncoderCard
@@ -26,7 +26,7 @@ class _Episode(nn.Module):
         return logits
 
 
-def trace_encoder(embedder: Embedder, card: EncoderCard, opset: int = DEFAULT_OPSET) -> Any:
+def trace_encoder(encoder: ImageEncoder, card: EncoderCard, opset: int = DEFAULT_OPSET) -> Any:
     """Return an `onnx.ModelProto` of the encoder and its preprocessing, the card as metadata.
 
     The input is `images` uint8 [batch, height, width, 3], RGB; the output `embedding` float32
@@ -35,9 +35,9 @@ def trace_encoder(embedder: Embedder, card: EncoderCard, opset: int = DEFAULT_OP
     Raises:
         DlcvError: the exporter fails; quotes its message.
     """
-    size, axes = _sides(embedder, card, first=1)
+    size, axes = _sides(encoder, card, first=1)
     return trace_graph(
-        embedder,
+        encoder,
         (torch.zeros(2, *size, 3, dtype=torch.uint8),),
         ({0: torch.export.Dim("batch"), **axes},),
         inputs=(IMAGES,),
@@ -57,7 +57,7 @@ def trace_episode(protonet: ProtoNet, card: EncoderCard, opset: int = DEFAULT_OP
     Raises:
         DlcvError: the exporter fails; quotes its message.
     """
-    size, support_axes = _sides(protonet.embedder, card, first=2)
+    size, support_axes = _sides(protonet.encoder, card, first=2)
     # The axes are one place earlier, and share their names: both inputs have one image size.
     query_axes = {axis - 1: side for axis, side in support_axes.items()}
     dim = torch.export.Dim
@@ -79,10 +79,10 @@ def trace_episode(protonet: ProtoNet, card: EncoderCard, opset: int = DEFAULT_OP
 
 
 def _sides(
-    embedder: Embedder, card: EncoderCard, first: int
+    encoder: ImageEncoder, card: EncoderCard, first: int
 ) -> tuple[tuple[int, int], dict[int, Any]]:
     """Return the (height, width) to trace at, and the dynamic axes: `first` and the next."""
-    if not embedder.encoder.any_size:
+    if not encoder.encoder.any_size:
         assert card.size is not None
         return card.size, {}
     least = model_entry(card.model).least_side

@@ -76,7 +76,7 @@ class FewshotJob(Job):
         given = evaluated_weights(load_checkpoint(path)["task"])
         own = task.network.state_dict()
         fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
-        encoder = [name for name in own if name.startswith("embedder.")]
+        encoder = [name for name in own if name.startswith("encoder.")]
         missing = [name for name in encoder if name not in fitting]
         if missing:
             raise CheckpointError(
@@ -84,7 +84,7 @@ class FewshotJob(Job):
                 f"{len(encoder) - len(missing)} of {len(encoder)} tensors match",
                 "choose the --model, its options and the --size that it was trained with",
             )
-        learned = {name for name in own if not name.startswith("embedder.")}
+        learned = {name for name in own if not name.startswith("encoder.")}
         if not learned <= fitting.keys():
             # Of another kind or shape: a part of it would be no distance.
             fitting = {name: value for name, value in fitting.items() if name not in learned}
@@ -127,7 +127,7 @@ class FewshotJob(Job):
 
     def lines(self, task: ProtoNetTask, launcher: Launcher) -> list[str]:
         """Return which tensors pre-trained weights filled, and the shape of episodes."""
-        report, episode = task.network.embedder.encoder.load_report, self.settings.episode
+        report, episode = task.network.encoder.encoder.load_report, self.settings.episode
         shape = evaluation_shape(episode)
         last = "val" if self.data.test is None else "test"
         return [
@@ -153,7 +153,7 @@ class FewshotJob(Job):
 
             def embed(images: Pixels) -> Floats:
                 batch = torch.from_numpy(images).to(launcher.device)
-                embeddings: Floats = network.embedder(batch).float().cpu().numpy()
+                embeddings: Floats = network.encoder(batch).float().cpu().numpy()
                 return embeddings
 
             own = embed_images(embed, val, mine, batch_size=at_once, stop=stop)

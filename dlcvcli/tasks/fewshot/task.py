@@ -46,7 +46,7 @@ class ProtoNetTask(AveragedTask[ProtoNet]):
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return encoder and distance, each with and without weight decay."""
         return [
-            *split_by_decay("encoder", self.network.embedder, self.backbone_lr_scale),
+            *split_by_decay("encoder", self.network.encoder, self.backbone_lr_scale),
             *split_by_decay("distance", self.network.distance, 1.0),
         ]
 

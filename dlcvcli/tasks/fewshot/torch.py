@@ -18,7 +18,7 @@ from dlcvcli.inference.torch_model import choose_device, device_name, run_in_nch
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
-from dlcvcli.models.protonet import Embedder, ProtoNet
+from dlcvcli.models.protonet import ImageEncoder, ProtoNet
 from dlcvcli.prototypes import Floats
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
@@ -50,7 +50,7 @@ def build_protonet(settings: TrainFewshotSettings, *, weights: str = "none") -> 
         hidden=chosen.hidden,
         layers=chosen.layers,
     )
-    return ProtoNet(Embedder(encoder, data.mean, data.std), distance)
+    return ProtoNet(ImageEncoder(encoder, data.mean, data.std), distance)
 
 
 def fewshot_settings_of(checkpoint: Checkpoint) -> TrainFewshotSettings:
@@ -127,7 +127,7 @@ def card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) -> EncoderC
     return EncoderCard(
         task=settings.task,
         model=settings.model.name,
-        dimension=protonet.embedder.encoder.dimension(data.size),
+        dimension=protonet.encoder.encoder.dimension(data.size),
         distance=protonet.distance.spec(),
         mean=data.mean,
         std=data.std,
@@ -156,13 +156,13 @@ class TorchEncoder:
     backend = "torch"
     precision = "fp32"
 
-    def __init__(self, embedder: Embedder, card: EncoderCard, device: torch.device) -> None:
+    def __init__(self, encoder: ImageEncoder, card: EncoderCard, device: torch.device) -> None:
         self.card = card
         self.device = device
         self.provider = device.type
         self.notes: dict[str, Any] = {"device": device_name(device)}
-        self._embedder = embedder.to(device).eval()
-        run_in_nchw(self._embedder.encoder)
+        self._encoder = encoder.to(device).eval()
+        run_in_nchw(self._encoder.encoder)
 
     @classmethod
     def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchEncoder:
@@ -177,7 +177,7 @@ class TorchEncoder:
         with naming(ref.path):
             protonet = load_protonet(checkpoint)
             card = card_of(checkpoint, protonet, sha256_of(ref.path))
-        return cls(protonet.embedder, card, device)
+        return cls(protonet.encoder, card, device)
 
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:
-        return np.asarray(run_on(self.device, self._embedder, images, clock), dtype=np.float32)
+        return np.asarray(run_on(self.device, self._encoder, images, clock), dtype=np.float32)

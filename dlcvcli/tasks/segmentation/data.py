@@ -6,10 +6,11 @@ Needs no torch, so that a wrong path or a bad mask is reported within a second.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dlcvcli.config.load import suggest_recipe
 from dlcvcli.config.names import UNWEIGHTED_LOSSES
 from dlcvcli.config.schema import DEFAULT_EPOCHS, TrainSettings
 from dlcvcli.data.audit import (
@@ -22,7 +23,7 @@ from dlcvcli.data.audit import (
     shared_images,
 )
 from dlcvcli.data.balance import BALANCES
-from dlcvcli.data.layouts import find_layout
+from dlcvcli.data.layouts import Layout, find_layout
 from dlcvcli.data.reading import image_size, read_ahead
 from dlcvcli.data.sampler import BatchPlan
 from dlcvcli.data.seen_images import SeenImages
@@ -51,6 +52,7 @@ class TrainingData:
         seen: their images.
         remarks: what the user should know of them, line by line.
         counted: the audit of the training split, where there was one.
+        layout_name: name of the layout.
     """
 
     train: SegmentationSet
@@ -61,6 +63,7 @@ class TrainingData:
     seen: SeenImages
     remarks: tuple[str, ...] = ()
     counted: Audit | None = None
+    layout_name: str = ""
 
     @property
     def root(self) -> Path:
@@ -74,7 +77,7 @@ class TrainingData:
 
 def open_training_data(
     settings: DataSettings, seed: int
-) -> tuple[SegmentationSet, SegmentationSet, str]:
+) -> tuple[SegmentationSet, SegmentationSet, Layout]:
     """Open the splits that a run trains and validates on, without reading the images.
 
     Raises:
@@ -92,7 +95,7 @@ def open_training_data(
     def split(pairs: Any, name: str) -> SegmentationSet:
         return SegmentationSet(pairs, classes, name, layout.root, settings.size, settings.binarise)
 
-    return split(train, "train"), split(val, "val"), layout.describe()
+    return split(train, "train"), split(val, "val"), layout
 
 
 def check_training_data(
@@ -127,7 +130,17 @@ def check_training_data(
     seen = SeenImages(frozenset(images["train"].values()), tuple(images["val"].values()))
     if not known:
         seen.require_apart(train.root)
-    return TrainingData(train, val, train.classes, layout, sha256, seen, tuple(lines), counted)
+    return TrainingData(
+        train,
+        val,
+        train.classes,
+        layout.describe(),
+        sha256,
+        seen,
+        tuple(lines),
+        counted,
+        layout.name,
+    )
 
 
 def resolve_settings(
@@ -196,6 +209,9 @@ def prepare(
     """Check the data of a run and resolve its settings; see `tasks.spec.Prepare`."""
     with reporter.counting("checking the data") as progress:
         data = check_training_data(settings.data, settings.train.seed, progress, known=known)
+    if not known:
+        hints = suggest_recipe(settings, data.layout_name)
+        data = replace(data, remarks=(*hints, *data.remarks))
     return resolve_settings(settings, data.train, data.counted), data
 
 

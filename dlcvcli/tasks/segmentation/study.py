@@ -42,7 +42,7 @@ class SyntheticTiles(SyntheticSet):
 def open_data(settings: TrainSegSettings) -> OpenedData:
     """Open both splits; see `StudySpec.open`."""
     _, val, layout = open_training_data(settings.data, settings.train.seed)
-    return OpenedData(layout, tuple(pair.name for pair in val.pairs))
+    return OpenedData(layout.describe(), tuple(pair.name for pair in val.pairs))
 
 
 def fingerprints(settings: TrainSegSettings) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dlcvcli.exporting.structure import check_structure
 from dlcvcli.models.conv4 import Conv4
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.protonet import Embedder, ProtoNet
+from dlcvcli.models.protonet import ImageEncoder, ProtoNet
 from dlcvcli.prototypes import prototypes_of, read_distance
 from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
 from dlcvcli.tasks.fewshot.graph import trace_encoder, trace_episode
@@ -44,12 +44,12 @@ class AnySize(Encoder):
 def small(distance: Any = "euclidean", *, any_size: bool = False) -> ProtoNet:
     torch.manual_seed(0)
     encoder = AnySize() if any_size else Conv4(channels=4)
-    embedder = Embedder(encoder, (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
-    return ProtoNet(embedder, build_distance(distance, encoder.dimension(SIZE), hidden=8)).eval()
+    encoder = ImageEncoder(encoder, (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
+    return ProtoNet(encoder, build_distance(distance, encoder.dimension(SIZE), hidden=8)).eval()
 
 
 def card_of(protonet: ProtoNet) -> EncoderCard:
-    encoder = protonet.embedder.encoder
+    encoder = protonet.encoder.encoder
     return EncoderCard(
         "fewshot",
         # The least size of an encoder comes from the registry.
@@ -80,19 +80,19 @@ def close(found: Any, expected: Any) -> None:
 
 def test_an_encoder_of_one_size_has_a_dynamic_batch_alone() -> None:
     protonet = small()
-    session = on_cpu(trace_encoder(protonet.embedder, card_of(protonet)))
+    session = on_cpu(trace_encoder(protonet.encoder, card_of(protonet)))
     assert described(session.get_inputs()) == {"images": ("tensor(uint8)", ["batch", *SIZE, 3])}
     assert described(session.get_outputs()) == {"embedding": ("tensor(float)", ["batch", 8])}
     for count in (1, 2, 7):
         images = pixels(count, *SIZE)
         with torch.inference_mode():
-            expected = protonet.embedder(torch.from_numpy(images)).numpy()
+            expected = protonet.encoder(torch.from_numpy(images)).numpy()
         close(session.run(None, {"images": images})[0], expected)
 
 
 def test_an_encoder_for_any_size_takes_any(tmp_path: Path) -> None:
     protonet = small(any_size=True)
-    model = trace_encoder(protonet.embedder, card_of(protonet))
+    model = trace_encoder(protonet.encoder, card_of(protonet))
     session = on_cpu(model)
     assert described(session.get_inputs()) == {
         "images": ("tensor(uint8)", ["batch", "height", "width", 3])
@@ -101,7 +101,7 @@ def test_an_encoder_for_any_size_takes_any(tmp_path: Path) -> None:
     for shape in ((1, 16, 16), (7, 33, 56), (2, 97, 41)):
         images = pixels(*shape)
         with torch.inference_mode():
-            expected = protonet.embedder(torch.from_numpy(images)).numpy()
+            expected = protonet.encoder(torch.from_numpy(images)).numpy()
         close(session.run(None, {"images": images})[0], expected)
     path = tmp_path / "encoder.onnx"
     onnx.save(model, path)
@@ -130,15 +130,15 @@ def test_an_episode_has_the_logits_of_pytorch_and_of_the_card(distance: str) -> 
         found = session.run(None, {"support": support, "query": query})[0]
         with torch.inference_mode():
             expected = protonet(torch.from_numpy(support)[None], torch.from_numpy(query)[None])[0]
-            shown = protonet.embedder(torch.from_numpy(support).flatten(0, 1)).numpy()
-            asked = protonet.embedder(torch.from_numpy(query)).numpy()
+            shown = protonet.encoder(torch.from_numpy(support).flatten(0, 1)).numpy()
+            asked = protonet.encoder(torch.from_numpy(query)).numpy()
         close(found, expected.numpy())
         close(found, from_card.logits(asked, prototypes_of(shown.reshape(ways, shots, -1))))
 
 
 def test_the_graph_has_the_card_and_no_path_of_this_machine() -> None:
     protonet = small()
-    model = trace_encoder(protonet.embedder, card_of(protonet))
+    model = trace_encoder(protonet.encoder, card_of(protonet))
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert EncoderCard.read(metadata, "made.onnx") == card_of(protonet)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from dlcvcli.config.names import DistanceName
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
-from dlcvcli.models.protonet import Embedder, ProtoNet
+from dlcvcli.models.protonet import ImageEncoder, ProtoNet
 from dlcvcli.tasks.fewshot.task import ProtoNetTask
 
 WAYS, SHOTS, QUERIES = 3, 2, 4
@@ -21,7 +21,7 @@ def made(name: DistanceName = "euclidean", **settings: float) -> ProtoNetTask:
     torch.manual_seed(0)
     encoder = build_encoder("conv4", channels=8)
     distance = build_distance(name, encoder.dimension((16, 16)), hidden=8)
-    return ProtoNetTask(ProtoNet(Embedder(encoder), distance), **settings)
+    return ProtoNetTask(ProtoNet(ImageEncoder(encoder), distance), **settings)
 
 
 def batch(episodes: int = 2, seed: int = 0) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from dlcvcli.errors import CheckpointError, DeviceError
 from dlcvcli.files import sha256_of
 from dlcvcli.models.conv4 import Conv4
 from dlcvcli.models.distances import CosineDistance, ParametricDistance
-from dlcvcli.models.protonet import Embedder
+from dlcvcli.models.protonet import ImageEncoder
 from dlcvcli.prototypes import read_distance
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.runtime.clock import StageClock
@@ -106,7 +106,7 @@ def test_learned_distances_come_back_with_their_settings() -> None:
 
 def test_the_average_counts_where_there_is_one() -> None:
     plain, averaged = checkpoint_with(), checkpoint_with(average=True)
-    name = "embedder.encoder.blocks.0.0.weight"
+    name = "encoder.encoder.blocks.0.0.weight"
     own = load_protonet(plain).state_dict()[name]
     assert torch.equal(own, plain["task"][f"network.{name}"])
     assert torch.equal(load_protonet(averaged).state_dict()[name], own + 1)
@@ -146,7 +146,7 @@ def test_a_checkpoint_has_to_say_what_it_was_trained_on(classes: Any) -> None:
 def test_weights_that_do_not_fit_are_refused() -> None:
     checkpoint = checkpoint_with()
     lost = dict(checkpoint["task"])
-    del lost["network.embedder.encoder.blocks.3.0.weight"]
+    del lost["network.encoder.encoder.blocks.3.0.weight"]
     other = checkpoint_with(model__options={"channels": 5})["task"]
     cosine = checkpoint_with(distance__name="cosine")["task"]
     for task in (lost, other, cosine):
@@ -169,18 +169,18 @@ def test_embeddings_are_the_networks_own(fewshot_run: Path) -> None:
     assert (found.shape, found.dtype) == ((4, encoder.card.dimension), np.float32)
     assert clock.seconds.keys() == {"copy", "run"}
     with torch.inference_mode():
-        expected = load_protonet(load_checkpoint(best)).embedder(torch.from_numpy(IMAGES)).numpy()
+        expected = load_protonet(load_checkpoint(best)).encoder(torch.from_numpy(IMAGES)).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_network_in_training_is_put_into_evaluation() -> None:
-    network = Embedder(Conv4(channels=4)).train()
+    network = ImageEncoder(Conv4(channels=4)).train()
     TorchEncoder(network, CARD, torch.device("cpu"))
     assert not any(part.training for part in network.modules())
 
 
 def test_images_that_may_not_be_written_to_or_lie_apart_are_taken() -> None:
-    encoder = TorchEncoder(Embedder(Conv4(channels=4)), CARD, torch.device("cpu"))
+    encoder = TorchEncoder(ImageEncoder(Conv4(channels=4)), CARD, torch.device("cpu"))
     expected = encoder(IMAGES, StageClock())
     frozen = IMAGES.copy()
     frozen.setflags(write=False)
