@@ -44,7 +44,7 @@ def doctor(
         error = CheckFailed(
             f"{len(bad)} of {len(examination.findings)} checks failed; the first: "
             f"{bad[0].area}, {bad[0].name}: {bad[0].value}",
-            bad[0].mend,
+            bad[0].fix,
         )
         error.status = ExitStatus.FAILED
         raise error
@@ -63,6 +63,6 @@ def _table(examination: Examination) -> Any:
         shown = "" if finding.area == area else f"[bold]{finding.area}[/bold]"
         area = finding.area
         table.add_row(shown, escape(finding.name), MARKS[finding.status], escape(finding.value))
-        if finding.mend:
-            table.add_row("", "", "fix", f"[bold]{escape(finding.mend)}[/bold]")
+        if finding.fix:
+            table.add_row("", "", "fix", f"[bold]{escape(finding.fix)}[/bold]")
     return table

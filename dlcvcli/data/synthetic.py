@@ -10,15 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from dlcvcli.data.synthetic_scene import Bytes, Floats, Ints, Rng, Scene, Size
+from dlcvcli.data.synthetic_textures import ROADS, TEXTURES
 from dlcvcli.errors import UsageError
 from dlcvcli.files import new_folder
 from dlcvcli.palette import PRESETS
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
-Rng = np.random.Generator
-Size = tuple[int, int]
 
 URBAN, AGRICULTURE, RANGELAND, FOREST, WATER, BARREN, UNKNOWN = range(7)
 
@@ -31,20 +27,6 @@ _PROBABILITIES = np.array([0.12, 0.40, 0.14, 0.18, 0.07, 0.09])
 # Probability of each class for a single parcel of farmland, most of which stay fields.
 _PARCEL_CLASSES = np.array([AGRICULTURE, RANGELAND, FOREST, URBAN, BARREN])
 _PARCEL_PROBABILITIES = np.array([0.86, 0.05, 0.05, 0.02, 0.02])
-
-
-def _shades(text: str) -> Floats:
-    return np.array([tuple(bytes.fromhex(word)) for word in text.split()], np.float32)
-
-
-# Colour alone must not reveal the class: fields range from bare soil (the colour of barren) over
-# stubble (rangeland) to dark crops (forest), some water is as green as woods, roofs have any hue.
-_FIELDS = _shades("607e40 8c9252 a29064 405832 907656 767e4c b6a278 526c38")
-_ROOFS = _shades("b4ac9e a8967c 966452 cec8bc 70706e 847868 92886e")
-_ROADS = _shades("b0a084 989694 b8b6b2 707074")
-_WATERS = _shades("2a4254 3a5248 465650 4a5c3a 34482e 64684a")
-_RANGES = _shades("88845c 767e52 9c906a")
-_BARRENS = _shades("b4a486 9a9484 a89274")
 
 
 def make_landcover(
@@ -117,13 +99,13 @@ def landcover_tile(rng: Rng, size: Size, *, lead: int | None = None) -> tuple[By
     """
     _check_size(size)
     lead = int(rng.integers(7)) if lead is None else lead
-    scene = _Scene(rng, size)
+    scene = Scene(rng, size)
     mask = _zones(scene, lead)
     if rng.random() < (0.5 if lead == WATER else 0.14):
         _add_river(scene, mask)
     _add_ponds(scene, mask)
     paint = np.empty((mask.size, 3), np.float32)
-    for label, texture in enumerate(_TEXTURES):
+    for label, texture in enumerate(TEXTURES):
         at = np.flatnonzero(mask == label)
         if at.size:
             paint[at] = texture(scene, at)
@@ -142,66 +124,7 @@ def _check_size(size: Size) -> None:
         )
 
 
-class _Scene:
-    """The generator, coordinates and parcels of one tile; every pixel array is flat, [H * W]."""
-
-    def __init__(self, rng: Rng, size: Size) -> None:
-        self.rng, self.size = rng, size
-        # Side in pixels of a square of the same area, the unit of regions; then that of textures.
-        self.span = math.sqrt(size[0] * size[1])
-        self.fine = max(math.sqrt(self.span / 512), 0.45)
-        self.y, self.x = (axis.ravel() for axis in np.indices(size, np.float32))
-        angle = rng.uniform(0, math.pi)
-        cos, sin = math.cos(angle), math.sin(angle)
-        # x and y rotated to the axes of parcels and streets, and slightly bent.
-        self.u = self.x * cos + self.y * sin + self.noise(self.span * 0.7) * (0.02 * self.span)
-        self.v = self.y * cos - self.x * sin + self.noise(self.span * 0.7) * (0.02 * self.span)
-        self.parcel, centres, self.edge = _parcels(rng, self.u, self.v, self.span)
-        turn = np.array([[cos, -sin], [sin, cos]], np.float32)
-        self.centres: Floats = (centres[:, None, :] * turn).sum(-1)  # back to [parcels, (x, y)]
-
-    def noise(self, cell: float) -> Floats:
-        """Return smooth noise of about unit spread whose bumps are `cell` pixels wide, [H * W]."""
-        height, width = self.size
-        rows, columns = height / max(cell, 1.0), width / max(cell, 1.0)
-        grid = self.rng.standard_normal((math.ceil(rows) + 3, math.ceil(columns) + 3), np.float32)
-        # Bicubic needs a neighbour on every side: without the margin, borders look stretched.
-        box = (1.0, 1.0, 1.0 + columns, 1.0 + rows)
-        field = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC, box=box)
-        return np.asarray(field, np.float32).ravel() * np.float32(1.3)
-
-    def tint(self, spread: float, count: int = 1) -> Floats:
-        """Return random colour offsets [count, 3]; brightness varies more than hue."""
-        light, hue = self.rng.normal(0, spread, (count, 1)), self.rng.normal(0, spread, (count, 3))
-        return (light + 0.4 * hue).astype(np.float32)
-
-
-def _parcels(rng: Rng, u: Floats, v: Floats, span: float) -> tuple[Ints, Floats, Floats]:
-    """Divide the plane into rows of rectangular parcels.
-
-    Returns:
-        For each pixel its parcel's id; the parcels' centres in (u, v); and for each pixel the
-        distance to its parcel's border.
-    """
-    low, high = float(v.min()) - 1, float(v.max()) + 1
-    depths = rng.uniform(0.11, 0.26, math.ceil((high - low) / (0.11 * span)) + 1) * span
-    lines = (low + np.concatenate([[0.0], np.cumsum(depths)])).astype(np.float32)
-    row = np.searchsorted(lines, v, side="right") - 1
-    widths = (rng.uniform(0.13, 0.34, depths.size) * span).astype(np.float32)
-    starts = np.float32(u.min()) - widths * rng.random(depths.size, np.float32) - 1
-    across = (u - starts[row]) / widths[row]
-    column = across.astype(np.int64)
-    columns = int(column.max()) + 1
-    part = across - column
-    edge_u = np.minimum(part, 1 - part) * widths[row]
-    edge_v = np.minimum(v - lines[row], lines[row + 1] - v)
-    middle_u = starts[:, None] + (np.arange(columns, dtype=np.float32) + 0.5) * widths[:, None]
-    middle_v = np.repeat(((lines[1:] + lines[:-1]) / 2)[:, None], columns, axis=1)
-    centres = np.stack([middle_u.ravel(), middle_v.ravel()], axis=1).astype(np.float32)
-    return row * columns + column, centres, np.minimum(edge_u, edge_v)
-
-
-def _zones(scene: _Scene, lead: int) -> Bytes:
+def _zones(scene: Scene, lead: int) -> Bytes:
     """Return the mask of the large regions: urban and farmed parcels, the rest irregular."""
     rng, span, width = scene.rng, scene.span, scene.size[1]
     others = rng.choice(6, size=int(rng.integers(2, 5)), replace=False, p=_PROBABILITIES)
@@ -245,7 +168,7 @@ def _nearest(x: Floats, y: Floats, seeds: NDArray[np.float64]) -> Ints:
     return label
 
 
-def _curve(scene: _Scene, swing: float) -> Floats:
+def _curve(scene: Scene, swing: float) -> Floats:
     """Return each pixel's distance, in pixels, from a winding line that crosses the tile."""
     rng, span, (height, width) = scene.rng, scene.span, scene.size
     angle = rng.uniform(0, math.pi)
@@ -265,7 +188,7 @@ def _curve(scene: _Scene, swing: float) -> Floats:
     return distance
 
 
-def _add_river(scene: _Scene, mask: Bytes) -> None:
+def _add_river(scene: Scene, mask: Bytes) -> None:
     half = scene.rng.uniform(0.012, 0.035) * scene.span
     distance = _curve(scene, 0.75) + scene.noise(scene.span * 0.06) * np.float32(0.2 * half)
     bank = int(scene.rng.choice([FOREST, RANGELAND, BARREN]))
@@ -273,7 +196,7 @@ def _add_river(scene: _Scene, mask: Bytes) -> None:
     mask[distance < half] = WATER
 
 
-def _add_ponds(scene: _Scene, mask: Bytes) -> None:
+def _add_ponds(scene: Scene, mask: Bytes) -> None:
     rng = scene.rng
     for _ in range(int(rng.integers(1, 7))):
         x, y = rng.uniform(0, 1, 2) * (scene.size[1], scene.size[0])
@@ -290,12 +213,12 @@ def _add_ponds(scene: _Scene, mask: Bytes) -> None:
         mask.reshape(scene.size)[top:bottom, left:right][inside] = WATER
 
 
-def _add_roads(scene: _Scene, mask: Bytes, paint: Floats) -> None:
+def _add_roads(scene: Scene, mask: Bytes, paint: Floats) -> None:
     rng = scene.rng
     for _ in range(int(rng.integers(1, 4))):
         wide = max(rng.uniform(2, 4) * scene.fine, 1.4)
         distance = _curve(scene, rng.choice([0.03, 0.12, 0.3]))
-        colour = _ROADS[rng.integers(len(_ROADS))] + scene.tint(7)
+        colour = ROADS[rng.integers(len(ROADS))] + scene.tint(7)
         # A darker verge, without which a road over ground of its own colour would be invisible.
         paint[distance < wide / 2 + 1.6 * scene.fine] *= np.float32(0.84)
         cover = np.clip(wide / 2 + 0.5 - distance, 0, 1).astype(np.float32)
@@ -304,88 +227,7 @@ def _add_roads(scene: _Scene, mask: Bytes, paint: Floats) -> None:
         mask[distance < wide / 2] = URBAN
 
 
-# Textures: each function returns colours, float32 [n, 3], for the n flat pixel indices in `at`.
-
-
-def _urban(scene: _Scene, at: Ints) -> Floats:
-    rng, fine = scene.rng, scene.fine
-    house, block = 10.0 * fine, 44.0 * fine
-    u, v = scene.u[at], scene.v[at]
-    cell_u, cell_v = np.floor(u / house), np.floor(v / house)
-    # A small table, used cyclically: no two neighbouring houses are alike.
-    lot = ((cell_u.astype(np.int64) * 31 + cell_v.astype(np.int64) * 57) % 1009).astype(np.int64)
-    roof = _ROOFS[rng.integers(len(_ROOFS), size=1009)] + scene.tint(9, 1009)
-    reach = rng.uniform(0.26, 0.46, (1009, 2)).astype(np.float32)
-    built = rng.random(1009) < rng.uniform(0.65, 0.9)
-    garden = np.array([102, 108, 76], np.float32) + scene.tint(9)
-    paint = garden + (scene.noise(5 * fine)[at] * 9)[:, None]
-    off_u, off_v = np.abs(u / house - cell_u - 0.5), np.abs(v / house - cell_v - 0.5)
-    shade = built[lot] & (off_u < reach[lot, 0] + 0.12) & (off_v < reach[lot, 1] + 0.12)
-    paint[shade] *= np.float32(0.72)
-    roofed = built[lot] & (off_u < reach[lot, 0]) & (off_v < reach[lot, 1])
-    paint[roofed] = roof[lot[roofed]]
-    street = np.minimum(np.mod(u, block), np.mod(v, block * 1.4)) < max(4.0 * fine, 2.0)
-    paint[street] = np.array([142, 136, 124], np.float32) + scene.tint(8)
-    return np.asarray(paint, np.float32)
-
-
-def _agriculture(scene: _Scene, at: Ints) -> Floats:
-    rng, fine = scene.rng, scene.fine
-    count = len(scene.centres)
-    colour = _FIELDS[rng.integers(len(_FIELDS), size=count)] + scene.tint(8, count)
-    turn = rng.choice([0.0, math.pi / 2], size=count) + rng.normal(0, 0.15, count)
-    # JPEG compression would blur rows closer than four pixels.
-    pitch = np.maximum(rng.uniform(5, 10, count) * fine, 4)
-    wave = (np.stack([np.cos(turn), np.sin(turn)]) * (2 * math.pi / pitch)).astype(np.float32)
-    depth = rng.uniform(9, 22, count).astype(np.float32)
-    field = scene.parcel[at]
-    rows = np.sin(scene.u[at] * wave[0, field] + scene.v[at] * wave[1, field]) * depth[field]
-    uneven = scene.noise(scene.span * 0.12)[at] * 5
-    paint = colour[field] + (rows + uneven)[:, None]
-    paint[scene.edge[at] < max(1.3 * fine, 0.8)] *= np.float32(0.8)
-    return np.asarray(paint, np.float32)
-
-
-def _rangeland(scene: _Scene, at: Ints) -> Floats:
-    mottle = scene.noise(26 * scene.fine)[at] * 9 + scene.noise(9 * scene.fine)[at] * 5
-    base = _RANGES[scene.rng.integers(len(_RANGES))] + scene.tint(8)
-    drift = scene.noise(scene.span * 0.3)[at, None] * np.array([10, 4, 2], np.float32)
-    paint = base + drift + mottle[:, None]
-    paint[scene.noise(4 * scene.fine)[at] > 2.1] *= np.float32(0.78)  # single shrubs
-    return np.asarray(paint, np.float32)
-
-
-def _forest(scene: _Scene, at: Ints) -> Floats:
-    fine = scene.fine
-    crowns = scene.noise(max(5.5 * fine, 3.0)) + scene.noise(max(9 * fine, 4.0)) * np.float32(0.7)
-    relief = crowns.reshape(scene.size)
-    step = max(round(1.6 * fine), 1)
-    # Light from one side: the near side of a crown is bright, its far side in shadow.
-    lit = relief - np.roll(relief, (step, step), (0, 1))
-    shade = (crowns * 10 + lit.ravel() * 14)[at]
-    kinds = scene.noise(scene.span * 0.15)[at, None] * np.array([7, 5, 2], np.float32)
-    base = np.array([66, 86, 52], np.float32) + scene.tint(9)
-    return np.asarray(base + kinds + shade[:, None] * np.array([0.9, 1.0, 0.8]), np.float32)
-
-
-def _water(scene: _Scene, at: Ints) -> Floats:
-    base = _WATERS[scene.rng.integers(len(_WATERS))] + scene.tint(6)
-    depth = scene.noise(scene.span * 0.5)[at] * 6
-    return np.asarray(base + depth[:, None] * np.array([0.8, 1.0, 1.1]), np.float32)
-
-
-def _barren(scene: _Scene, at: Ints) -> Floats:
-    rng, fine = scene.rng, scene.fine
-    base = _BARRENS[rng.integers(len(_BARRENS))] + scene.tint(10)
-    drift = scene.noise(scene.span * 0.2)[at] * 9 + scene.noise(14 * fine)[at] * 6
-    speckle = rng.standard_normal(at.size, np.float32) * 9 + scene.noise(2.2 * fine)[at] * 9
-    return np.asarray(base + (drift + speckle)[:, None], np.float32)
-
-
-_TEXTURES = (_urban, _agriculture, _rangeland, _forest, _water, _barren)
-
-
-def _light(scene: _Scene, paint: Floats) -> None:
+def _light(scene: Scene, paint: Floats) -> None:
     """Apply sunlight, haze and white balance to the tile, in place."""
     gain = scene.rng.uniform(0.82, 1.17) * scene.rng.normal(1, 0.028, 3)
     haze = scene.rng.uniform(0, 20)
@@ -394,7 +236,7 @@ def _light(scene: _Scene, paint: Floats) -> None:
     paint += np.array([0.9, 1.0, 1.1], np.float32) * np.float32(haze)
 
 
-def _hide(scene: _Scene, mask: Bytes, paint: Floats) -> None:
+def _hide(scene: Scene, mask: Bytes, paint: Floats) -> None:
     """Cover a corner in black, as outside of the swath, or a part by a cloud; mark it unknown."""
     rng, span, (height, width) = scene.rng, scene.span, scene.size
     if rng.random() < 0.6:
@@ -414,7 +256,7 @@ def _hide(scene: _Scene, mask: Bytes, paint: Floats) -> None:
     mask[thick > 0.5] = UNKNOWN
 
 
-def _expose(scene: _Scene, paint: Floats) -> Bytes:
+def _expose(scene: Scene, paint: Floats) -> Bytes:
     """Return the tile as uint8 [H, W, 3], slightly blurred and with sensor noise."""
     rng, shape = scene.rng, (*scene.size, 3)
     sharp = Image.fromarray(np.clip(paint, 0, 255).astype(np.uint8).reshape(shape))

@@ -47,14 +47,14 @@ class Finding:
         name: the part that was examined.
         value: the value seen.
         status: `ok`; `note` if it may matter; `bad` if it keeps `area` from working.
-        mend: the command or the step that fixes it; empty if there is nothing to fix.
+        fix: the command or the step that fixes it; empty if there is nothing to fix.
     """
 
     area: str
     name: str
     value: str
     status: Status = "ok"
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -303,11 +303,11 @@ def _session(provider: str, probe: dict[str, Any], has_gpu: bool) -> Finding:
 
 def _model(probe: dict[str, Any], path: Path) -> Iterator[Finding]:
     if "error" in probe:
-        yield Finding("model", str(path), probe["error"], "bad", probe.get("mend", ""))
+        yield Finding("model", str(path), probe["error"], "bad", probe.get("fix", ""))
         return
     size = f"{os.path.getsize(path) / 2**20:.1f} MiB"
     if "foreign" in probe:
-        yield Finding("model", path.name, f"{size}; {probe['foreign']}", "note", probe["mend"])
+        yield Finding("model", path.name, f"{size}; {probe['foreign']}", "note", probe["fix"])
     else:
         classes = f", {probe['classes']} classes" if "classes" in probe else ""
         about = f"{probe['model']} ({probe['task']}{classes})"

@@ -152,7 +152,7 @@ def probe_model(path: str) -> dict[str, Any]:
     try:
         card = task_named(read_task(session.metadata, path)).card().read(session.metadata, path)
     except ModelFileError as error:
-        return {**result, "foreign": error.message, "mend": error.hint}
+        return {**result, "foreign": error.message, "fix": error.hint}
     result |= {"model": card.model, "task": card.task}
     return result | ({} if card.class_count is None else {"classes": card.class_count})
 
@@ -173,7 +173,7 @@ def _main() -> None:
     try:
         result = _PROBES[what](*arguments)
     except DlcvError as error:
-        result = {"error": error.message, "mend": error.hint}
+        result = {"error": error.message, "fix": error.hint}
     except Exception as error:
         # A broken installation may raise anything, and the report is to name it.
         lines = str(error).strip().splitlines() or [""]

@@ -33,7 +33,7 @@ def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path) -> None:
     (runtime,) = [f for f in found["findings"] if f["name"] == "onnxruntime"]
     assert runtime["status"] == "bad"
     assert "libfoo.so.1 is not found" in runtime["value"]
-    assert "pip install 'onnxruntime" in runtime["mend"]
+    assert "pip install 'onnxruntime" in runtime["fix"]
 
 
 @pytest.fixture

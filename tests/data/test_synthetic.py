@@ -13,6 +13,7 @@ from PIL import Image
 
 from dlcvcli.data import synthetic
 from dlcvcli.data.synthetic import landcover_tile, make_landcover
+from dlcvcli.data.synthetic_scene import Scene
 from dlcvcli.errors import DataError, ExitStatus, UsageError
 from dlcvcli.palette import PRESETS, decode_colours
 
@@ -183,7 +184,7 @@ def test_texture_is_rough_in_towns_and_woods_and_smooth_on_water() -> None:
 @pytest.mark.parametrize("side", [64, 128, 512])
 def test_roads_are_thin_and_change_image_and_mask_together(side: int) -> None:
     for seed in range(6):
-        scene = synthetic._Scene(np.random.default_rng(seed), (side, side))
+        scene = Scene(np.random.default_rng(seed), (side, side))
         mask = np.full(side * side, synthetic.BARREN, np.uint8)
         paint = np.full((side * side, 3), 250, np.float32)
         synthetic._add_roads(scene, mask, paint)
@@ -198,7 +199,7 @@ def test_roads_are_thin_and_change_image_and_mask_together(side: int) -> None:
 @pytest.mark.parametrize("side", [64, 128, 512])
 def test_ponds_are_small_and_labelled(side: int) -> None:
     for seed in range(10):
-        scene = synthetic._Scene(np.random.default_rng(seed), (side, side))
+        scene = Scene(np.random.default_rng(seed), (side, side))
         mask = np.full(side * side, synthetic.BARREN, np.uint8)
         synthetic._add_ponds(scene, mask)
         area = int((mask == synthetic.WATER).sum())

@@ -77,7 +77,7 @@ def test_a_sound_machine_without_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) ->
     assert named(found, "onnx", "session on cpu").status == "ok"
     said = json.loads(json.dumps(found.as_dict()))
     assert said["ok"] is True
-    assert {"area", "name", "value", "status", "mend"} == said["findings"][0].keys()
+    assert {"area", "name", "value", "status", "fix"} == said["findings"][0].keys()
 
 
 def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "area", "name", "says", "mend"),
+    ("changes", "area", "name", "says", "fix"),
     [
         ({"torch": {"error": "undefined symbol"}}, "training", "torch", "symbol", "force"),
         ({"gpu": True, "torch": {"cuda": "13.2"}}, "training", "on the GPU", "does not see", "580"),
@@ -136,13 +136,13 @@ def test_a_failure_is_bad_and_has_a_fix(
     area: str,
     name: str,
     says: str,
-    mend: str,
+    fix: str,
 ) -> None:
     examination = look(monkeypatch, **changes)
     found = named(examination, area, name)
     assert (found.status, examination.ok) == ("bad", False)
     assert says in found.value
-    assert mend in found.mend
+    assert fix in found.fix
 
 
 def test_hidden_gpus_are_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_hidden_gpus_are_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not look(monkeypatch, gpu=True, sessions=sessions).ok
     found = look(monkeypatch, gpu=True, sessions=sessions, hidden=True)
     assert found.ok
-    assert named(found, "gpu", "CUDA_VISIBLE_DEVICES").mend == "unset CUDA_VISIBLE_DEVICES"
+    assert named(found, "gpu", "CUDA_VISIBLE_DEVICES").fix == "unset CUDA_VISIBLE_DEVICES"
 
 
 def test_a_gpu_that_torch_sees_is_one_without_nvidia_smi(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_without_a_gpu_what_only_cuda_needs_is_a_note(monkeypatch: pytest.Monkey
 def test_the_torch_free_install_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
     found = look(monkeypatch, installed={"onnxruntime-gpu": "1.31.1"})
     assert found.ok
-    assert named(found, "training", "torch").mend == module.TRAIN
+    assert named(found, "training", "torch").fix == module.TRAIN
 
 
 def test_low_memory_and_disk_space_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,12 +196,12 @@ def test_low_memory_and_disk_space_are_reported(monkeypatch: pytest.MonkeyPatch)
     found = look(monkeypatch)
     assert found.ok
     assert named(found, "machine", "memory").status == "note"
-    assert "batch-size" in named(found, "machine", "memory").mend
+    assert "batch-size" in named(found, "machine", "memory").fix
 
 
 def test_a_model_that_dlcv_did_not_export_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     about = {
-        "foreign": "x is an ONNX model, but not one that dlcv exported", "mend": "export the run",
+        "foreign": "x is an ONNX model, but not one that dlcv exported", "fix": "export the run",
         "provider": "CPUExecutionProvider", "provider_reason": "no CUDA", "nodes": {"CPU": 3},
     }  # fmt: skip
     found = look(monkeypatch, model=about)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dlcvcli.config.names import Provider
-from dlcvcli.extras import prepare_torch
+from dlcvcli.inference.loading import load_model
 from dlcvcli.runs import ModelRef
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor, Predictor
 
@@ -11,21 +13,18 @@ from dlcvcli.tasks.segmentation.predictor import OnnxPredictor, Predictor
 def load_predictor(
     ref: ModelRef, *, provider: Provider = "auto", fixed_shapes: bool = True
 ) -> Predictor:
-    """Load a segmentation model; torch is imported only for a checkpoint.
+    """Load a segmentation model; see `load_model`.
 
     Args:
         ref: a checkpoint or an ONNX file.
-        provider: for ONNX Runtime; for PyTorch, `cuda` and `cpu` name the device.
+        provider: see `load_model`.
         fixed_shapes: see `runtime.session.open_session`.
-
-    Raises:
-        ModelFileError, CheckpointError: the file cannot be used.
-        DeviceError: the provider asked for is not in force.
-        MissingExtra: a checkpoint, and torch is not installed.
     """
-    if ref.kind == "onnx":
-        return OnnxPredictor.load(ref.path, provider, fixed_shapes=fixed_shapes)
-    prepare_torch(provider)
+    onnx = partial(OnnxPredictor.load, provider=provider, fixed_shapes=fixed_shapes)
+    return load_model(ref, provider, onnx=onnx, torch=partial(_under_torch, provider=provider))
+
+
+def _under_torch(ref: ModelRef, provider: Provider) -> Predictor:
     from dlcvcli.tasks.segmentation.torch import TorchPredictor
 
     return TorchPredictor.load(ref, provider)
