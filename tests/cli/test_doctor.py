@@ -52,7 +52,7 @@ def test_what_does_not_work_is_exit_1_with_the_table() -> None:
     assert done.returncode == 1
     assert "session on cpu" in done.stdout
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "1 of 2 findings are bad" in line
+    assert "1 of 2 checks failed" in line
     assert "no.onnx does not exist" in line
     assert "hint: name another file" in done.stderr
 
