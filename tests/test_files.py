@@ -181,8 +181,8 @@ def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
 
 
 def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    says = r"cannot write .*set: No space left on device"
-    with pytest.raises(DlcvError, match=says), new_folder(tmp_path / "set"):
+    message = r"cannot write .*set: No space left on device"
+    with pytest.raises(DlcvError, match=message), new_folder(tmp_path / "set"):
         _full()
     assert not list(tmp_path.iterdir())
     (tmp_path / "set").mkdir()

@@ -83,13 +83,13 @@ def dlcv_without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     return _run("-c", _WITHOUT_TORCH, *map(str, arguments))
 
 
-def refused(status: int, *arguments: object, says: str) -> str:
-    """Run `dlcv`, and require one `error:` line that says something, and no traceback."""
+def refused(status: int, *arguments: object, message: str) -> str:
+    """Run `dlcv`, and require one `error:` line with `message` in it, and no traceback."""
     done = dlcv(*arguments)
     assert done.returncode == status, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, done.stderr
-    assert says in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     return done.stderr

@@ -75,7 +75,7 @@ def test_a_mistyped_command_is_exit_2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("train", "seg", "--data", ""), "the value of --data is empty"),
         (("train", "seg", "--data", "x", "--out="), "the value of --out is empty"),
@@ -86,12 +86,12 @@ def test_a_mistyped_command_is_exit_2() -> None:
         (("data", "check", ""), "an argument is empty"),
     ],
 )
-def test_an_empty_path_is_not_the_current_folder(arguments: tuple[str, ...], says: str) -> None:
-    assert "The current folder is ." in refused(2, *arguments, says=says)
+def test_an_empty_path_is_not_the_current_folder(arguments: tuple[str, ...], message: str) -> None:
+    assert "The current folder is ." in refused(2, *arguments, message=message)
 
 
 def test_the_value_of_a_setting_may_be_empty() -> None:
-    assert "key 'data.path'" in refused(2, "train", "seg", "--set", "data.path=", says="data")
+    assert "key 'data.path'" in refused(2, "train", "seg", "--set", "data.path=", message="data")
 
 
 @pytest.fixture

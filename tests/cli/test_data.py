@@ -38,7 +38,7 @@ def test_data_make_check_and_stats(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     make = ("data", "make", "landcover", folder, "--train", 3, "--validation", 2, "--size", "64x80")
     assert dlcv(*make).returncode == 0
-    refused(2, *make, says="not empty")
+    refused(2, *make, message="not empty")
     done = dlcv("data", "check", folder)
     assert "5 images are sound (train 3, val 2)" in done.stdout
     stats = json.loads(dlcv("data", "stats", folder, "--json", "-").stdout)
@@ -57,10 +57,10 @@ def test_synthetic_characters_are_a_few_shot_set(tmp_path: Path) -> None:
     assert f"2 alphabets of 3 characters by 4 drawers, 28x28, to {folder}" in done.stderr
     drawn = dlcv("data", "episodes", folder, "--n-query", 3, "--out", tmp_path / "episodes.csv")
     assert "6 classes" in drawn.stderr
-    refused(2, *make, "--train", 3, says="--train does not apply to glyphs")
+    refused(2, *make, "--train", 3, message="--train does not apply to glyphs")
     other = ("data", "make", "landcover", tmp_path / "other", "--drawers", 3)
     assert "--train, --validation" in refused(
-        2, *other, says="--drawers does not apply to landcover"
+        2, *other, message="--drawers does not apply to landcover"
     )
 
 
@@ -89,7 +89,7 @@ def test_check_names_the_file_and_counts_the_pixels_of_unknown_colours(
     pixels = np.asarray(Image.open(path)).copy()
     pixels[:2, :3] = (12, 34, 56)
     Image.fromarray(pixels).save(path)
-    said = refused(1, "data", "check", folder, says="1 problem in")
+    said = refused(1, "data", "check", folder, message="1 problem in")
     assert "0003_mask.png" in said
     assert "(12, 34, 56)" in said
     assert "6 of 4,096 pixels" in said
@@ -117,12 +117,12 @@ def test_make_refuses_a_file_as_the_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for out in (file, file / "below"):
-        refused(2, "data", "make", "landcover", out, says="file")
+        refused(2, "data", "make", "landcover", out, message="file")
 
 
 def test_make_refuses_a_size_that_is_not_hxw(tmp_path: Path) -> None:
     make = ("data", "make", "landcover", tmp_path / "set", "--size")
-    refused(2, *make, "64by64", says="'64by64' is not HxW")
+    refused(2, *make, "64by64", message="'64by64' is not HxW")
     assert not (tmp_path / "set").exists()
 
 
@@ -135,8 +135,8 @@ def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path)
     with Image.open(figure) as image:
         assert image.width > 1000
     stats = ("data", "stats", landcover)
-    refused(2, *stats, "--figure", tmp_path / "a.svg", says="neither in .png nor in .pdf")
-    refused(2, *stats, "--log", says="--log needs --figure")
+    refused(2, *stats, "--figure", tmp_path / "a.svg", message="neither in .png nor in .pdf")
+    refused(2, *stats, "--log", message="--log needs --figure")
 
 
 def test_stats_prints_to_a_pipe_whose_encoding_has_no_bars(landcover: Path) -> None:

@@ -54,8 +54,8 @@ def test_masks_that_cannot_be_converted_are_named(tmp_path: Path) -> None:
     assert "left out:" in done.stderr
     assert "b.png: class id 99 is not in 'camvid11'" in done.stderr
     assert "error: 1 of 2 masks could not be converted" in done.stderr
-    refused(2, *encode, "camvid12", says="neither a class preset nor a file")
+    refused(2, *encode, "camvid12", message="neither a class preset nor a file")
     one = ("data", "encode", folder / "b.png", folder / "b.png", "--classes", "camvid11")
-    refused(2, *one, says="would overwrite a mask that is read")
+    refused(2, *one, message="would overwrite a mask that is read")
     one = ("data", "encode", folder / "b.png", tmp_path / "c.png", "--classes", "camvid11")
-    refused(1, *one, says="b.png: class id 99 is not in 'camvid11'")
+    refused(1, *one, message="b.png: class id 99 is not in 'camvid11'")

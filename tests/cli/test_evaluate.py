@@ -21,36 +21,36 @@ def test_a_model_that_cannot_be_used_is_exit_1(
     tmp_path: Path, landcover: Path, exported_run: Path
 ) -> None:
     evaluate = ("--data", landcover, "--provider", "cpu")
-    refused(1, "eval", tmp_path / "none.onnx", *evaluate, says="does not exist")
+    refused(1, "eval", tmp_path / "none.onnx", *evaluate, message="does not exist")
     text = tmp_path / "text.onnx"
     text.write_text("hello")
-    refused(1, "eval", text, *evaluate, says="not an ONNX model")
-    refused(1, "eval", landcover, *evaluate, says="not a run folder")
+    refused(1, "eval", text, *evaluate, message="not an ONNX model")
+    refused(1, "eval", landcover, *evaluate, message="not a run folder")
     import onnx
 
     foreign = onnx.load(RunFolder(exported_run).onnx)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
-    refused(1, "eval", tmp_path / "foreign.onnx", *evaluate, says="not one that dlcv exported")
+    refused(1, "eval", tmp_path / "foreign.onnx", *evaluate, message="not one that dlcv exported")
     cut = tmp_path / "cut.ckpt"
     cut.write_bytes(RunFolder(exported_run).best.read_bytes()[:1000])
-    refused(1, "eval", cut, *evaluate, says="cannot be read")
+    refused(1, "eval", cut, *evaluate, message="cannot be read")
     ran = tmp_path / "ran"
     code = tmp_path / "code.ckpt"
     code.write_bytes(pickle.dumps(Code(ran)))
-    refused(1, "eval", code, *evaluate, says="more than tensors and plain types")
+    refused(1, "eval", code, *evaluate, message="more than tensors and plain types")
     assert not ran.exists()
     onnx_file = RunFolder(exported_run).onnx
     # What goes wrong in a process of ours is said once.
-    refused(1, "eval", cut, *evaluate, "--compare", says="cannot be read")
-    refused(1, "eval", onnx_file, "--data", tmp_path / "nowhere", says="does not exist")
-    refused(2, "eval", onnx_file, *evaluate, "--metric", "vok", says="vok")
+    refused(1, "eval", cut, *evaluate, "--compare", message="cannot be read")
+    refused(1, "eval", onnx_file, "--data", tmp_path / "nowhere", message="does not exist")
+    refused(2, "eval", onnx_file, *evaluate, "--metric", "vok", message="vok")
 
 
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="this machine has a GPU")
 def test_cuda_without_a_gpu_is_exit_1(exported_run: Path, landcover: Path) -> None:
     for model in (RunFolder(exported_run).onnx, exported_run):
-        said = refused(1, "eval", model, "--data", landcover, "--provider", "cuda", says="cuda")
+        said = refused(1, "eval", model, "--data", landcover, "--provider", "cuda", message="cuda")
         assert "--provider cpu" in said
 
 
@@ -59,7 +59,7 @@ def test_compare_needs_the_run_beside_the_file(
 ) -> None:
     lonely = tmp_path / "model.onnx"
     lonely.write_bytes(RunFolder(exported_run).onnx.read_bytes())
-    refused(2, "eval", lonely, "--data", landcover, "--compare", says="--compare needs")
+    refused(2, "eval", lonely, "--data", landcover, "--compare", message="--compare needs")
 
 
 def test_eval_of_an_onnx_file_writes_the_contract_without_torch(
@@ -163,7 +163,7 @@ def test_results_that_cannot_be_written_are_one_line(
     file = tmp_path / "file"
     file.touch()
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
-    refused(2, *evaluate, "--masks", file, says="file is a file")
+    refused(2, *evaluate, "--masks", file, message="file is a file")
     assert "cannot write" in dlcv(*evaluate, "--json", file / "eval.json").stderr
 
 
@@ -202,13 +202,13 @@ def test_tiles_and_several_views_give_the_same_under_both_backends(
 def test_views_that_do_not_fit_are_refused(exported_run: Path, landcover: Path) -> None:
     onnx = RunFolder(exported_run).onnx
     evaluate = ("eval", onnx, "--data", landcover, "--provider", "cpu")
-    refused(2, *evaluate, "--tile", "48", says="masks alone")
-    refused(2, *evaluate, "--tta", says="masks alone")
-    refused(2, *evaluate, "--overlap", "8", says="--overlap goes with --tile")
-    refused(2, *evaluate, "--tta-scales", "1", says="--tta-scales goes with --tta")
-    refused(2, *evaluate, "--tile", "48", "--overlap", "40", says="does not fit tiles of 48x48")
-    refused(2, *evaluate, "--tile", "4", says="at least 32 pixels")
-    refused(2, *evaluate, "--tile", "big", says="'big' is not HxW")
-    refused(2, *evaluate, "--tta", "--tta-scales", "a,b", says="no list of numbers")
-    refused(2, *evaluate, "--tile", "48", "--size", "96x96", says="contradict")
-    refused(2, *evaluate, "--confusion", "m.txt", says="ends in none of .csv, .png, .pdf")
+    refused(2, *evaluate, "--tile", "48", message="masks alone")
+    refused(2, *evaluate, "--tta", message="masks alone")
+    refused(2, *evaluate, "--overlap", "8", message="--overlap goes with --tile")
+    refused(2, *evaluate, "--tta-scales", "1", message="--tta-scales goes with --tta")
+    refused(2, *evaluate, "--tile", "48", "--overlap", "40", message="does not fit tiles of 48x48")
+    refused(2, *evaluate, "--tile", "4", message="at least 32 pixels")
+    refused(2, *evaluate, "--tile", "big", message="'big' is not HxW")
+    refused(2, *evaluate, "--tta", "--tta-scales", "a,b", message="no list of numbers")
+    refused(2, *evaluate, "--tile", "48", "--size", "96x96", message="contradict")
+    refused(2, *evaluate, "--confusion", "m.txt", message="ends in none of .csv, .png, .pdf")

@@ -14,7 +14,7 @@ def test_a_checkpoint_with_code_is_refused_and_does_not_run(tmp_path: Path) -> N
     ran = tmp_path / "ran"
     code = tmp_path / "code.ckpt"
     code.write_bytes(pickle.dumps(Code(ran)))
-    refused(1, "export", code, says="more than tensors and plain types")
+    refused(1, "export", code, message="more than tensors and plain types")
     assert not ran.exists()
     assert not code.with_suffix(".onnx").exists()
 
@@ -22,11 +22,13 @@ def test_a_checkpoint_with_code_is_refused_and_does_not_run(tmp_path: Path) -> N
 def test_flags_that_do_not_fit_are_exit_2(tmp_path: Path, trained_run: Path) -> None:
     file = tmp_path / "model.onnx"
     file.touch()
-    refused(2, "export", file, says="is an ONNX file already")
-    refused(2, "export", trained_run, "--out", tmp_path / "model.pt", says="does not end in .onnx")
+    refused(2, "export", file, message="is an ONNX file already")
+    refused(
+        2, "export", trained_run, "--out", tmp_path / "model.pt", message="does not end in .onnx"
+    )
     both = ("--verify-data", tmp_path, "--no-verify")
-    refused(2, "export", trained_run, *both, says="contradict each other")
-    refused(1, "export", tmp_path / "none", says="does not exist")
+    refused(2, "export", trained_run, *both, message="contradict each other")
+    refused(1, "export", tmp_path / "none", message="does not exist")
 
 
 def test_without_torch_the_error_names_what_to_install(trained_run: Path, tmp_path: Path) -> None:
@@ -69,8 +71,10 @@ def test_flags_of_the_other_task_are_exit_2(
     tmp_path: Path, trained_run: Path, fewshot_run: Path
 ) -> None:
     to = ("--out", tmp_path / "model.onnx")
-    refused(2, "export", fewshot_run, *to, "--logits", says="--logits is for a segmentation model")
-    refused(2, "export", trained_run, *to, "--episode", says="--episode is for a few-shot model")
-    refused(2, "export", fewshot_run, *to, "--opset", 99, says="the exporter writes opset 18")
-    refused(1, "export", fewshot_run, *to, "--verify-data", tmp_path, says="holds no images")
+    refused(
+        2, "export", fewshot_run, *to, "--logits", message="--logits is for a segmentation model"
+    )
+    refused(2, "export", trained_run, *to, "--episode", message="--episode is for a few-shot model")
+    refused(2, "export", fewshot_run, *to, "--opset", 99, message="the exporter writes opset 18")
+    refused(1, "export", fewshot_run, *to, "--verify-data", tmp_path, message="holds no images")
     assert not list(tmp_path.iterdir())

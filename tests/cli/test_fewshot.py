@@ -43,16 +43,16 @@ def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) ->
     more = dlcv("train", "fewshot", "--resume", run, "--episodes", 3, "--extend")
     assert more.returncode == 0, more.stderr
     assert "3 of 3" in more.stdout
-    refused(2, "train", "seg", "--resume", run, says="is a run of task fewshot")
+    refused(2, "train", "seg", "--resume", run, message="is a run of task fewshot")
     refused(
         2,
         "train",
         "fewshot",
         "--model",
         "fcn8s_vgg16",
-        says="gives logits of every pixel, not one embedding per image",
+        message="gives logits of every pixel, not one embedding per image",
     )
-    refused(2, "train", "fewshot", "--set", "episode.ways=3", says="unknown key 'episode.ways'")
+    refused(2, "train", "fewshot", "--set", "episode.ways=3", message="unknown key 'episode.ways'")
 
 
 def test_printed_settings_are_those_of_the_task() -> None:
@@ -92,7 +92,7 @@ def test_eval_gives_the_number_of_the_run_and_of_a_file(
     assert again["metrics"] == shaped["metrics"]
     refused(
         2, "eval", fewshot_run, "--data", characters, "--episodes", file, "--n-way", 5,
-        says="is about drawn episodes",
+        message="is about drawn episodes",
     )  # fmt: skip
 
 
@@ -115,14 +115,16 @@ def test_what_eval_cannot_do_is_one_line(
     fewshot_run: Path, trained_run: Path, characters: Path, landcover: Path
 ) -> None:
     data = ("--data", characters)
-    refused(2, "eval", fewshot_run, *data, "--metric", "voc", says="--metric does not go")
-    refused(2, "eval", trained_run, "--data", landcover, "--n-way", 5, says="--n-way does not go")
-    refused(2, "eval", fewshot_run, *data, "--episodes", 1, says="at least 2")
-    refused(1, "eval", fewshot_run, *data, "--n-way", 4, says="too few for 4 ways")
+    refused(2, "eval", fewshot_run, *data, "--metric", "voc", message="--metric does not go")
     refused(
-        1, "eval", fewshot_run, *data, "--episodes", "none.csv", says="cannot read the episodes"
+        2, "eval", trained_run, "--data", landcover, "--n-way", 5, message="--n-way does not go"
     )
-    refused(1, "eval", fewshot_run, "--data", landcover / "train", says="no images by class")
+    refused(2, "eval", fewshot_run, *data, "--episodes", 1, message="at least 2")
+    refused(1, "eval", fewshot_run, *data, "--n-way", 4, message="too few for 4 ways")
+    refused(
+        1, "eval", fewshot_run, *data, "--episodes", "none.csv", message="cannot read the episodes"
+    )
+    refused(1, "eval", fewshot_run, "--data", landcover / "train", message="no images by class")
     low = dlcv("eval", fewshot_run, *data, "--episodes", 5, "--min-accuracy", 1.0)
     assert low.returncode == 3
     assert "is below --min-accuracy" in low.stderr
@@ -159,9 +161,9 @@ def test_labels_of_the_courses_cases_are_predicted(
         ["0", "1", "0", "1"],
         ["1", "1", "1", "0"],
     ]
-    refused(2, *arguments, says="needs the images that it names")
-    refused(2, *arguments, "--data", unlabelled, "--tta", says="--tta is about segmenters")
-    refused(1, *arguments, "--data", tmp_path, says="is not in")
+    refused(2, *arguments, message="needs the images that it names")
+    refused(2, *arguments, "--data", unlabelled, "--tta", message="--tta is about segmenters")
+    refused(1, *arguments, "--data", tmp_path, message="is not in")
 
 
 def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
@@ -172,12 +174,12 @@ def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
     (root / "cases.txt").write_text((root / "cases.txt").read_text().replace("5", "../secret.png"))
     out = tmp_path / "labels.csv"
     predict = ("predict", fewshot_run, root / "cases.txt", "--out", out, "--data", root)
-    said = refused(1, *predict, says="cases.txt names ../secret.png, which lies outside of")
+    said = refused(1, *predict, message="cases.txt names ../secret.png, which lies outside of")
     assert "--allow-outside" in said
     assert not out.exists()
     assert dlcv(*predict, "--allow-outside").returncode == 0
     segment = ("predict", trained_run, root / "test", "--out", tmp_path, "--allow-outside")
-    refused(2, *segment, says="--allow-outside is about few-shot models")
+    refused(2, *segment, message="--allow-outside is about few-shot models")
 
 
 def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
@@ -200,10 +202,12 @@ def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
     figure = ("figure", "episode", fewshot_run, "--data", root, "--out", tmp_path / "e.png")
     scored = ("eval", fewshot_run, "--data", root, "--episodes", 3)
     for command in (episodes, scored, figure):
-        refused(1, *command, says="train.csv, line 2 names ../../train0.png, which lies outside of")
+        refused(
+            1, *command, message="train.csv, line 2 names ../../train0.png, which lies outside of"
+        )
         done = dlcv(*command, "--allow-outside")
         assert done.returncode == 0, done.stderr
-    refused(1, *train, says="lies outside of")
+    refused(1, *train, message="lies outside of")
     done = dlcv(*train, "--set", "data.allow_outside=true")
     assert done.returncode == 0, done.stderr
 
@@ -215,4 +219,4 @@ def test_an_episode_is_drawn(tmp_path: Path, fewshot_run: Path, characters: Path
     assert done.returncode == 0, done.stderr
     with Image.open(out) as picture:
         assert picture.width > 1000
-    refused(2, *arguments, "--out", tmp_path / "episode.gif", says=".png")
+    refused(2, *arguments, "--out", tmp_path / "episode.gif", message=".png")

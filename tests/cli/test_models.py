@@ -122,7 +122,7 @@ def test_json_of_one_network_adds_up() -> None:
     ],
 )
 def test_wrong_arguments_are_refused(arguments: tuple[str, ...], message: str) -> None:
-    refused(2, "models", *arguments, says=message)
+    refused(2, "models", *arguments, message=message)
 
 
 @pytest.mark.parametrize("name", [(), (SMALL,), ("conv4",)])

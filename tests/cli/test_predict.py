@@ -44,7 +44,7 @@ def test_the_names_on_stdin_need_not_be_utf_8(
 
 def test_an_empty_list_on_stdin_is_one_line(exported_run: Path, tmp_path: Path) -> None:
     predict = ("predict", RunFolder(exported_run).onnx, "-", "--out", tmp_path)
-    refused(1, *predict, says="no image was named")
+    refused(1, *predict, message="no image was named")
 
 
 def test_predicting_with_an_onnx_file_needs_no_torch(
@@ -66,8 +66,10 @@ def test_a_result_takes_the_place_of_nothing(
     image = landcover / "validation" / "0000_sat.jpg"
     onnx_file = RunFolder(exported_run).onnx
     for out in (file, file / "below"):
-        refused(2, "predict", onnx_file, image, "--out", out, says="file is a file, not a folder")
+        refused(
+            2, "predict", onnx_file, image, "--out", out, message="file is a file, not a folder"
+        )
     overwrites = ("predict", onnx_file, tmp_path / "0000.png", "--out", tmp_path)
     (tmp_path / "0000.png").write_bytes(image.read_bytes())
-    refused(2, *overwrites, says="would overwrite an image")
+    refused(2, *overwrites, message="would overwrite an image")
     assert (tmp_path / "0000.png").read_bytes() == image.read_bytes()

@@ -70,7 +70,7 @@ def test_a_study_is_stopped_continued_and_reported(
     assert f"report page: {out / 'index.html'}" in halfway.stdout
     assert not json.loads((tmp_path / "reported.json").read_text())["finished"]
 
-    changed = refused(2, *arguments[:-1], "train.val_every=4", says="train.val_every: 8 -> 4")
+    changed = refused(2, *arguments[:-1], "train.val_every=4", message="train.val_every: 8 -> 4")
     assert "choose another --out" in changed
 
     second = dlcv(*arguments, "--json", "-")
@@ -136,7 +136,7 @@ def test_a_few_shot_study_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "arguments", "says"),
+    ("status", "arguments", "message"),
     [
         (2, ("run", "study9"), "no study is called 'study9'"),
         (2, ("run", "absent.yaml"), "does not exist"),
@@ -153,10 +153,10 @@ def test_a_few_shot_study_is_shown() -> None:
     ],
 )
 def test_what_cannot_be_run_is_refused(
-    status: int, arguments: tuple[str, ...], says: str, tmp_path: Path
+    status: int, arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     out = ("--out", tmp_path / "out") if arguments[0] == "run" else ()
-    refused(status, "study", *arguments, *out, says=says)
+    refused(status, "study", *arguments, *out, message=message)
     assert list(tmp_path.iterdir()) == []
 
 

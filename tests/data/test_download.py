@@ -233,13 +233,13 @@ def test_only_the_published_archive_is_accepted(tmp_path: Path, wanted: PublicSe
     short, other = tmp_path / "short.tar", tmp_path / "other.tar"
     short.write_bytes(origin.read_bytes()[:-1])
     other.write_bytes(origin.read_bytes()[:-1] + b"!")
-    for path, says in (
+    for path, message in (
         (short, f"{wanted.size - 1:,} bytes instead of {wanted.size:,}"),
         (other, f"instead of {wanted.md5}"),
         (tmp_path, "is a folder"),
         (tmp_path / "none.tar", "does not exist"),
     ):
-        with pytest.raises(DataError, match=says):
+        with pytest.raises(DataError, match=message):
             require_published(wanted, path)
 
 
@@ -274,7 +274,7 @@ def _without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("files", "says"),
+    ("files", "message"),
     [
         ({"readme.txt": b"hello"}, "holds no devkit"),
         ({**voc_files("a"), **voc_files("b")}, "holds several devkits: a, b"),
@@ -287,12 +287,12 @@ def _without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
     ],
 )
 def test_an_archive_without_the_devkit_leaves_nothing_behind(
-    tmp_path: Path, wanted: PublicSet, files: dict[str, bytes], says: str
+    tmp_path: Path, wanted: PublicSet, files: dict[str, bytes], message: str
 ) -> None:
     folder = tmp_path / "sets"
     folder.mkdir()
     (folder / "mine.txt").touch()
-    with pytest.raises(DataError, match=says) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         install(wanted, write_tar(tmp_path / "kit.tar", files), folder)
     assert ".tmp" not in caught.value.message
     assert [p.name for p in folder.iterdir()] == ["mine.txt"]

@@ -91,7 +91,7 @@ def test_a_file_of_the_course_names_images_by_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "not an episode file"),
         ("episode_id,class0_support,query0\n", "holds no episode"),
@@ -117,12 +117,12 @@ def test_a_file_of_the_course_names_images_by_id(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_invalid_file_is_refused(root: Path, tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_file_is_refused(root: Path, tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(text)
     with pytest.raises(DataError) as caught:
         read_episodes(file, opened(root), {})
-    assert says in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_table_is_read_without_its_set(tmp_path: Path) -> None:

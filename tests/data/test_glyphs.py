@@ -117,7 +117,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"size": (15, 40)}, "15x40"),
         ({"alphabets": 0}, "0 alphabets"),
@@ -125,8 +125,10 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
         ({"seed": -1}, "seed -1"),
     ],
 )
-def test_numbers_out_of_range_are_refused(tmp_path: Path, wrong: dict[str, int], says: str) -> None:
-    with pytest.raises(UsageError, match=says) as error:
+def test_numbers_out_of_range_are_refused(
+    tmp_path: Path, wrong: dict[str, int], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as error:
         make_glyphs(tmp_path / "set", **wrong)  # type: ignore[arg-type]
     assert error.value.status == ExitStatus.USAGE
     assert not (tmp_path / "set").exists()

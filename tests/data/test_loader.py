@@ -181,17 +181,17 @@ def _quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_quick_look")
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("how", "message"),
     [
         (_kill(signal.SIGKILL), "was killed by SIGKILL, likely because memory ran out"),
         (_kill(signal.SIGHUP), "was killed by SIGHUP"),
         (lambda: os._exit(3), "ended with exit status 3"),
     ],
 )
-def test_a_worker_that_dies_is_a_user_error(how: Callable[[], object], says: str) -> None:
+def test_a_worker_that_dies_is_a_user_error(how: Callable[[], object], message: str) -> None:
     before = signal.getsignal(signal.SIGCHLD)
     steps = TrainingBatches(Deadly(how), BatchPlan(4, 2, 0), workers=1).steps(0, 10)
-    with pytest.raises(DlcvError, match=says) as caught:
+    with pytest.raises(DlcvError, match=message) as caught:
         list(steps)
     assert "\n" not in caught.value.message
     assert "--workers" in caught.value.hint

@@ -75,13 +75,13 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [(b"<html>blocked</html>", "neither a tar nor a zip"), (b"", "neither a tar nor a zip")],
 )
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         look_into(path)
 
 

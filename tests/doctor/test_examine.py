@@ -94,7 +94,7 @@ def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "area", "name", "says", "mend"),
+    ("changes", "area", "name", "message", "mend"),
     [
         ({"torch": {"error": "undefined symbol"}}, "training", "torch", "symbol", "force"),
         ({"gpu": True, "torch": {"cuda": "13.2"}}, "training", "on the GPU", "does not see", "580"),
@@ -135,13 +135,13 @@ def test_a_failure_is_bad_and_has_a_fix(
     changes: dict[str, Any],
     area: str,
     name: str,
-    says: str,
+    message: str,
     mend: str,
 ) -> None:
     examination = look(monkeypatch, **changes)
     found = named(examination, area, name)
     assert (found.status, examination.ok) == ("bad", False)
-    assert says in found.value
+    assert message in found.value
     assert mend in found.mend
 
 

@@ -65,7 +65,7 @@ def test_a_model_is_counted_node_by_node(exported_run: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("script", "says"),
+    ("script", "message"),
     [
         ("raise SystemExit(4)", "exit status 4"),
         ("import sys; sys.exit('no good')", "no good"),
@@ -76,7 +76,7 @@ def test_a_model_is_counted_node_by_node(exported_run: Path, tmp_path: Path) -> 
     ],
 )
 def test_a_probe_that_dies_is_an_error_result(
-    monkeypatch: pytest.MonkeyPatch, script: str, says: str
+    monkeypatch: pytest.MonkeyPatch, script: str, message: str
 ) -> None:
     real = subprocess.run
 
@@ -84,7 +84,7 @@ def test_a_probe_that_dies_is_an_error_result(
         return real([sys.executable, "-c", script], **options)
 
     monkeypatch.setattr(probes.subprocess, "run", instead)
-    assert ask("torch") == {"error": says}
+    assert ask("torch") == {"error": message}
     assert signal.SIGSEGV == 11
 
 

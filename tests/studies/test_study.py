@@ -146,8 +146,8 @@ def test_ctrl_c_between_two_runs_and_a_failing_run_end_in_good_order(
     with pytest.raises(AlreadySaid) as failed:
         run_study(StudyRequest(tiny_study(), "tiny", folder, landcover), say=said.append)
     assert failed.value.status == 7
-    says = "1/2 small seed 0 failed; fix the cause, then continue with: dlcv study run"
-    assert said[-1].startswith(says)
+    message = "1/2 small seed 0 failed; fix the cause, then continue with: dlcv study run"
+    assert said[-1].startswith(message)
 
 
 def test_other_settings_are_refused_with_the_keys(

@@ -141,7 +141,7 @@ def test_several_episodes_a_step_and_a_test_split(tmp_path: Path, characters: Pa
 
 
 @pytest.mark.parametrize(
-    ("flags", "error", "says"),
+    ("flags", "error", "message"),
     [
         ({"data__path": ""}, UsageError, "no data folder"),
         ({"episode__n_way": 99}, DataError, "too few for 99 ways"),
@@ -154,9 +154,9 @@ def test_several_episodes_a_step_and_a_test_split(tmp_path: Path, characters: Pa
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(
-    tmp_path: Path, characters: Path, flags: dict[str, Any], error: type[Exception], says: str
+    tmp_path: Path, characters: Path, flags: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         request_for(tmp_path / "run", characters, **flags)
     assert not (tmp_path / "run").exists()
 

@@ -137,20 +137,20 @@ def test_a_rule_for_class_weights_becomes_numbers(landcover: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "says"),
+    ("name", "weights", "message"),
     [
         ("cross_entropy", [1, 2], "has 2 numbers, and 'landcover7' has 7 classes"),
         ("dice", "inverse_log", "the loss dice weights no classes"),
     ],
 )
 def test_class_weights_that_cannot_be_used_are_refused(
-    landcover: Path, name: str, weights: object, says: str
+    landcover: Path, name: str, weights: object, message: str
 ) -> None:
     given = settings_for(
         landcover, train__batch_size=4, loss__name=name, loss__class_weights=weights
     )
     data = check_training_data(given.data, 0)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         resolve_settings(given, data.train, data.counted)
 
 
