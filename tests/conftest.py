@@ -141,9 +141,9 @@ def exported_run(trained_run: Path, trace_once: None) -> Path:
 @pytest.fixture(scope="session")
 def characters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made set of characters by alphabets, without splits; read only."""
-    from tests.made_fewshot import make_characters
+    from tests.synthetic_characters import write_characters
 
-    return make_characters(tmp_path_factory.mktemp("characters"))
+    return write_characters(tmp_path_factory.mktemp("characters"))
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +152,7 @@ def fewshot_run(tmp_path_factory: pytest.TempPathFactory, characters: Path) -> P
     import torch
 
     from dlcvcli.training.run import train
-    from tests.made_fewshot import request_for
+    from tests.synthetic_characters import request_for
 
     torch.set_num_threads(1)
     run = tmp_path_factory.mktemp("runs") / "fewshot"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.cli.command import dlcv, dlcv_without_torch, refused
 from tests.json_reference import undocumented, undocumented_in_run
-from tests.made_fewshot import CHARACTERS, EACH
+from tests.synthetic_characters import CHARACTERS, EACH
 
 SMALL = (
     *("--size", "16x16", "--n-way", 3, "--n-query", 2, "--episodes", 2, "--test-k-shot", 2),

@@ -16,7 +16,7 @@ from dlcvcli.studies.plan import study_settings
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder, changed_settings
 from dlcvcli.yaml_reader import MAX_BYTES
-from tests.held_folder import held_by_another
+from tests.locked_folder import locked_by_another_process
 from tests.studies.prepared_fewshot import TEXT as FEW
 from tests.studies.prepared_fewshot import FewshotTrainer
 from tests.studies.prepared_mixed import TEXT as MIXED
@@ -108,7 +108,7 @@ def test_a_study_that_another_process_runs_is_refused(
 ) -> None:
     _run(folder, landcover, only=("small",))
     with (
-        held_by_another(folder.path) as other,
+        locked_by_another_process(folder.path) as other,
         pytest.raises(DlcvError, match=f"in use by process {other.pid}"),
     ):
         _run(folder, landcover)

@@ -20,7 +20,7 @@ from dlcvcli.tasks.fewshot.episodes import (
     predict_episodes,
     score_episodes,
 )
-from tests.made_fewshot import request_for
+from tests.synthetic_characters import request_for
 
 DISTANCES: list[Distance] = [
     Euclidean(),

@@ -23,7 +23,7 @@ from dlcvcli.tasks.fewshot.data import check_fewshot_data
 from dlcvcli.tasks.fewshot.load import load_encoder
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, scores_file
 from dlcvcli.training.run import train
-from tests.made_fewshot import CHARACTERS, request_for
+from tests.synthetic_characters import CHARACTERS, request_for
 
 
 def test_a_run_folder_holds_all_that_it_was(fewshot_run: Path) -> None:

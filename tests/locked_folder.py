@@ -27,7 +27,7 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def held_by_another(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def locked_by_another_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Have another process work in a folder, with some command line."""
     command = [sys.executable, "-c", _HOLD, str(folder), *arguments]
     root = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from dlcvcli.training.run import RunRequest
 ALPHABETS, CHARACTERS, EACH, SIDE = 6, 3, 6, 16
 
 
-def make_characters(folder: Path) -> Path:
+def write_characters(folder: Path) -> Path:
     """Write 18 characters of 6 alphabets, six images each: a coarse pattern each, with noise."""
     rng = np.random.default_rng(0)
     for alphabet in range(ALPHABETS):
