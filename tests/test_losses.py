@@ -60,26 +60,26 @@ def _images(
     logits: Logits, target: Target, cost: Callable[[list[float], list[bool]], float]
 ) -> float:
     """The mean over images of the mean over their classes of a cost of all probabilities."""
-    found = []
+    means = []
     for n in range(len(target)):
         places = [place for place in _labelled(target) if place[0] == n]
         costs = []
         for c in sorted({int(target[place]) for place in places}):
-            guess = [_softmax(logits[n, :, y, x])[c] for _, y, x in places]
-            costs.append(cost(guess, [target[place] == c for place in places]))
+            probabilities = [_softmax(logits[n, :, y, x])[c] for _, y, x in places]
+            costs.append(cost(probabilities, [target[place] == c for place in places]))
         if costs:
-            found.append(sum(costs) / len(costs))
-    return sum(found) / len(found) if found else 0.0
+            means.append(sum(costs) / len(costs))
+    return sum(means) / len(means) if means else 0.0
 
 
-def _dice_of(guess: list[float], inside: list[bool]) -> float:
-    overlap = sum(p for p, own in zip(guess, inside, strict=True) if own)
-    return 1 - 2 * overlap / (sum(guess) + sum(inside))
+def _dice_of(probabilities: list[float], inside: list[bool]) -> float:
+    overlap = sum(p for p, own in zip(probabilities, inside, strict=True) if own)
+    return 1 - 2 * overlap / (sum(probabilities) + sum(inside))
 
 
-def _lovasz_of(guess: list[float], inside: list[bool]) -> float:
+def _lovasz_of(probabilities: list[float], inside: list[bool]) -> float:
     """The extension by its definition: errors times what each adds to 1 - IoU of those before."""
-    errors = [1 - p if own else p for p, own in zip(guess, inside, strict=True)]
+    errors = [1 - p if own else p for p, own in zip(probabilities, inside, strict=True)]
     total, wrong, before = 0.0, set(), 0.0
     for place in sorted(range(len(errors)), key=lambda i: -errors[i]):
         wrong.add(place)
@@ -245,11 +245,11 @@ def test_class_weights_are_not_in_a_checkpoint() -> None:
 def test_lovasz_equals_one_minus_iou_for_certain_predictions() -> None:
     # On masks, not probabilities, it is 1 - IoU of each class (Berman et al., section 2).
     for first, second in itertools.product((0, 1), repeat=2):
-        guess = torch.tensor([first, second, 0, 1])
-        logits = 200.0 * torch.nn.functional.one_hot(guess, 2).T.reshape(1, 2, 1, 4).float()
+        ids = torch.tensor([first, second, 0, 1])
+        logits = 200.0 * torch.nn.functional.one_hot(ids, 2).T.reshape(1, 2, 1, 4).float()
         target = torch.tensor([[[0, 0, 1, 1]]])
         ious = [
-            ((guess == c) & (target[0, 0] == c)).sum() / ((guess == c) | (target[0, 0] == c)).sum()
+            ((ids == c) & (target[0, 0] == c)).sum() / ((ids == c) | (target[0, 0] == c)).sum()
             for c in (0, 1)
         ]
         got = Lovasz(IGNORE).sum(logits, target)

@@ -158,7 +158,7 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("names: [a", "is not YAML"),
         ("42", "neither a mapping nor a list"),
@@ -195,12 +195,12 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
     ],
 )
 def test_a_class_file_that_does_not_fit_is_a_config_error(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     path = _write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_class_set(path)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert path in caught.value.message
     assert "\n" not in caught.value.message
 

@@ -31,9 +31,9 @@ PROTOTYPES = np.array([[1, 0], [3, 4], [0, 0]], np.float32)
 def test_a_prototype_is_the_mean_of_its_class() -> None:
     # Two classes of three examples of two values.
     support = np.array([[[0, 1], [3, 1], [3, 4]], [[-1, 0], [1, 0], [0, 6]]], np.float32)
-    found = prototypes_of(support)
-    assert found.tolist() == [[2, 2], [0, 2]]
-    assert found.dtype == np.float32
+    prototypes = prototypes_of(support)
+    assert prototypes.tolist() == [[2, 2], [0, 2]]
+    assert prototypes.dtype == np.float32
     # Episode by episode where there are several.
     assert prototypes_of(np.stack([support, -support]))[1].tolist() == [[-2, -2], [0, -2]]
 
@@ -61,9 +61,9 @@ def test_a_learned_function_of_the_pair_is_computed_layer_by_layer() -> None:
         "rest.0.weight": np.array([[1, 2]], np.float32),
         "rest.0.bias": np.array([0.5], np.float32),
     }
-    found = Parametric(weights).logits(QUERY, PROTOTYPES)
+    logits = Parametric(weights).logits(QUERY, PROTOTYPES)
     # Of (1, 2) and (1, 0): ReLU of (0, 3), so 0 + 6 + 0.5.
-    assert found.tolist() == [[6.5, 0.5, 7.5], [0.5, 0.5, 0.5]]
+    assert logits.tolist() == [[6.5, 0.5, 7.5], [0.5, 0.5, 0.5]]
     deeper = {
         **weights,
         "rest.0.weight": np.array([[1, 2], [-1, 0]], np.float32),
@@ -89,9 +89,9 @@ def test_a_distance_is_read_from_its_description() -> None:
     assert read_distance({"name": "euclidean"}) == Euclidean()
     assert read_distance({"name": "cosine", "scale": 7}) == Cosine(7.0)
     one = packed(np.ones((1, 2), np.float32))
-    found = read_distance({"name": "parametric", "weights": {"of_query.weight": one}})
-    assert isinstance(found, Parametric)
-    assert found.weights["of_query.weight"].tolist() == [[1, 1]]
+    distance = read_distance({"name": "parametric", "weights": {"of_query.weight": one}})
+    assert isinstance(distance, Parametric)
+    assert distance.weights["of_query.weight"].tolist() == [[1, 1]]
     for damaged in ({}, {"name": "cosine"}, {"name": "parametric"}):
         with pytest.raises(KeyError):
             read_distance(damaged)
@@ -120,11 +120,11 @@ def test_an_array_that_is_a_view_is_packed_in_its_own_order() -> None:
 
 def test_the_interval_is_that_of_the_sample() -> None:
     # Deviations -0.1, 0.1, -0.2, 0.2: squares that sum to 0.1, over 3 and not over 4.
-    found = interval(np.array([0.5, 0.7, 0.4, 0.8]))
-    assert found.mean == pytest.approx(0.6)
-    assert found.ci95 == pytest.approx(1.96 * math.sqrt(0.1 / 3) / math.sqrt(4))
-    assert found.count == 4
-    assert str(found) == "0.6000 ± 0.1789"
+    result = interval(np.array([0.5, 0.7, 0.4, 0.8]))
+    assert result.mean == pytest.approx(0.6)
+    assert result.ci95 == pytest.approx(1.96 * math.sqrt(0.1 / 3) / math.sqrt(4))
+    assert result.count == 4
+    assert str(result) == "0.6000 ± 0.1789"
 
 
 def test_one_value_has_no_interval_and_equal_ones_none_to_speak_of() -> None:

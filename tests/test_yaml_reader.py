@@ -62,7 +62,7 @@ def test_a_number_without_fraction_or_dot_is_an_integer(text: str, kind: type) -
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("[a", "it is not YAML: while parsing a flow sequence, expected ',' or ']'"),
         ("a: b: c", "it is not YAML: mapping values are not allowed here (line 1, column 5)"),
@@ -94,9 +94,9 @@ def test_a_number_without_fraction_or_dot_is_an_integer(text: str, kind: type) -
         ("x" * (MAX_BYTES + 1), "is larger than 128 KiB"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_in_one_short_line(text: str, said: str) -> None:
+def test_anything_else_is_refused_in_one_short_line(text: str, expected: str) -> None:
     message = _refused(lambda: parse_yaml(text, "it"))
-    assert said in message
+    assert expected in message
     assert len(message) < 250
 
 

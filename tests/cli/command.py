@@ -169,13 +169,13 @@ def _same_stdout() -> Iterator[None]:
 @contextlib.contextmanager
 def _new_consoles() -> Iterator[None]:
     """Let the consoles be made anew: each keeps the width and the colours that it found."""
-    for made in (console.stdout, console.stderr):
-        made.cache_clear()
+    for cached in (console.stdout, console.stderr):
+        cached.cache_clear()
     try:
         yield
     finally:
-        for made in (console.stdout, console.stderr):
-            made.cache_clear()
+        for cached in (console.stdout, console.stderr):
+            cached.cache_clear()
 
 
 class Code:

@@ -166,9 +166,9 @@ def test_what_all_ranks_meet_is_said_by_the_first(
     monkeypatch.setenv("RANK", "1")
     assert end_with(error) == (status, "")
     monkeypatch.setenv("RANK", "0")
-    code, said = end_with(error)
+    code, stderr = end_with(error)
     assert code == status
-    assert said.startswith(f"error: {error.message}\n")
+    assert stderr.startswith(f"error: {error.message}\n")
 
 
 def test_what_a_disk_does_is_one_line(end_with: EndWith) -> None:

@@ -89,10 +89,10 @@ def test_check_names_the_file_and_counts_the_pixels_of_unknown_colours(
     pixels = np.asarray(Image.open(path)).copy()
     pixels[:2, :3] = (12, 34, 56)
     Image.fromarray(pixels).save(path)
-    said = refused(1, "data", "check", folder, message="1 problem in")
-    assert "0003_mask.png" in said
-    assert "(12, 34, 56)" in said
-    assert "6 of 4,096 pixels" in said
+    stderr = refused(1, "data", "check", folder, message="1 problem in")
+    assert "0003_mask.png" in stderr
+    assert "(12, 34, 56)" in stderr
+    assert "6 of 4,096 pixels" in stderr
     assert dlcv("data", "check", folder, "--binarise").returncode == 0
 
 
@@ -153,5 +153,5 @@ def test_images_in_two_splits_are_counted(landcover: Path, tmp_path: Path) -> No
     done = dlcv("data", "check", folder, "--json", "-")
     assert done.returncode == 0
     assert "warning: 1 of the 5 images of val are in train too (0090)" in done.stderr
-    found = json.loads(done.stdout)["duplicates"]
-    assert found == [{"splits": ["train", "val"], "images": ["0090"]}]
+    duplicates = json.loads(done.stdout)["duplicates"]
+    assert duplicates == [{"splits": ["train", "val"], "images": ["0090"]}]

@@ -17,8 +17,8 @@ def test_a_repacked_archive_is_accepted_only_with_any_archive(tmp_path: Path) ->
     archive = write_zip(tmp_path / "kit.zip", voc_files("VOC2012"))
     folder = tmp_path / "my sets"
     get = ("data", "get", "voc2012", folder)
-    said = refused(1, *get, "--from", archive, message="is not VOCtrainval_11-May-2012.tar")
-    assert "--any-archive" in said
+    stderr = refused(1, *get, "--from", archive, message="is not VOCtrainval_11-May-2012.tar")
+    assert "--any-archive" in stderr
     assert not folder.exists()
 
     done = dlcv(*get, "--from", archive, "--any-archive")
@@ -67,9 +67,9 @@ def test_a_download_ends_as_a_set_and_its_archive_is_removed(
 ) -> None:
     data_get.get("voc2012", tmp_path / "sets")
     assert [p.name for p in (tmp_path / "sets").iterdir()] == ["VOCdevkit"]
-    said = capsys.readouterr()
-    assert "layout voc: train 2, val 1" in said.out
-    assert "as published" not in said.err
+    output = capsys.readouterr()
+    assert "layout voc: train 2, val 1" in output.out
+    assert "as published" not in output.err
 
 
 def test_ctrl_c_reports_how_to_continue(

@@ -34,10 +34,10 @@ def test_decode_reports_ignored_pixels(tmp_path: Path) -> None:
     pixels[0] = (255, 0, 0)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     arguments = (tmp_path / "a.png", tmp_path / "b.png", "--classes", tmp_path / "classes.yaml")
-    said = dlcv("data", "decode", *arguments, "--ignore-index", 7).stdout
+    stdout = dlcv("data", "decode", *arguments, "--ignore-index", 7).stdout
     assert (
         "50.0% of the pixels are ignored (id 7, black, since 'classes' has no ignore colour)"
-        in said
+        in stdout
     )
     assert np.asarray(Image.open(tmp_path / "b.png")).tolist() == [[0] * 4, [7] * 4]
 

@@ -11,8 +11,8 @@ def test_a_folder_of_the_users_is_left_alone(tmp_path: Path) -> None:
     notes = tmp_path / "mine" / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("mine")
-    said = refused(2, "demo", "--out", notes.parent, message="is not empty and no demo made it")
-    assert "hint: choose another --out" in said
+    stderr = refused(2, "demo", "--out", notes.parent, message="is not empty and no demo made it")
+    assert "hint: choose another --out" in stderr
     assert list(tmp_path.rglob("*")) == [notes.parent, notes]
 
 

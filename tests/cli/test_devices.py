@@ -42,9 +42,9 @@ def test_two_ranks_speak_as_one_and_a_lost_rank_ends_the_run(
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert process.stderr is not None
-    said = []
+    lines = []
     for line in process.stderr:
-        said.append(line)
+        lines.append(line)
         if line.startswith("step 5"):
             break
     rank_1 = rank_1_of(process.pid)
@@ -56,9 +56,9 @@ def test_two_ranks_speak_as_one_and_a_lost_rank_ends_the_run(
     assert errors == ["error: rank 1 was killed by SIGKILL; the others were stopped"]
     assert "--resume" in rest
     assert out == ""
-    begun = [line for line in said if line.startswith("training: ")]
-    assert len(begun) == 1
-    assert sum(line.startswith("step 3/") for line in said) == 1
+    started = [line for line in lines if line.startswith("training: ")]
+    assert len(started) == 1
+    assert sum(line.startswith("step 3/") for line in lines) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     # What was saved before is there.
     assert run.last.is_file()
@@ -81,8 +81,8 @@ def test_a_rank_that_dies_before_it_has_joined_ends_the_run(
         time.sleep(0.02)
     # It needs seconds to import torch, while rank 0 waits for it.
     os.kill(rank_1, signal.SIGKILL)
-    out, said = process.communicate(timeout=60)
+    out, stderr = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
     assert errors == ["error: rank 1 was killed by SIGKILL; the others were stopped"]
     assert not (tmp_path / "run").exists()

@@ -15,11 +15,11 @@ from tests.cli.command import dlcv, dlcv_process
 def test_it_looks_at_everything_and_at_a_model(exported_run: Path) -> None:
     done = dlcv("doctor", exported_run, "--json", "-")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["ok"] is True
-    areas = [finding["area"] for finding in found["findings"]]
+    result = json.loads(done.stdout)
+    assert result["ok"] is True
+    areas = [finding["area"] for finding in result["findings"]]
     assert list(dict.fromkeys(areas)) == ["machine", "gpu", "training", "onnx", "model"]
-    session = next(f for f in found["findings"] if f["name"] == "session on cpu")
+    session = next(f for f in result["findings"] if f["name"] == "session on cpu")
     assert (session["status"], session["value"]) == ("ok", "a test model runs")
 
 
@@ -29,8 +29,8 @@ def test_without_onnxruntime_it_says_what_to_install(tmp_path: Path) -> None:
     done = dlcv_process("doctor", "--json", "-", env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    found = json.loads(done.stdout)
-    (runtime,) = [f for f in found["findings"] if f["name"] == "onnxruntime"]
+    result = json.loads(done.stdout)
+    (runtime,) = [f for f in result["findings"] if f["name"] == "onnxruntime"]
     assert runtime["status"] == "bad"
     assert "libfoo.so.1 is not found" in runtime["value"]
     assert "pip install 'onnxruntime" in runtime["mend"]

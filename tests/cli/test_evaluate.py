@@ -32,9 +32,9 @@ def test_a_model_that_cannot_be_used_is_exit_1(
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
     refused(1, "eval", tmp_path / "foreign.onnx", *evaluate, message="not one that dlcv exported")
-    cut = tmp_path / "cut.ckpt"
-    cut.write_bytes(RunFolder(exported_run).best.read_bytes()[:1000])
-    refused(1, "eval", cut, *evaluate, message="cannot be read")
+    truncated = tmp_path / "cut.ckpt"
+    truncated.write_bytes(RunFolder(exported_run).best.read_bytes()[:1000])
+    refused(1, "eval", truncated, *evaluate, message="cannot be read")
     ran = tmp_path / "ran"
     code = tmp_path / "code.ckpt"
     code.write_bytes(pickle.dumps(Code(ran)))
@@ -42,7 +42,7 @@ def test_a_model_that_cannot_be_used_is_exit_1(
     assert not ran.exists()
     onnx_file = RunFolder(exported_run).onnx
     # What goes wrong in a process of ours is said once.
-    refused(1, "eval", cut, *evaluate, "--compare", message="cannot be read")
+    refused(1, "eval", truncated, *evaluate, "--compare", message="cannot be read")
     refused(1, "eval", onnx_file, "--data", tmp_path / "nowhere", message="does not exist")
     refused(2, "eval", onnx_file, *evaluate, "--metric", "vok", message="vok")
 
@@ -50,8 +50,10 @@ def test_a_model_that_cannot_be_used_is_exit_1(
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="this machine has a GPU")
 def test_cuda_without_a_gpu_is_exit_1(exported_run: Path, landcover: Path) -> None:
     for model in (RunFolder(exported_run).onnx, exported_run):
-        said = refused(1, "eval", model, "--data", landcover, "--provider", "cuda", message="cuda")
-        assert "--provider cpu" in said
+        stderr = refused(
+            1, "eval", model, "--data", landcover, "--provider", "cuda", message="cuda"
+        )
+        assert "--provider cpu" in stderr
 
 
 def test_compare_needs_the_run_beside_the_file(
@@ -102,10 +104,10 @@ def test_images_that_were_trained_on_are_counted_or_left_out(
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["data"], done.stderr
 
-    data, said = evaluated("--data", flat)
+    data, stderr = evaluated("--data", flat)
     assert (data["images"], data["trained_on"], data["split"]) == (4, 0, "val")
     assert data["sha256"] == known["val"]
-    assert "4 of its 12 images that the model's training held out" in said
+    assert "4 of its 12 images that the model's training held out" in stderr
     data, _ = evaluated("--data", flat, "--split", "all")
     assert (data["images"], data["trained_on"], data["split"]) == (12, 8, "all")
     data, _ = evaluated("--data", landcover, "--split", "train")

@@ -26,9 +26,9 @@ SMALL = (
 def evaluated(*arguments: object) -> dict[str, Any]:
     done = dlcv("eval", *arguments, "--json", "-")
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert not undocumented("dlcv eval --json", found)
-    return found
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert not undocumented("dlcv eval --json", result)
+    return result
 
 
 def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) -> None:
@@ -69,13 +69,13 @@ def test_eval_gives_the_number_of_the_run_and_of_a_file(
 ) -> None:
     assert not undocumented_in_run(fewshot_run)
     own = json.loads((fewshot_run / "results.json").read_text())["metrics"]
-    found = evaluated(fewshot_run, "--data", characters, "--episodes", 30)
-    assert found["task"] == "fewshot"
-    assert found["metrics"]["accuracy"] == own["accuracy"]
-    assert found["metrics"]["episodes_sha256"] == own["episodes_sha256"]
-    assert found["data"]["split"] == "val"
-    assert found["data"]["images"] == CHARACTERS * 6
-    assert found["speed"]["episodes_per_s"] > 0
+    result = evaluated(fewshot_run, "--data", characters, "--episodes", 30)
+    assert result["task"] == "fewshot"
+    assert result["metrics"]["accuracy"] == own["accuracy"]
+    assert result["metrics"]["episodes_sha256"] == own["episodes_sha256"]
+    assert result["data"]["split"] == "val"
+    assert result["data"]["images"] == CHARACTERS * 6
+    assert result["speed"]["episodes_per_s"] > 0
     shaped = evaluated(
         fewshot_run, "--data", characters, "--split", "all", "--episodes", 4, "--n-way", 5,
         "--k-shot", 2, "--n-query", 1, "--seed", 3, "--rotations",
@@ -174,8 +174,8 @@ def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
     (root / "cases.txt").write_text((root / "cases.txt").read_text().replace("5", "../secret.png"))
     out = tmp_path / "labels.csv"
     predict = ("predict", fewshot_run, root / "cases.txt", "--out", out, "--data", root)
-    said = refused(1, *predict, message="cases.txt names ../secret.png, which lies outside of")
-    assert "--allow-outside" in said
+    stderr = refused(1, *predict, message="cases.txt names ../secret.png, which lies outside of")
+    assert "--allow-outside" in stderr
     assert not out.exists()
     assert dlcv(*predict, "--allow-outside").returncode == 0
     segment = ("predict", trained_run, root / "test", "--out", tmp_path, "--allow-outside")

@@ -73,8 +73,10 @@ def test_snapshots_and_curves_come_from_a_run_folder(trained_run: Path, tmp_path
     drawn("curves", trained_run, other, to=tmp_path / "c.png")
     named = ("--name", "a", "--name", "b", "--metric", "overall_acc")
     drawn("curves", trained_run, other, *named, to=tmp_path / "d.png")
-    said = refused(1, "figure", "snapshots", trained_run, "--epoch", 9, message="masks of epoch 9")
-    assert "snapshot.epochs" in said
+    stderr = refused(
+        1, "figure", "snapshots", trained_run, "--epoch", 9, message="masks of epoch 9"
+    )
+    assert "snapshot.epochs" in stderr
     refused(1, "figure", "curves", tmp_path / "none", message="does not exist")
     refused(2, "figure", "curves", trained_run, "--metric", "map", message="unknown metric 'map'")
     refused(2, "figure", "curves", trained_run, other, "--name", "a", message="1 --name for 2")
@@ -97,11 +99,13 @@ def test_models_beside_the_truth_chosen_spread_or_extreme(
 
 
 def test_a_grid_says_how_many_classes_it_shows(landcover: Path, tmp_path: Path) -> None:
-    said = drawn("grid", landcover, "--count", 7, to=tmp_path / "grid.png")
-    assert "7 images show 7 of 7 classes" in said
+    stderr = drawn("grid", landcover, "--count", 7, to=tmp_path / "grid.png")
+    assert "7 images show 7 of 7 classes" in stderr
     refused(2, "figure", "grid", landcover, "--columns", 5, message="--columns 5 is odd")
-    said = drawn("grid", landcover, "--count", 1, "--split", "validation", to=tmp_path / "one.png")
-    assert "without: " in said
+    stderr = drawn(
+        "grid", landcover, "--count", 1, "--split", "validation", to=tmp_path / "one.png"
+    )
+    assert "without: " in stderr
     refused(1, "figure", "grid", tmp_path / "nowhere", message="does not exist")
 
 

@@ -32,7 +32,7 @@ def test_trained_exported_and_scored_on_the_gpu(landcover: Path, tmp_path: Path)
 
 
 def test_the_doctor_finds_nothing_bad_beside_a_gpu() -> None:
-    found = json.loads(dlcv_process("doctor", "--json", "-").stdout)
-    assert [finding for finding in found["findings"] if finding["status"] == "bad"] == []
-    sessions = {f["name"]: f["status"] for f in found["findings"] if f["area"] == "onnx"}
+    result = json.loads(dlcv_process("doctor", "--json", "-").stdout)
+    assert [finding for finding in result["findings"] if finding["status"] == "bad"] == []
+    sessions = {f["name"]: f["status"] for f in result["findings"] if f["area"] == "onnx"}
     assert sessions["session on cuda"] == "ok"

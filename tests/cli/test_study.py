@@ -57,9 +57,9 @@ def test_a_study_is_stopped_continued_and_reported(
         while not metrics.is_file() and first.poll() is None:
             time.sleep(0.05)
         first.send_signal(signal.SIGINT)
-        _, said = first.communicate()
-    assert first.returncode == 130, said.decode()
-    last = said.decode().splitlines()[-2:]
+        _, stderr = first.communicate()
+    assert first.returncode == 130, stderr.decode()
+    last = stderr.decode().splitlines()[-2:]
     assert last[0] == "error: the study was stopped at 1/1 small seed 0; finished steps are kept"
     assert last[1].startswith(f"hint: continue with: dlcv study run {tiny} --data {landcover}")
 
@@ -76,9 +76,9 @@ def test_a_study_is_stopped_continued_and_reported(
     second = dlcv(*arguments, "--json", "-")
     assert second.returncode == 0, second.stderr
     assert "1/1 small seed 0: continuing" in second.stderr
-    found = json.loads(second.stdout)
-    assert [run["measured"]["miou"]["seeds"] for run in found["runs"]] == [1, 0]
-    assert [one["folder"] for one in found["unfinished"]] == ["runs/large/seed-0"]
+    result = json.loads(second.stdout)
+    assert [run["measured"]["miou"]["seeds"] for run in result["runs"]] == [1, 0]
+    assert [one["folder"] for one in result["unfinished"]] == ["runs/large/seed-0"]
     assert (out / "figures" / "side-by-side.png").is_file()
     assert "Two learning rates" in (out / "index.html").read_text("utf-8")
 
@@ -102,8 +102,8 @@ def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_pat
 @pytest.mark.usefixtures("children_here")
 def test_a_few_shot_study_trains_on_characters_of_its_own(tmp_path: Path) -> None:
     file, out = tmp_path / "few.yaml", tmp_path / "out"
-    made = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
-    file.write_text(FEW + made)
+    synthetic = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
+    file.write_text(FEW + synthetic)
     only = ("--only", "euclid", "--only", "learned", "--set", "model.options={channels: 4}")
     done = dlcv("study", "run", file, "--out", out, *only)
     assert done.returncode == 0, done.stderr
@@ -111,8 +111,8 @@ def test_a_few_shot_study_trains_on_characters_of_its_own(tmp_path: Path) -> Non
     assert f"tensors from {out / 'runs' / 'euclid' / 'seed-0'}" in done.stderr
     assert "not finished" not in done.stderr
     assert "paired" in done.stdout
-    found = json.loads((out / "results.json").read_text())
-    euclid, cosine, _, learned = found["runs"]
+    result = json.loads((out / "results.json").read_text())
+    euclid, cosine, _, learned = result["runs"]
     assert 0 < euclid["measured"]["accuracy"]["mean"] < 1
     assert euclid["by_seed"][0]["split"] == "test"
     assert cosine["measured"]["accuracy"]["mean"] is None

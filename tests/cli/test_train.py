@@ -94,7 +94,7 @@ def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
 
 def test_a_folder_that_holds_a_run_is_not_written_into(trained_run: Path, landcover: Path) -> None:
     before = RunFolder(trained_run).last.read_bytes()
-    said = refused(
+    stderr = refused(
         2,
         "train",
         "seg",
@@ -105,7 +105,7 @@ def test_a_folder_that_holds_a_run_is_not_written_into(trained_run: Path, landco
         trained_run,
         message="already holds",
     )
-    assert f"--resume {trained_run}" in said
+    assert f"--resume {trained_run}" in stderr
     assert RunFolder(trained_run).last.read_bytes() == before
 
 
@@ -133,9 +133,9 @@ def test_resuming_with_other_settings_is_refused_and_loses_nothing(
     tmp_path: Path, landcover: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    begun = dlcv("train", "seg", "--data", landcover, *SMALL, "--out", run.path)
-    assert begun.returncode == 0, begun.stderr
-    assert f"next: dlcv eval {run.path} --data {landcover} --onnx --compare" in begun.stdout
+    stopped = dlcv("train", "seg", "--data", landcover, *SMALL, "--out", run.path)
+    assert stopped.returncode == 0, stopped.stderr
+    assert f"next: dlcv eval {run.path} --data {landcover} --onnx --compare" in stopped.stdout
     before = run.last.read_bytes(), run.config.read_bytes()
     resume = ("train", "seg", "--resume", run.path)
     refused(2, *resume, "--lr", 0.5, message="optim.lr: 0.001 -> 0.5")

@@ -93,9 +93,9 @@ def test_lossy_masks_are_binarised_if_asked(tmp_path: Path) -> None:
     assert plain.error is not None
     assert "is not in the class set" in plain.error.message
     assert not plain.target.exists()
-    (cut,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids", binarise=True)
-    assert cut.error is None
-    assert np.array_equal(read_mask(cut.target, LAND), ids)
+    (binarised,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids", binarise=True)
+    assert binarised.error is None
+    assert np.array_equal(read_mask(binarised.target, LAND), ids)
 
 
 # -- the ignore id -------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ def test_what_a_spreadsheet_writes_is_read(
     path.write_bytes(text.getvalue().encode("utf-8-sig" if bom else "utf-8"))
     table = read_csv(path)
     assert table.columns == ("filename", "label")
-    found = zip(table.fields(table.column(("filename",))), table.fields(1), strict=True)
-    assert list(found) == rows
+    values = zip(table.fields(table.column(("filename",))), table.fields(1), strict=True)
+    assert list(values) == rows
 
 
 def test_spaces_and_blank_lines_do_not_count(tmp_path: Path) -> None:

@@ -46,12 +46,12 @@ def test_what_is_written_is_read_back(
     drawn = drawn_episodes(data, shape, 0, 4)
     file = tmp_path / "episodes.csv"
     file.write_text(episodes_csv(data, drawn))
-    found = read_episodes(file, data, {})
-    assert found.ids == drawn.ids == ("0", "1", "2", "3")
+    episodes = read_episodes(file, data, {})
+    assert episodes.ids == drawn.ids == ("0", "1", "2", "3")
     for name in ("support", "query", "answers"):
-        assert np.array_equal(getattr(found, name), getattr(drawn, name))
-    assert found.sha256 == drawn.sha256
-    assert found.shape == drawn.shape == shape
+        assert np.array_equal(getattr(episodes, name), getattr(drawn, name))
+    assert episodes.sha256 == drawn.sha256
+    assert episodes.shape == drawn.shape == shape
     for number in range(4):
         episode = draw_episode(data.sizes, shape, 0, number)
         assert np.array_equal(drawn.support[number], episode.support)
@@ -84,10 +84,10 @@ def test_a_file_of_the_course_names_images_by_id(tmp_path: Path) -> None:
     case = tmp_path / "cases.csv"
     head = "episode_id,class0_support,class1_support,query0,query1,query2\n"
     case.write_text(head + "7,104,101,100,105,100\n")
-    found = read_episodes(case, data, layout.ids["val"])
-    assert found.ids == ("7",)
-    assert found.answers.tolist() == [[1, 0, 1]]
-    assert [data.files[i].name for i in found.support[0].ravel()] == ["4.png", "1.png"]
+    episodes = read_episodes(case, data, layout.ids["val"])
+    assert episodes.ids == ("7",)
+    assert episodes.answers.tolist() == [[1, 0, 1]]
+    assert [data.files[i].name for i in episodes.support[0].ravel()] == ["4.png", "1.png"]
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ def test_the_tree_is_omniglots(tmp_path: Path) -> None:
     files = _make(tmp_path)
     assert next(iter(files)) == "Alphabet_01/character01/0001_01.png"
     assert list(files)[-1] == "Alphabet_02/character03/0103_02.png"
-    found = find_image_layout(tmp_path)
-    assert found.name == "omniglot"
-    assert [(one.name, one.group, len(one.files)) for one in found.splits["all"]][3] == (
+    layout = find_image_layout(tmp_path)
+    assert layout.name == "omniglot"
+    assert [(one.name, one.group, len(one.files)) for one in layout.splits["all"]][3] == (
         *("Alphabet_02/character01", "Alphabet_02", 2),
     )  # fmt: skip
 

@@ -78,7 +78,7 @@ def test_other_csv_files_beside_those_of_the_set_are_left_alone(tmp_path: Path) 
     root = written(tmp_path, train="filename,label\na.png,c0\n", notes="x,y\n1,2,3\n")
     (root / "more.csv").write_bytes(b"\xe9\xff")
     written(root, test="id,filename\n0,b.png\n")
-    found = read_image_tables(root)
-    assert list(found.splits) == ["train"]
-    assert [path.name for path in found.unlabelled] == ["test.csv"]
-    assert len(found.problems) == 2
+    tables = read_image_tables(root)
+    assert list(tables.splits) == ["train"]
+    assert [path.name for path in tables.unlabelled] == ["test.csv"]
+    assert len(tables.problems) == 2

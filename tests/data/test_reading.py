@@ -399,10 +399,10 @@ def test_items_beyond_an_error_are_not_all_read() -> None:
 
 def test_stopping_early_waits_for_what_is_under_way_alone() -> None:
     gate = threading.Event()
-    begun: list[int] = []
+    started: list[int] = []
 
     def read(item: int) -> int:
-        begun.append(item)
+        started.append(item)
         if item:
             gate.wait(10)
         return item
@@ -414,7 +414,7 @@ def test_stopping_early_waits_for_what_is_under_way_alone() -> None:
     results.close()
     assert time.monotonic() - began < 5
     # One item a thread may have been under way; the rest of the seven were called off.
-    assert len(begun) <= 4
+    assert len(started) <= 4
     assert not [t for t in threading.enumerate() if t.name.startswith("dlcv-read")]
 
 

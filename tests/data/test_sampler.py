@@ -72,11 +72,11 @@ def test_another_seed_and_another_epoch_are_other_orders() -> None:
 def test_the_slices_of_the_ranks_make_up_the_global_batch(
     plan: BatchPlan, step: int, data: st.DataObject
 ) -> None:
-    whole = plan.draws(step)
+    complete = plan.draws(step)
     divisors = [size for size in range(1, plan.batch_size + 1) if plan.batch_size % size == 0]
     world_size = data.draw(st.sampled_from(divisors))
     slices = [plan.draws(step, rank, world_size) for rank in range(world_size)]
-    assert [draw for part in slices for draw in part] == whole
+    assert [draw for part in slices for draw in part] == complete
     assert {len(part) for part in slices} == {plan.batch_size // world_size}
 
 

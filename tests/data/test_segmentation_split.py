@@ -61,10 +61,10 @@ def test_only_what_was_held_out_is_scored_wherever_the_set_lies(
     shutil.copytree(flat, copy)
     monkeypatch.chdir(tmp_path)
     for path in (flat, Path("flat"), Path("copy/../flat"), link, copy, copy.parent):
-        found = opened(path, seen)
-        assert {pair.name for pair in found.data.pairs} == held_out(flat)
-        assert found.data.split == "val"
-        assert "3 of its 10 images that the model's training held out" in found.remarks[0]
+        data = opened(path, seen)
+        assert {pair.name for pair in data.data.pairs} == held_out(flat)
+        assert data.data.split == "val"
+        assert "3 of its 10 images that the model's training held out" in data.remarks[0]
 
 
 def test_files_may_have_other_names(flat: Path, seen: SeenImages) -> None:
@@ -89,14 +89,14 @@ def test_new_images_of_the_set_are_counted(flat: Path, seen: SeenImages, tmp_pat
     for kind in ("images", "masks"):
         for file in (more / kind).iterdir():
             shutil.copy(file, flat / kind)
-    found = opened(flat, seen)
-    assert len(found.data) == 3
-    assert found.remarks[0].endswith("2 that the training did not see are left out")
+    data = opened(flat, seen)
+    assert len(data.data) == 3
+    assert data.remarks[0].endswith("2 that the training did not see are left out")
 
 
 def test_of_another_set_everything_is_scored(seen: SeenImages, tmp_path: Path) -> None:
-    found = opened(write_flat(tmp_path / "other", ["a", "b"], seed=1), seen)
-    assert (len(found.data), found.data.split, found.remarks) == (2, "all", ())
+    data = opened(write_flat(tmp_path / "other", ["a", "b"], seed=1), seen)
+    assert (len(data.data), data.data.split, data.remarks) == (2, "all", ())
 
 
 def test_images_that_the_set_leaves_out_are_counted(flat: Path, seen: SeenImages) -> None:
@@ -107,13 +107,13 @@ def test_images_that_the_set_leaves_out_are_counted(flat: Path, seen: SeenImages
 
 
 def test_a_model_without_a_record_says_so(flat: Path) -> None:
-    found = opened(flat, None)
-    assert len(found.data) == 10
-    assert "does not record what it was trained on" in found.remarks[0]
+    data = opened(flat, None)
+    assert len(data.data) == 10
+    assert "does not record what it was trained on" in data.remarks[0]
 
 
 def test_a_set_with_splits_is_opened_as_it_says(tmp_path: Path) -> None:
     folder = write_camvid(tmp_path / "set", {"train": [(8, 8)] * 3, "val": [(8, 8)] * 2})
     digests = image_digests(find_layout(folder).splits["val"])
-    found = opened(folder, SeenImages(frozenset(digests), ()))
-    assert (len(found.data), found.data.split, found.remarks) == (2, "val", ())
+    data = opened(folder, SeenImages(frozenset(digests), ()))
+    assert (len(data.data), data.data.split, data.remarks) == (2, "val", ())

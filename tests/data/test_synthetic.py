@@ -145,9 +145,11 @@ def test_long_odd_and_large_tiles(size: tuple[int, int]) -> None:
 def test_every_class_occurs_but_not_in_every_tile(
     tiles: list[tuple[synthetic.Bytes, synthetic.Bytes]],
 ) -> None:
-    share = np.mean([np.bincount(mask.ravel(), minlength=7) / mask.size for _, mask in tiles], 0)
-    assert share[:6].min() > 0.04
-    assert 0 < share[6] < 0.08
+    fractions = np.mean(
+        [np.bincount(mask.ravel(), minlength=7) / mask.size for _, mask in tiles], 0
+    )
+    assert fractions[:6].min() > 0.04
+    assert 0 < fractions[6] < 0.08
     counts = [len(np.unique(mask)) for _, mask in tiles]
     assert max(counts) > min(counts)
     assert min(counts) < 6

@@ -147,8 +147,8 @@ def test_large_weights_are_written_beside_the_model(tmp_path: Path, hidden: bool
     assert weights["b"].raw_data
     assert json.loads(read_metadata(out)[EXTERNAL]) == {"model.onnx.data": sha256_of(data)}
     # The same figures as in one file.
-    whole = export(Toy(hidden=hidden), tmp_path / "again" / "model.onnx")
-    assert whole.certificate == done.certificate
+    single = export(Toy(hidden=hidden), tmp_path / "again" / "model.onnx")
+    assert single.certificate == done.certificate
 
 
 @pytest.mark.usefixtures("small_limit")

@@ -226,7 +226,7 @@ def test_incomplete_file_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("model.onnx", b"\x08\x08\x12\x07pytorch" * 50, "it is an ONNX model"),
         ("plain.pkl", pickle.dumps({"a": 1}, protocol=4), "not a readable PyTorch file"),
@@ -235,11 +235,11 @@ def test_incomplete_file_is_refused(
     ],
 )
 def test_errors_never_advise_unsafe_loading(
-    backbone: MobileNetV3Large, tmp_path: Path, name: str, content: bytes, said: str
+    backbone: MobileNetV3Large, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: .*{said}") as caught:
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: .*{message}") as caught:
         load(backbone, str(path))
     assert "weights_only" not in caught.value.message + caught.value.hint
 

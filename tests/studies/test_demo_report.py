@@ -31,12 +31,12 @@ class Reader(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
+        attributes = dict(attrs)
         if tag == "img":
-            assert found["alt"]
-            self.sources.append(found["src"] or "")
+            assert attributes["alt"]
+            self.sources.append(attributes["src"] or "")
         elif tag == "a":
-            self.links.append(found["href"] or "")
+            self.links.append(attributes["href"] or "")
         if tag not in {"meta", "img", "br"}:
             self.open.append(tag)
 

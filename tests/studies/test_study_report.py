@@ -68,9 +68,9 @@ def test_a_complete_study_is_on_its_page(tmp_path: Path, landcover: Path) -> Non
         *("snapshots-large.png", "snapshots-small.png"),
     ]  # fmt: skip
     text = _text(folder.page)
-    found = json.loads(folder.results.read_text())
-    assert found == outcome.as_dict()
-    for run in found["runs"]:
+    results = json.loads(folder.results.read_text())
+    assert results == outcome.as_dict()
+    for run in results["runs"]:
         measured = run["measured"]["miou"]
         assert f"{measured['mean']:.4f} ± {measured['sd']:.4f}" in text
     for part in (

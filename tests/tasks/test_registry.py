@@ -126,11 +126,11 @@ def test_an_onnx_file_needs_no_torch(exported_run: Path) -> None:
 
 def test_torch_is_required_only_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     require_torch("training")
-    asked: list[str] = []
-    monkeypatch.setattr(extras, "find_spec", asked.append)
+    looked_up: list[str] = []
+    monkeypatch.setattr(extras, "find_spec", looked_up.append)
     with pytest.raises(MissingExtra, match="training needs torch, which is not installed"):
         require_torch("training")
-    assert asked == ["torch"]
+    assert looked_up == ["torch"]
 
 
 def test_an_unknown_task_is_refused_with_the_nearest() -> None:

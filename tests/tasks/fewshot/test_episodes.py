@@ -39,12 +39,12 @@ def test_each_query_goes_to_the_largest_logit(
     features = rng.normal(size=(40, 6)).astype(np.float32)
     support = rng.integers(0, 40, (9, 4, 2))
     query = rng.integers(0, 40, (9, 7))
-    found = predict_episodes(features, support, query, distance)
-    assert found.shape == (9, 7)
+    predicted = predict_episodes(features, support, query, distance)
+    assert predicted.shape == (9, 7)
     for number in range(9):
         prototypes = prototypes_of(features[support[number]])
         logits = distance.logits(features[query[number]], prototypes)
-        assert np.array_equal(found[number], logits.argmax(axis=1))
+        assert np.array_equal(predicted[number], logits.argmax(axis=1))
 
 
 @settings(deadline=None, max_examples=30)
@@ -89,12 +89,12 @@ def test_batches_change_no_embedding_and_a_wish_to_stop_is_heard(characters: Pat
         return images.reshape(len(images), -1)[:, :5].astype(np.float32)
 
     seen: list[tuple[int, int]] = []
-    whole = embed_images(embed, data, indices)
+    complete = embed_images(embed, data, indices)
     parts = embed_images(embed, data, indices, batch_size=5, progress=lambda *at: seen.append(at))
-    assert whole is not None
+    assert complete is not None
     assert parts is not None
-    assert np.array_equal(whole, parts)
-    assert np.array_equal(whole, embed(data.images(indices)))
+    assert np.array_equal(complete, parts)
+    assert np.array_equal(complete, embed(data.images(indices)))
     assert seen[0] == (5, 18)
     assert seen[-1] == (18, 18)
     assert embed_images(embed, data, indices, stop=lambda: True) is None

@@ -38,15 +38,15 @@ def certificate_of(done: Exported) -> dict[str, Any]:
 
 def test_the_metadata_describes_the_encoder(exported_fewshot: Path) -> None:
     run = RunFolder(exported_fewshot)
-    said = {entry.key: entry.value for entry in onnx.load(run.onnx).metadata_props}
-    assert (said["task"], said["model"], said["graph"]) == ("fewshot", "conv4", "encoder")
-    assert json.loads(said["dimension"]) == 8
-    assert json.loads(said["distance"]) == {"name": "euclidean"}
-    assert json.loads(said["episode"]) == [3, 1, 3]
-    assert json.loads(said["size"]) == [16, 16]
-    assert json.loads(said["class_splits"]).keys() == {"train", "val"}
-    assert said["checkpoint_sha256"] == sha256_of(run.best)
-    assert "export.onnx" in json.loads(said["versions"])
+    entries = {entry.key: entry.value for entry in onnx.load(run.onnx).metadata_props}
+    assert (entries["task"], entries["model"], entries["graph"]) == ("fewshot", "conv4", "encoder")
+    assert json.loads(entries["dimension"]) == 8
+    assert json.loads(entries["distance"]) == {"name": "euclidean"}
+    assert json.loads(entries["episode"]) == [3, 1, 3]
+    assert json.loads(entries["size"]) == [16, 16]
+    assert json.loads(entries["class_splits"]).keys() == {"train", "val"}
+    assert entries["checkpoint_sha256"] == sha256_of(run.best)
+    assert "export.onnx" in json.loads(entries["versions"])
     torch_card = load_encoder(find_model(exported_fewshot), provider="cpu").card
     onnx_card = load_encoder(find_model(run.onnx), provider="cpu").card
     assert onnx_card.mean == torch_card.mean

@@ -74,8 +74,8 @@ def pixels(*shape: int) -> Any:
     return np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype(np.uint8)
 
 
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+def close(actual: Any, expected: Any) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_an_encoder_of_one_size_has_a_dynamic_batch_alone() -> None:
@@ -127,13 +127,18 @@ def test_an_episode_has_the_logits_of_pytorch_and_of_the_card(distance: str) -> 
     from_card = read_distance(json.loads(metadata["distance"]))
     for ways, shots, queries in ((5, 1, 9), (2, 5, 1), (7, 2, 4)):
         support, query = pixels(ways, shots, *SIZE), pixels(queries, *SIZE)
-        found = session.run(None, {"support": support, "query": query})[0]
+        logits = session.run(None, {"support": support, "query": query})[0]
         with torch.inference_mode():
             expected = protonet(torch.from_numpy(support)[None], torch.from_numpy(query)[None])[0]
-            shown = protonet.embedder(torch.from_numpy(support).flatten(0, 1)).numpy()
-            asked = protonet.embedder(torch.from_numpy(query)).numpy()
-        close(found, expected.numpy())
-        close(found, from_card.logits(asked, prototypes_of(shown.reshape(ways, shots, -1))))
+            embedded_support = protonet.embedder(torch.from_numpy(support).flatten(0, 1)).numpy()
+            embedded_queries = protonet.embedder(torch.from_numpy(query)).numpy()
+        close(logits, expected.numpy())
+        close(
+            logits,
+            from_card.logits(
+                embedded_queries, prototypes_of(embedded_support.reshape(ways, shots, -1))
+            ),
+        )
 
 
 def test_the_graph_has_the_card_and_no_path_of_this_machine() -> None:

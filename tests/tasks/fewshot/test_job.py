@@ -64,10 +64,10 @@ def test_the_final_score_is_what_eval_gives(fewshot_run: Path, characters: Path)
     request = request_for(Path("unused"), characters)
     predictor = load_encoder(find_model(fewshot_run), provider="cpu")
     drawn = drawn_episodes(request.data.val, Shape(3, 1, 3), 0, 30)  # type: ignore[attr-defined]
-    found = evaluate_episodes(predictor, request.data.val, drawn)  # type: ignore[attr-defined]
+    scores = evaluate_episodes(predictor, request.data.val, drawn)  # type: ignore[attr-defined]
     metrics = json.loads(RunFolder(fewshot_run).results.read_text())["metrics"]
-    assert found.metrics["accuracy"] == metrics["accuracy"]
-    assert found.metrics["episodes_sha256"] == metrics["episodes_sha256"]
+    assert scores.metrics["accuracy"] == metrics["accuracy"]
+    assert scores.metrics["episodes_sha256"] == metrics["episodes_sha256"]
 
 
 class StopAt(Hooks):
@@ -86,13 +86,13 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     tmp_path: Path, characters: Path, flags: dict[str, Any]
 ) -> None:
     flags = {**flags, "train__save_every": 2, "model__options": {"channels": 4}}
-    whole = request_for(tmp_path / "whole", characters, **flags)
-    train(whole)
+    complete = request_for(tmp_path / "whole", characters, **flags)
+    train(complete)
     broken = request_for(tmp_path / "broken", characters, **flags)
     with pytest.raises(KeyboardInterrupt):
         train(broken, hooks=StopAt(5))
     train(replace(broken, resume=True))
-    one, two = (load_checkpoint(RunFolder(r.run.path).last) for r in (whole, broken))
+    one, two = (load_checkpoint(RunFolder(r.run.path).last) for r in (complete, broken))
     assert one["step"] == two["step"] == 6
     for name, value in one["task"].items():
         assert torch.equal(value, two["task"][name]), name
@@ -102,11 +102,11 @@ def test_a_killed_run_goes_on_to_the_same_bits(
 def test_a_euclidean_encoder_begins_a_parametric_run(
     tmp_path: Path, characters: Path, fewshot_run: Path
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     request = request_for(tmp_path / "run", characters, distance__name="parametric", train__steps=1)
     checkpoint = find_model(fewshot_run).path
-    train(replace(request, init=checkpoint), say=said.append)
-    assert any("the distance begins anew" in line for line in said)
+    train(replace(request, init=checkpoint), say=lines.append)
+    assert any("the distance begins anew" in line for line in lines)
     seen = request_for(tmp_path / "seen", characters, train__seed=1)
     with pytest.raises(UsageError, match="was trained on 3 of the 3 classes"):
         train(replace(seen, init=checkpoint))

@@ -136,11 +136,11 @@ def test_paired_and_unpaired_differences_are_named(three: StudyOutcome) -> None:
 
 
 def test_results_have_every_value(three: StudyOutcome) -> None:
-    found = three.as_dict()
-    json.dumps(found, allow_nan=False)
-    assert (found["task"], found["best"], found["finished"]) == ("fewshot", "shots", True)
-    assert "1.96" in found["rule"]
-    first, cosine, shots, _ = found["runs"]
+    results = three.as_dict()
+    json.dumps(results, allow_nan=False)
+    assert (results["task"], results["best"], results["finished"]) == ("fewshot", "shots", True)
+    assert "1.96" in results["rule"]
+    first, cosine, shots, _ = results["runs"]
     assert first["reported"] == {"accuracy": 0.5, "ci95": 0.01, "when": "epoch 3"}
     assert set(first["measured"]) == {"accuracy"}
     scores = [_scores(three, 0, seed) for seed in range(3)]

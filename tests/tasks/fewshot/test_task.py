@@ -17,7 +17,7 @@ WAYS, SHOTS, QUERIES = 3, 2, 4
 NAMES: tuple[DistanceName, ...] = ("euclidean", "cosine", "parametric")
 
 
-def made(name: DistanceName = "euclidean", **settings: float) -> ProtoNetTask:
+def prepared_task(name: DistanceName = "euclidean", **settings: float) -> ProtoNetTask:
     torch.manual_seed(0)
     encoder = build_encoder("conv4", channels=8)
     distance = build_distance(name, encoder.dimension((16, 16)), hidden=8)
@@ -42,11 +42,11 @@ def batch(episodes: int = 2, seed: int = 0) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_is_the_mean_cross_entropy_of_the_queries(name: DistanceName) -> None:
-    task, given = made(name).eval(), batch()
-    count = task.count_terms(given)
+    task, inputs = prepared_task(name).eval(), batch()
+    count = task.count_terms(inputs)
     assert count.item() == 2 * WAYS * QUERIES
-    outcome = task(given, count)
-    logits = task.network(given["support"], given["query"])
+    outcome = task(inputs, count)
+    logits = task.network(inputs["support"], inputs["query"])
     # Way by way, the same in every episode.
     answers = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2] * 2)
     expected = F.cross_entropy(logits.reshape(-1, WAYS), answers)
@@ -58,18 +58,18 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_queries(name: DistanceName) -
 
 
 def test_parts_of_a_batch_add_up_to_the_whole() -> None:
-    task, given = made().eval(), batch(episodes=3)
-    total = task.count_terms(given)
+    task, inputs = prepared_task().eval(), batch(episodes=3)
+    total = task.count_terms(inputs)
     cuts = (slice(0, 1), slice(1, 3))
-    parts = [{name: value[cut] for name, value in given.items()} for cut in cuts]
+    parts = [{name: value[where] for name, value in inputs.items()} for where in cuts]
     assert sum(int(task.count_terms(part)) for part in parts) == int(total)
     summed = sum(task(part, total)["loss"] for part in parts)
-    torch.testing.assert_close(summed, task(given, total)["loss"])
+    torch.testing.assert_close(summed, task(inputs, total)["loss"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_is_in_one_group_with_its_scale(name: DistanceName) -> None:
-    task = made(name, backbone_lr_scale=0.1, ema=0.9)
+    task = prepared_task(name, backbone_lr_scale=0.1, ema=0.9)
     groups = {group.name: group for group in task.parameter_groups()}
     scales = {each: (group.lr_scale, group.decay) for each, group in groups.items()}
     expected = {"encoder": (0.1, True), "encoder, no decay": (0.1, False)}
@@ -79,18 +79,18 @@ def test_every_parameter_is_in_one_group_with_its_scale(name: DistanceName) -> N
         # The cosine's scale is one number, which no decay pulls to 1.
         expected["distance, no decay"] = (1.0, False)
     assert scales == expected
-    found = [id(p) for group in groups.values() for p in group.parameters]
-    assert sorted(found) == sorted(id(p) for p in task.network.parameters())
+    grouped = [id(p) for group in groups.values() for p in group.parameters]
+    assert sorted(grouped) == sorted(id(p) for p in task.network.parameters())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_steps_lower_the_loss(name: DistanceName) -> None:
-    task = made(name).train()
+    task = prepared_task(name).train()
     optimizer = torch.optim.Adam(task.parameters(), lr=0.01)
     losses = []
     for step in range(25):
-        given = batch(seed=step)
-        loss = task(given, task.count_terms(given))["loss"]
+        inputs = batch(seed=step)
+        loss = task(inputs, task.count_terms(inputs))["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -99,10 +99,10 @@ def test_a_few_steps_lower_the_loss(name: DistanceName) -> None:
 
 
 def test_what_is_evaluated_is_the_average_where_there_is_one() -> None:
-    plain = made()
+    plain = prepared_task()
     assert plain.evaluated is plain.network
     assert plain.average is None
-    task = made(ema=0.9)
+    task = prepared_task(ema=0.9)
     assert task.evaluated is task.average is not task.network
     # Its tensors are in the checkpoint, under the names that `evaluated_weights` reads.
     names = task.network.state_dict().keys()

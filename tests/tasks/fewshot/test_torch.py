@@ -89,8 +89,8 @@ def test_the_distance_of_the_card_is_that_of_the_network(distance: str) -> None:
     query, prototypes = torch.randn(6, 8), torch.randn(3, 8)
     with torch.inference_mode():
         expected = protonet.distance(query, prototypes).numpy()
-    found = read_distance(spec).logits(query.numpy(), prototypes.numpy())
-    assert abs(found - expected).max() < 1e-4
+    logits = read_distance(spec).logits(query.numpy(), prototypes.numpy())
+    assert abs(logits - expected).max() < 1e-4
 
 
 def test_learned_distances_come_back_with_their_settings() -> None:
@@ -165,12 +165,12 @@ def test_embeddings_are_the_networks_own(fewshot_run: Path) -> None:
     assert encoder.notes == {"device": "CPU"}
     assert encoder.card.checkpoint_sha256 == sha256_of(best)
     clock = StageClock()
-    found = encoder(IMAGES, clock)
-    assert (found.shape, found.dtype) == ((4, encoder.card.dimension), np.float32)
+    embeddings = encoder(IMAGES, clock)
+    assert (embeddings.shape, embeddings.dtype) == ((4, encoder.card.dimension), np.float32)
     assert clock.seconds.keys() == {"copy", "run"}
     with torch.inference_mode():
         expected = load_protonet(load_checkpoint(best)).embedder(torch.from_numpy(IMAGES)).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(embeddings, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_network_in_training_is_put_into_evaluation() -> None:

@@ -34,15 +34,15 @@ class Pointwise:
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         self.seen.append(images.shape)
         with clock.stage("run"):
-            found = images.astype(np.float32).transpose(0, 3, 1, 2) / 16
+            logits = images.astype(np.float32).transpose(0, 3, 1, 2) / 16
             if images.shape[1:3] == size:
-                return found
+                return logits
             planes = [
                 [
                     np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
                     for plane in image
                 ]
-                for image in found
+                for image in logits
             ]
             return np.asarray(planes, dtype=np.float32)
 

@@ -99,8 +99,8 @@ def test_lengths_are_said_outright(landcover: Path) -> None:
     steps = len(train) // 4
     assert (resolved.epochs, resolved.steps) == (50, None)
     assert resolved.val_every == resolved.save_every == steps
-    given = settings_for(landcover, train__batch_size=4, train__steps=7, train__val_every=3)
-    resolved = resolve_settings(given, train).train
+    explicit = settings_for(landcover, train__batch_size=4, train__steps=7, train__val_every=3)
+    resolved = resolve_settings(explicit, train).train
     assert (resolved.epochs, resolved.steps) == (None, 7)
     assert (resolved.val_every, resolved.save_every) == (3, 3)
 
@@ -124,13 +124,13 @@ def test_files_become_absolute_and_words_stay_words(
 
 
 def test_a_rule_for_class_weights_becomes_numbers(landcover: Path) -> None:
-    given = settings_for(landcover, train__batch_size=4, loss__class_weights="median_frequency")
-    data = check_training_data(given.data, 0)
+    settings = settings_for(landcover, train__batch_size=4, loss__class_weights="median_frequency")
+    data = check_training_data(settings.data, 0)
     assert data.counted is not None
     expected = median_frequency(data.counted)
     # Without the audit the training split is counted for them.
     for counted in (data.counted, None):
-        assert resolve_settings(given, data.train, counted).loss.class_weights == expected
+        assert resolve_settings(settings, data.train, counted).loss.class_weights == expected
     # A run that goes on has the numbers.
     again = settings_for(landcover, train__batch_size=4, loss__class_weights=list(expected))
     assert resolve_settings(again, data.train).loss.class_weights == expected
@@ -146,12 +146,12 @@ def test_a_rule_for_class_weights_becomes_numbers(landcover: Path) -> None:
 def test_class_weights_that_cannot_be_used_are_refused(
     landcover: Path, name: str, weights: object, message: str
 ) -> None:
-    given = settings_for(
+    settings = settings_for(
         landcover, train__batch_size=4, loss__name=name, loss__class_weights=weights
     )
-    data = check_training_data(given.data, 0)
+    data = check_training_data(settings.data, 0)
     with pytest.raises(UsageError, match=message):
-        resolve_settings(given, data.train, data.counted)
+        resolve_settings(settings, data.train, data.counted)
 
 
 @pytest.mark.parametrize(("batch", "parts"), [(4, 3), (6, 4)])

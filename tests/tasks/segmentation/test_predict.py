@@ -33,17 +33,17 @@ def test_files_of_a_format_that_is_not_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image that can be read") as caught:
         find_images([str(tmp_path)])
     (tmp_path / "a.png").touch()
-    said: list[str] = []
-    assert find_images([str(tmp_path)], say=said.append) == [tmp_path / "a.png"]
+    lines: list[str] = []
+    assert find_images([str(tmp_path)], say=lines.append) == [tmp_path / "a.png"]
     line = f"{tmp_path}: 1 file left out, since dlcv does not read .gif (b.gif)"
-    assert said == [caught.value.hint] == [line]
+    assert lines == [caught.value.hint] == [line]
 
 
 def test_files_folders_and_stdin_name_images_once(tmp_path: Path) -> None:
     one, two = photo(tmp_path / "a.png"), photo(tmp_path / "more" / "b.jpg")
     (tmp_path / "more" / "notes.txt").write_text("x")
-    found = find_images([str(one), str(tmp_path / "more"), "-"], [f"{one}\n", "\n", f"{two}\n"])
-    assert found == [one, two]
+    images = find_images([str(one), str(tmp_path / "more"), "-"], [f"{one}\n", "\n", f"{two}\n"])
+    assert images == [one, two]
 
 
 @pytest.mark.parametrize("missing", ["none.png", "empty"])

@@ -47,9 +47,9 @@ def test_mixed_sizes_score_exactly_whatever_the_batch(tmp_path: Path) -> None:
         sample = data.read(index)
         expected.update(sample.mask, (sample.image[..., 0] % 11).astype(np.uint8))
     for batch_size in (1, 2, 5):
-        found = evaluate(Guess(), EvalBatches(data, batch_size), conventions=["voc"])
-        assert np.array_equal(found.counts, expected.counts)
-        assert found.data["images"] == 6
+        result = evaluate(Guess(), EvalBatches(data, batch_size), conventions=["voc"])
+        assert np.array_equal(result.counts, expected.counts)
+        assert result.data["images"] == 6
     ranks = [
         score(lambda i, s: Guess()(i, s, StageClock()), EvalBatches(data, 2, rank=r, world_size=3))
         for r in range(3)
@@ -60,14 +60,14 @@ def test_mixed_sizes_score_exactly_whatever_the_batch(tmp_path: Path) -> None:
 def test_times_and_shares_belong_to_the_walk(tmp_path: Path) -> None:
     data = open_split(write_camvid(tmp_path, MIXED), "val")
     seen: list[tuple[int, int]] = []
-    found = evaluate(
+    result = evaluate(
         Guess(),
         EvalBatches(data, 2),
         conventions=["voc"],
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen[-1] == (6, 6)
-    speed = found.speed
+    speed = result.speed
     assert speed["images_per_s"] == pytest.approx(6 / speed["wall_s"])
     assert set(speed["share"]) == {"read", "copy", "run", "score"}
     assert 0 < sum(speed["share"].values()) <= 1.0001
@@ -120,7 +120,7 @@ def test_no_more_than_a_few_batches_are_held(
 
 def test_a_score_breaks_off_where_it_is_told_to(tmp_path: Path) -> None:
     batches = EvalBatches(open_split(write_camvid(tmp_path, MIXED), "val"), 1)
-    asked = iter([False, False, True])
+    answers = iter([False, False, True])
     calls = 0
 
     def forward(images: Any, size: tuple[int, int]) -> Any:
@@ -128,5 +128,5 @@ def test_a_score_breaks_off_where_it_is_told_to(tmp_path: Path) -> None:
         calls += 1
         return Guess()(images, size, StageClock())
 
-    assert score(forward, batches, stop=lambda: next(asked)) is None
+    assert score(forward, batches, stop=lambda: next(answers)) is None
     assert calls == 2

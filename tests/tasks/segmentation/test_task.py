@@ -72,8 +72,8 @@ def test_every_parameter_is_in_one_group_with_its_scale(task: SegmentationTask) 
         "head": (1.0, True),
         "head, no decay": (1.0, False),
     }
-    found = [id(p) for group in groups.values() for p in group.parameters]
-    assert sorted(found) == sorted(id(p) for p in task.parameters())
+    grouped = [id(p) for group in groups.values() for p in group.parameters]
+    assert sorted(grouped) == sorted(id(p) for p in task.parameters())
 
 
 def test_frozen_parameters_are_in_no_group(task: SegmentationTask) -> None:

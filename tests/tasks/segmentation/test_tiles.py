@@ -26,10 +26,10 @@ def test_a_pointwise_network_gives_the_same_in_tiles(
     tile = data.draw(st.integers(2, 20)), data.draw(st.integers(2, 20))
     overlap = data.draw(st.integers(0, min(tile) // 2))
     images = pictures(2, height, width)
-    whole = Pointwise()
+    untiled = Pointwise()
     tiled = Tiled(Pointwise(), tile, overlap, batch_size=data.draw(st.integers(1, 5)))
     size = height, width
-    expected = whole.logits(images, size, StageClock())
+    expected = untiled.logits(images, size, StageClock())
     np.testing.assert_allclose(tiled.logits(images, size, StageClock()), expected, rtol=1e-5)
     # Ties may fall either way in the last bit of a weighted sum: their pixels are left out.
     best = np.sort(expected, axis=1)
@@ -41,15 +41,15 @@ def test_a_pointwise_network_gives_the_same_in_tiles(
 
 @given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 50))
 def test_parts_cover_a_length_with_the_overlap_asked_for(
-    whole: int, part: int, overlap: int
+    length: int, part: int, overlap: int
 ) -> None:
     # As in an image smaller than a tile, the overlap may be all of a part.
-    overlap = min(overlap, part - 1 if part < whole else part)
-    part = min(part, whole)
-    found = starts(whole, part, overlap)
-    assert found[0] == 0
-    assert found[-1] + part == whole
-    assert all(0 < b - a <= part - overlap for a, b in pairwise(found))
+    overlap = min(overlap, part - 1 if part < length else part)
+    part = min(part, length)
+    offsets = starts(length, part, overlap)
+    assert offsets[0] == 0
+    assert offsets[-1] + part == length
+    assert all(0 < b - a <= part - overlap for a, b in pairwise(offsets))
 
 
 def test_the_weights_of_neighbours_add_up_to_one_in_their_overlap() -> None:

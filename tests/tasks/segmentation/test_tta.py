@@ -17,9 +17,9 @@ class Lopsided(Pointwise):
     """Adds to the first class from left to right, so that a mirrored view differs."""
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
-        found = super().logits(images, size, clock)
-        found[:, 0] += np.linspace(0, 8, size[1], dtype=np.float32)
-        return found
+        logits = super().logits(images, size, clock)
+        logits[:, 0] += np.linspace(0, 8, size[1], dtype=np.float32)
+        return logits
 
 
 def test_a_pointwise_network_gives_the_same_from_any_side() -> None:
@@ -33,8 +33,8 @@ def test_a_pointwise_network_gives_the_same_from_any_side() -> None:
 def test_it_is_the_mean_of_the_probabilities_of_an_image_and_its_mirror_image() -> None:
     images = pictures(1, 6, 8)
     inner, clock = Lopsided(), StageClock()
-    mirrored = inner.logits(np.ascontiguousarray(images[:, :, ::-1]), (6, 8), clock)[..., ::-1]
-    wanted = (softmax(inner.logits(images, (6, 8), clock)) + softmax(mirrored)) / 2
+    flipped = inner.logits(np.ascontiguousarray(images[:, :, ::-1]), (6, 8), clock)[..., ::-1]
+    wanted = (softmax(inner.logits(images, (6, 8), clock)) + softmax(flipped)) / 2
     got = Augmented(Lopsided(), (1.0,), flip=True).logits(images, (6, 8), clock)
     np.testing.assert_allclose(np.exp(got), wanted, atol=1e-6)
     # So a mirrored image gives the mirrored result.
