@@ -23,7 +23,7 @@ def _edge(mask: Ids, index: int, target: Ids) -> list[tuple[int, int]]:
     boundary = []
     for y in range(height):
         for x in range(width):
-            # Neither pixels without a label nor those of an unscored class are there.
+            # Pixels without a label or of an unscored class are excluded.
             if mask[y, x] != index or target[y, x] >= 3:
                 continue
             for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
@@ -55,7 +55,9 @@ def pictures(draw: st.DrawFn) -> list[tuple[Ids, Ids]]:
 
 @settings(deadline=None, max_examples=60)
 @given(pictures(), st.floats(0.01, 0.4))
-def test_it_equals_the_definition(pairs: list[tuple[Ids, Ids]], tolerance: float) -> None:
+def test_the_boundary_score_equals_the_definition(
+    pairs: list[tuple[Ids, Ids]], tolerance: float
+) -> None:
     score = BoundaryScore(CLASSES, tolerance)
     wanted: dict[int, list[float]] = {0: [], 1: [], 2: []}
     for target, prediction in pairs:
@@ -98,7 +100,7 @@ def test_a_boundary_beyond_the_tolerance_scores_zero_though_the_area_is_close() 
     assert wider.compute()["f1"] == 1.0
 
 
-def test_unlabelled_pixels_make_no_boundary() -> None:
+def test_unlabelled_pixels_form_no_boundary() -> None:
     area = np.array([[True, True, False, False]])
     assert boundary_of(area, np.array([[True, True, True, True]])).tolist() == [
         [False, True, False, False]
@@ -106,7 +108,7 @@ def test_unlabelled_pixels_make_no_boundary() -> None:
     assert not boundary_of(area, np.array([[True, True, False, True]])).any()
 
 
-def test_a_disc_grows_around_each_point() -> None:
+def test_dilation_draws_a_disc_around_each_point() -> None:
     points = np.zeros((7, 9), bool)
     points[3, 4] = True
     ys, xs = np.indices(points.shape)

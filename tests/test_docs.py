@@ -59,7 +59,7 @@ def _command_lines(document: Path) -> Iterator[list[str]]:
         elif kind != "sh":
             continue
         for line in lines:
-            # What stands before dlcv in a pipe, and SLURM's `$what`, is the shell's own.
+            # Commands before dlcv in a pipe, and variables of SLURM, belong to the shell.
             if (
                 match := re.search(r"(?:^|\| *|-m )(?:dlcv|dlcvcli) (.*)", line)
             ) and "$" not in line:

@@ -1,4 +1,4 @@
-"""A folder has one process at a time; the lock goes with the process, however that ends."""
+"""A folder has one process at a time; its lock ends with the process."""
 
 from __future__ import annotations
 

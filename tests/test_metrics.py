@@ -21,12 +21,12 @@ SCALARS = ("miou", "overall_acc", "mean_acc", "freqw_acc")
 
 def _class_set(count: int, unscored: tuple[int, ...] = ()) -> ClassSet:
     names = tuple(f"c{index}" for index in range(count))
-    return ClassSet("made", names, default_colours(count), unscored=unscored)
+    return ClassSet("synthetic", names, default_colours(count), unscored=unscored)
 
 
 @st.composite
 def pictures(draw: st.DrawFn, most: int = 255, least: int = 1) -> tuple[int, list[tuple[Ids, Ids]]]:
-    """A number of classes and pairs of truth and prediction, of odd sizes, with absent classes."""
+    """A number of classes and pairs of ground truth and prediction, with absent classes."""
     count = draw(st.integers(least, most))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     present = rng.permutation(count)[: draw(st.integers(1, count))].astype(np.uint8)
@@ -50,7 +50,7 @@ def _brute_matrix(target: Ids, prediction: Ids, count: int) -> NDArray[np.int64]
 def _brute_scores(
     pairs: list[tuple[Ids, Ids]], count: int, masked: set[int], rated: list[int]
 ) -> dict[str, Any]:
-    """Score pixels laid end to end, class by class, as the definitions read.
+    """Score concatenated pixels class by class, as the definitions read.
 
     `masked` are true ids whose pixels do not exist; `rated` the classes that enter a mean.
     """
@@ -169,7 +169,7 @@ def test_order_batches_and_merging_change_nothing(
     assert straight.compute() == first.compute() == flat.compute()
 
 
-def test_a_stack_of_masks_counts_like_its_masks() -> None:
+def test_a_batch_of_masks_counts_like_single_masks() -> None:
     rng = np.random.default_rng(0)
     target, prediction = rng.integers(0, 5, (2, 3, 11, 13)).astype(np.uint8)
     apart = sum(confusion_matrix(t, p, 5) for t, p in zip(target, prediction, strict=True))
@@ -186,9 +186,9 @@ def _landcover_example() -> SegmentationScore:
     return score
 
 
-def test_voc_leaves_the_pixels_of_unknown_ground_truth_out() -> None:
-    # urban: 3 hits of 4 true and 3 guessed (the guess on unknown is masked): 3/4.
-    # agriculture: 2 hits of 3 true and 3 guessed: 2 / (3 + 3 - 2) = 1/2.
+def test_voc_excludes_pixels_of_unknown_ground_truth() -> None:
+    # urban: 3 hits of 4 true and 3 predicted (the one on unknown is masked): 3/4.
+    # agriculture: 2 hits of 3 true and 3 predicted: 2 / (3 + 3 - 2) = 1/2.
     scores = _landcover_example().compute("voc")
     assert scores["iou_per_class"]["urban"] == 3 / 4
     assert scores["iou_per_class"]["agriculture"] == 1 / 2
@@ -200,7 +200,7 @@ def test_voc_leaves_the_pixels_of_unknown_ground_truth_out() -> None:
 
 
 def test_dlcv_counts_predictions_on_unknown_ground_truth_against_their_class() -> None:
-    # urban: 3 hits of 4 true and 4 guessed, one of them on unknown: 3 / (4 + 4 - 3) = 3/5.
+    # urban: 3 hits of 4 true and 4 predicted, one of them on unknown: 3 / (4 + 4 - 3) = 3/5.
     # agriculture: as under voc, 1/2. unknown itself is predicted and true, and not in the mean.
     scores = _landcover_example().compute("dlcv")
     assert scores["iou_per_class"]["urban"] == 3 / 5
@@ -212,8 +212,9 @@ def test_dlcv_counts_predictions_on_unknown_ground_truth_against_their_class() -
 
 
 def test_dlcv_averages_the_first_six_classes_when_all_are_there() -> None:
-    # Each of the seven classes is true in ten pixels. Class k < 6 has k pixels taken for unknown,
-    # and unknown is always taken for urban: IoU is 10 / 20 for urban, (10 - k) / 10 for the others.
+    # Each of the seven classes is true in ten pixels. Class k < 6 has k pixels predicted as
+    # unknown, and unknown is always predicted as urban: IoU is 10 / 20 for urban, and
+    # (10 - k) / 10 for the others.
     target = np.repeat(np.arange(7, dtype=np.uint8), 10)
     prediction = target.copy()
     for index in range(6):
@@ -224,7 +225,7 @@ def test_dlcv_averages_the_first_six_classes_when_all_are_there() -> None:
     scores = score.compute("dlcv")
     assert list(scores["iou_per_class"].values()) == [0.5, 0.9, 0.8, 0.7, 0.6, 0.5, None]
     assert scores["miou"] == pytest.approx((0.5 + 0.9 + 0.8 + 0.7 + 0.6 + 0.5) / 6, abs=1e-15)
-    # Under voc unknown's pixels are not there, so urban is perfect.
+    # Under voc the pixels of unknown are excluded, so urban is perfect.
     assert score.compute("voc")["iou_per_class"]["urban"] == 1.0
 
 
@@ -262,7 +263,7 @@ def test_imagewise_is_the_mean_over_images_of_an_iou_over_all_pixels(
         seen = target < 7
         t, p = target[seen], prediction[seen]
         both, either = int(np.sum(t == p)), int(np.sum(t == p) + 2 * np.sum(t != p))
-        # Absent is right, in their rule for a division of nothing by nothing.
+        # An absent class scores 1, by their rule for 0 / 0.
         images.append(both / either if either else 1.0)
         for index in range(7):
             union = int(np.sum((t == index) | (p == index)))
@@ -282,7 +283,7 @@ def test_imagewise_needs_the_images_one_by_one() -> None:
         _landcover_example().compute("smp-imagewise")
 
 
-def test_the_matrix_and_the_rules_stand_beside_the_scores() -> None:
+def test_results_have_the_confusion_matrix_and_the_rules() -> None:
     score = _landcover_example()
     scores = score.compute_all(["voc", "mmseg"])
     assert scores["confusion"]["classes"] == list(PRESETS["landcover7"].names)
@@ -292,7 +293,7 @@ def test_the_matrix_and_the_rules_stand_beside_the_scores() -> None:
 
 
 @pytest.mark.parametrize("convention", [name for name in CONVENTIONS if name != "smp-imagewise"])
-def test_nothing_labelled_gives_none_everywhere(convention: Any) -> None:
+def test_scores_without_labels_are_none(convention: Any) -> None:
     score = SegmentationScore(PRESETS["landcover7"])
     score.update(np.full((3, 3), 255, dtype=np.uint8), np.ones((3, 3), dtype=np.uint8))
     scores = score.compute(convention)
@@ -301,17 +302,17 @@ def test_nothing_labelled_gives_none_everywhere(convention: Any) -> None:
     assert (scores["classes_present"], scores["classes_scored"]) == (0, 0)
 
 
-def test_an_empty_mask_adds_nothing() -> None:
+def test_an_empty_mask_changes_no_counts() -> None:
     empty = np.zeros((0, 4), dtype=np.uint8)
     assert not confusion_matrix(empty, empty, 3).any()
 
 
-def test_a_prediction_that_is_no_class_is_a_bug_of_the_caller() -> None:
+def test_a_prediction_out_of_range_raises() -> None:
     with pytest.raises(ValueError, match="prediction holds id 3, with 3 classes"):
         confusion_matrix(np.array([255], dtype=np.uint8), np.array([3], dtype=np.uint8), 3)
 
 
-def test_masks_of_other_shapes_or_types_are_a_bug_of_the_caller() -> None:
+def test_masks_of_other_shapes_or_types_raise() -> None:
     mask = np.zeros((2, 3), dtype=np.uint8)
     with pytest.raises(ValueError, match="shapes differ"):
         confusion_matrix(mask, mask.T, 2)
@@ -332,7 +333,7 @@ def test_an_unknown_convention_is_a_usage_error() -> None:
         SegmentationScore(PRESETS["voc21"]).compute("coco")  # type: ignore[arg-type]
 
 
-def test_every_convention_comes_from_one_matrix_and_the_first_stands_on_top() -> None:
+def test_all_conventions_come_from_one_matrix_and_the_first_is_on_top() -> None:
     score = _landcover_example()
     scores = score.compute_all(["dlcv", "voc"])
     assert scores["by_convention"] == {"dlcv": score.compute("dlcv"), "voc": score.compute("voc")}

@@ -1,4 +1,4 @@
-"""Prototypes, distances and intervals without torch, against numbers worked out by hand."""
+"""Prototypes, distances and intervals without torch, against hand computations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_prototype_is_the_mean_of_its_class() -> None:
     prototypes = prototypes_of(support)
     assert prototypes.tolist() == [[2, 2], [0, 2]]
     assert prototypes.dtype == np.float32
-    # Episode by episode where there are several.
+    # Several episodes are computed separately.
     assert prototypes_of(np.stack([support, -support]))[1].tolist() == [[-2, -2], [0, -2]]
 
 
@@ -45,7 +45,7 @@ def test_euclidean_is_minus_the_squared_distance() -> None:
     assert logits.dtype == np.float32
 
 
-def test_cosine_is_scaled_and_of_nothing_zero() -> None:
+def test_cosine_is_scaled_and_zero_for_a_zero_vector() -> None:
     logits = Cosine(10.0).logits(QUERY, PROTOTYPES)
     five = math.sqrt(5)
     expected = [[10 / five, 10 * 11 / (five * 5), 0], [0, -10 * 4 / 5, 0]]
@@ -104,7 +104,7 @@ def test_a_distance_is_read_from_its_description() -> None:
         elements=st.floats(width=32),
     )
 )
-def test_an_array_comes_back_from_json_bit_for_bit(values: Floats) -> None:
+def test_an_array_survives_json_bit_for_bit(values: Floats) -> None:
     text = json.dumps(packed(values), allow_nan=False)
     back = unpacked(json.loads(text))
     assert back.shape == values.shape
@@ -127,7 +127,7 @@ def test_the_interval_is_that_of_the_sample() -> None:
     assert str(result) == "0.6000 ± 0.1789"
 
 
-def test_one_value_has_no_interval_and_equal_ones_none_to_speak_of() -> None:
+def test_one_value_has_no_interval_and_equal_values_one_of_zero() -> None:
     assert interval(np.array([0.25])) == Interval(0.25, None, 1)
     assert str(interval(np.array([0.25]))) == "0.2500"
     assert interval(np.array([0.25, 0.25])) == Interval(0.25, 0.0, 2)

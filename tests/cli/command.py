@@ -1,4 +1,4 @@
-"""Run `dlcv` in this process or in one of its own, and check how it refuses."""
+"""Run `dlcv` in this process or in a process of its own, and check its error messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dlcv(
     env: dict[str, str] | None = None,
     cwd: Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dlcv` in this process, which spares the seconds that importing torch takes.
+    """Run `dlcv` in this process, which saves the seconds that importing torch takes.
 
     It gets streams, arguments and an environment of its own. What it changes in the process
     (environment, torch's settings and random numbers, consoles) is undone afterwards.
@@ -74,7 +74,7 @@ def dlcv(
 def dlcv_process(
     *arguments: object, stdin: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dlcv` in a process of its own, for tests of what only a process has."""
+    """Run `dlcv` in a process of its own, for tests of signals, streams and the like."""
     return _run("-m", "dlcvcli", *map(str, arguments), stdin=stdin, env=env)
 
 
@@ -168,7 +168,7 @@ def _same_stdout() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _new_consoles() -> Iterator[None]:
-    """Let the consoles be made anew: each keeps the width and the colours that it found."""
+    """Recreate the consoles, since each keeps the width and colours of its creation."""
     for cached in (console.stdout, console.stderr):
         cached.cache_clear()
     try:
@@ -179,7 +179,7 @@ def _new_consoles() -> Iterator[None]:
 
 
 class Code:
-    """Makes a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

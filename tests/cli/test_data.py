@@ -1,4 +1,4 @@
-"""`dlcv data` as users run it: synthetic sets, checks and counts."""
+"""`dlcv data make`, `check` and `stats` on the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.cli.command import ROOT, dlcv, dlcv_process, refused
         *(data_masks.DECODE_EPILOG, data_masks.ENCODE_EPILOG),
     ],
 )
-def test_the_examples_of_help_run_as_they_stand(tmp_path: Path, epilog: str) -> None:
+def test_the_examples_in_the_help_run(tmp_path: Path, epilog: str) -> None:
     for example in epilog.split("\n\n"):
         program, *arguments = shlex.split(example)
         done = dlcv(*arguments, cwd=tmp_path)
@@ -49,7 +49,7 @@ def test_data_make_check_and_stats(tmp_path: Path) -> None:
     assert "forest" in dlcv("data", "stats", folder).stdout
 
 
-def test_synthetic_characters_are_a_few_shot_set(tmp_path: Path) -> None:
+def test_make_glyphs_writes_a_few_shot_set(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     make = ("data", "make", "glyphs", folder, "--alphabets", 2, "--characters", 3, "--drawers", 4)
     done = dlcv(*make, "--size", "28x28")
@@ -65,7 +65,7 @@ def test_synthetic_characters_are_a_few_shot_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["landcover", "glyphs"])
-def test_killing_make_leaves_no_set_and_it_can_be_run_again(tmp_path: Path, kind: str) -> None:
+def test_a_killed_make_leaves_no_set_and_can_be_repeated(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "set"
     make = ["data", "make", kind, str(folder), "--size", "64x64"]
     command = [sys.executable, "-m", "dlcvcli", *make]
@@ -139,7 +139,7 @@ def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path)
     refused(2, *stats, "--log", message="--log needs --figure")
 
 
-def test_stats_prints_to_a_pipe_whose_encoding_has_no_bars(landcover: Path) -> None:
+def test_stats_prints_to_a_pipe_that_cannot_encode_bars(landcover: Path) -> None:
     done = dlcv_process("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
     assert done.returncode == 0, done.stderr
     assert "agriculture" in done.stdout

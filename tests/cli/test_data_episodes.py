@@ -1,4 +1,4 @@
-"""`dlcv data episodes` as users meet it."""
+"""`dlcv data episodes` on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from tests.cli.command import dlcv_without_torch, refused
 
 
-def test_episodes_are_drawn_by_their_seed(tmp_path: Path) -> None:
+def test_the_seed_determines_the_episodes(tmp_path: Path) -> None:
     for alphabet in ("Greek", "Latin"):
         for character in range(3):
             folder = tmp_path / "set" / alphabet / f"character0{character}"

@@ -1,4 +1,4 @@
-"""`dlcv data get` as users meet it; nothing here reaches for the network."""
+"""`dlcv data get` on the command line, without the network."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_a_file_that_is_not_an_archive_is_a_user_error(tmp_path: Path) -> None:
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The archive of a synthetic set, which replaces the published one."""
+    """The archive of a synthetic set in place of the published one."""
     path = write_tar(tmp_path / "origin.tar", voc_files())
     monkeypatch.setitem(library.PUBLIC_SETS, "voc2012", as_published(path, (path.as_uri(),)))
     return path
 
 
-def test_a_download_ends_as_a_set_and_its_archive_is_removed(
+def test_a_downloaded_set_is_unpacked_and_its_archive_removed(
     tmp_path: Path, archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data_get.get("voc2012", tmp_path / "sets")

@@ -1,4 +1,4 @@
-"""`dlcv data decode` and `encode` as users meet them."""
+"""`dlcv data decode` and `encode` on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from tests.cli.command import dlcv, refused
 
 
-def test_decode_and_encode_undo_each_other(tmp_path: Path, landcover: Path) -> None:
+def test_encode_inverts_decode(tmp_path: Path, landcover: Path) -> None:
     ids, colours = tmp_path / "ids", tmp_path / "colours"
     land = ("--classes", "landcover7")
     done = dlcv("data", "decode", landcover / "train", ids, *land)

@@ -1,4 +1,4 @@
-"""`dlcv export`: its output, its files, and what it refuses before anything is traced."""
+"""`dlcv export`: its output, its files, and errors before tracing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_checkpoint_with_code_is_refused_and_does_not_run(tmp_path: Path) -> N
     assert not code.with_suffix(".onnx").exists()
 
 
-def test_flags_that_do_not_fit_are_exit_2(tmp_path: Path, trained_run: Path) -> None:
+def test_conflicting_flags_exit_with_2(tmp_path: Path, trained_run: Path) -> None:
     file = tmp_path / "model.onnx"
     file.touch()
     refused(2, "export", file, message="is an ONNX file already")
@@ -38,14 +38,14 @@ def test_without_torch_the_error_names_what_to_install(trained_run: Path, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_goes_into_its_run_or_beside_its_checkpoint(tmp_path: Path) -> None:
+def test_the_default_file_is_in_the_run_or_beside_the_checkpoint(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     assert default_onnx_path(ModelRef("checkpoint", run.best, run)) == run.path / "model.onnx"
     bare = ModelRef("checkpoint", tmp_path / "street.ckpt", None)
     assert default_onnx_path(bare) == tmp_path / "street.onnx"
 
 
-def test_a_graph_of_episodes_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_an_episode_graph_has_its_own_file_name(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     ref = ModelRef("checkpoint", run.best, run)
     assert default_onnx_path(ref, "episode") == run.path / "episode.onnx"
@@ -53,7 +53,7 @@ def test_a_graph_of_episodes_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert default_onnx_path(bare, "episode") == tmp_path / "marks-episode.onnx"
 
 
-def test_the_table_of_a_few_shot_export_has_its_facts(
+def test_the_table_of_a_few_shot_export_describes_the_model(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
     out = tmp_path / "marks.onnx"
@@ -67,7 +67,7 @@ def test_the_table_of_a_few_shot_export_has_its_facts(
     assert {path.name for path in tmp_path.iterdir()} == {"marks.onnx", "marks.certificate.json"}
 
 
-def test_flags_of_the_other_task_are_exit_2(
+def test_flags_of_the_other_task_exit_with_2(
     tmp_path: Path, trained_run: Path, fewshot_run: Path
 ) -> None:
     to = ("--out", tmp_path / "model.onnx")

@@ -1,4 +1,4 @@
-"""`dlcv train fewshot`, `eval`, `predict` and `figure episode` as users meet them."""
+"""`dlcv train fewshot`, `eval`, `predict` and `figure episode` on the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def evaluated(*arguments: object) -> dict[str, Any]:
     return result
 
 
-def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) -> None:
+def test_a_run_is_trained_and_extended(tmp_path: Path, characters: Path) -> None:
     run = tmp_path / "run"
     done = dlcv("train", "fewshot", "--data", characters, *SMALL, "--out", run)
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def test_printed_settings_are_those_of_the_task() -> None:
         assert line in done.stdout
 
 
-def test_eval_gives_the_number_of_the_run_and_of_a_file(
+def test_eval_reproduces_the_scores_of_the_run_and_of_a_file(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
     assert not undocumented_in_run(fewshot_run)
@@ -96,7 +96,7 @@ def test_eval_gives_the_number_of_the_run_and_of_a_file(
     )  # fmt: skip
 
 
-def test_images_that_were_trained_on_are_counted_whatever_their_classes_are_called(
+def test_training_images_are_counted_under_any_class_name(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
     renamed = tmp_path / "renamed"
@@ -105,13 +105,13 @@ def test_images_that_were_trained_on_are_counted_whatever_their_classes_are_call
     for model in (fewshot_run, fewshot_run / "checkpoints" / "best.ckpt"):
         data = evaluated(model, "--data", renamed, "--episodes", 4)["data"]
         assert data["classes_trained_on"] == 0
-        # All but the one alphabet that the run held out.
+        # All alphabets but the one that the run held out.
         assert data["trained_on"] == 5 * CHARACTERS * EACH
     shown = dlcv("eval", fewshot_run, "--data", renamed, "--episodes", 4).stdout
     assert "warning: the model was trained on 90 of the 108 images" in " ".join(shown.split())
 
 
-def test_what_eval_cannot_do_is_one_line(
+def test_invalid_eval_requests_are_refused(
     fewshot_run: Path, trained_run: Path, characters: Path, landcover: Path
 ) -> None:
     data = ("--data", characters)
@@ -141,14 +141,14 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = rng.integers(0, 256, (16, 16), np.uint8)
         Image.fromarray(pixels).save(root / "test" / f"n{number}.png")
         rows.append(f"{number},n{number}.png")
-    # A query that is the support itself is of its class whatever the model is.
+    # A query that is a support image is predicted as its class by any model.
     (root / "test.csv").write_text("\n".join(rows) + "\n")
     head = "episode_id,class0_support,class1_support,query0,query1,query2\n"
     (root / "cases.txt").write_text(head + "0,0,1,1,0,1\n1,5,4,4,4,5\n")
     return root
 
 
-def test_labels_of_the_courses_cases_are_predicted(
+def test_labels_of_the_course_format_are_predicted(
     tmp_path: Path, fewshot_run: Path, unlabelled: Path
 ) -> None:
     out = tmp_path / "labels"
@@ -166,7 +166,7 @@ def test_labels_of_the_courses_cases_are_predicted(
     refused(1, *arguments, "--data", tmp_path, message="is not in")
 
 
-def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
+def test_episodes_outside_of_the_set_need_permission(
     tmp_path: Path, fewshot_run: Path, trained_run: Path, unlabelled: Path
 ) -> None:
     root = shutil.copytree(unlabelled, tmp_path / "set")
@@ -182,9 +182,7 @@ def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
     refused(2, *segment, message="--allow-outside is about few-shot models")
 
 
-def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
-    tmp_path: Path, fewshot_run: Path
-) -> None:
+def test_csv_paths_outside_of_the_set_need_permission(tmp_path: Path, fewshot_run: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()
     rng = np.random.default_rng(2)

@@ -1,4 +1,4 @@
-"""`dlcv figure` as users meet it."""
+"""`dlcv figure` on the command line."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_an_architecture_is_drawn_and_its_path_printed(tmp_path: Path) -> None:
         (("conv4", "--classes", "5"), "which has no classes"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(
+def test_invalid_arguments_of_architecture_are_refused(
     arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     if message:
         refused(2, "figure", "architecture", *arguments, message=message)
-    else:  # one number is a square
+    else:  # a single number is the side of a square
         done = dlcv("figure", "architecture", *arguments, "--out", tmp_path / "a.png")
         assert done.returncode == 0, done.stderr
 
@@ -49,7 +49,7 @@ def test_an_encoder_is_drawn_too(tmp_path: Path) -> None:
     drawn("architecture", "conv4", "--set", "channels=32", to=tmp_path / "conv4.png")
 
 
-def test_without_torch_one_line_says_what_is_missing() -> None:
+def test_without_torch_the_error_names_torch() -> None:
     done = dlcv_without_torch("figure", "architecture", "fcn8s_vgg16")
     assert done.returncode == 1
     assert "needs torch" in done.stderr
@@ -57,7 +57,7 @@ def test_without_torch_one_line_says_what_is_missing() -> None:
 
 
 def drawn(*arguments: object, to: Path) -> str:
-    """Run `dlcv figure`, require that it drew a picture and said where; return its stderr."""
+    """Run `dlcv figure`, require a picture and its path on stdout; return stderr."""
     done = dlcv("figure", *arguments, "--out", to)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{to}\n"
@@ -83,7 +83,7 @@ def test_snapshots_and_curves_come_from_a_run_folder(trained_run: Path, tmp_path
     refused(2, "figure", "curves", trained_run, trained_run, message="named twice")
 
 
-def test_models_beside_the_truth_chosen_spread_or_extreme(
+def test_compare_draws_named_spread_worst_and_best_images(
     exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     onnx = exported_run / "model.onnx"
@@ -98,7 +98,7 @@ def test_models_beside_the_truth_chosen_spread_or_extreme(
     refused(2, "figure", "compare", onnx, *data, "--out", "a.svg", message="a.svg")
 
 
-def test_a_grid_says_how_many_classes_it_shows(landcover: Path, tmp_path: Path) -> None:
+def test_a_grid_reports_how_many_classes_it_shows(landcover: Path, tmp_path: Path) -> None:
     stderr = drawn("grid", landcover, "--count", 7, to=tmp_path / "grid.png")
     assert "7 images show 7 of 7 classes" in stderr
     refused(2, "figure", "grid", landcover, "--columns", 5, message="--columns 5 is odd")

@@ -33,7 +33,7 @@ def test_networks_are_listed_with_their_cost(tmp_path: Path) -> None:
     assert (result["size"], result["classes"]) == ([24, 512], 3)
     assert [model["name"] for model in result["models"]] == list(MODELS)
     counts = ("parameters", "flops", "training_bytes_per_image")
-    # Too small for some of the encoders; the others are still counted.
+    # The size is too small for some encoders; the others are still profiled.
     small = {"resnet18", "resnet34", "resnet50", "mobilenet_v3_large"}
     for model in result["models"]:
         assert all(model[count] is None for count in counts) == (model["name"] in small)
@@ -43,7 +43,7 @@ def test_networks_are_listed_with_their_cost(tmp_path: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """Return a text without trailing blanks."""
+    """Return a text without trailing spaces."""
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
@@ -92,7 +92,7 @@ def test_network_is_described_layer_by_layer() -> None:
     assert numbers[0][:3] == numbers[1][:3] == ["3,221,538", "3.933", "100.0%"]
 
 
-def test_json_of_one_network_adds_up() -> None:
+def test_the_layers_in_the_json_of_a_network_sum_to_its_totals() -> None:
     options = ("--set", "output_stride=8", "--set", "model.options.auxiliary=true")
     done = dlcv("models", "deeplabv3_resnet50", *options, "--json", "-")
     result = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""`dlcv study` on the command line: real trainings of seconds, stopped and continued."""
+"""`dlcv study` on the command line: short trainings, stopped and continued."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_the_studies_are_listed_and_shown() -> None:
+def test_studies_are_listed_and_shown() -> None:
     listed = dlcv("study", "list")
     assert listed.returncode == 0, listed.stderr
     assert all(name in listed.stdout for name in study_names())
@@ -84,7 +84,7 @@ def test_a_study_is_stopped_continued_and_reported(
 
 
 @pytest.mark.usefixtures("children_here")
-def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_path: Path) -> None:
+def test_a_shrunk_recipe_of_a_study_runs(landcover: Path, tmp_path: Path) -> None:
     sets = ("train.steps=2", "train.batch_size=2", "data.crop=64x64", "model.weights=none")
     flags = [word for text in (*sets, "train.workers=0") for word in ("--set", text)]
     done = dlcv(
@@ -96,11 +96,11 @@ def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_pat
     assert "exponential cross-entropy, iteration 4026" in done.stdout
     assert "runs/cross-entropy/seed-0: not begun" in done.stderr
     run = tmp_path / "out" / "runs" / "exponential" / "seed-0"
-    assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # all that the set has
+    assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # every image of the set
 
 
 @pytest.mark.usefixtures("children_here")
-def test_a_few_shot_study_trains_on_characters_of_its_own(tmp_path: Path) -> None:
+def test_a_few_shot_study_trains_on_its_synthetic_characters(tmp_path: Path) -> None:
     file, out = tmp_path / "few.yaml", tmp_path / "out"
     synthetic = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
     file.write_text(FEW + synthetic)
@@ -152,7 +152,7 @@ def test_a_few_shot_study_is_shown() -> None:
         (1, ("report", "tests"), "is not a study's folder"),
     ],
 )
-def test_what_cannot_be_run_is_refused(
+def test_invalid_studies_are_refused(
     status: int, arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     out = ("--out", tmp_path / "out") if arguments[0] == "run" else ()
@@ -160,7 +160,7 @@ def test_what_cannot_be_run_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_torch_it_says_what_is_missing(tmp_path: Path) -> None:
+def test_without_torch_the_error_names_what_is_missing(tmp_path: Path) -> None:
     done = dlcv_without_torch("study", "run", "landcover-models", "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "a study needs torch" in done.stderr

@@ -1,4 +1,4 @@
-"""`dlcv train` as users meet it: results, exit statuses, one clear line for each mistake."""
+"""`dlcv train` on the command line: results, exit statuses, one line per mistake."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cli.command import ROOT, SMALL, Code, dlcv, dlcv_without_torch, refus
 from tests.conftest import write_camvid
 
 
-def test_print_config_shows_the_layers_merged(tmp_path: Path) -> None:
+def test_print_config_shows_the_merged_settings(tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     file.write_text("optim: {lr: 0.5}\ntrain: {seed: 3}\n")
     done = dlcv(
@@ -34,7 +34,7 @@ def test_print_config_shows_the_layers_merged(tmp_path: Path) -> None:
     assert settings["data"]["crop"] == [176, 240]
 
 
-def test_mistakes_in_flags_and_settings_are_exit_2(tmp_path: Path, landcover: Path) -> None:
+def test_mistakes_in_flags_and_settings_exit_with_2(tmp_path: Path, landcover: Path) -> None:
     typo = tmp_path / "typo.yaml"
     typo.write_text("optim: {learning_rate: 1}\n")
     train = ("train", "seg", "--data", landcover)
@@ -48,7 +48,7 @@ def test_mistakes_in_flags_and_settings_are_exit_2(tmp_path: Path, landcover: Pa
     assert dlcv("train", "seg", "--lr", "fast").returncode == 2
 
 
-def test_data_that_cannot_be_used_is_exit_1(tmp_path: Path) -> None:
+def test_unusable_data_exits_with_1(tmp_path: Path) -> None:
     train = ("train", "seg", *SMALL, "--out", tmp_path / "run", "--data")
     refused(1, *train, tmp_path / "none", message="does not exist")
     empty = tmp_path / "empty"
@@ -79,7 +79,7 @@ def test_data_that_cannot_be_used_is_exit_1(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
+def test_without_torch_the_error_names_the_install(tmp_path: Path) -> None:
     # The settings need no torch.
     assert "steps: 5" in dlcv_without_torch("train", "seg", "--steps", 5, "--print-config").stdout
     train = ("train", "seg", "--data", tmp_path, "--out", tmp_path / "run")
@@ -92,7 +92,7 @@ def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_that_holds_a_run_is_not_written_into(trained_run: Path, landcover: Path) -> None:
+def test_a_folder_that_contains_a_run_is_refused(trained_run: Path, landcover: Path) -> None:
     before = RunFolder(trained_run).last.read_bytes()
     stderr = refused(
         2,
@@ -109,7 +109,7 @@ def test_a_folder_that_holds_a_run_is_not_written_into(trained_run: Path, landco
     assert RunFolder(trained_run).last.read_bytes() == before
 
 
-def test_weights_that_cannot_be_used_are_refused_and_run_no_code(
+def test_unusable_weights_are_refused_and_run_no_code(
     tmp_path: Path, landcover: Path, exported_run: Path
 ) -> None:
     ran = tmp_path / "ran"
@@ -122,14 +122,14 @@ def test_weights_that_cannot_be_used_are_refused_and_run_no_code(
     refused(2, *init, RunFolder(exported_run).onnx, message="is no checkpoint")
 
 
-def test_a_file_where_the_run_should_be_is_one_line(tmp_path: Path, landcover: Path) -> None:
+def test_a_file_in_the_path_of_the_run_is_refused(tmp_path: Path, landcover: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     train = ("train", "seg", "--data", landcover, *SMALL, "--out", file / "run")
     refused(2, *train, message="file is a file")
 
 
-def test_resuming_with_other_settings_is_refused_and_loses_nothing(
+def test_resuming_with_other_settings_is_refused_and_keeps_the_run(
     tmp_path: Path, landcover: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
@@ -145,7 +145,7 @@ def test_resuming_with_other_settings_is_refused_and_loses_nothing(
     assert (run.last.read_bytes(), run.config.read_bytes()) == before
 
 
-def test_a_loss_that_is_no_number_is_exit_1_and_says_where(tmp_path: Path, landcover: Path) -> None:
+def test_a_loss_that_is_not_finite_exits_with_1_and_a_hint(tmp_path: Path, landcover: Path) -> None:
     run = RunFolder(tmp_path / "run")
     train = ("train", "seg", "--data", landcover, *SMALL, "--steps", 9, "--lr", 1e30)
     done = dlcv(*train, "--precision", "fp32", "--out", run.path)
@@ -184,7 +184,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(
     assert not list(run.checkpoints.glob(".*"))
 
 
-def test_a_stopped_run_says_how_to_go_on_and_does(tmp_path: Path, landcover: Path) -> None:
+def test_a_stopped_run_names_the_command_that_resumes_it(tmp_path: Path, landcover: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "dlcvcli", "train", "seg", "--data", str(landcover),

@@ -101,7 +101,7 @@ def test_lossy_masks_are_binarised_if_asked(tmp_path: Path) -> None:
 # -- the ignore id -------------------------------------------------------------------------------
 
 
-def test_black_stands_for_the_ignore_id_where_it_is_free(tmp_path: Path) -> None:
+def test_black_means_the_ignore_id_where_no_class_is_black(tmp_path: Path) -> None:
     known = with_ignore_colour(PLAIN)
     ids = np.array([[0, 1, 255, 255]], dtype=np.uint8)
     Image.fromarray(ids).save(tmp_path / "a.png")

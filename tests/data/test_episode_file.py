@@ -39,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("rotations", [False, True])
 @pytest.mark.parametrize("shape", [Shape(3, 1, 2), Shape(2, 3, 2)])
-def test_what_is_written_is_read_back(
+def test_written_values_are_read_back(
     root: Path, tmp_path: Path, shape: Shape, rotations: bool
 ) -> None:
     data = opened(root, rotations=rotations)

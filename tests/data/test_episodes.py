@@ -52,5 +52,5 @@ def test_every_class_and_image_is_drawn_about_equally_often() -> None:
 )
 def test_a_set_that_is_too_small_is_refused(sizes: list[int], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        require_enough(sizes, Shape(5, 1, 15), "made")
-    require_enough([16] * 5, Shape(5, 1, 15), "made")
+        require_enough(sizes, Shape(5, 1, 15), "synthetic")
+    require_enough([16] * 5, Shape(5, 1, 15), "synthetic")

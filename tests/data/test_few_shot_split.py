@@ -70,7 +70,7 @@ def test_all_classes_of_another_set_are_tested_on_and_a_typo_is_refused(root: Pa
         opened(root, "tst", other)
 
 
-def test_ids_that_two_tables_share_stand_for_neither(tmp_path: Path) -> None:
+def test_an_id_that_two_tables_share_is_dropped(tmp_path: Path) -> None:
     for split, name in (("train", "a"), ("val", "b")):
         (tmp_path / split).mkdir()
         rows = ["id,filename,label"]

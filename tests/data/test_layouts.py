@@ -24,7 +24,7 @@ def _sat(split: str, *numbers: str) -> list[str]:
     return [f"{split}{n}{end}" for n in numbers for end in ("_sat.jpg", "_mask.png")]
 
 
-def _found(layout: Layout) -> dict[str, list[str]]:
+def _names_of(layout: Layout) -> dict[str, list[str]]:
     return {split: [pair.name for pair in pairs] for split, pairs in layout.splits.items()}
 
 
@@ -48,7 +48,7 @@ def test_satellite_tiles_with_splits(tmp_path: Path) -> None:
     _files(tmp_path, *_sat("train/", "0001", "0000"), *_sat("validation/", "0007"))
     layout = find_layout(tmp_path)
     assert (layout.name, layout.root, layout.preset) == ("sat_mask", tmp_path, "landcover7")
-    assert _found(layout) == {"train": ["0000", "0001"], "val": ["0007"]}
+    assert _names_of(layout) == {"train": ["0000", "0001"], "val": ["0007"]}
     assert layout.splits["val"] == (
         Pair(
             "0007",
@@ -60,39 +60,43 @@ def test_satellite_tiles_with_splits(tmp_path: Path) -> None:
 
 def test_satellite_tiles_without_splits(tmp_path: Path) -> None:
     layout = find_layout(_files(tmp_path, *_sat("", "0001", "0000")))
-    assert (layout.name, _found(layout)) == ("sat_mask", {ALL: ["0000", "0001"]})
+    assert (layout.name, _names_of(layout)) == ("sat_mask", {ALL: ["0000", "0001"]})
 
 
 def test_images_and_masks_without_splits(tmp_path: Path) -> None:
     layout = find_layout(
         _files(tmp_path, "images/a.jpg", "images/b.png", "masks/a.png", "masks/b.png")
     )
-    assert (layout.name, layout.preset, _found(layout)) == ("images_masks", None, {ALL: ["a", "b"]})
+    assert (layout.name, layout.preset, _names_of(layout)) == (
+        "images_masks",
+        None,
+        {ALL: ["a", "b"]},
+    )
 
 
 def test_images_and_masks_inside_splits(tmp_path: Path) -> None:
     _files(tmp_path, "train/images/a.jpg", "train/masks/a.png")
     _files(tmp_path, "valid/images/b.jpg", "valid/masks/b.png")
-    assert _found(find_layout(tmp_path)) == {"train": ["a"], "val": ["b"]}
+    assert _names_of(find_layout(tmp_path)) == {"train": ["a"], "val": ["b"]}
 
 
 def test_splits_inside_images_and_masks(tmp_path: Path) -> None:
     _files(tmp_path, "images/train/a.jpg", "masks/train/a.png")
     _files(tmp_path, "images/val/b.jpg", "masks/val/b.png")
     detected = find_layout(tmp_path)
-    assert (detected.name, _found(detected)) == ("images_masks", {"train": ["a"], "val": ["b"]})
+    assert (detected.name, _names_of(detected)) == ("images_masks", {"train": ["a"], "val": ["b"]})
 
 
 def test_camvid_takes_any_split_with_an_annotation_folder(tmp_path: Path) -> None:
     _files(tmp_path, "train/a.png", "trainannot/a.png", "night/b.png", "nightannot/b.png")
     layout = find_layout(tmp_path)
     assert (layout.name, layout.preset) == ("camvid", "camvid11")
-    assert _found(layout) == {"night": ["b"], "train": ["a"]}
+    assert _names_of(layout) == {"night": ["b"], "train": ["a"]}
 
 
 def test_camvid_without_splits_is_one_folder_and_its_annotations(tmp_path: Path) -> None:
     layout = find_layout(_files(tmp_path, "all/a.png", "allannot/a.png"))
-    assert (layout.name, _found(layout)) == ("camvid", {ALL: ["a"]})
+    assert (layout.name, _names_of(layout)) == ("camvid", {ALL: ["a"]})
 
 
 @pytest.mark.parametrize(
@@ -129,13 +133,13 @@ def test_all_names_of_the_validation_split_are_one(tmp_path: Path, name: str) ->
 
 def test_a_split_of_satellite_images_alone_is_left_out(tmp_path: Path) -> None:
     _files(tmp_path, *_sat("train/", "1"), "test/9_sat.jpg", "test/8_sat.jpg")
-    assert _found(find_layout(tmp_path)) == {"train": ["1"]}
+    assert _names_of(find_layout(tmp_path)) == {"train": ["1"]}
 
 
 def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
     _files(tmp_path, "images/a.jpg", "masks/a.png", "images/._a.jpg", "masks/notes.txt")
     _files(tmp_path, "masks/Thumbs.db", "images/sub/c.jpg")
-    assert _found(find_layout(tmp_path)) == {ALL: ["a"]}
+    assert _names_of(find_layout(tmp_path)) == {ALL: ["a"]}
 
 
 def test_a_layout_describes_itself_in_one_line(tmp_path: Path) -> None:
@@ -146,7 +150,7 @@ def test_a_layout_describes_itself_in_one_line(tmp_path: Path) -> None:
 def test_a_layout_can_be_forced_where_a_folder_fits_two(tmp_path: Path) -> None:
     _files(tmp_path, "train/a.png", "trainannot/a.png", "images/b.jpg", "masks/b.png")
     assert find_layout(tmp_path).name == "camvid"
-    assert _found(find_layout(tmp_path, "images_masks")) == {ALL: ["b"]}
+    assert _names_of(find_layout(tmp_path, "images_masks")) == {ALL: ["b"]}
     with pytest.raises(DataError, match="holds no layout 'sat_mask'; found images, masks, train"):
         find_layout(tmp_path, "sat_mask")
 
@@ -371,7 +375,7 @@ def test_a_voc_devkit_is_found_at_each_of_its_levels(tmp_path: Path, inside: str
     layout = find_layout(tmp_path)
     assert (layout.name, layout.preset) == ("voc", "voc21")
     assert layout.root.resolve() == kit.resolve()
-    assert _found(layout) == {
+    assert _names_of(layout) == {
         "train": ["2007_1", "2007_2"], "val": ["2008_7"], "trainval": ["2007_1", "2008_7"],
     }  # fmt: skip
     (pair,) = layout.splits["val"]

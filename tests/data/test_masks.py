@@ -115,14 +115,14 @@ def test_colours_that_an_encoder_put_into_a_palette_of_its_own_are_looked_up() -
 
 
 @pytest.mark.parametrize("length", [7, 256])
-def test_a_grey_ramp_says_nothing_and_the_ids_stand(length: int) -> None:
+def test_a_grey_ramp_palette_keeps_the_ids(length: int) -> None:
     # Black is `unknown`, id 6: a look-up of colours would turn id 0 into it.
     ids = _ids(LAND)
     ramp = np.repeat(np.arange(length, dtype=np.uint8)[:, None], 3, axis=1)
     assert np.array_equal(_decode(_with_palette(ids, ramp), LAND), ids)
 
 
-def test_a_grey_ramp_says_nothing_even_where_the_classes_are_grey() -> None:
+def test_a_grey_ramp_palette_keeps_the_ids_of_grey_classes() -> None:
     greys = ClassSet("greys", ("light", "middle", "dark"), ((2, 2, 2), (1, 1, 1), (0, 0, 0)))
     ids = _ids(greys)
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)

@@ -284,7 +284,7 @@ def test_damaged_exif_leaves_the_image_readable() -> None:
 
 
 def _turned(folder: Path, form: str, orientation: int) -> Path:
-    """Write noise that is to be turned; an MPO is what many telephones call a JPEG."""
+    """Write noise with an orientation; many telephones save an MPO under the name of a JPEG."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     image = Image.fromarray(_noise())
@@ -316,7 +316,7 @@ def test_pixels_are_rotated_by_the_exif_orientation(
 
 
 def test_what_orientation_6_means(tmp_path: Path) -> None:
-    # Stored lying on its left side: the first row of the scene is the first column, turned right.
+    # Stored lying on its left side: the first row of the scene is the first column, rotated right.
     pixels = _noise()
     assert np.array_equal(read_rgb(_turned(tmp_path, "PNG", 6)), np.rot90(pixels, -1))
 
@@ -373,7 +373,7 @@ def test_no_more_items_are_in_flight_than_asked_for(threads: int, ahead: int) ->
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
-def test_an_error_is_raised_where_its_item_stands(threads: int) -> None:
+def test_an_error_is_raised_at_its_item(threads: int) -> None:
     def read(item: int) -> int:
         if item == 5:
             raise DataError("item 5 is damaged")

@@ -1,4 +1,4 @@
-"""The global order: a pure function of (seed, epoch), cut into steps and ranks."""
+"""The global order: a pure function of (seed, epoch), divided into steps and ranks."""
 
 from __future__ import annotations
 

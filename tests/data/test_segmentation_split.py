@@ -106,13 +106,13 @@ def test_images_that_the_set_leaves_out_are_counted(flat: Path, seen: SeenImages
     assert len(remarks) == 2
 
 
-def test_a_model_without_a_record_says_so(flat: Path) -> None:
+def test_a_model_without_a_record_is_reported(flat: Path) -> None:
     data = opened(flat, None)
     assert len(data.data) == 10
     assert "does not record what it was trained on" in data.remarks[0]
 
 
-def test_a_set_with_splits_is_opened_as_it_says(tmp_path: Path) -> None:
+def test_a_set_with_splits_keeps_its_splits(tmp_path: Path) -> None:
     folder = write_camvid(tmp_path / "set", {"train": [(8, 8)] * 3, "val": [(8, 8)] * 2})
     digests = image_digests(find_layout(folder).splits["val"])
     data = opened(folder, SeenImages(frozenset(digests), ()))

@@ -37,7 +37,7 @@ def look(
     hidden: bool = False,
     model: dict[str, Any] | None = None,
 ) -> Examination:
-    """Examine a machine that answers as told."""
+    """Examine a machine with the given answers."""
 
     def answer(sound: dict[str, Any], changes: dict[str, Any] | None) -> dict[str, Any]:
         return changes if changes and "error" in changes else {**sound, **(changes or {})}

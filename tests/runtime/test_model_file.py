@@ -1,4 +1,4 @@
-"""The bytes of an ONNX file show whether it was changed, and how many classes it has."""
+"""Inspecting an ONNX file detects changes and returns its number of classes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_metadata_is_what_onnx_reads_and_the_file_is_still_a_model(tmp_path: Pat
 
 
 @given(st.data())
-def test_no_flipped_bit_of_a_file_with_a_digest_changes_what_it_computes(
+def test_a_flipped_bit_outside_of_the_digest_is_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     plain = tiny_model(task="seg")
@@ -76,7 +76,7 @@ def test_no_flipped_bit_of_a_file_with_a_digest_changes_what_it_computes(
         inspect_file(path)
     except (ModelFileError, ValueError):
         return
-    # Only the entry of the digest itself can lose its meaning.
+    # Only the entry of the digest itself can become unreadable.
     assert place >= len(plain)
 
 
@@ -150,7 +150,7 @@ def test_a_single_number_may_be_an_infinite_bound(tmp_path: Path) -> None:
         (lambda model: model.graph.node.pop(), None),
     ],
 )
-def test_the_channels_are_those_that_argmax_sees(
+def test_the_channels_are_those_before_argmax(
     tmp_path: Path, change: Callable[[Any], Any], expected: int | None
 ) -> None:
     model = onnx.load_from_string(tiny_model())
@@ -158,7 +158,7 @@ def test_the_channels_are_those_that_argmax_sees(
     assert inspect_file(written(tmp_path, model.SerializeToString())).channels == expected
 
 
-def test_channels_that_the_graph_leaves_open_are_not_known(tmp_path: Path) -> None:
+def test_dynamic_channels_are_unknown(tmp_path: Path) -> None:
     assert inspect_file(written(tmp_path, tiny_model(shape=["n", "c", "h", "w"]))).channels is None
 
 

@@ -1,4 +1,4 @@
-"""A few-shot study whose trainings take no time: run folders as `dlcv train fewshot` writes."""
+"""A few-shot study without training: run folders written as by `dlcv train fewshot`."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ class FewshotTrainer(Trainer):
 
 
 def accuracies(settings: TrainFewshotSettings) -> NDArray[np.float64]:
-    """Return accuracies of episodes: some are hard for every run, each run errs on its own."""
+    """Return accuracies of episodes: a part common to all runs, and noise of each run."""
     seed, shape = settings.train.seed, shape_of(settings.episode)
     count = settings.episode.test_episodes
-    # Other numbers of shots make other episodes.
+    # Another number of shots gives other episodes.
     hard = np.random.default_rng([seed, shape.k_shot]).normal(0, 0.1, count)
     name = settings.distance.name
     own = np.random.default_rng([seed, len(name)]).normal(0, 0.02, count)

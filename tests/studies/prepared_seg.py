@@ -1,4 +1,4 @@
-"""A study whose trainings take no time: run folders written as `dlcv train seg` writes them."""
+"""A study without training: run folders written as by `dlcv train seg`."""
 
 from __future__ import annotations
 

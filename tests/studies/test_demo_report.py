@@ -51,7 +51,7 @@ class Reader(HTMLParser):
 def reported(
     tmp_path_factory: pytest.TempPathFactory, exported_run: Path, landcover: Path
 ) -> tuple[DemoFolder, dict[str, Any]]:
-    """A demo's folder whose run is the small one of these tests, and its evaluation."""
+    """The folder of a demo with the small run of these tests, and its evaluation."""
     folder = DemoFolder(tmp_path_factory.mktemp("demo") / "demo")
     folder.begin()
     shutil.copytree(exported_run, folder.run.path)

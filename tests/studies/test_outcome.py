@@ -99,7 +99,7 @@ def test_runs_on_other_data_or_devices_are_remarked(tmp_path: Path, landcover: P
     assert "different devices" in remarks
 
 
-def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_outcome(StudyFolder(tmp_path / "absent"))
     with pytest.raises(DataError, match="is not a study's folder"):

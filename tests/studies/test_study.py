@@ -53,7 +53,7 @@ def test_every_run_is_trained_once_with_every_seed(
     ]
     assert "2/4 large seed 0: lraspp_mobilenet_v3_large, showing 0001" in lines
     assert all(state_of(folder.run(name, 1)) == "finished" for name in ("small", "large"))
-    # The set has one of the two images; the other is no error.
+    # The set has only one of the two images, which is no error.
     assert all(call.count("--snapshot") == 1 and "0099" not in call for call in trainer.calls)
     again = _run(folder, landcover)
     assert len(trainer.calls) == 4
@@ -115,7 +115,7 @@ def test_a_study_that_another_process_runs_is_refused(
     assert len(trainer.calls) == 1
 
 
-def test_one_that_died_before_its_first_checkpoint_begins_anew(
+def test_a_run_killed_before_its_first_checkpoint_is_restarted(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     _run(folder, landcover, only=("small",))
@@ -127,7 +127,7 @@ def test_one_that_died_before_its_first_checkpoint_begins_anew(
     assert state_of(run) == "finished"
 
 
-def test_ctrl_c_between_two_runs_and_a_failing_run_end_in_good_order(
+def test_ctrl_c_and_a_failing_run_end_the_study_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, folder: StudyFolder, landcover: Path
 ) -> None:
     def interrupted(arguments: list[str]) -> None:
@@ -172,7 +172,7 @@ def test_other_settings_are_refused_with_the_keys(
     assert len(trainer.calls) == 2
 
 
-def test_texts_reported_values_and_what_changes_no_number_may_change(
+def test_texts_reported_values_and_settings_without_effect_may_change(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     _run(folder, landcover)
@@ -191,14 +191,14 @@ def test_another_data_folder_has_to_hold_the_same_files(
     moved = tmp_path / "moved"
     shutil.copytree(landcover, moved)
     with pytest.raises(ConfigError, match="is not what the study"):
-        _run(folder, moved)  # the fingerprints of the prepared runs are no real ones
+        _run(folder, moved)  # the fingerprints of the prepared runs are not real
     for name in ("small", "large"):
         folder.run(name, 0).environment.unlink()
     _run(folder, moved)
     assert folder.read().data == str(moved)
 
 
-def test_a_folder_of_the_users_and_wrong_data_are_refused_before_anything_is_made(
+def test_a_folder_of_other_files_and_wrong_data_are_refused_first(
     trainer: Trainer, tmp_path: Path, landcover: Path
 ) -> None:
     notes = tmp_path / "mine" / "notes.txt"
@@ -218,12 +218,12 @@ def test_a_folder_of_the_users_and_wrong_data_are_refused_before_anything_is_mad
     assert not trainer.calls
 
 
-def test_a_study_makes_its_synthetic_set_once_and_completely(
+def test_a_study_writes_its_synthetic_set_once_and_completely(
     trainer: Trainer, tmp_path: Path
 ) -> None:
     text = TEXT + "data: {train: 5, validation: 2, size: 64x64, seed: 3}\n"
     folder = StudyFolder(tmp_path / "study")
-    # The files of a process that was killed while it made the set.
+    # Files of a process that was killed while it wrote the set.
     folder.begin()
     left = folder.path / ".data.999999999.partial"
     (left / "train").mkdir(parents=True)
@@ -275,7 +275,7 @@ def test_a_few_shot_study_trains_few_shot_learners(folder: StudyFolder, glyphs: 
 def test_a_resumed_run_takes_no_initial_weights(folder: StudyFolder, glyphs: Path) -> None:
     _few(folder, glyphs, stop_at=4)
     assert state_of(folder.run("learned", 0)) == "unfinished"
-    # The run that it started from is not needed any more.
+    # The run that it started from is no longer needed.
     shutil.rmtree(folder.run("euclid", 0).path)
     _, trainer = _few(folder, None, only=("learned",))
     (call,) = trainer.calls
@@ -312,7 +312,7 @@ def test_data_too_small_for_a_later_run_is_reported_before_the_first(
     _few(folder, glyphs, FEW.replace("k_shot: 3", "k_shot: 7"), only=("euclid", "cosine"))
 
 
-def test_a_few_shot_study_makes_its_own_characters(folder: StudyFolder) -> None:
+def test_a_few_shot_study_writes_its_synthetic_characters(folder: StudyFolder) -> None:
     synthetic = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
     lines, _ = _few(folder, None, FEW + synthetic)
     assert lines[0].startswith("making 5 alphabets of 4 characters by 6 drawers, 16x16 in ")

@@ -1,4 +1,4 @@
-"""The page of a study has the content of its folder, finished or not, and needs no other file."""
+"""The page of a study shows its folder, finished or not, and needs no other file."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_complete_study_is_on_its_page(tmp_path: Path, landcover: Path) -> Non
     ):
         assert part in text
     assert "Not finished yet" not in text
-    # The commands are those that were run.
+    # The commands equal those that were run.
     for call in trainer.calls:
         assert command_line(call) in text
     page = folder.page.read_text("utf-8")

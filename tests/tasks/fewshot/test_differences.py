@@ -1,4 +1,4 @@
-"""Runs scored on the same episodes are compared one by one; those that were not, are not."""
+"""Runs scored on the same episodes are compared episode by episode."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _run(folder: Path, values: list[float], **more: Any) -> tuple[RunFolder, dic
 
 @settings(max_examples=30, deadline=None)
 @given(SCORES, st.integers(0, 2**16))
-def test_a_paired_interval_is_that_of_the_differences(
+def test_a_paired_interval_is_computed_from_the_differences(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("runs")
@@ -48,7 +48,7 @@ def test_a_paired_interval_is_that_of_the_differences(
     assert difference.ci95 == pytest.approx(half, abs=2e-6)
 
 
-def test_pairing_takes_out_what_is_hard_for_both(tmp_path: Path) -> None:
+def test_pairing_removes_the_difficulty_that_runs_share(tmp_path: Path) -> None:
     hard = np.random.default_rng(0).uniform(0.2, 0.8, 200)
     one, two = _run(tmp_path / "a", hard.tolist()), _run(tmp_path / "b", (hard + 0.05).tolist())
     paired = compare_episodes(0, one, two)

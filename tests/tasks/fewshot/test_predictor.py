@@ -1,4 +1,4 @@
-"""An exported encoder under ONNX Runtime: its embeddings, and the files that are refused."""
+"""An exported encoder under ONNX Runtime: its embeddings, and refused files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype(np.uin
 CARD = EncoderCard("fewshot", "conv4", 8, {"name": "euclidean"}, size=(16, 16))
 
 
-def test_embeddings_are_those_of_pytorch_in_any_batch(exported_fewshot: Path) -> None:
+def test_embeddings_equal_those_of_pytorch_at_any_batch_size(exported_fewshot: Path) -> None:
     run = RunFolder(exported_fewshot)
     onnx_one = OnnxEncoder.load(run.onnx, "cpu")
     torch_one = load_encoder(find_model(exported_fewshot), provider="cpu")
@@ -78,7 +78,7 @@ def test_a_card_of_another_encoder_is_refused(exported_fewshot: Path, tmp_path: 
             OnnxEncoder.load(path, "cpu")
 
 
-def test_a_graph_of_episodes_is_refused(exported_fewshot: Path, tmp_path: Path) -> None:
+def test_an_episode_graph_is_refused(exported_fewshot: Path, tmp_path: Path) -> None:
     path = tmp_path / "episode.onnx"
     with_card(RunFolder(exported_fewshot).onnx, path, replace(CARD, graph=EPISODE))
     with pytest.raises(ModelFileError, match="takes complete episodes") as caught:

@@ -1,4 +1,4 @@
-"""The task of prototypical networks: its loss, its terms, its parameter groups."""
+"""The training task of prototypical networks: loss, terms and parameter groups."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prepared_task(name: DistanceName = "euclidean", **settings: float) -> ProtoN
 
 
 def batch(episodes: int = 2, seed: int = 0) -> dict[str, Tensor]:
-    """Make episodes of classes that are a colour each, under noise."""
+    """Return episodes whose classes are one colour each, with noise."""
     generator = torch.Generator().manual_seed(seed)
 
     def images(*shape: int) -> Tensor:
@@ -47,7 +47,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_queries(name: DistanceName) -
     assert count.item() == 2 * WAYS * QUERIES
     outcome = task(inputs, count)
     logits = task.network(inputs["support"], inputs["query"])
-    # Way by way, the same in every episode.
+    # The queries are ordered by class, the same in every episode.
     answers = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2] * 2)
     expected = F.cross_entropy(logits.reshape(-1, WAYS), answers)
     torch.testing.assert_close(outcome["loss"], expected)
@@ -57,7 +57,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_queries(name: DistanceName) -
     assert not outcome["log"]["accuracy"].requires_grad
 
 
-def test_parts_of_a_batch_add_up_to_the_whole() -> None:
+def test_the_losses_of_parts_sum_to_that_of_the_batch() -> None:
     task, inputs = prepared_task().eval(), batch(episodes=3)
     total = task.count_terms(inputs)
     cuts = (slice(0, 1), slice(1, 3))
@@ -68,7 +68,7 @@ def test_parts_of_a_batch_add_up_to_the_whole() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_is_in_one_group_with_its_scale(name: DistanceName) -> None:
+def test_every_parameter_is_in_one_group_with_its_learning_rate_scale(name: DistanceName) -> None:
     task = prepared_task(name, backbone_lr_scale=0.1, ema=0.9)
     groups = {group.name: group for group in task.parameter_groups()}
     scales = {each: (group.lr_scale, group.decay) for each, group in groups.items()}
@@ -76,7 +76,7 @@ def test_every_parameter_is_in_one_group_with_its_scale(name: DistanceName) -> N
     if name == "parametric":
         expected["distance"] = (1.0, True)
     if name != "euclidean":
-        # The cosine's scale is one number, which no decay pulls to 1.
+        # The scale of the cosine is a single number without weight decay.
         expected["distance, no decay"] = (1.0, False)
     assert scales == expected
     grouped = [id(p) for group in groups.values() for p in group.parameters]
@@ -98,7 +98,7 @@ def test_a_few_steps_lower_the_loss(name: DistanceName) -> None:
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
 
-def test_what_is_evaluated_is_the_average_where_there_is_one() -> None:
+def test_the_moving_average_is_evaluated_where_it_exists() -> None:
     plain = prepared_task()
     assert plain.evaluated is plain.network
     assert plain.average is None

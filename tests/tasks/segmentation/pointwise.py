@@ -17,14 +17,14 @@ from dlcvcli.tasks.segmentation.predictor import Logits
 class Pointwise:
     """Returns three logits, one for each colour channel, and records the sizes of its inputs."""
 
-    backend = "made"
+    backend = "synthetic"
     provider = "cpu"
     precision = "fp32"
     on_gpu = False
     tile: tuple[int, int] | None = None
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
-        self.card = SegmenterCard("seg", "made", PRESETS["voc21"], 1, size=size)
+        self.card = SegmenterCard("seg", "synthetic", PRESETS["voc21"], 1, size=size)
         self.notes: dict[str, Any] = {"device": "CPU"}
         self.seen: list[tuple[int, ...]] = []
 

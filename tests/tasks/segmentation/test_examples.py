@@ -1,4 +1,4 @@
-"""Single images: predicted as each model wants them, scored, ranked."""
+"""Single images are predicted at each model's size, scored and ranked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Constant(Pointwise):
         return np.full((len(images), *size), 1, dtype=np.uint8)
 
 
-def test_each_model_gets_the_images_in_its_own_size(landcover: Path) -> None:
+def test_each_model_gets_images_of_its_input_size(landcover: Path) -> None:
     data = open_split(landcover, "val")
     own, sized = Constant(), Constant(size=(32, 48))
     examples = list(predict_examples({"own": own, "sized": sized}, data, [2, 0]))

@@ -1,4 +1,4 @@
-"""The example has the numbers of the run, and its claims can be verified."""
+"""The worked example has the run's numbers, and its claims hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COUNTS = [[60, 6, 0, 4], [10, 10, 0, 0], [4, 0, 6, 0], [50, 0, 0, 50]]
 def test_the_numbers_are_those_of_the_matrix() -> None:
     example = worked_example(_metrics(COUNTS))
     assert example is not None
-    # The fourth class is not scored: its hundred pixels are left out.
+    # The fourth class is not scored: its hundred pixels are excluded.
     assert (example.common, example.common_fraction) == ("a", pytest.approx(0.7))
     assert example.constant_miou == pytest.approx(0.7 / 3)
     assert (example.rare, example.rare_fraction, example.rare_iou) == ("c", pytest.approx(0.1), 0.6)
@@ -53,7 +53,7 @@ def test_without_the_rare_class_the_scores_are_as_claimed_or_lower(given_to: int
     assert scores["miou"] <= example.miou_without + 1e-12  # type: ignore[operator]
 
 
-def test_one_class_or_no_pixels_make_no_example() -> None:
+def test_one_class_or_no_pixels_give_no_example() -> None:
     assert worked_example(_metrics([[5, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4])) is None
     assert worked_example(_metrics([[0] * 4] * 4)) is None
     assert worked_example(synthetic_metrics(0, 0.5)) is not None
