@@ -28,7 +28,7 @@ from tests.cli.command import dlcv, refused
 EndWith = Callable[[BaseException], tuple[object, str]]
 
 
-def test_help_and_version_import_nothing_heavy() -> None:
+def test_help_and_version_import_no_slow_library() -> None:
     script = (
         "import sys\n"
         "from dlcvcli.cli import main\n"

@@ -42,13 +42,13 @@ def test_counts_equal_counting_by_hand(folder: Path) -> None:
     require_sound(report, data)
 
 
-def test_a_class_in_one_image_alone_is_seen(folder: Path) -> None:
+def test_a_class_in_a_single_image_is_reported(folder: Path) -> None:
     for index, (height, width) in enumerate(SIZES):
         mask = np.full((height, width), 3 if index == 2 else 0, dtype=np.uint8)
         Image.fromarray(mask).save(folder / "trainannot" / f"{index:03d}.png")
     report = audit(open_split(folder, "train"))
     assert report.images_with.tolist() == [3, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-    # Each image holds one class alone.
+    # Each image has a single class.
     assert report.pixels_beside.tolist() == report.pixels[:-1].tolist()
     assert report.pixels[3] == 140
 
@@ -75,7 +75,7 @@ def test_all_problems_are_found_in_one_pass(folder: Path) -> None:
     ]
     assert "class id 77" in report.problems[1].message
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    # What could be read is counted all the same.
+    # The readable files are still counted.
     assert (report.images, report.sizes, report.pixels.sum()) == (4, {(10, 14): 1}, 140)
 
 

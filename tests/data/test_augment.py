@@ -229,7 +229,7 @@ def test_no_global_random_state_is_touched_or_read() -> None:
 
 
 @pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "hue"])
-def test_colour_changes_move_nothing(change: str) -> None:
+def test_colour_changes_move_no_pixel(change: str) -> None:
     image, mask = _sample(20, 30)
     plain, ids = _augment(NOTHING, (16, 16), image, mask)
     got, same_ids = _augment(NOTHING.model_copy(update={change: 0.4}), (16, 16), image, mask)

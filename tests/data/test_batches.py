@@ -35,7 +35,7 @@ def _scores(images: list[Batch], data: SegmentationSet) -> dict[str, object]:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 5))
-def test_every_sample_comes_once_over_all_ranks_in_batches_of_one_size(
+def test_all_ranks_together_read_every_sample_once_in_batches_of_one_size(
     mixed: SegmentationSet, batch_size: int, world_size: int
 ) -> None:
     plans = [

@@ -51,7 +51,7 @@ def test_spaces_and_blank_lines_do_not_count(tmp_path: Path) -> None:
     assert [line for line, _ in table.lines] == [4, 6]
 
 
-def test_of_a_file_about_something_else_the_header_alone_is_read(tmp_path: Path) -> None:
+def test_only_the_header_of_an_unrelated_csv_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('x,y\n1,2,3\n"')
     assert read_csv(path, (("file",), ("label",))).lines == ()

@@ -166,7 +166,7 @@ def test_the_next_mirror_is_tried(
     assert [place for place, _ in server.asked] == [f"/{bad}/voc.tar", "/good/voc.tar"]
 
 
-def test_if_all_mirrors_fail_the_error_names_reasons_and_a_way_out(
+def test_if_all_mirrors_fail_the_error_names_reasons_and_a_fix(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     lost = mirrors(wanted, server, "gone", "page", "wrong")
@@ -187,7 +187,7 @@ def test_if_all_mirrors_fail_the_error_names_reasons_and_a_way_out(
 
 
 @pytest.mark.parametrize("first", ["gone", "wrong"])
-def test_nothing_is_left_where_nothing_arrived(
+def test_a_download_without_bytes_leaves_no_folder(
     tmp_path: Path, wanted: PublicSet, server: Server, first: str
 ) -> None:
     server.break_after = 0  # each mirror hangs up before the first byte

@@ -19,7 +19,7 @@ from dlcvcli.errors import DataError
     st.integers(0, 2**32 - 1),
     st.integers(0, 10**6),
 )
-def test_no_class_and_no_image_comes_twice(
+def test_no_class_and_no_image_is_repeated(
     sizes: list[int], n_way: int, k_shot: int, n_query: int, seed: int, number: int
 ) -> None:
     episode = draw_episode(sizes, Shape(n_way, k_shot, n_query), seed, number)

@@ -53,7 +53,7 @@ def test_the_splits_of_the_training_precede_those_of_the_folder(root: Path) -> N
     opened_split = opened(parts, "test", known)
     assert names(opened_split) == ["e"]
     assert opened_split.trained_on == 0
-    # Another model's cut is of no concern; the folder's own is taken, and any overlap is said.
+    # Splits of a model with other classes do not apply; the classes that it saw are counted.
     other = opened(parts, "test", {"train": ["b", "x"]})
     assert names(other) == ["b", "c", "e"]
     assert other.trained_on == 1

@@ -145,7 +145,7 @@ def test_a_csv_without_labels_is_reported_as_left_out(tmp_path: Path) -> None:
     )
 
 
-def test_the_other_part_of_omniglot_does_not_take_the_place_of_an_empty_one(
+def test_an_empty_part_of_omniglot_is_not_replaced_by_the_other(
     tmp_path: Path,
 ) -> None:
     image(tmp_path / "images_evaluation" / "Greek" / "character01" / "1_01.png")

@@ -74,7 +74,7 @@ def test_a_split_that_cannot_be_used_is_named_also_beside_one_that_can(
         read_image_tables(root)
 
 
-def test_other_csv_files_beside_those_of_the_set_are_left_alone(tmp_path: Path) -> None:
+def test_other_csv_files_in_the_folder_are_ignored(tmp_path: Path) -> None:
     root = written(tmp_path, train="filename,label\na.png,c0\n", notes="x,y\n1,2,3\n")
     (root / "more.csv").write_bytes(b"\xe9\xff")
     written(root, test="id,filename\n0,b.png\n")

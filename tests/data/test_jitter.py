@@ -19,7 +19,7 @@ def dots(count: int = 64, side: int = 33, at: tuple[int, int] = (16, 26)) -> tor
 
 
 def places(images: torch.Tensor) -> np.ndarray:
-    """Return the centre of what is dark in each image, [N, (row, column)]."""
+    """Return the centre of the dark pixels of each image, [N, (row, column)]."""
     dark = 255 - images[..., 0].double().numpy()
     grid = np.arange(images.shape[1])
     total = dark.sum((1, 2))

@@ -1,4 +1,4 @@
-"""Recognising what a folder holds, and saying what is wrong with it."""
+"""The layout of a folder is recognised, or its mistake is named."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_splits_inside_images_and_masks(tmp_path: Path) -> None:
     assert (detected.name, _names_of(detected)) == ("images_masks", {"train": ["a"], "val": ["b"]})
 
 
-def test_camvid_takes_any_split_with_an_annotation_folder(tmp_path: Path) -> None:
+def test_camvid_has_every_split_with_an_annotation_folder(tmp_path: Path) -> None:
     _files(tmp_path, "train/a.png", "trainannot/a.png", "night/b.png", "nightannot/b.png")
     layout = find_layout(tmp_path)
     assert (layout.name, layout.preset) == ("camvid", "camvid11")
@@ -131,7 +131,7 @@ def test_all_names_of_the_validation_split_are_one(tmp_path: Path, name: str) ->
         assert [pair.name for pair in pairs_of(layout, asked)] == ["2"]
 
 
-def test_a_split_of_satellite_images_alone_is_left_out(tmp_path: Path) -> None:
+def test_a_split_of_satellite_images_without_masks_is_left_out(tmp_path: Path) -> None:
     _files(tmp_path, *_sat("train/", "1"), "test/9_sat.jpg", "test/8_sat.jpg")
     assert _names_of(find_layout(tmp_path)) == {"train": ["1"]}
 
@@ -176,7 +176,7 @@ def test_a_missing_folder_a_file_and_an_empty_folder_have_errors_of_their_own(
         find_layout(tmp_path / "two")
 
 
-def test_unknown_content_is_shown_with_what_was_expected(tmp_path: Path) -> None:
+def test_unknown_content_is_listed_with_the_expected_layouts(tmp_path: Path) -> None:
     _files(tmp_path, *(f"{n}.txt" for n in "abcdefgh"))
     with pytest.raises(DataError) as caught:
         find_layout(tmp_path)
@@ -331,7 +331,7 @@ def test_what_is_left_out_is_counted_and_named(
     assert find_layout(_files(tmp_path, *names)).describe() == message
 
 
-def test_an_emptied_split_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_request_for_an_emptied_split_names_its_folder(tmp_path: Path) -> None:
     _files(tmp_path, *_sat("val/", "1"), "train/notes.txt")
     with pytest.raises(DataError, match="no split 'train': no image in its folder train"):
         pairs_of(find_layout(tmp_path), "train")

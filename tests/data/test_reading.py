@@ -249,7 +249,7 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
     st.lists(st.tuples(st.integers(0, 399), st.integers(0, 255)), max_size=4),
     st.one_of(st.none(), st.integers(0, 1000)),
 )
-def test_damage_of_any_kind_is_a_data_error_or_goes_unseen(
+def test_damaged_bytes_are_a_data_error_or_decode(
     tmp_path_factory: pytest.TempPathFactory,
     form: str,
     flips: list[tuple[int, int]],
@@ -348,7 +348,7 @@ def test_stretching_to_its_own_size_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("threads", [0, 1, 4])
-def test_results_come_in_the_order_of_the_items(threads: int) -> None:
+def test_results_are_in_the_order_of_the_items(threads: int) -> None:
     def slow_first(item: int) -> int:
         time.sleep(0.01 if item == 0 else 0)
         return item * item
@@ -359,7 +359,7 @@ def test_results_come_in_the_order_of_the_items(threads: int) -> None:
 
 
 @pytest.mark.parametrize(("threads", "ahead"), [(1, 0), (2, 1), (4, 3), (3, 10)])
-def test_no_more_items_are_in_flight_than_asked_for(threads: int, ahead: int) -> None:
+def test_the_number_of_items_in_flight_is_limited(threads: int, ahead: int) -> None:
     taken = 0
 
     def items() -> Iterator[int]:
@@ -397,7 +397,7 @@ def test_items_beyond_an_error_are_not_all_read() -> None:
     assert len(read) <= 5
 
 
-def test_stopping_early_waits_for_what_is_under_way_alone() -> None:
+def test_stopping_early_waits_only_for_started_items() -> None:
     gate = threading.Event()
     started: list[int] = []
 

@@ -46,7 +46,7 @@ def test_other_samples_are_dropped_in_each_epoch() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.integers(0, 100))
-def test_the_order_is_a_function_of_seed_and_epoch_alone(count: int, seed: int, epoch: int) -> None:
+def test_the_order_depends_only_on_seed_and_epoch(count: int, seed: int, epoch: int) -> None:
     first = epoch_order(count, seed, epoch).copy()
     epoch_order.cache_clear()
     np.random.default_rng(0).random(5)

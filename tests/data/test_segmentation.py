@@ -106,7 +106,7 @@ def _displayed(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_a_mask_drawn_on_the_displayed_image_stays_as_it_is(
+def test_a_mask_drawn_on_the_displayed_image_is_unchanged(
     tmp_path: Path, form: str, orientation: int
 ) -> None:
     shown, mask, data = _rotated_pair(tmp_path, (6, 9), orientation, mask_on="displayed", form=form)
@@ -250,7 +250,7 @@ def test_a_set_without_splits_opens_completely(tmp_path: Path) -> None:
     assert open_split(tmp_path, "val").split == ALL
 
 
-def test_the_image_alone_identifies_an_image(camvid: Path) -> None:
+def test_the_digest_of_a_sample_is_independent_of_its_mask(camvid: Path) -> None:
     data = open_split(camvid, "train")
     sample, (_, before) = data.read(0), data.digests(0)
     assert sample.image_digest == before == digest_of(data.pairs[0].image.read_bytes())
@@ -267,7 +267,7 @@ def test_training_and_validating_on_one_split_is_refused(
         training_splits(find_layout(camvid), train, val, holdout=0.2, seed=0)
 
 
-def test_a_set_with_splits_holds_nothing_out(camvid: Path) -> None:
+def test_a_set_with_splits_has_no_hold_out(camvid: Path) -> None:
     layout = find_layout(camvid)
     train, val = training_splits(layout, "train", "validation", holdout=0.5, seed=0)
     assert (train, val) == (layout.splits["train"], layout.splits["val"])

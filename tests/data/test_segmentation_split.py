@@ -1,4 +1,4 @@
-"""Of a set without splits, a model is scored on what its training held out, wherever that lies."""
+"""In a set without splits, a model is scored on the images that its training held out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def held_out(flat: Path) -> set[str]:
     return {pair.name for pair in pairs}
 
 
-def test_only_what_was_held_out_is_scored_wherever_the_set_lies(
+def test_only_held_out_images_are_scored_at_any_path_of_the_set(
     flat: Path, seen: SeenImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link, copy = tmp_path / "link", tmp_path / "copy" / "wrapped"
@@ -74,7 +74,9 @@ def test_files_may_have_other_names(flat: Path, seen: SeenImages) -> None:
     assert len(opened(flat, seen).data) == 3
 
 
-def test_the_training_part_and_everything_can_be_asked_for(flat: Path, seen: SeenImages) -> None:
+def test_the_training_part_and_the_complete_set_can_be_requested(
+    flat: Path, seen: SeenImages
+) -> None:
     train = opened(flat, seen, "train")
     assert {pair.name for pair in train.data.pairs}.isdisjoint(held_out(flat))
     assert (len(train.data), train.data.split) == (7, "train")

@@ -1,4 +1,4 @@
-"""What a CSV or a list may name, and how it is spelled."""
+"""Paths that a CSV or a list may name, and their spelling."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_unknown_libraries_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> 
     assert "libraries" not in {finding.name for finding in examination.findings}
 
 
-def test_without_a_gpu_what_only_cuda_needs_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_cuda_libraries_without_a_gpu_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     examination = look(
         monkeypatch,
         torch={"cuda": "12.8"},

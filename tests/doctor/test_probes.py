@@ -1,4 +1,4 @@
-"""Probes answer, and what breaks in them is an answer too."""
+"""Probes return their results, and report their own errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dlcvcli.doctor.probes import ONE_NODE, ask
 from dlcvcli.runs import RunFolder
 
 
-def test_the_one_node_is_what_the_onnx_package_makes_of_it() -> None:
+def test_the_one_node_model_equals_that_of_the_onnx_package() -> None:
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "x"], ["y"])], "g", value[:1], value[1:]

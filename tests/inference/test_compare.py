@@ -46,7 +46,7 @@ def test_the_exit_status_of_a_child_is_passed_on(
     assert caught.value.message == f"dlcv ended with exit status {status}"
 
 
-def test_a_child_gets_our_arguments_and_writes_nothing_to_stdout(
+def test_a_child_gets_the_arguments_and_writes_nothing_to_stdout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     child(tmp_path, 'for word in "$@"; do echo "$word" >&2; done; echo result', monkeypatch)

@@ -53,7 +53,7 @@ def written(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
-def test_metadata_is_what_onnx_reads_and_the_file_is_still_a_model(tmp_path: Path) -> None:
+def test_metadata_equals_that_of_onnx_and_the_file_is_valid(tmp_path: Path) -> None:
     path = written(tmp_path, with_digest(tiny_model(task="seg", names="ä, ö")))
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)

@@ -78,7 +78,7 @@ def test_a_run_starts_from_that_of_its_seed() -> None:
     ]
 
 
-def test_texts_that_look_like_other_types_stay_texts() -> None:
+def test_texts_that_look_like_other_types_remain_texts() -> None:
     text = (
         "name: a\ntitle: t\nquestion: q\nsource: s\nruns:\n"
         "- {name: b, label: c, settings: {data: {val_split: 'no'}}}\n"

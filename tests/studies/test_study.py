@@ -272,7 +272,7 @@ def test_a_few_shot_study_trains_few_shot_learners(folder: StudyFolder, glyphs: 
     assert sum("done before, accuracy" in line for line in again) == 8
 
 
-def test_a_resumed_run_takes_no_initial_weights(folder: StudyFolder, glyphs: Path) -> None:
+def test_a_resumed_run_loads_no_initial_weights(folder: StudyFolder, glyphs: Path) -> None:
     _few(folder, glyphs, stop_at=4)
     assert state_of(folder.run("learned", 0)) == "unfinished"
     # The run that it started from is no longer needed.
@@ -361,7 +361,7 @@ def test_runs_of_two_tasks_are_trained_on_their_own_data(
         _mixed(folder, None, MIXED.replace("alphabets: 5", "alphabets: 6"))
 
 
-def test_a_folder_of_its_own_is_a_runs_data(
+def test_a_run_may_name_its_own_data_folder(
     folder: StudyFolder, landcover: Path, glyphs: Path
 ) -> None:
     synthetic = "{alphabets: 5, characters: 4, drawers: 6, size: 16x16}"

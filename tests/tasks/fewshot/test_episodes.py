@@ -31,7 +31,7 @@ DISTANCES: list[Distance] = [
 
 @pytest.mark.parametrize("distance", DISTANCES, ids=lambda one: one.name)
 @pytest.mark.parametrize("at_once", [1, 300, 1 << 20])
-def test_each_query_goes_to_the_largest_logit(
+def test_each_query_is_predicted_as_the_class_of_the_largest_logit(
     distance: Distance, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_VALUES_AT_ONCE", at_once)

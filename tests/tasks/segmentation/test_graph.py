@@ -140,7 +140,7 @@ def test_the_card_is_in_the_graph(traced: Any) -> None:
     assert SegmenterCard.read(metadata, "synthetic.onnx") == CARD
 
 
-def test_the_opset_is_the_one_asked_for(traced: Any) -> None:
+def test_the_graph_has_the_requested_opset(traced: Any) -> None:
     assert {entry.domain: entry.version for entry in traced.opset_import}[""] == 18
 
 
@@ -195,7 +195,7 @@ def test_a_network_that_cannot_be_traced_is_refused() -> None:
         trace(Segmenter(Looks(), CARD.stride), CARD)
 
 
-def test_another_opset_than_the_one_asked_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_with_another_opset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = helper.make_graph([], "g", [], [])
     other = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
     program = SimpleNamespace(model_proto=other)

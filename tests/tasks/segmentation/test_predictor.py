@@ -34,7 +34,7 @@ def edited(source: Path, target: Path, card: SegmenterCard) -> Path:
     return target
 
 
-def test_masks_have_the_size_asked_for_and_the_classes_of_the_card(exported_run: Path) -> None:
+def test_masks_have_the_requested_size_and_the_classes_of_the_card(exported_run: Path) -> None:
     predictor = OnnxPredictor.load(RunFolder(exported_run).onnx, "cpu")
     assert predictor.card.model == "lraspp_mobilenet_v3_large"
     masks = predictor(IMAGES, (7, 31), StageClock())
