@@ -1,4 +1,4 @@
-"""What every test gets: one thread, no network, no screen, and small made sets."""
+"""Fixtures of all tests: one thread, no network, no screen, small synthetic sets."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _one_thread() -> None:
 def _no_downloads(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Give torchvision an empty cache, so that no test can lean on a download."""
+    """Give torchvision an empty cache, so that no test depends on a download."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch-home"))
 
 
 @pytest.fixture
 def children_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each `dlcv` that dlcv starts in this process, where the process is not the point."""
+    """Run each `dlcv` that dlcv starts in this process, to save time."""
     from tests.cli.command import run_children_here
 
     run_children_here(monkeypatch)
@@ -43,7 +43,7 @@ def children_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def landcover(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made land-cover set, 12 + 4 tiles of 64 x 64; read only."""
+    """A synthetic land-cover set, 12 + 4 tiles of 64 x 64; read only."""
     folder = tmp_path_factory.mktemp("landcover")
     make_landcover(folder, train=12, validation=4, size=(64, 64), seed=0)
     return folder
@@ -51,7 +51,7 @@ def landcover(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made set of images by class, 5 alphabets of 4 characters by 6 drawers; read only."""
+    """A synthetic set of images by class, 5 alphabets of 4 characters by 6 drawers; read only."""
     folder = tmp_path_factory.mktemp("glyphs")
     make_glyphs(folder, alphabets=5, characters=4, drawers=6, size=(16, 16))
     return folder
@@ -140,10 +140,10 @@ def exported_run(trained_run: Path, trace_once: None) -> Path:
 
 @pytest.fixture(scope="session")
 def characters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made set of characters by alphabets, without splits; read only."""
-    from tests.made_fewshot import make_characters
+    """A synthetic set of characters by alphabets, without splits; read only."""
+    from tests.synthetic_characters import write_characters
 
-    return make_characters(tmp_path_factory.mktemp("characters"))
+    return write_characters(tmp_path_factory.mktemp("characters"))
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +152,7 @@ def fewshot_run(tmp_path_factory: pytest.TempPathFactory, characters: Path) -> P
     import torch
 
     from dlcvcli.training.run import train
-    from tests.made_fewshot import request_for
+    from tests.synthetic_characters import request_for
 
     torch.set_num_threads(1)
     run = tmp_path_factory.mktemp("runs") / "fewshot"

@@ -59,11 +59,11 @@ def _command_lines(document: Path) -> Iterator[list[str]]:
         elif kind != "sh":
             continue
         for line in lines:
-            # What stands before dlcv in a pipe, and SLURM's `$what`, is the shell's own.
+            # Commands before dlcv in a pipe, and variables of SLURM, belong to the shell.
             if (
-                found := re.search(r"(?:^|\| *|-m )(?:dlcv|dlcvcli) (.*)", line)
+                match := re.search(r"(?:^|\| *|-m )(?:dlcv|dlcvcli) (.*)", line)
             ) and "$" not in line:
-                yield shlex.split(re.split(r" [|>;] ", found[1])[0], comments=True)
+                yield shlex.split(re.split(r" [|>;] ", match[1])[0], comments=True)
 
 
 # Written by hand: those of the reference come from the code.

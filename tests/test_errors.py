@@ -18,7 +18,7 @@ from dlcvcli.errors import (
     shorten,
 )
 
-# The two whose status is another's: a signal's, a process's.
+# Two errors whose status comes from a signal or another process.
 _OWN_STATUS = {AlreadySaid, Interrupted}
 KINDS = [
     kind
@@ -27,7 +27,7 @@ KINDS = [
 ]
 
 
-def test_exit_statuses_are_those_that_scripts_rely_on() -> None:
+def test_exit_statuses_are_fixed() -> None:
     assert {status.name: int(status) for status in ExitStatus} == {
         "DONE": 0,
         "FAILED": 1,
@@ -43,7 +43,7 @@ def test_every_kind_has_the_status_of_its_class(kind: type[DlcvError]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_message_and_hint_survive_the_way_out_of_a_worker_process(kind: type[DlcvError]) -> None:
+def test_message_and_hint_survive_pickling(kind: type[DlcvError]) -> None:
     error = pickle.loads(pickle.dumps(kind("a.png is damaged", "replace it")))
     assert type(error) is kind
     assert (error.message, error.hint, str(error)) == (
@@ -59,7 +59,7 @@ def test_an_interruption_ends_with_128_plus_the_signal() -> None:
     assert AlreadySaid(3).status == 3
 
 
-def test_a_similar_name_is_named_alone() -> None:
+def test_only_a_similar_name_is_suggested() -> None:
     assert nearest("epoch", ["steps", "epochs", "seed"]) == "did you mean 'epochs'?"
 
 

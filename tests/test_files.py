@@ -1,4 +1,4 @@
-"""Files and folders, written so that no crash can spoil them."""
+"""Files and folders are written so that a crash cannot damage them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dlcvcli.files import (
 )
 
 
-def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_writing_creates_the_folder_and_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.txt"
     write_atomically(path, "naïve\n")
     write_atomically(path, "second\n")
@@ -38,7 +38,7 @@ def _full(*_: Any) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_without_sync_the_disk_is_not_waited_for(
+def test_without_sync_nothing_waits_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files.os, "fsync", _full)
@@ -47,7 +47,7 @@ def test_without_sync_the_disk_is_not_waited_for(
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
-def test_a_full_disk_leaves_the_old_file_and_no_part(
+def test_a_full_disk_keeps_the_old_file_and_no_partial_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     path = tmp_path / "results.json"
@@ -59,7 +59,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_crash_while_writing_leaves_the_old_file(
+def test_a_crash_while_writing_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "results.json"
@@ -74,7 +74,7 @@ def test_a_crash_while_writing_leaves_the_old_file(
     assert path.read_text() == "old"
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_changes(
+def test_bytes_are_synced_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
@@ -89,7 +89,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_changes(
     assert calls == ["fsync", "replace"]
 
 
-def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+def test_bytes_are_written_unchanged(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a.bin", b"\r\n\x00")
     assert (tmp_path / "a.bin").read_bytes() == b"\r\n\x00"
 
@@ -109,7 +109,7 @@ def test_a_device_or_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None
     assert link.is_symlink()
 
 
-def test_the_target_of_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_replaced_and_the_link_is_kept(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     file, link = tmp_path / "inner" / "file.txt", tmp_path / "link.txt"
     file.write_text("old")
@@ -137,7 +137,7 @@ def test_a_folder_is_created_once_and_never_over_a_file(tmp_path: Path) -> None:
             make_folder(path)
 
 
-def test_a_folder_that_cannot_be_made_is_a_user_error_too(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DlcvError, match="cannot write"):
         write_atomically(tmp_path / "file" / "a.txt", "text")
@@ -156,13 +156,13 @@ def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path, exists: bool) 
     assert [path.name for path in target.rglob("*")] == ["train", "a.png"]
     assert list(target.parent.iterdir()) == [target]
     if exists:
-        # It may be a mount point, or the current folder of a shell.
+        # An existing folder may be a mount point, or the current folder of a shell.
         assert target.stat().st_ino == inode
 
 
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("reused", [False, True])
-def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
+def test_files_of_a_killed_process_are_removed_and_those_of_a_running_one_kept(
     tmp_path: Path, exists: bool, reused: bool
 ) -> None:
     target = tmp_path / "set"
@@ -181,8 +181,8 @@ def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
 
 
 def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    says = r"cannot write .*set: No space left on device"
-    with pytest.raises(DlcvError, match=says), new_folder(tmp_path / "set"):
+    message = r"cannot write .*set: No space left on device"
+    with pytest.raises(DlcvError, match=message), new_folder(tmp_path / "set"):
         _full()
     assert not list(tmp_path.iterdir())
     (tmp_path / "set").mkdir()

@@ -1,4 +1,4 @@
-"""Memory and cores are this process's own."""
+"""Memory and cores of this process, not of the machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_peak_memory_of_a_child_excludes_its_parent() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
-def test_only_the_cores_that_a_job_was_given_count() -> None:
+def test_only_the_cores_of_the_job_count() -> None:
     before = os.sched_getaffinity(0)
     assert usable_cores() == len(before)
     os.sched_setaffinity(0, {min(before)})
@@ -42,7 +42,7 @@ def test_only_the_cores_that_a_job_was_given_count() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
-def test_free_memory_is_some_and_less_than_all() -> None:
+def test_free_memory_is_positive_and_below_the_total() -> None:
     free = free_memory()
     assert free is not None
     assert 10**7 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

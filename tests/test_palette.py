@@ -1,4 +1,4 @@
-"""Class sets: presets, class files, and ids to colours and back."""
+"""Class sets: presets, class files, and conversion between ids and colours."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("names: [a", "is not YAML"),
         ("42", "neither a mapping nor a list"),
@@ -195,12 +195,12 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
     ],
 )
 def test_a_class_file_that_does_not_fit_is_a_config_error(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     path = _write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_class_set(path)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert path in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -211,7 +211,7 @@ def test_a_mistyped_key_of_a_class_file_is_named_with_the_nearest(tmp_path: Path
     assert caught.value.hint == "did you mean 'colours'?"
 
 
-def test_bytes_that_are_no_text_are_a_config_error(tmp_path: Path) -> None:
+def test_binary_class_files_are_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "roads.yaml").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(ConfigError, match="is not YAML"):
         load_class_set(str(tmp_path / "roads.yaml"))
@@ -230,11 +230,11 @@ def test_plain_types_may_lack_all_but_the_names(data: dict[str, Any]) -> None:
     assert ClassSet.from_dict(data).ignore_index == 255
 
 
-def test_ids_of_the_classes_and_the_ignore_id_are_let_through() -> None:
+def test_ids_of_the_classes_and_the_ignore_id_are_accepted() -> None:
     require_ids(np.array([[0, 10, 11]], dtype=np.uint8), PRESETS["camvid11"], "a.png")
 
 
-def test_strange_ids_are_refused_with_the_file_the_ids_and_their_number() -> None:
+def test_unknown_ids_are_refused_with_file_ids_and_count() -> None:
     mask = np.zeros((50, 60), dtype=np.uint8)
     mask[:40, :30] = 12
     mask[49, :5] = 200

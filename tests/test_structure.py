@@ -43,7 +43,7 @@ WITHOUT_TORCH = (
     *("dlcvcli.models.registry", "dlcvcli.training.resume"),
     *("dlcvcli.inference.evaluation", "dlcvcli.inference.prediction", "dlcvcli.inference.compare"),
 )
-# Of these packages every module, but for the files named.
+# Every module of these packages, except the named files.
 COMPLETELY_WITHOUT_TORCH = {
     "dlcvcli.runtime": (),
     "dlcvcli.config": (),
@@ -148,7 +148,7 @@ def test_nothing_but_the_registry_imports_a_task() -> None:
     ]
 
 
-def test_no_name_of_a_task_stands_outside_of_the_tasks() -> None:
+def test_task_names_are_quoted_only_inside_the_tasks() -> None:
     pattern = re.compile(rf"[\"']({'|'.join({*TASKS, 'cls', 'ssl'})})[\"']")
     assert not [
         f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
@@ -195,7 +195,7 @@ def _require_light(modules: list[str], heavy: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_needs_no_torch_loads_none() -> None:
+def test_modules_without_torch_do_not_load_it() -> None:
     _require_light([*WITHOUT_TORCH, *_without_torch()], HEAVY)
 
 
@@ -218,7 +218,7 @@ def test_the_modules_that_need_no_torch_exist() -> None:
         assert any(module.startswith(package) for module in MODULES), package
 
 
-def test_the_version_needs_nothing_at_all() -> None:
+def test_the_version_imports_no_library() -> None:
     assert not [
         node
         for node in ast.walk(_tree("dlcvcli"))
@@ -233,7 +233,7 @@ CONSOLES = {"typer", "click", "argparse", "rich", "tqdm"}
 
 
 def _output(node: ast.AST) -> set[str]:
-    """Return how a node speaks to a person: a call, a stream or a library for it."""
+    """Return the output that a node uses: a call, a stream or a library for consoles."""
     if isinstance(node, ast.Call):
         return {ast.unparse(node.func)} & CALLS
     if isinstance(node, ast.Attribute):
@@ -258,7 +258,7 @@ def test_library_code_neither_prints_nor_parses_nor_exits() -> None:
     ]
 
 
-def test_the_rule_against_printing_finds_every_way_of_it() -> None:
+def test_the_rule_against_printing_covers_every_way_to_print() -> None:
     ways = ("print(1)", "sys.exit(2)", "sys.stderr.write('a')", "from rich.table import Table")
     for text in (*ways, "import tqdm.auto", "from sys import exit, stdout", "def f(): input()"):
         assert any(_output(node) for node in ast.walk(ast.parse(text))), text
@@ -279,8 +279,8 @@ def _opens_images(module: str) -> list[str]:
     return places
 
 
-def test_images_are_opened_in_one_place_alone() -> None:
-    # It is what limits the formats, names the file of an error and refuses too many pixels.
+def test_images_are_opened_in_one_module() -> None:
+    # That module limits the formats, names the file of an error and refuses too many pixels.
     places = {module: _opens_images(module) for module in MODULES}
     assert {module: len(lines) for module, lines in places.items() if lines} == {
         "dlcvcli.data.reading": 1

@@ -1,4 +1,4 @@
-"""A task that dlcv does not know works in every command, from its package and one line alone."""
+"""A new task works in every command with its package and one line of the registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.toy_task.spec import SPEC
 
 @pytest.fixture(scope="module", autouse=True)
 def registered() -> Iterator[None]:
-    """The one line of the registry; processes that dlcv starts run in this one, which has it."""
+    """Add the line to the registry; child `dlcv` processes run in this process, which has it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TASKS, SPEC.name, SPEC)
         run_children_here(patch)
@@ -73,7 +73,9 @@ def test_the_best_is_the_validation_with_the_lowest_error(run: Path) -> None:
     assert (run / "figures/curves.png").is_file()
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(images: Path, run: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_to_identical_weights(
+    images: Path, run: Path, tmp_path: Path
+) -> None:
     stopped = tmp_path / "stopped"
     train(images, stopped, "--max-time", "0.000001s")
     assert json.loads((stopped / "results.json").read_text())["step"] < 8

@@ -1,4 +1,4 @@
-"""YAML that a user wrote is read as plain types, within limits, or refused in one line."""
+"""YAML of users is read as plain types, within limits, or refused in one line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_number_without_fraction_or_dot_is_an_integer(text: str, kind: type) -
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("[a", "it is not YAML: while parsing a flow sequence, expected ',' or ']'"),
         ("a: b: c", "it is not YAML: mapping values are not allowed here (line 1, column 5)"),
@@ -94,15 +94,15 @@ def test_a_number_without_fraction_or_dot_is_an_integer(text: str, kind: type) -
         ("x" * (MAX_BYTES + 1), "is larger than 128 KiB"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_in_one_short_line(text: str, said: str) -> None:
+def test_anything_else_is_refused_in_one_short_line(text: str, expected: str) -> None:
     message = _refused(lambda: parse_yaml(text, "it"))
-    assert said in message
+    assert expected in message
     assert len(message) < 250
 
 
 @pytest.mark.parametrize("inner", ["[{}]", "{{<<: [{}]}}"])
-def test_aliases_that_expand_to_a_million_values_are_refused_at_once(inner: str) -> None:
-    """Nine lines took 41 s in whatever walked the result."""
+def test_aliases_that_expand_to_a_million_values_are_refused(inner: str) -> None:
+    """Traversing the result of nine such lines took 41 s."""
     text = "a: &a {" + ", ".join(f"k{i}: 1" for i in range(9)) + "}\n"
     for before, name in pairwise(NAMES):
         text += f"{name}: &{name} {inner.format(', '.join([f'*{before}'] * 9))}\n"
@@ -137,7 +137,7 @@ PLAIN = st.recursive(
 @settings(deadline=None, max_examples=200)
 @given(PLAIN)
 @example("a\x85b\u2028c\u2029d")
-def test_what_is_written_is_read_back(tree: Any) -> None:
+def test_written_values_are_read_back(tree: Any) -> None:
     text = to_yaml(tree)
     assert parse_yaml(text, "it") == tree
     # Text that looks like a number to any reader of YAML 1.1 is quoted.
@@ -146,7 +146,7 @@ def test_what_is_written_is_read_back(tree: Any) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(st.text("[]{}:,-&*!?|>'\"%@`#ab01e. \n\t~<=", max_size=40))
-def test_no_text_raises_anything_but_its_error(text: str) -> None:
+def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(ConfigError):
         parse_yaml(text, "it")
 
@@ -169,7 +169,7 @@ def test_an_endless_file_is_not_read_to_its_end() -> None:
     assert "is larger than" in _refused(lambda: read_yaml(zero, "settings file"))
 
 
-def test_the_kind_of_error_is_the_callers(tmp_path: Path) -> None:
+def test_the_caller_chooses_the_error_class(tmp_path: Path) -> None:
     for call in (
         lambda: read_yaml(tmp_path, "", DataError),
         lambda: parse_yaml("[", "", DataError),
@@ -179,6 +179,6 @@ def test_the_kind_of_error_is_the_callers(tmp_path: Path) -> None:
             call()
 
 
-def test_a_mapping_is_returned_as_it_is() -> None:
+def test_a_mapping_is_returned_unchanged() -> None:
     assert require_mapping({"a": 1}, "it") == {"a": 1}
     assert _refused(lambda: require_mapping(None, "it")) == "it does not hold a mapping of keys"

@@ -1,4 +1,4 @@
-"""Run `dlcv` in this process or in one of its own, and check how it refuses."""
+"""Run `dlcv` in this process or in a process of its own, and check its error messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dlcv(
     env: dict[str, str] | None = None,
     cwd: Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dlcv` in this process, which spares the seconds that importing torch takes.
+    """Run `dlcv` in this process, which saves the seconds that importing torch takes.
 
     It gets streams, arguments and an environment of its own. What it changes in the process
     (environment, torch's settings and random numbers, consoles) is undone afterwards.
@@ -74,7 +74,7 @@ def dlcv(
 def dlcv_process(
     *arguments: object, stdin: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dlcv` in a process of its own, for tests of what only a process has."""
+    """Run `dlcv` in a process of its own, for tests of signals, streams and the like."""
     return _run("-m", "dlcvcli", *map(str, arguments), stdin=stdin, env=env)
 
 
@@ -83,13 +83,13 @@ def dlcv_without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     return _run("-c", _WITHOUT_TORCH, *map(str, arguments))
 
 
-def refused(status: int, *arguments: object, says: str) -> str:
-    """Run `dlcv`, and require one `error:` line that says something, and no traceback."""
+def refused(status: int, *arguments: object, message: str) -> str:
+    """Run `dlcv`, and require one `error:` line with `message` in it, and no traceback."""
     done = dlcv(*arguments)
     assert done.returncode == status, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, done.stderr
-    assert says in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     return done.stderr
@@ -168,18 +168,18 @@ def _same_stdout() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _new_consoles() -> Iterator[None]:
-    """Let the consoles be made anew: each keeps the width and the colours that it found."""
-    for made in (console.stdout, console.stderr):
-        made.cache_clear()
+    """Recreate the consoles, since each keeps the width and colours of its creation."""
+    for cached in (console.stdout, console.stderr):
+        cached.cache_clear()
     try:
         yield
     finally:
-        for made in (console.stdout, console.stderr):
-            made.cache_clear()
+        for cached in (console.stdout, console.stderr):
+            cached.cache_clear()
 
 
 class Code:
-    """Makes a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""`dlcv data` as users run it: synthetic sets, checks and counts."""
+"""`dlcv data make`, `check` and `stats` on the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.cli.command import ROOT, dlcv, dlcv_process, refused
         *(data_masks.DECODE_EPILOG, data_masks.ENCODE_EPILOG),
     ],
 )
-def test_the_examples_of_help_run_as_they_stand(tmp_path: Path, epilog: str) -> None:
+def test_the_examples_in_the_help_run(tmp_path: Path, epilog: str) -> None:
     for example in epilog.split("\n\n"):
         program, *arguments = shlex.split(example)
         done = dlcv(*arguments, cwd=tmp_path)
@@ -38,7 +38,7 @@ def test_data_make_check_and_stats(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     make = ("data", "make", "landcover", folder, "--train", 3, "--validation", 2, "--size", "64x80")
     assert dlcv(*make).returncode == 0
-    refused(2, *make, says="not empty")
+    refused(2, *make, message="not empty")
     done = dlcv("data", "check", folder)
     assert "5 images are sound (train 3, val 2)" in done.stdout
     stats = json.loads(dlcv("data", "stats", folder, "--json", "-").stdout)
@@ -49,7 +49,7 @@ def test_data_make_check_and_stats(tmp_path: Path) -> None:
     assert "forest" in dlcv("data", "stats", folder).stdout
 
 
-def test_synthetic_characters_are_a_few_shot_set(tmp_path: Path) -> None:
+def test_make_glyphs_writes_a_few_shot_set(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     make = ("data", "make", "glyphs", folder, "--alphabets", 2, "--characters", 3, "--drawers", 4)
     done = dlcv(*make, "--size", "28x28")
@@ -57,15 +57,15 @@ def test_synthetic_characters_are_a_few_shot_set(tmp_path: Path) -> None:
     assert f"2 alphabets of 3 characters by 4 drawers, 28x28, to {folder}" in done.stderr
     drawn = dlcv("data", "episodes", folder, "--n-query", 3, "--out", tmp_path / "episodes.csv")
     assert "6 classes" in drawn.stderr
-    refused(2, *make, "--train", 3, says="--train does not apply to glyphs")
+    refused(2, *make, "--train", 3, message="--train does not apply to glyphs")
     other = ("data", "make", "landcover", tmp_path / "other", "--drawers", 3)
     assert "--train, --validation" in refused(
-        2, *other, says="--drawers does not apply to landcover"
+        2, *other, message="--drawers does not apply to landcover"
     )
 
 
 @pytest.mark.parametrize("kind", ["landcover", "glyphs"])
-def test_killing_make_leaves_no_set_and_it_can_be_run_again(tmp_path: Path, kind: str) -> None:
+def test_a_killed_make_leaves_no_set_and_can_be_repeated(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "set"
     make = ["data", "make", kind, str(folder), "--size", "64x64"]
     command = [sys.executable, "-m", "dlcvcli", *make]
@@ -89,10 +89,10 @@ def test_check_names_the_file_and_counts_the_pixels_of_unknown_colours(
     pixels = np.asarray(Image.open(path)).copy()
     pixels[:2, :3] = (12, 34, 56)
     Image.fromarray(pixels).save(path)
-    said = refused(1, "data", "check", folder, says="1 problem in")
-    assert "0003_mask.png" in said
-    assert "(12, 34, 56)" in said
-    assert "6 of 4,096 pixels" in said
+    stderr = refused(1, "data", "check", folder, message="1 problem in")
+    assert "0003_mask.png" in stderr
+    assert "(12, 34, 56)" in stderr
+    assert "6 of 4,096 pixels" in stderr
     assert dlcv("data", "check", folder, "--binarise").returncode == 0
 
 
@@ -117,12 +117,12 @@ def test_make_refuses_a_file_as_the_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for out in (file, file / "below"):
-        refused(2, "data", "make", "landcover", out, says="file")
+        refused(2, "data", "make", "landcover", out, message="file")
 
 
 def test_make_refuses_a_size_that_is_not_hxw(tmp_path: Path) -> None:
     make = ("data", "make", "landcover", tmp_path / "set", "--size")
-    refused(2, *make, "64by64", says="'64by64' is not HxW")
+    refused(2, *make, "64by64", message="'64by64' is not HxW")
     assert not (tmp_path / "set").exists()
 
 
@@ -135,11 +135,11 @@ def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path)
     with Image.open(figure) as image:
         assert image.width > 1000
     stats = ("data", "stats", landcover)
-    refused(2, *stats, "--figure", tmp_path / "a.svg", says="neither in .png nor in .pdf")
-    refused(2, *stats, "--log", says="--log needs --figure")
+    refused(2, *stats, "--figure", tmp_path / "a.svg", message="neither in .png nor in .pdf")
+    refused(2, *stats, "--log", message="--log needs --figure")
 
 
-def test_stats_prints_to_a_pipe_whose_encoding_has_no_bars(landcover: Path) -> None:
+def test_stats_prints_to_a_pipe_that_cannot_encode_bars(landcover: Path) -> None:
     done = dlcv_process("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
     assert done.returncode == 0, done.stderr
     assert "agriculture" in done.stdout
@@ -153,5 +153,5 @@ def test_images_in_two_splits_are_counted(landcover: Path, tmp_path: Path) -> No
     done = dlcv("data", "check", folder, "--json", "-")
     assert done.returncode == 0
     assert "warning: 1 of the 5 images of val are in train too (0090)" in done.stderr
-    found = json.loads(done.stdout)["duplicates"]
-    assert found == [{"splits": ["train", "val"], "images": ["0090"]}]
+    duplicates = json.loads(done.stdout)["duplicates"]
+    assert duplicates == [{"splits": ["train", "val"], "images": ["0090"]}]

@@ -1,4 +1,4 @@
-"""`dlcv export`: its output, its files, and what it refuses before anything is traced."""
+"""`dlcv export`: its output, its files, and errors before tracing."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ def test_a_checkpoint_with_code_is_refused_and_does_not_run(tmp_path: Path) -> N
     ran = tmp_path / "ran"
     code = tmp_path / "code.ckpt"
     code.write_bytes(pickle.dumps(Code(ran)))
-    refused(1, "export", code, says="more than tensors and plain types")
+    refused(1, "export", code, message="more than tensors and plain types")
     assert not ran.exists()
     assert not code.with_suffix(".onnx").exists()
 
 
-def test_flags_that_do_not_fit_are_exit_2(tmp_path: Path, trained_run: Path) -> None:
+def test_conflicting_flags_exit_with_2(tmp_path: Path, trained_run: Path) -> None:
     file = tmp_path / "model.onnx"
     file.touch()
-    refused(2, "export", file, says="is an ONNX file already")
-    refused(2, "export", trained_run, "--out", tmp_path / "model.pt", says="does not end in .onnx")
+    refused(2, "export", file, message="is an ONNX file already")
+    refused(
+        2, "export", trained_run, "--out", tmp_path / "model.pt", message="does not end in .onnx"
+    )
     both = ("--verify-data", tmp_path, "--no-verify")
-    refused(2, "export", trained_run, *both, says="contradict each other")
-    refused(1, "export", tmp_path / "none", says="does not exist")
+    refused(2, "export", trained_run, *both, message="contradict each other")
+    refused(1, "export", tmp_path / "none", message="does not exist")
 
 
 def test_without_torch_the_error_names_what_to_install(trained_run: Path, tmp_path: Path) -> None:
@@ -36,14 +38,14 @@ def test_without_torch_the_error_names_what_to_install(trained_run: Path, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_goes_into_its_run_or_beside_its_checkpoint(tmp_path: Path) -> None:
+def test_the_default_file_is_in_the_run_or_beside_the_checkpoint(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     assert default_onnx_path(ModelRef("checkpoint", run.best, run)) == run.path / "model.onnx"
     bare = ModelRef("checkpoint", tmp_path / "street.ckpt", None)
     assert default_onnx_path(bare) == tmp_path / "street.onnx"
 
 
-def test_a_graph_of_episodes_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_an_episode_graph_has_its_own_file_name(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     ref = ModelRef("checkpoint", run.best, run)
     assert default_onnx_path(ref, "episode") == run.path / "episode.onnx"
@@ -51,7 +53,7 @@ def test_a_graph_of_episodes_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert default_onnx_path(bare, "episode") == tmp_path / "marks-episode.onnx"
 
 
-def test_the_table_of_a_few_shot_export_has_its_facts(
+def test_the_table_of_a_few_shot_export_describes_the_model(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
     out = tmp_path / "marks.onnx"
@@ -65,12 +67,14 @@ def test_the_table_of_a_few_shot_export_has_its_facts(
     assert {path.name for path in tmp_path.iterdir()} == {"marks.onnx", "marks.certificate.json"}
 
 
-def test_flags_of_the_other_task_are_exit_2(
+def test_flags_of_the_other_task_exit_with_2(
     tmp_path: Path, trained_run: Path, fewshot_run: Path
 ) -> None:
     to = ("--out", tmp_path / "model.onnx")
-    refused(2, "export", fewshot_run, *to, "--logits", says="--logits is for a segmentation model")
-    refused(2, "export", trained_run, *to, "--episode", says="--episode is for a few-shot model")
-    refused(2, "export", fewshot_run, *to, "--opset", 99, says="the exporter writes opset 18")
-    refused(1, "export", fewshot_run, *to, "--verify-data", tmp_path, says="holds no images")
+    refused(
+        2, "export", fewshot_run, *to, "--logits", message="--logits is for a segmentation model"
+    )
+    refused(2, "export", trained_run, *to, "--episode", message="--episode is for a few-shot model")
+    refused(2, "export", fewshot_run, *to, "--opset", 99, message="the exporter writes opset 18")
+    refused(1, "export", fewshot_run, *to, "--verify-data", tmp_path, message="holds no images")
     assert not list(tmp_path.iterdir())

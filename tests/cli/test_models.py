@@ -29,21 +29,21 @@ def test_networks_are_listed_with_their_cost(tmp_path: Path) -> None:
     ):
         assert words in done.stdout
     assert "encoders (one embedding per image), at 24x512\n" in plain(done.stdout)
-    found = json.loads(file.read_text())
-    assert (found["size"], found["classes"]) == ([24, 512], 3)
-    assert [model["name"] for model in found["models"]] == list(MODELS)
+    result = json.loads(file.read_text())
+    assert (result["size"], result["classes"]) == ([24, 512], 3)
+    assert [model["name"] for model in result["models"]] == list(MODELS)
     counts = ("parameters", "flops", "training_bytes_per_image")
-    # Too small for some of the encoders; the others are still counted.
+    # The size is too small for some encoders; the others are still profiled.
     small = {"resnet18", "resnet34", "resnet50", "mobilenet_v3_large"}
-    for model in found["models"]:
+    for model in result["models"]:
         assert all(model[count] is None for count in counts) == (model["name"] in small)
         assert model["name"] in small or all(model[count] > 0 for count in counts)
     assert "–" in next(line for line in done.stdout.splitlines() if "resnet18" in line)
-    assert found["models"][list(MODELS).index("conv4")]["embedding"] == 64 * 1 * 32
+    assert result["models"][list(MODELS).index("conv4")]["embedding"] == 64 * 1 * 32
 
 
 def plain(text: str) -> str:
-    """Return a text without trailing blanks."""
+    """Return a text without trailing spaces."""
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
@@ -73,10 +73,10 @@ def test_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
         assert words in done.stdout
     assert "classes" not in done.stdout
     assert "backbone" not in done.stdout
-    found = json.loads(file.read_text())
-    assert (found["size"], found["embedding"], found["parameters"]) == ([28, 28], 64, 112_832)
-    assert "classes" not in found
-    assert sum(layer["parameters"] for layer in found["layers"]) == 112_832
+    result = json.loads(file.read_text())
+    assert (result["size"], result["embedding"], result["parameters"]) == ([28, 28], 64, 112_832)
+    assert "classes" not in result
+    assert sum(layer["parameters"] for layer in result["layers"]) == 112_832
     narrow = json.loads(dlcv("models", "conv4", "--set", "channels=32", "--json", "-").stdout)
     assert (narrow["size"], narrow["embedding"]) == ([84, 84], 800)
 
@@ -92,14 +92,14 @@ def test_network_is_described_layer_by_layer() -> None:
     assert numbers[0][:3] == numbers[1][:3] == ["3,221,538", "3.933", "100.0%"]
 
 
-def test_json_of_one_network_adds_up() -> None:
+def test_the_layers_in_the_json_of_a_network_sum_to_its_totals() -> None:
     options = ("--set", "output_stride=8", "--set", "model.options.auxiliary=true")
     done = dlcv("models", "deeplabv3_resnet50", *options, "--json", "-")
-    found = json.loads(done.stdout)
-    assert found["options"] == {"output_stride": 8, "auxiliary": True}
-    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]
-    assert sum(layer["flops"] for layer in found["layers"]) == found["flops"]
-    shapes = {layer["name"]: layer["shape"] for layer in found["layers"]}
+    result = json.loads(done.stdout)
+    assert result["options"] == {"output_stride": 8, "auxiliary": True}
+    assert sum(layer["parameters"] for layer in result["layers"]) == result["parameters"]
+    assert sum(layer["flops"] for layer in result["layers"]) == result["flops"]
+    shapes = {layer["name"]: layer["shape"] for layer in result["layers"]}
     assert shapes["backbone.layer4"] == [2048, 64, 64]
     assert shapes["auxiliary"] is None
 
@@ -122,7 +122,7 @@ def test_json_of_one_network_adds_up() -> None:
     ],
 )
 def test_wrong_arguments_are_refused(arguments: tuple[str, ...], message: str) -> None:
-    refused(2, "models", *arguments, says=message)
+    refused(2, "models", *arguments, message=message)
 
 
 @pytest.mark.parametrize("name", [(), (SMALL,), ("conv4",)])
@@ -133,5 +133,5 @@ def test_networks_are_described_without_torch(name: tuple[str, ...]) -> None:
     assert "GFLOPs" not in done.stdout
     assert len(done.stderr.splitlines()) == 1
     assert "torch" in done.stderr
-    found = json.loads(dlcv_without_torch("models", SMALL, "--json", "-").stdout)
-    assert found["parameters"] is None
+    result = json.loads(dlcv_without_torch("models", SMALL, "--json", "-").stdout)
+    assert result["parameters"] is None

@@ -134,7 +134,7 @@ def test_scaling_keeps_the_mask_on_the_image(seed: int, crop: tuple[int, int]) -
     got, ids = _augment(change, crop, *_squares(), seed)
     seen = _ids_by_colour(got)
     # The image is smoothed and the mask is not: along edges they may differ, by one pixel at most.
-    # So a pixel whose whole neighbourhood has one id must have that id's colour.
+    # So a pixel whose complete neighbourhood has one id must have that id's colour.
     around = ids.float()[None, None]
     most = torch.nn.functional.max_pool2d(around, 3, 1, 1)[0, 0]
     least = -torch.nn.functional.max_pool2d(-around, 3, 1, 1)[0, 0]
@@ -229,7 +229,7 @@ def test_no_global_random_state_is_touched_or_read() -> None:
 
 
 @pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "hue"])
-def test_colour_changes_move_nothing(change: str) -> None:
+def test_colour_changes_move_no_pixel(change: str) -> None:
     image, mask = _sample(20, 30)
     plain, ids = _augment(NOTHING, (16, 16), image, mask)
     got, same_ids = _augment(NOTHING.model_copy(update={change: 0.4}), (16, 16), image, mask)
@@ -242,5 +242,5 @@ def test_switching_one_change_off_leaves_the_draws_of_the_others() -> None:
     rngs = [np.random.default_rng(0) for _ in range(3)]
     for rng, settings_ in zip(rngs, (ALL, NOTHING, AugmentSettings()), strict=True):
         SegmentationAugment(settings_, (16, 16), MEAN_COLOUR, 255)(rng, image, mask)
-    # Their next draw is the same: as many were made before.
+    # Their next draw is the same, after equally many draws.
     assert len({rng.random() for rng in rngs}) == 1

@@ -23,33 +23,33 @@ def layout_of(splits: dict[str, list[str]], name: str = "class_folders") -> Imag
 
 def held_out(layout: ImageLayout, **more: object) -> dict[str, list[str]]:
     arguments = {"train": "train", "val": "val", "holdout": 0.2, "test_holdout": 0.0, "seed": 0}
-    found = hold_out(layout, layout.splits, **{**arguments, **more})  # type: ignore[arg-type]
-    return {split: [one.name for one in classes] for split, classes in found.items()}
+    splits = hold_out(layout, layout.splits, **{**arguments, **more})  # type: ignore[arg-type]
+    return {split: [one.name for one in classes] for split, classes in splits.items()}
 
 
 @given(st.integers(4, 20), st.integers(1, 4), st.floats(0.05, 0.3), st.integers(0, 99))
-def test_no_group_is_in_two_splits(groups: int, each: int, share: float, seed: int) -> None:
+def test_no_group_is_in_two_splits(groups: int, each: int, fraction: float, seed: int) -> None:
     names = [f"g{group}/c{one}" for group in range(groups) for one in range(each)]
-    found = held_out(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
-    owners = [{name.partition("/")[0] for name in part} for part in found.values()]
-    assert set(found) == {"train", "val", "test"}
+    splits = held_out(layout_of({"all": names}), holdout=fraction, test_holdout=fraction, seed=seed)
+    owners = [{name.partition("/")[0] for name in part} for part in splits.values()]
+    assert set(splits) == {"train", "val", "test"}
     assert not (owners[0] & owners[1])
     assert not (owners[0] & owners[2])
     assert not (owners[1] & owners[2])
-    assert sorted(name for part in found.values() for name in part) == sorted(names)
-    assert len(owners[1]) == len(owners[2]) == max(1, round(groups * share))
-    again = held_out(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
-    assert again == found
+    assert sorted(name for part in splits.values() for name in part) == sorted(names)
+    assert len(owners[1]) == len(owners[2]) == max(1, round(groups * fraction))
+    again = held_out(layout_of({"all": names}), holdout=fraction, test_holdout=fraction, seed=seed)
+    assert again == splits
 
 
 def test_splits_that_are_there_are_kept() -> None:
-    whole = {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
-    assert held_out(layout_of(whole)) == whole
+    declared = {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
+    assert held_out(layout_of(declared)) == declared
     # A set with a test split, but none to validate on, loses a part of what it trains on alone.
-    found = held_out(layout_of({"train": list("abcde"), "test": ["z"]}), test_holdout=0.5)
-    assert found["test"] == ["z"]
-    assert len(found["train"]) == 4
-    assert len(found["val"]) == 1
+    splits = held_out(layout_of({"train": list("abcde"), "test": ["z"]}), test_holdout=0.5)
+    assert splits["test"] == ["z"]
+    assert len(splits["train"]) == 4
+    assert len(splits["val"]) == 1
 
 
 def test_too_few_classes_to_hold_out_are_refused() -> None:
@@ -70,9 +70,9 @@ def test_a_class_in_two_splits_is_refused_and_pooled_completely() -> None:
     shared = layout_of({"train": ["a", "b"], "val": ["b", "c"]})
     with pytest.raises(DataError, match="the class 'b' in the splits 'train' and 'val'"):
         held_out(shared)
-    found = pooled(shared)
-    assert list(found) == ["a", "b", "c"]
-    assert len(found["b"].files) == 2
+    splits = pooled(shared)
+    assert list(splits) == ["a", "b", "c"]
+    assert len(splits["b"].files) == 2
 
 
 def test_the_published_split_of_omniglot_is_complete() -> None:
@@ -83,11 +83,11 @@ def test_the_published_split_of_omniglot_is_complete() -> None:
     sizes |= {"Gurmukhi": 45}
     sizes["Others"] = 1623 - sum(sizes.values())
     names = [f"{a}/character{n:02d}" for a, count in sizes.items() for n in range(1, count + 1)]
-    found = named_splits(layout_of({"all": names}, "omniglot"), "vinyals")
-    assert {split: len(part) for split, part in found.items()} == {
+    splits = named_splits(layout_of({"all": names}, "omniglot"), "vinyals")
+    assert {split: len(part) for split, part in splits.items()} == {
         "train": 1028, "val": 172, "test": 423
     }  # fmt: skip
-    owner = {one.name: split for split, part in found.items() for one in part}
+    owner = {one.name: split for split, part in splits.items() for one in part}
     assert owner["Gurmukhi/character41"] == "train"
     assert owner["Gurmukhi/character42"] == "test"
     with pytest.raises(DataError, match="1623 characters"):
@@ -98,9 +98,9 @@ def test_a_file_of_splits_names_classes(tmp_path: Path) -> None:
     layout = layout_of({"train": ["a", "b"], "test": ["c"]})
     file = tmp_path / "splits.csv"
     file.write_text("class,split\na,test\nc,validation\n")
-    found = named_splits(layout, str(file))
-    assert {k: [one.name for one in v] for k, v in found.items()} == {"test": ["a"], "val": ["c"]}
-    assert describe_splits(found) == "val 1 classes, test 1 classes"
+    splits = named_splits(layout, str(file))
+    assert {k: [one.name for one in v] for k, v in splits.items()} == {"test": ["a"], "val": ["c"]}
+    assert describe_splits(splits) == "val 1 classes, test 1 classes"
     file.write_text("class,split\nz,test\n")
     with pytest.raises(DataError, match="the class 'z'"):
         named_splits(layout, str(file))

@@ -79,13 +79,13 @@ def test_any_kind_of_mask_is_decoded(tmp_path: Path, classes: ClassSet) -> None:
         assert np.array_equal(np.asarray(Image.open(one.target)), ids)
 
 
-def test_images_beside_their_masks_are_left_alone(tmp_path: Path, landcover: Path) -> None:
+def test_images_beside_their_masks_are_ignored(tmp_path: Path, landcover: Path) -> None:
     done = run(landcover, tmp_path / "out", LAND, "ids")
     assert len(done) == 16
     assert all(one.target.name.endswith("_mask.png") and one.error is None for one in done)
 
 
-def test_lossy_masks_are_binarised_if_asked(tmp_path: Path) -> None:
+def test_lossy_masks_are_binarised_on_request(tmp_path: Path) -> None:
     ids = np.resize(np.arange(7, dtype=np.uint8), (8, 9))
     colours = encode_colours(ids, LAND)
     Image.fromarray(np.where(colours, colours - 90, 60).astype(np.uint8)).save(tmp_path / "a.bmp")
@@ -93,15 +93,15 @@ def test_lossy_masks_are_binarised_if_asked(tmp_path: Path) -> None:
     assert plain.error is not None
     assert "is not in the class set" in plain.error.message
     assert not plain.target.exists()
-    (cut,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids", binarise=True)
-    assert cut.error is None
-    assert np.array_equal(read_mask(cut.target, LAND), ids)
+    (binarised,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids", binarise=True)
+    assert binarised.error is None
+    assert np.array_equal(read_mask(binarised.target, LAND), ids)
 
 
 # -- the ignore id -------------------------------------------------------------------------------
 
 
-def test_black_stands_for_the_ignore_id_where_it_is_free(tmp_path: Path) -> None:
+def test_black_means_the_ignore_id_where_no_class_is_black(tmp_path: Path) -> None:
     known = with_ignore_colour(PLAIN)
     ids = np.array([[0, 1, 255, 255]], dtype=np.uint8)
     Image.fromarray(ids).save(tmp_path / "a.png")
@@ -123,7 +123,7 @@ def test_the_ignore_id_is_refused_where_black_is_a_class(tmp_path: Path) -> None
     )
     assert "ignore_colour" in done.error.hint
     assert not done.target.exists()
-    # With a colour of its own all is well, and ids need none.
+    # With an own colour it works, and ids need no colour.
     own = replace(LAND, ignore_colour=(1, 2, 3))
     assert run(tmp_path / "a.png", tmp_path / "b.png", own, "colours")[0].error is None
     assert run(tmp_path / "a.png", tmp_path / "c.png", known, "ids")[0].error is None
@@ -145,7 +145,7 @@ def test_a_bad_mask_is_named_with_value_and_number_and_the_others_go_on(tmp_path
 # -- where it goes -------------------------------------------------------------------------------
 
 
-def test_one_file_goes_to_a_name_or_into_a_folder(tmp_path: Path) -> None:
+def test_a_single_file_is_written_to_a_name_or_a_folder(tmp_path: Path) -> None:
     source = tmp_path / "a.bmp"
     source.touch()
     (tmp_path / "there.png").mkdir()
@@ -154,7 +154,7 @@ def test_one_file_goes_to_a_name_or_into_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["in", "in/out", "in/../in/x", "out.png", "out.jpg"])
-def test_a_folder_of_masks_needs_a_folder_of_its_own(tmp_path: Path, out: str) -> None:
+def test_a_folder_of_masks_needs_a_separate_output_folder(tmp_path: Path, out: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").touch()
     with pytest.raises(UsageError, match=r"is inside the input folder|need a folder"):

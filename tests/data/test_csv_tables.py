@@ -36,8 +36,8 @@ def test_what_a_spreadsheet_writes_is_read(
     path.write_bytes(text.getvalue().encode("utf-8-sig" if bom else "utf-8"))
     table = read_csv(path)
     assert table.columns == ("filename", "label")
-    found = zip(table.fields(table.column(("filename",))), table.fields(1), strict=True)
-    assert list(found) == rows
+    values = zip(table.fields(table.column(("filename",))), table.fields(1), strict=True)
+    assert list(values) == rows
 
 
 def test_spaces_and_blank_lines_do_not_count(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_spaces_and_blank_lines_do_not_count(tmp_path: Path) -> None:
     assert [line for line, _ in table.lines] == [4, 6]
 
 
-def test_of_a_file_about_something_else_the_header_alone_is_read(tmp_path: Path) -> None:
+def test_only_the_header_of_an_unrelated_csv_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('x,y\n1,2,3\n"')
     assert read_csv(path, (("file",), ("label",))).lines == ()

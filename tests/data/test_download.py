@@ -46,8 +46,8 @@ class Server:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        wish = handler.headers.get("Range")
-        self.asked.append((handler.path, wish))
+        requested = handler.headers.get("Range")
+        self.asked.append((handler.path, requested))
         if handler.path.startswith("/gone"):
             handler.send_error(404)
             return
@@ -56,8 +56,8 @@ class Server:
             content = b"x" * len(content)
         if handler.path.startswith("/page"):
             content = b"<html>access blocked</html>"
-        if wish and self.ranges:
-            start = int(wish.removeprefix("bytes=").rstrip("-"))
+        if requested and self.ranges:
+            start = int(requested.removeprefix("bytes=").rstrip("-"))
         handler.send_response(206 if start else 200)
         handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
@@ -127,7 +127,7 @@ def test_an_interrupted_download_continues_where_it_stopped(
     server.break_after, server.breaks = 3000, 2
     path = download(wanted, tmp_path)
     assert path.read_bytes() == server.content
-    assert [wish for _, wish in server.asked] == [None, "bytes=3000-", "bytes=6000-"]
+    assert [requested for _, requested in server.asked] == [None, "bytes=3000-", "bytes=6000-"]
 
 
 def test_a_complete_archive_is_not_downloaded_again(
@@ -166,7 +166,7 @@ def test_the_next_mirror_is_tried(
     assert [place for place, _ in server.asked] == [f"/{bad}/voc.tar", "/good/voc.tar"]
 
 
-def test_if_all_mirrors_fail_the_error_names_reasons_and_a_way_out(
+def test_if_all_mirrors_fail_the_error_names_reasons_and_a_fix(
     tmp_path: Path, wanted: PublicSet, server: Server
 ) -> None:
     lost = mirrors(wanted, server, "gone", "page", "wrong")
@@ -187,7 +187,7 @@ def test_if_all_mirrors_fail_the_error_names_reasons_and_a_way_out(
 
 
 @pytest.mark.parametrize("first", ["gone", "wrong"])
-def test_nothing_is_left_where_nothing_arrived(
+def test_a_download_without_bytes_leaves_no_folder(
     tmp_path: Path, wanted: PublicSet, server: Server, first: str
 ) -> None:
     server.break_after = 0  # each mirror hangs up before the first byte
@@ -233,13 +233,13 @@ def test_only_the_published_archive_is_accepted(tmp_path: Path, wanted: PublicSe
     short, other = tmp_path / "short.tar", tmp_path / "other.tar"
     short.write_bytes(origin.read_bytes()[:-1])
     other.write_bytes(origin.read_bytes()[:-1] + b"!")
-    for path, says in (
+    for path, message in (
         (short, f"{wanted.size - 1:,} bytes instead of {wanted.size:,}"),
         (other, f"instead of {wanted.md5}"),
         (tmp_path, "is a folder"),
         (tmp_path / "none.tar", "does not exist"),
     ):
-        with pytest.raises(DataError, match=says):
+        with pytest.raises(DataError, match=message):
             require_published(wanted, path)
 
 
@@ -252,14 +252,14 @@ def test_a_devkit_is_found_at_any_depth_and_moved_to_its_folder(
     archive = write_zip(tmp_path / "kit.zip", voc_files(top))
     folder = tmp_path / "sets"
     assert installed(wanted, folder) is None
-    found = install(wanted, archive, folder)
-    assert found.describe() == "layout voc: train 2, val 1"
-    assert found.root == folder / "VOCdevkit" / "VOC2012"
+    path = install(wanted, archive, folder)
+    assert path.describe() == "layout voc: train 2, val 1"
+    assert path.root == folder / "VOCdevkit" / "VOC2012"
     assert [p.name for p in folder.iterdir()] == ["VOCdevkit"]
-    for place in (folder, found.root):
+    for place in (folder, path.root):
         there = installed(wanted, place)
         assert there is not None
-        assert there.root == found.root
+        assert there.root == path.root
 
 
 def test_another_year_may_lie_beside_it(tmp_path: Path, wanted: PublicSet) -> None:
@@ -274,7 +274,7 @@ def _without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("files", "says"),
+    ("files", "message"),
     [
         ({"readme.txt": b"hello"}, "holds no devkit"),
         ({**voc_files("a"), **voc_files("b")}, "holds several devkits: a, b"),
@@ -287,12 +287,12 @@ def _without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
     ],
 )
 def test_an_archive_without_the_devkit_leaves_nothing_behind(
-    tmp_path: Path, wanted: PublicSet, files: dict[str, bytes], says: str
+    tmp_path: Path, wanted: PublicSet, files: dict[str, bytes], message: str
 ) -> None:
     folder = tmp_path / "sets"
     folder.mkdir()
     (folder / "mine.txt").touch()
-    with pytest.raises(DataError, match=says) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         install(wanted, write_tar(tmp_path / "kit.tar", files), folder)
     assert ".tmp" not in caught.value.message
     assert [p.name for p in folder.iterdir()] == ["mine.txt"]
@@ -307,8 +307,8 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path, wanted: PublicSet
 
 
 def test_an_incomplete_devkit_is_reported(tmp_path: Path, wanted: PublicSet) -> None:
-    found = install(wanted, tmp_path / "origin.tar", tmp_path / "sets")
-    (found.root / "JPEGImages" / "2007_000032.jpg").unlink()
+    path = install(wanted, tmp_path / "origin.tar", tmp_path / "sets")
+    (path.root / "JPEGImages" / "2007_000032.jpg").unlink()
     with pytest.raises(DataError, match=r"exists and is incomplete: 2007_000032") as caught:
         installed(wanted, tmp_path / "sets")
     assert "remove it" in caught.value.hint

@@ -47,9 +47,9 @@ def test_a_step_holds_the_episodes_of_its_number(tmp_path: Path) -> None:
 
 def test_ranks_share_a_steps_episodes(tmp_path: Path) -> None:
     batches = EpisodeBatches(grey_set(tmp_path), SHAPE, 0, episodes=2)
-    whole = next(batches.steps(7, 8))
+    complete = next(batches.steps(7, 8))
     parts = [next(batches.steps(7, 8, rank=rank, world_size=2)) for rank in range(2)]
-    for key, value in whole.items():
+    for key, value in complete.items():
         assert torch.equal(torch.cat([part[key] for part in parts]), value)
     again = next(batches.steps(7, 8, workers=0))
-    assert all(torch.equal(again[key], whole[key]) for key in whole)
+    assert all(torch.equal(again[key], complete[key]) for key in complete)

@@ -39,19 +39,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("rotations", [False, True])
 @pytest.mark.parametrize("shape", [Shape(3, 1, 2), Shape(2, 3, 2)])
-def test_what_is_written_is_read_back(
+def test_written_values_are_read_back(
     root: Path, tmp_path: Path, shape: Shape, rotations: bool
 ) -> None:
     data = opened(root, rotations=rotations)
     drawn = drawn_episodes(data, shape, 0, 4)
     file = tmp_path / "episodes.csv"
     file.write_text(episodes_csv(data, drawn))
-    found = read_episodes(file, data, {})
-    assert found.ids == drawn.ids == ("0", "1", "2", "3")
+    episodes = read_episodes(file, data, {})
+    assert episodes.ids == drawn.ids == ("0", "1", "2", "3")
     for name in ("support", "query", "answers"):
-        assert np.array_equal(getattr(found, name), getattr(drawn, name))
-    assert found.sha256 == drawn.sha256
-    assert found.shape == drawn.shape == shape
+        assert np.array_equal(getattr(episodes, name), getattr(drawn, name))
+    assert episodes.sha256 == drawn.sha256
+    assert episodes.shape == drawn.shape == shape
     for number in range(4):
         episode = draw_episode(data.sizes, shape, 0, number)
         assert np.array_equal(drawn.support[number], episode.support)
@@ -84,14 +84,14 @@ def test_a_file_of_the_course_names_images_by_id(tmp_path: Path) -> None:
     case = tmp_path / "cases.csv"
     head = "episode_id,class0_support,class1_support,query0,query1,query2\n"
     case.write_text(head + "7,104,101,100,105,100\n")
-    found = read_episodes(case, data, layout.ids["val"])
-    assert found.ids == ("7",)
-    assert found.answers.tolist() == [[1, 0, 1]]
-    assert [data.files[i].name for i in found.support[0].ravel()] == ["4.png", "1.png"]
+    episodes = read_episodes(case, data, layout.ids["val"])
+    assert episodes.ids == ("7",)
+    assert episodes.answers.tolist() == [[1, 0, 1]]
+    assert [data.files[i].name for i in episodes.support[0].ravel()] == ["4.png", "1.png"]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "not an episode file"),
         ("episode_id,class0_support,query0\n", "holds no episode"),
@@ -117,12 +117,12 @@ def test_a_file_of_the_course_names_images_by_id(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_invalid_file_is_refused(root: Path, tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_file_is_refused(root: Path, tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(text)
     with pytest.raises(DataError) as caught:
         read_episodes(file, opened(root), {})
-    assert says in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_table_is_read_without_its_set(tmp_path: Path) -> None:

@@ -43,29 +43,29 @@ def test_a_limit_changes_no_pixel(root: Path, kept: int) -> None:
     assert data.kept == kept
     assert f"{kept} of 15 images decoded" in data.describe()
     indices = np.array([[14, 0, 3], [7, 7, 2]])
-    found = data.images(indices)
-    assert found.shape == (2, 3, *SIZE, 3)
+    images = data.images(indices)
+    assert images.shape == (2, 3, *SIZE, 3)
     for place in np.ndindex(2, 3):
         wanted = stretch(read_rgb(data.files[indices[place]]), SIZE)
-        assert np.array_equal(found[place], wanted)
+        assert np.array_equal(images[place], wanted)
     assert data.sha256 == opened(root).sha256
     # What images are normalised with is that of all of them, whatever is kept.
     assert data.colour() == opened(root).colour()
 
 
 def test_rotated_images_are_classes_of_their_own(root: Path) -> None:
-    plain, turned = opened(root), opened(root, rotations=True, limit=5 * 3 * 36)
+    plain, rotated = opened(root), opened(root, rotations=True, limit=5 * 3 * 36)
     assert plain.sizes == (EACH,) * 5
-    assert turned.sizes == (EACH,) * 20
-    assert len(turned) == 60
+    assert rotated.sizes == (EACH,) * 20
+    assert len(rotated) == 60
     for index in range(60):
         turns, own = divmod(index, 15)
         wanted = np.rot90(plain.images([own])[0], turns)
-        assert np.array_equal(turned.images([index])[0], wanted)
-    assert turned.name_of(2) == plain.name_of(2) == "a/2.png"
-    assert turned.name_of(17) == "a/2.png@90"
-    assert turned.class_of(17) == "a@90"
-    assert turned.class_of(44) == "e@180"
+        assert np.array_equal(rotated.images([index])[0], wanted)
+    assert rotated.name_of(2) == plain.name_of(2) == "a/2.png"
+    assert rotated.name_of(17) == "a/2.png@90"
+    assert rotated.class_of(17) == "a@90"
+    assert rotated.class_of(44) == "e@180"
 
 
 def test_the_colour_is_that_of_the_images(root: Path) -> None:

@@ -17,13 +17,13 @@ def test_a_fingerprint_does_not_depend_on_order_but_on_every_byte_and_name(
     digests: dict[str, bytes], random: object
 ) -> None:
     items = list(digests.items())
-    whole = fingerprint(items)
-    assert fingerprint(random.sample(items, len(items))) == whole  # type: ignore[attr-defined]
-    assert fingerprint(items[1:]) != whole
+    complete = fingerprint(items)
+    assert fingerprint(random.sample(items, len(items))) == complete  # type: ignore[attr-defined]
+    assert fingerprint(items[1:]) != complete
     name, digest = items[0]
     flipped = bytes([digest[0] ^ 1]) + digest[1:]
-    assert fingerprint([(name, flipped), *items[1:]]) != whole
-    assert fingerprint([(name + "x", digest), *items[1:]]) != whole
+    assert fingerprint([(name, flipped), *items[1:]]) != complete
+    assert fingerprint([(name + "x", digest), *items[1:]]) != complete
 
 
 def test_a_fingerprint_is_that_of_the_names_as_bytes() -> None:

@@ -33,14 +33,14 @@ def test_the_tree_is_omniglots(tmp_path: Path) -> None:
     files = _make(tmp_path)
     assert next(iter(files)) == "Alphabet_01/character01/0001_01.png"
     assert list(files)[-1] == "Alphabet_02/character03/0103_02.png"
-    found = find_image_layout(tmp_path)
-    assert found.name == "omniglot"
-    assert [(one.name, one.group, len(one.files)) for one in found.splits["all"]][3] == (
+    layout = find_image_layout(tmp_path)
+    assert layout.name == "omniglot"
+    assert [(one.name, one.group, len(one.files)) for one in layout.splits["all"]][3] == (
         *("Alphabet_02/character01", "Alphabet_02", 2),
     )  # fmt: skip
 
 
-def test_images_are_black_on_white_of_the_asked_size(tmp_path: Path) -> None:
+def test_images_are_black_on_white_of_the_requested_size(tmp_path: Path) -> None:
     make_glyphs(tmp_path, alphabets=1, characters=4, drawers=3, size=(40, 56))
     for path in tmp_path.rglob("*.png"):
         with Image.open(path) as image:
@@ -81,7 +81,7 @@ def test_every_character_fits_its_box_and_leaves_ink(seed: int) -> None:
 
 
 def test_two_drawers_draw_one_character_more_alike_than_two_characters() -> None:
-    # By pixels alone: what a network has to do better than, and can.
+    # A baseline on pixels, which a network has to exceed, and can.
     near, far = [], []
     for alphabet in range(6):
         rng = np.random.default_rng([9, alphabet])
@@ -109,7 +109,7 @@ def test_progress_counts_images(tmp_path: Path) -> None:
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(b"mine")
     with pytest.raises(DataError, match="is not empty"):
         make_glyphs(tmp_path, alphabets=1)
@@ -117,7 +117,7 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"size": (15, 40)}, "15x40"),
         ({"alphabets": 0}, "0 alphabets"),
@@ -125,8 +125,10 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
         ({"seed": -1}, "seed -1"),
     ],
 )
-def test_numbers_out_of_range_are_refused(tmp_path: Path, wrong: dict[str, int], says: str) -> None:
-    with pytest.raises(UsageError, match=says) as error:
+def test_numbers_out_of_range_are_refused(
+    tmp_path: Path, wrong: dict[str, int], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as error:
         make_glyphs(tmp_path / "set", **wrong)  # type: ignore[arg-type]
     assert error.value.status == ExitStatus.USAGE
     assert not (tmp_path / "set").exists()

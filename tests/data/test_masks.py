@@ -1,4 +1,4 @@
-"""Annotations of every kind to class ids, and what is refused with file, value and number."""
+"""Annotations of every kind become class ids, or are refused with file, value and count."""
 
 from __future__ import annotations
 
@@ -101,13 +101,13 @@ def test_the_ignore_id_needs_no_colour_in_a_palette() -> None:
 def test_an_arbitrary_order_of_the_class_colours_is_looked_up(classes: ClassSet) -> None:
     ids = _ids(classes)
     colours = encode_colours(ids, classes)
-    # An encoder numbers colours as it meets them.
+    # An encoder may number the colours in any order.
     table, order = np.unique(colours.reshape(-1, 3), axis=0, return_inverse=True)
     content = _with_palette(order.reshape(ids.shape).astype(np.uint8), table)
     assert np.array_equal(_decode(content, classes), ids)
 
 
-def test_colours_that_an_encoder_put_into_a_palette_of_its_own_are_looked_up() -> None:
+def test_colours_in_a_foreign_palette_are_looked_up() -> None:
     ids = _ids(LAND)
     painted = Image.fromarray(encode_colours(ids, LAND))
     for image in (painted.quantize(7), painted.convert("P"), painted.convert("P", colors=7)):
@@ -115,14 +115,14 @@ def test_colours_that_an_encoder_put_into_a_palette_of_its_own_are_looked_up() -
 
 
 @pytest.mark.parametrize("length", [7, 256])
-def test_a_grey_ramp_says_nothing_and_the_ids_stand(length: int) -> None:
+def test_a_grey_ramp_palette_keeps_the_ids(length: int) -> None:
     # Black is `unknown`, id 6: a look-up of colours would turn id 0 into it.
     ids = _ids(LAND)
     ramp = np.repeat(np.arange(length, dtype=np.uint8)[:, None], 3, axis=1)
     assert np.array_equal(_decode(_with_palette(ids, ramp), LAND), ids)
 
 
-def test_a_grey_ramp_says_nothing_even_where_the_classes_are_grey() -> None:
+def test_a_grey_ramp_palette_keeps_the_ids_of_grey_classes() -> None:
     greys = ClassSet("greys", ("light", "middle", "dark"), ((2, 2, 2), (1, 1, 1), (0, 0, 0)))
     ids = _ids(greys)
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)

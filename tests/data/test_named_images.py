@@ -17,8 +17,8 @@ def test_paths_and_ids_are_found(tmp_path: Path) -> None:
         (inner / "test" / name).touch()
     (inner / "test.csv").write_text("id,filename\n0,a.png\n1,b.png\n")
     (inner / "notes.csv").write_text("x,y\n1,2\n")
-    found = locate_images(tmp_path, ["test/a.png", "1"])
-    assert [path.name for path in found] == ["a.png", "b.png"]
+    paths = locate_images(tmp_path, ["test/a.png", "1"])
+    assert [path.name for path in paths] == ["a.png", "b.png"]
     (inner / "val").mkdir()
     (inner / "val" / "c.png").touch()
     (inner / "val.csv").write_text("id,filename,label\n1,c.png,dog\n")
@@ -51,8 +51,8 @@ def test_no_name_and_no_id_leads_outside_of_the_set(tmp_path: Path) -> None:
         assert "--allow-outside" in caught.value.hint
     (root / "set.csv").write_text("id;filename\n7;../secret.png\n")
     for name in ("../secret.png", str(tmp_path / "secret.png"), "7"):
-        (found,) = locate_images(root, [name], allow_outside=True)
-        assert found == tmp_path / "secret.png"
+        (paths,) = locate_images(root, [name], allow_outside=True)
+        assert paths == tmp_path / "secret.png"
 
 
 def test_a_repeated_id_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The global order: a pure function of (seed, epoch), cut into steps and ranks."""
+"""The global order: a pure function of (seed, epoch), divided into steps and ranks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_other_samples_are_dropped_in_each_epoch() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.integers(0, 100))
-def test_the_order_is_a_function_of_seed_and_epoch_alone(count: int, seed: int, epoch: int) -> None:
+def test_the_order_depends_only_on_seed_and_epoch(count: int, seed: int, epoch: int) -> None:
     first = epoch_order(count, seed, epoch).copy()
     epoch_order.cache_clear()
     np.random.default_rng(0).random(5)
@@ -72,11 +72,11 @@ def test_another_seed_and_another_epoch_are_other_orders() -> None:
 def test_the_slices_of_the_ranks_make_up_the_global_batch(
     plan: BatchPlan, step: int, data: st.DataObject
 ) -> None:
-    whole = plan.draws(step)
+    complete = plan.draws(step)
     divisors = [size for size in range(1, plan.batch_size + 1) if plan.batch_size % size == 0]
     world_size = data.draw(st.sampled_from(divisors))
     slices = [plan.draws(step, rank, world_size) for rank in range(world_size)]
-    assert [draw for part in slices for draw in part] == whole
+    assert [draw for part in slices for draw in part] == complete
     assert {len(part) for part in slices} == {plan.batch_size // world_size}
 
 

@@ -1,4 +1,4 @@
-"""A model's record of its images: kept exactly, and what must not be validated on is refused."""
+"""A model's record of its training images survives, and prevents validation on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ A, B, C, D = (digest_of(name) for name in (b"a", b"b", b"c", b"d"))
 
 
 @given(st.frozensets(digests), st.lists(digests).map(tuple))
-def test_a_record_goes_through_json_as_it_is(
+def test_a_record_survives_json_unchanged(
     trained: frozenset[bytes], validated: tuple[bytes, ...]
 ) -> None:
     seen = SeenImages(trained, validated)
@@ -39,7 +39,7 @@ def test_a_truncated_record_is_an_error() -> None:
         SeenImages.from_dict(kept | {"trained": kept["trained"][:8]})
 
 
-def test_weights_bring_along_what_they_were_trained_on() -> None:
+def test_loaded_weights_add_their_training_images_to_the_record() -> None:
     first = SeenImages(frozenset({A}), (B,))
     second = SeenImages(frozenset({C}), (D,)).beginning_from(first, "--init first", allow=False)
     assert second == SeenImages(frozenset({A, C}), (D,))
@@ -58,7 +58,7 @@ def test_weights_without_a_record_leave_the_record_incomplete() -> None:
     own = SeenImages(frozenset({A}), (B,))
     first = own.beginning_from(None, "--init old", allow=False)
     assert (first.complete, len(first.warnings())) == (False, 1)
-    # It stays so over the runs that begin from it.
+    # Runs that start from it keep the record.
     assert not own.beginning_from(first, "--init first", allow=False).complete
 
 

@@ -53,7 +53,7 @@ def test_layout_and_names(tmp_path: Path) -> None:
     }
 
 
-def test_files_are_rgb_of_the_asked_size_in_table_colours(tmp_path: Path) -> None:
+def test_files_are_rgb_of_the_requested_size_in_table_colours(tmp_path: Path) -> None:
     make_landcover(tmp_path, train=7, validation=0, size=(70, 101))
     seen: set[int] = set()
     for number in range(7):
@@ -81,7 +81,7 @@ def test_splits_share_no_tile(tmp_path: Path) -> None:
     assert len(set(files.values())) == len(files)
 
 
-def test_more_tiles_leave_the_first_ones_as_they_were(tmp_path: Path) -> None:
+def test_the_first_tiles_do_not_depend_on_their_number(tmp_path: Path) -> None:
     few = _make(tmp_path / "few", train=2, validation=1)
     many = _make(tmp_path / "many", train=5, validation=3)
     assert few.items() <= many.items()
@@ -94,7 +94,7 @@ def test_progress_counts_over_both_splits(tmp_path: Path) -> None:
     assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "validation").mkdir()
     (tmp_path / "validation/0000_sat.jpg").write_bytes(b"mine")
     with pytest.raises(DataError, match="is not empty") as error:
@@ -146,9 +146,11 @@ def test_long_odd_and_large_tiles(size: tuple[int, int]) -> None:
 def test_every_class_occurs_but_not_in_every_tile(
     tiles: list[tuple[synthetic.Bytes, synthetic.Bytes]],
 ) -> None:
-    share = np.mean([np.bincount(mask.ravel(), minlength=7) / mask.size for _, mask in tiles], 0)
-    assert share[:6].min() > 0.04
-    assert 0 < share[6] < 0.08
+    fractions = np.mean(
+        [np.bincount(mask.ravel(), minlength=7) / mask.size for _, mask in tiles], 0
+    )
+    assert fractions[:6].min() > 0.04
+    assert 0 < fractions[6] < 0.08
     counts = [len(np.unique(mask)) for _, mask in tiles]
     assert max(counts) > min(counts)
     assert min(counts) < 6

@@ -1,4 +1,4 @@
-"""Archives of strangers: what is plain comes out whole, everything else is refused before."""
+"""Untrusted archives: plain files are unpacked, anything else is refused before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = {"set/a.txt": b"first", "set/below/b.txt": b"second" * 100}
 @pytest.mark.parametrize(
     ("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tar.xz", "w:xz"), ("a.zip", "")]
 )
-def test_files_come_out_as_they_went_in(tmp_path: Path, name: str, mode: str) -> None:
+def test_unpacked_files_are_unchanged(tmp_path: Path, name: str, mode: str) -> None:
     path = tmp_path / name
     _ = write_tar(path, FILES, mode) if mode else write_zip(path, FILES)
     contents = look_into(path)
@@ -40,7 +40,7 @@ def test_what_macos_adds_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../evil.txt", "/evil.txt", "set/../../evil.txt", "C:\\evil.txt", "..\\evil.txt"]
 )
-def test_a_name_outside_of_the_folder_is_refused_before_anything_is_written(
+def test_a_name_outside_of_the_folder_is_refused_before_writing(
     tmp_path: Path, kind: str, name: str
 ) -> None:
     path = tmp_path / f"a.{kind}"
@@ -75,13 +75,13 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [(b"<html>blocked</html>", "neither a tar nor a zip"), (b"", "neither a tar nor a zip")],
 )
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         look_into(path)
 
 

@@ -1,4 +1,4 @@
-"""What a library asks its loader for, read from its own table."""
+"""The libraries that a shared library needs, read from its dynamic section."""
 
 from __future__ import annotations
 

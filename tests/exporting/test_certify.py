@@ -1,4 +1,4 @@
-"""The certificate: its figures and limits."""
+"""The certificate: its errors and limits."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_json_of_logits_has_limits_worst_figures_and_cases() -> None:
     }
 
 
-def test_values_are_judged_by_their_error_alone() -> None:
+def test_values_pass_or_fail_by_their_error_alone() -> None:
     good = ValuesCase({"images": [7, 84, 84]}, "embedding", 9e-5)
     bad = ValuesCase({"images": [1, 84, 84]}, "embedding", 2e-4)
     assert good.passes(FP32)
@@ -95,7 +95,7 @@ def test_values_are_judged_by_their_error_alone() -> None:
     assert [case["passed"] for case in written["parity"]["cases"]] == [True, False]
 
 
-def test_a_certificate_of_several_graphs_has_the_figures_of_each() -> None:
+def test_a_certificate_of_several_graphs_has_the_errors_of_each() -> None:
     cases = (
         ValuesCase({"images": [1]}, "embedding", 1e-6),
         ValuesCase({"images": [1]}, "features", 3e-6),
@@ -136,7 +136,7 @@ def test_one_of_few_predictions_may_differ_where_it_nearly_ties(
     assert Certificate({}, (case,)).facts()[1][1].endswith("at least; the others nearly tie")
 
 
-def test_figures_that_are_not_finite_can_be_written() -> None:
+def test_errors_that_are_not_finite_can_be_saved() -> None:
     for case in (
         ValuesCase({"images": [1]}, "embedding", math.inf),
         LogitsCase(QUERIES, "queries", True, math.inf, 0.0, 25, math.inf),
@@ -151,7 +151,9 @@ def test_figures_that_are_not_finite_can_be_written() -> None:
     ("before", "after", "passed"),
     [(0.8, 0.8, True), (0.8, 0.79995, True), (0.8, 0.7998, False), (None, None, True)],
 )
-def test_a_score_may_hardly_fall(before: float | None, after: float | None, passed: bool) -> None:
+def test_a_score_may_fall_by_a_small_tolerance(
+    before: float | None, after: float | None, passed: bool
+) -> None:
     score = SetScore("mIoU", "4 images", before, after, {"images": 4})
     certificate = Certificate({}, (GOOD,), score)
     assert certificate.passed == passed
@@ -191,7 +193,7 @@ def test_equal_logits_pass() -> None:
     assert case == LogitsCase(PIXELS, "pixels", False, 0.0, 1.0, 0, 0.0)
 
 
-def test_the_mask_of_the_file_counts_and_not_the_largest_of_its_logits() -> None:
+def test_the_mask_of_the_file_is_compared_not_the_argmax_of_its_logits() -> None:
     reference = pixels([[1.0, 2.0], [3.0, 0.0]])
     mask = np.array([[[1, 1]]], np.uint8)
     case = compare_logits(PIXELS, reference, reference, noun="pixels", predicted=mask)
@@ -215,7 +217,7 @@ def test_a_near_tie_may_differ_and_a_clear_pixel_may_not() -> None:
 
 
 def test_a_network_that_hardly_separates_a_few_inputs_can_be_exported() -> None:
-    # Logits equal but for rounding, as those of a cosine after two steps: so is their range.
+    # Logits that differ only by rounding, as those of a cosine after two steps, have a tiny range.
     reference = np.full((3, 5), 9.99, np.float32)
     logits = reference.copy()
     reference[:, 1] = np.nextafter(reference[:, 1], np.float32(10))
@@ -244,6 +246,6 @@ def test_synthetic_images_are_the_same_for_the_same_seed() -> None:
     first, second = (synthetic_images(np.random.default_rng(3), (2, 33, 50)) for _ in range(2))
     assert (first.shape, first.dtype) == ((2, 33, 50, 3), np.uint8)
     assert np.array_equal(first, second)
-    # Neighbours are more alike than the pixels of noise.
+    # Neighbouring pixels are more alike than in noise.
     steps = np.abs(np.diff(first.astype(int), axis=2)).mean()
     assert steps < 40 < first.std()

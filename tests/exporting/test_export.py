@@ -1,4 +1,4 @@
-"""The driver of an export: the names of its files, its certificate, and what a failure leaves."""
+"""The driver of an export: file names, certificate, and files after a failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def certificate_of(path: Path) -> Any:
 
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no ONNX file hold weights of more than 1500 bytes."""
+    """Limit the weights inside an ONNX file to 1500 bytes."""
     monkeypatch.setattr(writing, "LARGEST_WEIGHTS", 1500)
 
 
@@ -54,7 +54,7 @@ def test_one_graph_becomes_one_file_with_a_certificate(tmp_path: Path) -> None:
     assert certificate["dataset"] is None
 
 
-def test_the_certificate_of_another_name_has_it_too(tmp_path: Path) -> None:
+def test_the_certificate_is_named_after_the_file(tmp_path: Path) -> None:
     export(Toy(), tmp_path / "new" / "street.onnx")
     assert names_in(tmp_path / "new") == {"street.onnx", "street.certificate.json"}
 
@@ -97,7 +97,7 @@ def test_several_graphs_become_a_folder_with_a_file_for_each(tmp_path: Path) -> 
     assert len(certificate["parity"]["cases"]) == 2
 
 
-def test_a_failed_file_is_named_failed_and_the_old_one_stays(tmp_path: Path) -> None:
+def test_a_failed_file_is_named_failed_and_the_old_one_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
     out.write_bytes(b"old")
     with pytest.raises(
@@ -116,7 +116,7 @@ def test_a_failed_file_is_named_failed_and_the_old_one_stays(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("small_limit")
-def test_a_failed_folder_has_files_whose_names_say_so(tmp_path: Path) -> None:
+def test_the_files_of_a_failed_folder_are_named_failed(tmp_path: Path) -> None:
     with pytest.raises(CheckFailed):
         export(Toy(TWO, error=1.0), tmp_path)
     assert names_in(tmp_path) == {
@@ -146,9 +146,9 @@ def test_large_weights_are_written_beside_the_model(tmp_path: Path, hidden: bool
     assert not weights["w"].raw_data
     assert weights["b"].raw_data
     assert json.loads(read_metadata(out)[EXTERNAL]) == {"model.onnx.data": sha256_of(data)}
-    # The same figures as in one file.
-    whole = export(Toy(hidden=hidden), tmp_path / "again" / "model.onnx")
-    assert whole.certificate == done.certificate
+    # The same certificate as for one file.
+    single = export(Toy(hidden=hidden), tmp_path / "again" / "model.onnx")
+    assert single.certificate == done.certificate
 
 
 @pytest.mark.usefixtures("small_limit")
@@ -204,7 +204,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         export(Toy(), tmp_path / "model.onnx")
 
 
-def test_of_a_link_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
     real, link = tmp_path / "real.onnx", tmp_path / "model.onnx"
     real.touch()
     link.symlink_to(real)

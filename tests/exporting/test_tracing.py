@@ -1,4 +1,4 @@
-"""The exporter works in silence, and the loggers are as they were afterwards."""
+"""The exporter prints nothing, and log levels are restored afterwards."""
 
 from __future__ import annotations
 

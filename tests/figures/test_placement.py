@@ -35,7 +35,7 @@ def test_boxes_do_not_overlap_and_text_fits(name: str, options: dict[str, object
         assert max(widths) < box.width - 0.1
 
 
-def test_arrows_begin_and_end_on_the_edges_of_their_blocks() -> None:
+def test_arrows_start_and_end_on_the_edges_of_their_blocks() -> None:
     blocks = (
         Block("a", "a", "data", 0, 0),
         Block("beside", "b", "head", 1, 0, after=("a",)),

@@ -1,4 +1,4 @@
-"""Masks as an evaluation writes them."""
+"""Files of masks, written like those of an evaluation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHAPES = [(20, 30), (30, 20), (17, 9)]
 
 
 def write_masks(folder: Path, masks: dict[str, Mask]) -> Path:
-    """Write masks as an evaluation does."""
+    """Write masks like an evaluation."""
     folder.mkdir(parents=True)
     for name, mask in masks.items():
         write_mask(folder / f"{name}.png", mask, CLASSES)

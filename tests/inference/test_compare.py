@@ -46,7 +46,7 @@ def test_the_exit_status_of_a_child_is_passed_on(
     assert caught.value.message == f"dlcv ended with exit status {status}"
 
 
-def test_a_child_gets_our_arguments_and_writes_nothing_to_stdout(
+def test_a_child_gets_the_arguments_and_writes_nothing_to_stdout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     child(tmp_path, 'for word in "$@"; do echo "$word" >&2; done; echo result', monkeypatch)
@@ -70,7 +70,7 @@ def test_a_child_reports_its_error_itself(
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    """A run with three checkpoints, each of other bytes."""
+    """A run with three different checkpoints."""
     run = RunFolder(tmp_path / "run")
     run.create()
     for name in ("best", "last", "step-0000010"):
@@ -80,12 +80,12 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "step-0000010.ckpt"])
-def test_the_checkpoint_of_a_file_is_found_by_its_digest(run: RunFolder, name: str) -> None:
+def test_the_checkpoint_of_a_file_is_identified_by_its_digest(run: RunFolder, name: str) -> None:
     path = run.checkpoints / name
     assert checkpoint_of(ModelRef("onnx", run.onnx, run), sha256_of(path)) == path
 
 
-def test_a_checkpoint_that_is_gone_is_none(run: RunFolder) -> None:
+def test_a_deleted_checkpoint_is_none(run: RunFolder) -> None:
     onnx = ModelRef("onnx", run.onnx, run)
     gone = sha256_of(run.best)
     run.best.write_bytes(b"trained further")
@@ -121,7 +121,7 @@ def result_of(backend: str, miou: float, speed: float) -> dict[str, Any]:
 
 
 class Children:
-    """Stands for `run_dlcv`: records its calls, and writes what an evaluation would."""
+    """Replaces `run_dlcv`: records its calls, and writes the results of an evaluation."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -140,7 +140,7 @@ class Children:
         write_masks(Path(self.after("--masks")), masks)
 
     def after(self, flag: str, call: int = -1) -> str:
-        """Return what follows a flag in a call."""
+        """Return the argument after a flag in a call."""
         return self.calls[call][self.calls[call].index(flag) + 1]
 
 
@@ -157,7 +157,7 @@ REQUEST = EvalRequest(
 EVALUATOR = SegmentationEvaluator()
 
 
-def test_the_result_is_that_of_onnx_runtime_and_compare_has_that_of_pytorch(
+def test_the_result_is_from_onnx_runtime_and_compare_from_pytorch(
     children: Children,
 ) -> None:
     result = compare(Path("best.ckpt"), Path("model.onnx"), REQUEST, EVALUATOR)

@@ -27,8 +27,8 @@ def doubling() -> OnnxRun:
 
 
 def test_an_output_is_an_array() -> None:
-    found = doubling()("y", {"x": np.array([1, 2], np.float32)}, StageClock())
-    assert found.tolist() == [2.0, 4.0]
+    output = doubling()("y", {"x": np.array([1, 2], np.float32)}, StageClock())
+    assert output.tolist() == [2.0, 4.0]
 
 
 @pytest.mark.parametrize("value", [np.array([1, 2], np.uint8), np.zeros((3, 3), np.float32)])

@@ -69,7 +69,7 @@ def test_options_have_their_defaults() -> None:
     assert {name: builder_options(name) for name in expected} == expected
 
 
-def test_network_without_options_says_so() -> None:
+def test_option_of_a_network_without_options_is_refused() -> None:
     with pytest.raises(UsageError, match="no option 'dropout'") as caught:
         build_encoder("resnet18", dropout=0.1)
     assert caught.value.hint == "it has no options at all"

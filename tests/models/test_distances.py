@@ -26,10 +26,10 @@ NAMES: tuple[DistanceName, ...] = ("euclidean", "cosine", "parametric")
 
 
 def test_euclidean_is_the_negative_squared_distance() -> None:
-    found = EuclideanDistance()(QUERY, PROTOTYPES)
-    assert found.tolist() == [[-4, -8, -5], [-5, -45, -4]]
+    logits = EuclideanDistance()(QUERY, PROTOTYPES)
+    assert logits.tolist() == [[-4, -8, -5], [-5, -45, -4]]
     # torch.cdist is its square root.
-    torch.testing.assert_close(-found, torch.cdist(QUERY, PROTOTYPES).square())
+    torch.testing.assert_close(-logits, torch.cdist(QUERY, PROTOTYPES).square())
     assert not list(EuclideanDistance().parameters())
 
 
@@ -120,11 +120,11 @@ def test_description_has_plain_types_and_the_name(name: DistanceName) -> None:
     distance = build_distance(name, 3, scale=5.0, hidden=4, layers=2)
     spec = distance.spec()
     assert spec["name"] == name
-    found = read_distance(spec)
-    assert found.name == name
+    rebuilt = read_distance(spec)
+    assert rebuilt.name == name
     if name == "parametric":
         for key, value in distance.state_dict().items():
-            assert np.array_equal(found.weights[key], value.numpy())  # type: ignore[attr-defined]
+            assert np.array_equal(rebuilt.weights[key], value.numpy())  # type: ignore[attr-defined]
 
 
 def test_distance_is_built_with_its_arguments() -> None:

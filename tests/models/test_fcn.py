@@ -102,7 +102,7 @@ def test_kernel_of_size_3_has_the_values_by_hand() -> None:
 
 
 @pytest.mark.parametrize("stride", [2, 8, 32])
-def test_kernel_is_symmetric_and_begins_at_half_a_cell(stride: int) -> None:
+def test_kernel_is_symmetric_and_starts_at_half_a_cell(stride: int) -> None:
     kernel = bilinear_kernel(2 * stride)
     assert kernel.shape == (2 * stride, 2 * stride)
     assert kernel[0, 0].item() == pytest.approx((0.5 / stride) ** 2)

@@ -34,7 +34,7 @@ def test_groups_strides_and_transposed_convolutions_have_the_counts_by_hand() ->
     assert cost.flops == 2 * 16 * 16 * 216 + head
 
 
-def test_counts_on_the_meta_device_are_those_of_real_tensors() -> None:
+def test_counts_on_the_meta_device_equal_those_of_real_tensors() -> None:
     name = "lraspp_mobilenet_v3_large"
     real = build_network(name, num_classes=21)
     assert kept_for_backward(real, (64, 96)) == kept_for_backward(build_on_meta(name), (64, 96))

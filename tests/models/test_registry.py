@@ -1,4 +1,4 @@
-"""The table of networks: light to import, complete, and clear about what fits."""
+"""The table of networks is fast to import, complete, and names the valid choices."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_registry_imports_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_names_are_listed_by_what_networks_give() -> None:
+def test_names_are_listed_by_output_of_the_network() -> None:
     assert set(SEGMENTATION_NETWORKS) <= set(model_names("masks")) <= set(model_names())
     assert set(ENCODERS) <= set(model_names("vectors"))
     assert set(model_names()) == {name for gives in OUTPUTS for name in model_names(gives)}

@@ -29,9 +29,11 @@ def test_parameter_names_and_embeddings_are_torchvisions(name: str) -> None:
     x = images(2, 70, 64)
     with torch.no_grad():
         expected = classifier.eval()(x)
-        found = encoder.eval()(x)
+        embedding = encoder.eval()(x)
     assert float(expected.std()) > 0
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+    torch.testing.assert_close(
+        embedding, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max())
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -226,7 +226,7 @@ def test_incomplete_file_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("model.onnx", b"\x08\x08\x12\x07pytorch" * 50, "it is an ONNX model"),
         ("plain.pkl", pickle.dumps({"a": 1}, protocol=4), "not a readable PyTorch file"),
@@ -235,11 +235,11 @@ def test_incomplete_file_is_refused(
     ],
 )
 def test_errors_never_advise_unsafe_loading(
-    backbone: MobileNetV3Large, tmp_path: Path, name: str, content: bytes, said: str
+    backbone: MobileNetV3Large, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: .*{said}") as caught:
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: .*{message}") as caught:
         load(backbone, str(path))
     assert "weights_only" not in caught.value.message + caught.value.hint
 
@@ -266,7 +266,7 @@ def test_error_of_a_damaged_download_has_no_unsafe_advice(
         load(backbone, "imagenet")
 
 
-def test_sparse_and_meta_tensors_are_left_out(
+def test_sparse_and_meta_tensors_are_skipped(
     backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
 ) -> None:
     odd = {
@@ -320,7 +320,7 @@ def test_imagenet_is_torchvisions_weights(
 @pytest.mark.parametrize(
     "error", [URLError("no route"), ConnectionResetError("reset"), RuntimeError("invalid hash")]
 )
-def test_error_without_a_connection_says_which_file_to_put_where(
+def test_error_without_a_connection_names_the_file_and_its_folder(
     backbone: MobileNetV3Large,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -351,7 +351,7 @@ def test_damaged_download_is_to_be_deleted(
     assert "delete it" in caught.value.hint
 
 
-def test_torchvision_deeplab_fills_the_network_and_gives_the_same_logits(
+def test_weights_of_torchvision_deeplab_give_the_same_logits(
     tmp_path: Path,
 ) -> None:
     torch.manual_seed(4)

@@ -55,7 +55,7 @@ def test_one_run_is_not_the_best_of_itself() -> None:
     assert Comparison("t", (ERROR,), 1, (_run("a", 0.4), _run("b", None))).best is None
 
 
-def test_cells_say_what_is_missing() -> None:
+def test_cells_name_what_is_missing() -> None:
     run, none = _run("a", 0.4, 0.2), _run("b", None)
     assert (seeds_done(run), best_epochs(run), throughput(run)) == ("2", "1 to 2", "2.5")
     assert (run.parameters, run.peak_memory_mb, run.model) == (5, 7, "net")
@@ -65,7 +65,7 @@ def test_cells_say_what_is_missing() -> None:
     assert plus_minus(None, 0.1) == "–"
 
 
-def test_a_folder_without_a_run_was_not_begun(tmp_path: Path) -> None:
+def test_the_state_of_a_folder_without_a_run_is_not_begun(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert (state_of(run), read_results(run)) == ("not begun", None)
 

@@ -1,4 +1,4 @@
-"""What a report may say of a run follows from the scores of its task."""
+"""The values that may be reported follow from the scores of a task."""
 
 from __future__ import annotations
 

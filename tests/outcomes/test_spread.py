@@ -1,4 +1,4 @@
-"""Means and standard deviations over seeds are numpy's."""
+"""Means and standard deviations over seeds equal those of numpy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlcvcli.outcomes.spread import spread
 
 
 @given(st.lists(st.floats(0, 1), max_size=6))
-def test_a_spread_is_numpys(values: list[float]) -> None:
+def test_mean_and_deviation_equal_those_of_numpy(values: list[float]) -> None:
     over_seeds = spread(values)
     assert over_seeds.count == len(values)
     assert (over_seeds.mean is None) == (not values)

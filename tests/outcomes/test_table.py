@@ -1,4 +1,4 @@
-"""A part of a table keeps its first column, and the best row where asked."""
+"""A part of a table keeps its first column, and optionally the best row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clock of an evaluation adds up its stages."""
+"""The clock of an evaluation sums the time of each stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlcvcli.runtime.clock import StageClock
 
 
 class Time:
-    """A time that stands until it is moved."""
+    """A clock that moves only when it is set."""
 
     now = 50.0
 
@@ -24,7 +24,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return time
 
 
-def test_each_stage_has_its_sum(time: Time) -> None:
+def test_the_times_of_each_stage_are_summed(time: Time) -> None:
     clock = StageClock()
     for seconds in (1.0, 2.0, 4.0):
         with clock.stage("read"):
@@ -35,7 +35,7 @@ def test_each_stage_has_its_sum(time: Time) -> None:
     assert clock.seconds == {"read": 7.0, "run": 70.0}
 
 
-def test_a_stage_that_fails_took_its_time_too(time: Time) -> None:
+def test_the_time_of_a_failed_stage_counts(time: Time) -> None:
     clock = StageClock()
 
     def fail() -> None:

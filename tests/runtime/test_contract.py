@@ -15,8 +15,8 @@ from dlcvcli.runtime.session import Session
 from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
 from dlcvcli.tasks.segmentation.card import SegmenterCard
 
-SEG = SegmenterCard("seg", "made", PRESETS["landcover7"], 16)
-FEW = EncoderCard("fewshot", "made", 8, {"name": "euclidean"}, size=(16, 16))
+SEG = SegmenterCard("seg", "synthetic", PRESETS["landcover7"], 16)
+FEW = EncoderCard("fewshot", "synthetic", 8, {"name": "euclidean"}, size=(16, 16))
 
 
 class Value:

@@ -1,4 +1,4 @@
-"""A card goes into a file's metadata and comes back."""
+"""A card is saved in the metadata of a file and loaded from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sizes = st.none() | st.tuples(st.integers(1, 4096), st.integers(1, 4096))
     st.none() | st.just("camvid"),
     st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=3),
 )
-def test_a_card_is_equal_after_writing_and_reading(
+def test_a_card_is_equal_after_saving_and_loading(
     classes: str,
     size: tuple[int, int] | None,
     binarise: bool,
@@ -74,7 +74,7 @@ distances = st.one_of(
     st.dictionaries(names, st.lists(names, max_size=3), max_size=3),
     st.sampled_from(["encoder", "episode"]),
 )
-def test_a_few_shot_card_is_equal_after_writing_and_reading(
+def test_a_few_shot_card_is_equal_after_saving_and_loading(
     size: tuple[int, int] | None,
     distance: dict[str, Any],
     mean: tuple[float, float, float],
@@ -121,7 +121,7 @@ def test_a_card_of_another_task_is_refused() -> None:
             EncoderCard.read(broken, "x")
 
 
-def test_what_every_card_has_is_read_without_knowing_the_task() -> None:
+def test_common_metadata_is_read_without_knowing_the_task() -> None:
     for card in (
         SegmenterCard("seg", "m", PRESETS["voc21"], 16, checkpoint_sha256="ab"),
         EncoderCard("fewshot", "m", 64, {"name": "euclidean"}, checkpoint_sha256="ab"),

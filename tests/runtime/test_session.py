@@ -1,4 +1,4 @@
-"""The provider asked for is in force, or an error gives the reason."""
+"""The requested provider is used, or an error gives the reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", refuse)
 
 
-def test_cpu_is_in_force_when_asked_for(tiny_model: bytes) -> None:
+def test_the_requested_cpu_provider_is_used(tiny_model: bytes) -> None:
     assert open_session(tiny_model, "cpu").provider == "CPUExecutionProvider"
 
 
@@ -63,7 +63,7 @@ def test_two_installed_wheels_are_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_silent_fall_back_to_the_cpu_is_an_error(
     tiny_model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As on a machine with a driver whose libraries do not load: a session comes, on the CPU.
+    # As with a driver whose libraries do not load: the session opens on the CPU.
     monkeypatch.setattr(module, "gpu_obstacle", lambda: None)
     monkeypatch.setattr(ort, "preload_dlls", lambda: sys.stdout.write("Failed to load libcurand"))
     fallen = open_session(tiny_model, "cpu").session
@@ -114,7 +114,7 @@ def test_a_file_that_is_not_an_onnx_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("provider", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("tensorrt", "cuda")]
 )
-def test_a_session_knows_the_device_of_its_provider(provider: str, device: str) -> None:
+def test_a_session_has_the_device_of_its_provider(provider: str, device: str) -> None:
     name, _ = PROVIDERS[provider]
     session = Session(None, name, "", {})
     assert (session.device, session.on_gpu) == (device, device != "cpu")

@@ -1,4 +1,4 @@
-"""A few-shot study whose trainings take no time: run folders as `dlcv train fewshot` writes."""
+"""A few-shot study without training: run folders written as by `dlcv train fewshot`."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ class FewshotTrainer(Trainer):
 
 
 def accuracies(settings: TrainFewshotSettings) -> NDArray[np.float64]:
-    """Return accuracies of episodes: some are hard for every run, each run errs on its own."""
+    """Return accuracies of episodes: a part common to all runs, and noise of each run."""
     seed, shape = settings.train.seed, shape_of(settings.episode)
     count = settings.episode.test_episodes
-    # Other numbers of shots make other episodes.
+    # Another number of shots gives other episodes.
     hard = np.random.default_rng([seed, shape.k_shot]).normal(0, 0.1, count)
     name = settings.distance.name
     own = np.random.default_rng([seed, len(name)]).normal(0, 0.02, count)
-    found = SKILL[name] + 0.01 * seed + 0.1 * (shape.k_shot - 1) + hard + own
-    return np.asarray(np.clip(found, 0, 1).round(6))
+    accuracy = SKILL[name] + 0.01 * seed + 0.1 * (shape.k_shot - 1) + hard + own
+    return np.asarray(np.clip(accuracy, 0, 1).round(6))
 
 
 def begin_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
@@ -97,11 +97,11 @@ def finish_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
     """Write the files of a finished run."""
     begin_run(run, settings)
     scores, shape = accuracies(settings), shape_of(settings.episode)
-    found, seed = interval(scores), settings.train.seed
+    measured, seed = interval(scores), settings.train.seed
     with run.metrics.open("a") as file:
         for line in (
             {"step": 4, "epoch": 0.04, "split": "train", "loss": 1.0},
-            {"step": 4, "epoch": 0.04, "split": "val", "accuracy": found.mean, "ci95": 0.1},
+            {"step": 4, "epoch": 0.04, "split": "val", "accuracy": measured.mean, "ci95": 0.1},
         ):
             file.write(json.dumps(line) + "\n")
     rows = "".join(f"{number},{value:.6f}\n" for number, value in enumerate(scores))
@@ -112,9 +112,9 @@ def finish_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
         "precision": "fp32",
         "split": "test",
         "sha256": f"test of seed {seed}",
-        "accuracy": found.mean,
-        "ci95": found.ci95,
-        "episodes": found.count,
+        "accuracy": measured.mean,
+        "ci95": measured.ci95,
+        "episodes": measured.count,
         "n_way": shape.n_way,
         "k_shot": shape.k_shot,
         "n_query": shape.n_query,
@@ -127,7 +127,7 @@ def finish_run(run: RunFolder, settings: TrainFewshotSettings) -> None:
         "model": settings.model.name,
         "parameters": 111_936,
         "finished": True,
-        "best": {"accuracy": found.mean, "step": 4, "epoch": 0.04},
+        "best": {"accuracy": measured.mean, "step": 4, "epoch": 0.04},
         "images_per_s": 10.0 + seed,
         "peak_memory_mb": 900,
         "metrics": metrics,

@@ -1,4 +1,4 @@
-"""A study of two tasks whose trainings take no time."""
+"""A study of two tasks without training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study whose trainings take no time: run folders written as `dlcv train seg` writes them."""
+"""A study without training: run folders written as by `dlcv train seg`."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def tiny_study(text: str = TEXT) -> StudyDefinition:
 def synthetic_metrics(seed: int, skill: float) -> dict[str, Any]:
     """Return scores of random masks, right with the probability `skill`; water is rare."""
     rng = np.random.default_rng(seed)
-    truth = rng.choice(6, (64, 64), p=[0.1, 0.55, 0.15, 0.1, 0.02, 0.08]).astype(np.uint8)
-    wrong = rng.integers(0, 7, truth.shape).astype(np.uint8)
-    predicted = np.where(rng.random(truth.shape) < skill, truth, wrong).astype(np.uint8)
+    target = rng.choice(6, (64, 64), p=[0.1, 0.55, 0.15, 0.1, 0.02, 0.08]).astype(np.uint8)
+    wrong = rng.integers(0, 7, target.shape).astype(np.uint8)
+    predicted = np.where(rng.random(target.shape) < skill, target, wrong).astype(np.uint8)
     score = SegmentationScore(CLASSES)
-    score.update(truth, predicted)
+    score.update(target, predicted)
     metrics = score.compute_all(["voc"])
     metrics.pop("by_convention")
     return metrics

@@ -83,7 +83,7 @@ def test_the_runs_of_few_shot_studies_differ_in_one_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says", "hint"),
+    ("text", "message", "hint"),
     [
         (HEAD.replace("title", "titel") + "runs: [{name: b, label: c}]", "'titel'", "'title'"),
         (HEAD + "runs: [{nam: b, label: c}]", "'runs.0.nam'", "'name'"),
@@ -125,20 +125,20 @@ def test_the_runs_of_few_shot_studies_differ_in_one_setting() -> None:
     ],
 )
 def test_a_definition_that_does_not_fit_is_one_line_with_the_file(
-    text: str, says: str, hint: str, tmp_path: Path
+    text: str, message: str, hint: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_study(str(file))
     assert str(file) in caught.value.message
-    assert says in caught.value.message
+    assert message in caught.value.message
     assert hint in caught.value.hint
     assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("name", "says", "hint"),
+    ("name", "message", "hint"),
     [
         (
             "study4-segment",
@@ -148,8 +148,8 @@ def test_a_definition_that_does_not_fit_is_one_line_with_the_file(
         ("absent.yaml", "absent.yaml does not exist", ""),
     ],
 )
-def test_an_unknown_study_is_refused(name: str, says: str, hint: str) -> None:
-    with pytest.raises(ConfigError, match=says) as caught:
+def test_an_unknown_study_is_refused(name: str, message: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         load_study(name)
     assert caught.value.hint == hint
 

@@ -29,7 +29,7 @@ def _parse(arguments: list[str]) -> list[str]:
     return names[1:]
 
 
-def test_the_commands_go_through_the_shell_and_are_understood(tmp_path: Path) -> None:
+def test_the_commands_survive_the_shell_and_parse(tmp_path: Path) -> None:
     # A `dlcv` that prints its arguments replaces the real one.
     tool = tmp_path / "bin" / "dlcv"
     tool.parent.mkdir()
@@ -59,7 +59,7 @@ def test_the_commands_go_through_the_shell_and_are_understood(tmp_path: Path) ->
     assert shown == [[word.replace(" ", "") for word in line] for line in lines]
 
 
-def test_the_commands_end_at_the_first_that_fails(tmp_path: Path) -> None:
+def test_the_demo_stops_at_the_first_failed_command(tmp_path: Path) -> None:
     tool = tmp_path / "dlcv"
     tool.write_text("#!/bin/sh\necho called\nexit 3\n")
     tool.chmod(0o755)

@@ -10,7 +10,7 @@ from dlcvcli.errors import UsageError
 from dlcvcli.studies.demo_folder import DemoFolder
 
 
-def test_a_folder_of_an_earlier_demo_is_begun_anew(tmp_path: Path) -> None:
+def test_the_files_of_an_earlier_demo_are_replaced(tmp_path: Path) -> None:
     folder = DemoFolder(tmp_path / "demo")
     folder.begin()
     folder.run.create()

@@ -31,12 +31,12 @@ class Reader(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
+        attributes = dict(attrs)
         if tag == "img":
-            assert found["alt"]
-            self.sources.append(found["src"] or "")
+            assert attributes["alt"]
+            self.sources.append(attributes["src"] or "")
         elif tag == "a":
-            self.links.append(found["href"] or "")
+            self.links.append(attributes["href"] or "")
         if tag not in {"meta", "img", "br"}:
             self.open.append(tag)
 
@@ -51,7 +51,7 @@ class Reader(HTMLParser):
 def reported(
     tmp_path_factory: pytest.TempPathFactory, exported_run: Path, landcover: Path
 ) -> tuple[DemoFolder, dict[str, Any]]:
-    """A demo's folder whose run is the small one of these tests, and its evaluation."""
+    """The folder of a demo with the small run of these tests, and its evaluation."""
     folder = DemoFolder(tmp_path_factory.mktemp("demo") / "demo")
     folder.begin()
     shutil.copytree(exported_run, folder.run.path)

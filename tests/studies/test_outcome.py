@@ -28,19 +28,19 @@ def test_seeds_are_averaged_and_differences_paired(three: StudyOutcome) -> None:
         for run in three.runs
     }
     small, large = np.array(scores["small"]), np.array(scores["large"])
-    found = three.as_dict()
-    assert [run["measured"]["miou"]["mean"] for run in found["runs"]] == pytest.approx(
+    result = three.as_dict()
+    assert [run["measured"]["miou"]["mean"] for run in result["runs"]] == pytest.approx(
         [small.mean(), large.mean()]
     )
-    assert found["runs"][1]["measured"]["miou"]["sd"] == pytest.approx(large.std(ddof=1))
-    to_first = found["runs"][1]["to_first"]
+    assert result["runs"][1]["measured"]["miou"]["sd"] == pytest.approx(large.std(ddof=1))
+    to_first = result["runs"][1]["to_first"]
     assert to_first["mean"] == pytest.approx((large - small).mean())
     assert to_first["sd"] == pytest.approx((large - small).std(ddof=1))
     assert to_first["seeds"] == 3
-    assert found["runs"][0]["to_first"] is None
-    assert found["best"] == "large"
-    assert found["finished"]
-    json.dumps(found, allow_nan=False)
+    assert result["runs"][0]["to_first"] is None
+    assert result["best"] == "large"
+    assert result["finished"]
+    json.dumps(result, allow_nan=False)
 
 
 def test_tables_for_programs_and_people(three: StudyOutcome) -> None:
@@ -67,12 +67,12 @@ def test_names_of_users_are_escaped_in_markdown(tmp_path: Path, landcover: Path)
 
 def test_unfinished_runs_are_named_and_not_averaged(tmp_path: Path, landcover: Path) -> None:
     outcome = prepared_outcome(tmp_path / "half", landcover, 2, stop_at=4)
-    found = outcome.as_dict()
-    assert found["unfinished"] == [
+    result = outcome.as_dict()
+    assert result["unfinished"] == [
         {"folder": "runs/large/seed-1", "state": "unfinished", "step": 2}
     ]
-    assert [run["measured"]["miou"]["seeds"] for run in found["runs"]] == [2, 1]
-    assert found["runs"][1]["to_first"]["seeds"] == 1
+    assert [run["measured"]["miou"]["seeds"] for run in result["runs"]] == [2, 1]
+    assert result["runs"][1]["to_first"]["seeds"] == 1
     assert [row[5] for row in main_table(outcome.groups[0]).rows] == ["2", "1 of 2"]
     notes = " ".join(notes_of(outcome, outcome.groups[0]))
     assert "Unfinished: runs/large/seed-1." in notes
@@ -99,7 +99,7 @@ def test_runs_on_other_data_or_devices_are_remarked(tmp_path: Path, landcover: P
     assert "different devices" in remarks
 
 
-def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_outcome(StudyFolder(tmp_path / "absent"))
     with pytest.raises(DataError, match="is not a study's folder"):

@@ -27,7 +27,7 @@ def test_a_picture_is_part_of_the_page(tmp_path: Path) -> None:
     assert base64.b64decode(content) == path.read_bytes()
 
 
-def test_a_name_that_is_missing_is_an_error_and_no_page(tmp_path: Path) -> None:
+def test_a_missing_template_name_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UndefinedError, match="is undefined"):
         write_page(tmp_path / "index.html", "demo.html.j2", {"date": "today"})
     assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ FOLDER = StudyFolder(Path("a folder"))
 
 
 def _parsed(arguments: list[str]) -> dict[str, Any]:
-    """Return what typer makes of the command line of `dlcv train seg`."""
+    """Return the parameters that typer parses from the command line of `dlcv train seg`."""
     command: Any = typer.main.get_command(make_app())
     for word in arguments[:2]:
         command = command.commands[word]
@@ -78,7 +78,7 @@ def test_a_run_starts_from_that_of_its_seed() -> None:
     ]
 
 
-def test_texts_that_look_like_other_types_stay_texts() -> None:
+def test_texts_that_look_like_other_types_remain_texts() -> None:
     text = (
         "name: a\ntitle: t\nquestion: q\nsource: s\nruns:\n"
         "- {name: b, label: c, settings: {data: {val_split: 'no'}}}\n"
@@ -89,7 +89,7 @@ def test_texts_that_look_like_other_types_stay_texts() -> None:
     assert got.data.val_split == "no"
 
 
-def test_every_run_comes_with_a_seed_before_any_with_the_next() -> None:
+def test_all_runs_of_one_seed_precede_those_of_the_next() -> None:
     study = load_study("study4-segmentation")
     assert [one.title for one in planned_runs(study, FOLDER, 2)] == [
         "fcn32s seed 0", "fcn8s seed 0", "fcn32s seed 1", "fcn8s seed 1",
@@ -102,12 +102,12 @@ def test_every_run_comes_with_a_seed_before_any_with_the_next() -> None:
 
 
 @pytest.mark.parametrize("text", ["train.seed=3", "data.path=x", "train.devices=2"])
-def test_what_a_study_sets_itself_has_a_flag_of_its_own(text: str) -> None:
+def test_settings_that_the_study_controls_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="sets that itself"):
         study_settings(load_study("study4-segmentation"), (text,))
 
 
-def test_the_settings_shown_are_those_off_the_defaults_with_what_was_reported() -> None:
+def test_shown_settings_are_the_reported_score_and_those_off_the_defaults() -> None:
     study = load_study("study5-segmentation")
     table = key_settings(study, study_settings(study, ()))
     rows = {row[0]: row[1:] for row in table.rows}
@@ -120,7 +120,7 @@ def test_the_settings_shown_are_those_off_the_defaults_with_what_was_reported() 
     assert "train.batch_size" not in rows
 
 
-def test_the_settings_shown_of_a_few_shot_study_name_what_runs_start_from() -> None:
+def test_shown_settings_of_a_few_shot_study_name_initial_runs() -> None:
     study = load_study("distance")
     rows = {row[0]: row[1:] for row in key_settings(study, study_settings(study, ())).rows}
     assert rows["starts from"] == ("–", "–", "–", "euclidean")

@@ -16,7 +16,7 @@ from dlcvcli.studies.plan import study_settings
 from dlcvcli.studies.study import StudyRequest, run_study
 from dlcvcli.studies.study_folder import StudyFolder, changed_settings
 from dlcvcli.yaml_reader import MAX_BYTES
-from tests.held_folder import held_by_another
+from tests.locked_folder import locked_by_another_process
 from tests.studies.prepared_fewshot import TEXT as FEW
 from tests.studies.prepared_fewshot import FewshotTrainer
 from tests.studies.prepared_mixed import TEXT as MIXED
@@ -26,9 +26,9 @@ from tests.studies.prepared_seg import TEXT, Trainer, tiny_study
 
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    found = Trainer()
-    monkeypatch.setattr(study, "run_dlcv", found)
-    return found
+    trainer = Trainer()
+    monkeypatch.setattr(study, "run_dlcv", trainer)
+    return trainer
 
 
 @pytest.fixture
@@ -37,23 +37,23 @@ def folder(tmp_path: Path) -> StudyFolder:
 
 
 def _run(folder: StudyFolder, data: Path | None, text: str = TEXT, **more: object) -> list[str]:
-    said: list[str] = []
+    lines: list[str] = []
     request = StudyRequest(tiny_study(text), "tiny", folder, data, **more)  # type: ignore[arg-type]
-    run_study(request, say=said.append)
-    return said
+    run_study(request, say=lines.append)
+    return lines
 
 
 def test_every_run_is_trained_once_with_every_seed(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
-    said = _run(folder, landcover, seeds=2)
+    lines = _run(folder, landcover, seeds=2)
     assert [call[call.index("--out") + 1] for call in trainer.calls] == [
         str(folder.path / "runs" / name)
         for name in ("small/seed-0", "large/seed-0", "small/seed-1", "large/seed-1")
     ]
-    assert "2/4 large seed 0: lraspp_mobilenet_v3_large, showing 0001" in said
+    assert "2/4 large seed 0: lraspp_mobilenet_v3_large, showing 0001" in lines
     assert all(state_of(folder.run(name, 1)) == "finished" for name in ("small", "large"))
-    # The set has one of the two images; the other is no error.
+    # The set has only one of the two images, which is no error.
     assert all(call.count("--snapshot") == 1 and "0099" not in call for call in trainer.calls)
     again = _run(folder, landcover)
     assert len(trainer.calls) == 4
@@ -80,8 +80,8 @@ def test_a_stopped_run_is_resumed_and_the_hint_has_the_complete_command(
         *("dlcv", "study", "run", "tiny", "--data", str(landcover), "--out", str(folder.path)),
         *("--seeds", "2", "--set", sets[0], "--set", sets[1]),
     ]
-    said = _run(folder, landcover, seeds=2, sets=sets)
-    assert "3/4 small seed 1: continuing" in said
+    lines = _run(folder, landcover, seeds=2, sets=sets)
+    assert "3/4 small seed 1: continuing" in lines
     assert len(trainer.calls) == 5
     resumed = trainer.calls[3]
     assert resumed[2:6] == ["--resume", str(folder.run("small", 1).path), "--data", str(landcover)]
@@ -108,14 +108,14 @@ def test_a_study_that_another_process_runs_is_refused(
 ) -> None:
     _run(folder, landcover, only=("small",))
     with (
-        held_by_another(folder.path) as other,
+        locked_by_another_process(folder.path) as other,
         pytest.raises(DlcvError, match=f"in use by process {other.pid}"),
     ):
         _run(folder, landcover)
     assert len(trainer.calls) == 1
 
 
-def test_one_that_died_before_its_first_checkpoint_begins_anew(
+def test_a_run_killed_before_its_first_checkpoint_is_restarted(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     _run(folder, landcover, only=("small",))
@@ -127,7 +127,7 @@ def test_one_that_died_before_its_first_checkpoint_begins_anew(
     assert state_of(run) == "finished"
 
 
-def test_ctrl_c_between_two_runs_and_a_failing_run_end_in_good_order(
+def test_ctrl_c_and_a_failing_run_end_the_study_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, folder: StudyFolder, landcover: Path
 ) -> None:
     def interrupted(arguments: list[str]) -> None:
@@ -142,12 +142,12 @@ def test_ctrl_c_between_two_runs_and_a_failing_run_end_in_good_order(
         raise AlreadySaid(7)
 
     monkeypatch.setattr(study, "run_dlcv", failing)
-    said: list[str] = []
+    lines: list[str] = []
     with pytest.raises(AlreadySaid) as failed:
-        run_study(StudyRequest(tiny_study(), "tiny", folder, landcover), say=said.append)
+        run_study(StudyRequest(tiny_study(), "tiny", folder, landcover), say=lines.append)
     assert failed.value.status == 7
-    says = "1/2 small seed 0 failed; fix the cause, then continue with: dlcv study run"
-    assert said[-1].startswith(says)
+    message = "1/2 small seed 0 failed; fix the cause, then continue with: dlcv study run"
+    assert lines[-1].startswith(message)
 
 
 def test_other_settings_are_refused_with_the_keys(
@@ -172,7 +172,7 @@ def test_other_settings_are_refused_with_the_keys(
     assert len(trainer.calls) == 2
 
 
-def test_texts_reported_values_and_what_changes_no_number_may_change(
+def test_texts_reported_values_and_settings_without_effect_may_change(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     _run(folder, landcover)
@@ -191,14 +191,14 @@ def test_another_data_folder_has_to_hold_the_same_files(
     moved = tmp_path / "moved"
     shutil.copytree(landcover, moved)
     with pytest.raises(ConfigError, match="is not what the study"):
-        _run(folder, moved)  # the fingerprints of the prepared runs are no real ones
+        _run(folder, moved)  # the fingerprints of the prepared runs are not real
     for name in ("small", "large"):
         folder.run(name, 0).environment.unlink()
     _run(folder, moved)
     assert folder.read().data == str(moved)
 
 
-def test_a_folder_of_the_users_and_wrong_data_are_refused_before_anything_is_made(
+def test_a_folder_of_other_files_and_wrong_data_are_refused_first(
     trainer: Trainer, tmp_path: Path, landcover: Path
 ) -> None:
     notes = tmp_path / "mine" / "notes.txt"
@@ -218,12 +218,12 @@ def test_a_folder_of_the_users_and_wrong_data_are_refused_before_anything_is_mad
     assert not trainer.calls
 
 
-def test_a_study_makes_its_synthetic_set_once_and_completely(
+def test_a_study_writes_its_synthetic_set_once_and_completely(
     trainer: Trainer, tmp_path: Path
 ) -> None:
     text = TEXT + "data: {train: 5, validation: 2, size: 64x64, seed: 3}\n"
     folder = StudyFolder(tmp_path / "study")
-    # The files of a process that was killed while it made the set.
+    # Files of a process that was killed while it wrote the set.
     folder.begin()
     left = folder.path / ".data.999999999.partial"
     (left / "train").mkdir(parents=True)
@@ -248,23 +248,23 @@ def test_without_any_of_the_named_images_the_first_are_shown(
 def _few(
     folder: StudyFolder, data: Path | None, text: str = FEW, **more: object
 ) -> tuple[list[str], FewshotTrainer]:
-    said: list[str] = []
+    lines: list[str] = []
     trainer = FewshotTrainer(more.pop("stop_at", None))  # type: ignore[arg-type]
     request = StudyRequest(tiny_study(text), "few", folder, data, **more)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "run_dlcv", trainer)
         with contextlib.suppress(Interrupted):
-            run_study(request, say=said.append)
-    return said, trainer
+            run_study(request, say=lines.append)
+    return lines, trainer
 
 
 def test_a_few_shot_study_trains_few_shot_learners(folder: StudyFolder, glyphs: Path) -> None:
-    said, trainer = _few(folder, glyphs, seeds=2)
+    lines, trainer = _few(folder, glyphs, seeds=2)
     assert len(trainer.calls) == 8
-    assert any(line.startswith("1/8 euclid seed 0: accuracy 0.") for line in said)
+    assert any(line.startswith("1/8 euclid seed 0: accuracy 0.") for line in lines)
     assert not any("--snapshot" in call for call in trainer.calls)
-    begun = [call for call in trainer.calls if "--init" in call]
-    assert [call[call.index("--init") + 1] for call in begun] == [
+    started = [call for call in trainer.calls if "--init" in call]
+    assert [call[call.index("--init") + 1] for call in started] == [
         str(folder.run("euclid", seed).path) for seed in range(2)
     ]
     again, after = _few(folder, glyphs)
@@ -272,10 +272,10 @@ def test_a_few_shot_study_trains_few_shot_learners(folder: StudyFolder, glyphs: 
     assert sum("done before, accuracy" in line for line in again) == 8
 
 
-def test_a_resumed_run_takes_no_initial_weights(folder: StudyFolder, glyphs: Path) -> None:
+def test_a_resumed_run_loads_no_initial_weights(folder: StudyFolder, glyphs: Path) -> None:
     _few(folder, glyphs, stop_at=4)
     assert state_of(folder.run("learned", 0)) == "unfinished"
-    # The run that it started from is not needed any more.
+    # The run that it started from is no longer needed.
     shutil.rmtree(folder.run("euclid", 0).path)
     _, trainer = _few(folder, None, only=("learned",))
     (call,) = trainer.calls
@@ -289,13 +289,13 @@ def test_a_run_waits_for_the_one_it_starts_from(folder: StudyFolder, glyphs: Pat
     assert "--only euclid --only learned" in caught.value.hint
     assert not folder.path.exists()
     # Both are planned, and the first does not finish, as with --max-time.
-    said: list[str] = []
+    lines: list[str] = []
     request = StudyRequest(tiny_study(FEW), "few", folder, glyphs, only=("euclid", "learned"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "run_dlcv", lambda arguments: None)
-        run_study(request, say=said.append)
-    assert said[-2] == "1/2 euclid seed 0: not finished, and left as it is"
-    assert said[-1].startswith("2/2 learned seed 0: left out, as run 'euclid'")
+        run_study(request, say=lines.append)
+    assert lines[-2] == "1/2 euclid seed 0: not finished, and left as it is"
+    assert lines[-1].startswith("2/2 learned seed 0: left out, as run 'euclid'")
 
 
 def test_another_initial_run_makes_another_study(folder: StudyFolder, glyphs: Path) -> None:
@@ -312,10 +312,10 @@ def test_data_too_small_for_a_later_run_is_reported_before_the_first(
     _few(folder, glyphs, FEW.replace("k_shot: 3", "k_shot: 7"), only=("euclid", "cosine"))
 
 
-def test_a_few_shot_study_makes_its_own_characters(folder: StudyFolder) -> None:
-    made = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
-    said, _ = _few(folder, None, FEW + made)
-    assert said[0].startswith("making 5 alphabets of 4 characters by 6 drawers, 16x16 in ")
+def test_a_few_shot_study_writes_its_synthetic_characters(folder: StudyFolder) -> None:
+    synthetic = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
+    lines, _ = _few(folder, None, FEW + synthetic)
+    assert lines[0].startswith("making 5 alphabets of 4 characters by 6 drawers, 16x16 in ")
     assert len(list(folder.data.rglob("*.png"))) == 120
 
 
@@ -330,21 +330,21 @@ def test_other_images_by_class_are_refused(
 def _mixed(
     folder: StudyFolder, data: Path | None, text: str = MIXED, **more: object
 ) -> tuple[list[str], MixedTrainer]:
-    said: list[str] = []
+    lines: list[str] = []
     trainer = MixedTrainer()
     request = StudyRequest(tiny_study(text), "mixed", folder, data, **more)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "run_dlcv", trainer)
-        run_study(request, say=said.append)
-    return said, trainer
+        run_study(request, say=lines.append)
+    return lines, trainer
 
 
 def test_runs_of_two_tasks_are_trained_on_their_own_data(
     folder: StudyFolder, landcover: Path
 ) -> None:
-    said, trainer = _mixed(folder, landcover)
+    lines, trainer = _mixed(folder, landcover)
     own = folder.run_data("euclid")
-    assert said[0] == f"making 5 alphabets of 4 characters by 6 drawers, 16x16 in {own}"
+    assert lines[0] == f"making 5 alphabets of 4 characters by 6 drawers, 16x16 in {own}"
     assert len(list(own.rglob("*.png"))) == 120
     assert [(call[1], call[call.index("--data") + 1]) for call in trainer.calls] == [
         *(("seg", str(landcover)), ("fewshot", str(own))),
@@ -352,8 +352,8 @@ def test_runs_of_two_tasks_are_trained_on_their_own_data(
     ]
     # Only the task that shows images saves them.
     assert ["--snapshot" in call for call in trainer.calls] == [True, False, True, False]
-    assert any(": mIoU 0." in line for line in said)
-    assert any(": accuracy 0." in line for line in said)
+    assert any(": mIoU 0." in line for line in lines)
+    assert any(": accuracy 0." in line for line in lines)
     again, after = _mixed(folder, None)
     assert after.calls == []
     assert sum("done before" in line for line in again) == 4
@@ -361,7 +361,7 @@ def test_runs_of_two_tasks_are_trained_on_their_own_data(
         _mixed(folder, None, MIXED.replace("alphabets: 5", "alphabets: 6"))
 
 
-def test_a_folder_of_its_own_is_a_runs_data(
+def test_a_run_may_name_its_own_data_folder(
     folder: StudyFolder, landcover: Path, glyphs: Path
 ) -> None:
     synthetic = "{alphabets: 5, characters: 4, drawers: 6, size: 16x16}"

@@ -1,4 +1,4 @@
-"""The page of a study has the content of its folder, finished or not, and needs no other file."""
+"""The page of a study shows its folder, finished or not, and needs no other file."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def test_a_complete_study_is_on_its_page(tmp_path: Path, landcover: Path) -> Non
         *("snapshots-large.png", "snapshots-small.png"),
     ]  # fmt: skip
     text = _text(folder.page)
-    found = json.loads(folder.results.read_text())
-    assert found == outcome.as_dict()
-    for run in found["runs"]:
+    results = json.loads(folder.results.read_text())
+    assert results == outcome.as_dict()
+    for run in results["runs"]:
         measured = run["measured"]["miou"]
         assert f"{measured['mean']:.4f} ± {measured['sd']:.4f}" in text
     for part in (
@@ -84,7 +84,7 @@ def test_a_complete_study_is_on_its_page(tmp_path: Path, landcover: Path) -> Non
     ):
         assert part in text
     assert "Not finished yet" not in text
-    # The commands are those that were run.
+    # The commands equal those that were run.
     for call in trainer.calls:
         assert command_line(call) in text
     page = folder.page.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The task of a model is found and the model loaded, with torch only where it is needed."""
+"""The registry returns the task of a model, and loads torch only where needed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dlcvcli.tasks.segmentation.load import load_predictor
 
 @pytest.fixture
 def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no package be installed."""
+    """Pretend that no package is installed."""
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
 
 
-def test_a_task_is_found_by_its_name() -> None:
+def test_a_task_is_looked_up_by_its_name() -> None:
     assert [task_named(name).name for name in TASKS] == list(TASKS)
     with pytest.raises(UsageError, match="no task is called 'segg'") as caught:
         task_named("segg")
@@ -100,7 +100,7 @@ def test_tensorrt_is_refused_for_a_checkpoint_before_it_is_read(tmp_path: Path) 
         assert caught.value.hint == "add --onnx"
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"none\.onnx does not exist"):
         load_predictor(ModelRef("onnx", tmp_path / "none.onnx", None), provider="cpu")
     with pytest.raises(CheckpointError, match=r"none\.ckpt does not exist"):
@@ -126,11 +126,11 @@ def test_an_onnx_file_needs_no_torch(exported_run: Path) -> None:
 
 def test_torch_is_required_only_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     require_torch("training")
-    asked: list[str] = []
-    monkeypatch.setattr(extras, "find_spec", asked.append)
+    looked_up: list[str] = []
+    monkeypatch.setattr(extras, "find_spec", looked_up.append)
     with pytest.raises(MissingExtra, match="training needs torch, which is not installed"):
         require_torch("training")
-    assert asked == ["torch"]
+    assert looked_up == ["torch"]
 
 
 def test_an_unknown_task_is_refused_with_the_nearest() -> None:

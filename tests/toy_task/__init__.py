@@ -1,1 +1,1 @@
-"""A task of its own in a few lines: a network that tells how bright an image is."""
+"""A complete small task: a network that predicts the brightness of an image."""

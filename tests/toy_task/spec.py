@@ -1,4 +1,4 @@
-"""The toy task, as the drivers see it: nothing slow is imported before a function is called."""
+"""The spec of the toy task, which imports nothing slow before a function is called."""
 
 from dataclasses import dataclass
 from pathlib import Path

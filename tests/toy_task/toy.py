@@ -1,4 +1,4 @@
-"""The toy task, all but what the drivers see: a network that tells how bright an image is."""
+"""The toy task: a network that predicts the brightness of an image."""
 
 from pathlib import Path
 from typing import Any, Literal

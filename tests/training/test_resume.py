@@ -32,7 +32,7 @@ def stored() -> dict[str, Any]:
 
 
 def resumed(**changes: Any) -> TrainSegSettings:
-    """Return the settings with changes; `__` stands for a dot."""
+    """Return the settings with changes; `__` in a name replaces the dot."""
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
     return resolve(TrainSegSettings, flags={**STORED, **dotted})
 

@@ -1,4 +1,4 @@
-"""Runs scored on the same episodes are compared one by one; those that were not, are not."""
+"""Runs scored on the same episodes are compared episode by episode."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ def _run(folder: Path, values: list[float], **more: Any) -> tuple[RunFolder, dic
     lines = [f"{number},{value:.6f}" for number, value in enumerate(values)]
     scores_file(run).write_text("\n".join(["episode_id,accuracy", *lines]) + "\n")
     mean, half = float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    told = {"accuracy": mean, "ci95": half, "episodes_sha256": "e", "sha256": "d", **more}
-    return run, told
+    results = {"accuracy": mean, "ci95": half, "episodes_sha256": "e", "sha256": "d", **more}
+    return run, results
 
 
 @settings(max_examples=30, deadline=None)
 @given(SCORES, st.integers(0, 2**16))
-def test_a_paired_interval_is_that_of_the_differences(
+def test_a_paired_interval_is_computed_from_the_differences(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], seed: int
 ) -> None:
     folder = tmp_path_factory.mktemp("runs")
     others = np.random.default_rng(seed).permutation(values).tolist()
-    found = compare_episodes(3, _run(folder / "a", values), _run(folder / "b", others))
+    difference = compare_episodes(3, _run(folder / "a", values), _run(folder / "b", others))
     apart = np.array(others) - np.array(values)
-    assert (found.seed, found.paired) == (3, True)
-    assert found.mean == pytest.approx(apart.mean(), abs=2e-6)
+    assert (difference.seed, difference.paired) == (3, True)
+    assert difference.mean == pytest.approx(apart.mean(), abs=2e-6)
     half = 1.96 * apart.std(ddof=1) / math.sqrt(len(apart))
-    assert found.ci95 == pytest.approx(half, abs=2e-6)
+    assert difference.ci95 == pytest.approx(half, abs=2e-6)
 
 
-def test_pairing_takes_out_what_is_hard_for_both(tmp_path: Path) -> None:
+def test_pairing_removes_the_difficulty_that_runs_share(tmp_path: Path) -> None:
     hard = np.random.default_rng(0).uniform(0.2, 0.8, 200)
     one, two = _run(tmp_path / "a", hard.tolist()), _run(tmp_path / "b", (hard + 0.05).tolist())
     paired = compare_episodes(0, one, two)
@@ -76,9 +76,9 @@ def test_without_its_episodes_a_run_is_still_compared(tmp_path: Path, text: str 
     file = scores_file(two[0])
     file.unlink() if text is None else file.write_text(text)
     assert read_accuracies(two[0]) == {}
-    found = compare_episodes(0, one, two)
-    assert (found.paired, found.why) == (False, "no episodes.csv")
-    assert found.mean == pytest.approx(0.05)
+    difference = compare_episodes(0, one, two)
+    assert (difference.paired, difference.why) == (False, "no episodes.csv")
+    assert difference.mean == pytest.approx(0.05)
 
 
 def test_an_interval_that_one_run_lacks_is_none(tmp_path: Path) -> None:
@@ -88,6 +88,6 @@ def test_an_interval_that_one_run_lacks_is_none(tmp_path: Path) -> None:
 
 
 def test_over_seeds_both_are_means() -> None:
-    found = [EpisodeDifference(0, 0.1, 0.02, True), EpisodeDifference(1, 0.3, 0.04, True)]
-    assert over_seeds(found) == pytest.approx((0.2, 0.03))
+    differences = [EpisodeDifference(0, 0.1, 0.02, True), EpisodeDifference(1, 0.3, 0.04, True)]
+    assert over_seeds(differences) == pytest.approx((0.2, 0.03))
     assert over_seeds([EpisodeDifference(0, 0.1, None, True)]) == (0.1, None)

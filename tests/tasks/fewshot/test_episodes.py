@@ -1,4 +1,4 @@
-"""Scores of episodes from embeddings: right, in parts as in one, and each image embedded once."""
+"""Episodes are scored from embeddings, and each image is embedded once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlcvcli.tasks.fewshot.episodes import (
     predict_episodes,
     score_episodes,
 )
-from tests.made_fewshot import request_for
+from tests.synthetic_characters import request_for
 
 DISTANCES: list[Distance] = [
     Euclidean(),
@@ -31,7 +31,7 @@ DISTANCES: list[Distance] = [
 
 @pytest.mark.parametrize("distance", DISTANCES, ids=lambda one: one.name)
 @pytest.mark.parametrize("at_once", [1, 300, 1 << 20])
-def test_each_query_goes_to_the_largest_logit(
+def test_each_query_is_predicted_as_the_class_of_the_largest_logit(
     distance: Distance, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_VALUES_AT_ONCE", at_once)
@@ -39,17 +39,17 @@ def test_each_query_goes_to_the_largest_logit(
     features = rng.normal(size=(40, 6)).astype(np.float32)
     support = rng.integers(0, 40, (9, 4, 2))
     query = rng.integers(0, 40, (9, 7))
-    found = predict_episodes(features, support, query, distance)
-    assert found.shape == (9, 7)
+    predicted = predict_episodes(features, support, query, distance)
+    assert predicted.shape == (9, 7)
     for number in range(9):
         prototypes = prototypes_of(features[support[number]])
         logits = distance.logits(features[query[number]], prototypes)
-        assert np.array_equal(found[number], logits.argmax(axis=1))
+        assert np.array_equal(predicted[number], logits.argmax(axis=1))
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 40), st.integers(2, 6), st.integers(1, 2000), st.integers(0, 99))
-def test_large_products_are_those_of_one_call(m: int, n: int, d: int, seed: int) -> None:
+def test_large_matrix_products_equal_a_single_call(m: int, n: int, d: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     query = rng.normal(size=(2, m, d)).astype(np.float32)
     prototypes = rng.normal(size=(2, n, d)).astype(np.float32)
@@ -60,7 +60,7 @@ def test_large_products_are_those_of_one_call(m: int, n: int, d: int, seed: int)
         np.testing.assert_allclose(chosen, logits.max(axis=-1), rtol=1e-4, atol=1e-3)
 
 
-def test_accuracy_is_of_each_episode() -> None:
+def test_accuracy_is_computed_per_episode() -> None:
     features = np.array([[0.0], [1.0], [0.2], [0.9]], np.float32)
     support = np.array([[[0], [1]], [[1], [0]]])
     query, answers = np.array([[2, 3], [2, 3]]), np.array([[0, 1], [0, 0]])
@@ -72,7 +72,7 @@ def test_accuracy_is_of_each_episode() -> None:
     assert score.interval.ci95 == pytest.approx(0.49)
 
 
-def test_only_what_episodes_use_is_embedded_and_once() -> None:
+def test_each_image_of_the_episodes_is_embedded_once() -> None:
     support, query = np.array([[[7], [3]]]), np.array([[9, 7, 3, 9]])
     listed = EpisodeList(("a",), support, query, np.zeros((1, 4), np.int64), "")
     used, shown, asked = compact(listed)
@@ -81,7 +81,7 @@ def test_only_what_episodes_use_is_embedded_and_once() -> None:
     assert used[asked].tolist() == query.tolist()
 
 
-def test_batches_change_no_embedding_and_a_wish_to_stop_is_heard(characters: Path) -> None:
+def test_embedding_is_independent_of_batches_and_can_be_stopped(characters: Path) -> None:
     data = request_for(Path("unused"), characters).data.val  # type: ignore[attr-defined]
     indices = np.arange(len(data))
 
@@ -89,12 +89,12 @@ def test_batches_change_no_embedding_and_a_wish_to_stop_is_heard(characters: Pat
         return images.reshape(len(images), -1)[:, :5].astype(np.float32)
 
     seen: list[tuple[int, int]] = []
-    whole = embed_images(embed, data, indices)
+    complete = embed_images(embed, data, indices)
     parts = embed_images(embed, data, indices, batch_size=5, progress=lambda *at: seen.append(at))
-    assert whole is not None
+    assert complete is not None
     assert parts is not None
-    assert np.array_equal(whole, parts)
-    assert np.array_equal(whole, embed(data.images(indices)))
+    assert np.array_equal(complete, parts)
+    assert np.array_equal(complete, embed(data.images(indices)))
     assert seen[0] == (5, 18)
     assert seen[-1] == (18, 18)
     assert embed_images(embed, data, indices, stop=lambda: True) is None

@@ -38,22 +38,22 @@ def certificate_of(done: Exported) -> dict[str, Any]:
 
 def test_the_metadata_describes_the_encoder(exported_fewshot: Path) -> None:
     run = RunFolder(exported_fewshot)
-    said = {entry.key: entry.value for entry in onnx.load(run.onnx).metadata_props}
-    assert (said["task"], said["model"], said["graph"]) == ("fewshot", "conv4", "encoder")
-    assert json.loads(said["dimension"]) == 8
-    assert json.loads(said["distance"]) == {"name": "euclidean"}
-    assert json.loads(said["episode"]) == [3, 1, 3]
-    assert json.loads(said["size"]) == [16, 16]
-    assert json.loads(said["class_splits"]).keys() == {"train", "val"}
-    assert said["checkpoint_sha256"] == sha256_of(run.best)
-    assert "export.onnx" in json.loads(said["versions"])
+    entries = {entry.key: entry.value for entry in onnx.load(run.onnx).metadata_props}
+    assert (entries["task"], entries["model"], entries["graph"]) == ("fewshot", "conv4", "encoder")
+    assert json.loads(entries["dimension"]) == 8
+    assert json.loads(entries["distance"]) == {"name": "euclidean"}
+    assert json.loads(entries["episode"]) == [3, 1, 3]
+    assert json.loads(entries["size"]) == [16, 16]
+    assert json.loads(entries["class_splits"]).keys() == {"train", "val"}
+    assert entries["checkpoint_sha256"] == sha256_of(run.best)
+    assert "export.onnx" in json.loads(entries["versions"])
     torch_card = load_encoder(find_model(exported_fewshot), provider="cpu").card
     onnx_card = load_encoder(find_model(run.onnx), provider="cpu").card
     assert onnx_card.mean == torch_card.mean
     assert onnx_card.classes == torch_card.classes
 
 
-def test_the_certificate_has_its_figures(exported_fewshot: Path) -> None:
+def test_the_certificate_has_errors_and_limits(exported_fewshot: Path) -> None:
     run = RunFolder(exported_fewshot)
     certificate = json.loads(run.certificate.read_text())
     assert certificate["passed"] is True
@@ -65,7 +65,7 @@ def test_the_certificate_has_its_figures(exported_fewshot: Path) -> None:
     assert certificate["dataset"] is None
 
 
-def test_a_graph_of_episodes_is_certified_and_scored(
+def test_an_episode_graph_is_certified_and_scored(
     tmp_path: Path, fewshot_run: Path, characters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "EPISODES", 40)
@@ -142,7 +142,7 @@ def test_a_graph_with_other_weights_fails_its_certificate(
 CARD = EncoderCard("fewshot", "resnet12", 640, {"name": "euclidean"}, size=(84, 84))
 
 
-def test_an_encoder_of_any_size_is_compared_at_an_odd_size_too() -> None:
+def test_an_encoder_of_any_size_is_also_compared_at_an_odd_size() -> None:
     assert parity_sizes(CARD, any_size=False) == [(84, 84)]
     own, other = parity_sizes(CARD, any_size=True)
     assert own == (84, 84)
@@ -150,5 +150,5 @@ def test_an_encoder_of_any_size_is_compared_at_an_odd_size_too() -> None:
     assert other[0] % 2
 
 
-def test_episodes_are_those_of_the_card_and_two_others() -> None:
+def test_compared_episodes_are_that_of_the_card_and_two_others() -> None:
     assert parity_episodes(CARD) == [(5, 1, 25), (2, 1, 1), (7, 2, 3)]

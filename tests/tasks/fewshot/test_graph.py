@@ -52,7 +52,7 @@ def card_of(protonet: ProtoNet) -> EncoderCard:
     encoder = protonet.encoder.encoder
     return EncoderCard(
         "fewshot",
-        # The least size of an encoder comes from the registry.
+        # The minimum size of an encoder comes from the registry.
         "resnet12" if encoder.any_size else "conv4",
         encoder.dimension(SIZE),
         protonet.distance.spec(),
@@ -74,11 +74,11 @@ def pixels(*shape: int) -> Any:
     return np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype(np.uint8)
 
 
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+def close(actual: Any, expected: Any) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-def test_an_encoder_of_one_size_has_a_dynamic_batch_alone() -> None:
+def test_an_encoder_of_one_size_has_only_a_dynamic_batch() -> None:
     protonet = small()
     session = on_cpu(trace_encoder(protonet.encoder, card_of(protonet)))
     assert described(session.get_inputs()) == {"images": ("tensor(uint8)", ["batch", *SIZE, 3])}
@@ -90,7 +90,7 @@ def test_an_encoder_of_one_size_has_a_dynamic_batch_alone() -> None:
         close(session.run(None, {"images": images})[0], expected)
 
 
-def test_an_encoder_for_any_size_takes_any(tmp_path: Path) -> None:
+def test_an_encoder_for_any_size_accepts_other_sizes(tmp_path: Path) -> None:
     protonet = small(any_size=True)
     model = trace_encoder(protonet.encoder, card_of(protonet))
     session = on_cpu(model)
@@ -111,7 +111,7 @@ def test_an_encoder_for_any_size_takes_any(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_an_episode_has_the_logits_of_pytorch_and_of_the_card(distance: str) -> None:
+def test_episode_logits_equal_those_of_pytorch_and_of_the_card(distance: str) -> None:
     protonet = small(distance, any_size=distance == "cosine")
     card = replace(card_of(protonet), graph=EPISODE)
     model = trace_episode(protonet, card)
@@ -123,24 +123,29 @@ def test_an_episode_has_the_logits_of_pytorch_and_of_the_card(distance: str) -> 
     }
     assert described(session.get_outputs()) == {"logits": ("tensor(float)", ["queries", "ways"])}
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    assert EncoderCard.read(metadata, "made.onnx") == card
+    assert EncoderCard.read(metadata, "synthetic.onnx") == card
     from_card = read_distance(json.loads(metadata["distance"]))
     for ways, shots, queries in ((5, 1, 9), (2, 5, 1), (7, 2, 4)):
         support, query = pixels(ways, shots, *SIZE), pixels(queries, *SIZE)
-        found = session.run(None, {"support": support, "query": query})[0]
+        logits = session.run(None, {"support": support, "query": query})[0]
         with torch.inference_mode():
             expected = protonet(torch.from_numpy(support)[None], torch.from_numpy(query)[None])[0]
-            shown = protonet.encoder(torch.from_numpy(support).flatten(0, 1)).numpy()
-            asked = protonet.encoder(torch.from_numpy(query)).numpy()
-        close(found, expected.numpy())
-        close(found, from_card.logits(asked, prototypes_of(shown.reshape(ways, shots, -1))))
+            embedded_support = protonet.encoder(torch.from_numpy(support).flatten(0, 1)).numpy()
+            embedded_queries = protonet.encoder(torch.from_numpy(query)).numpy()
+        close(logits, expected.numpy())
+        close(
+            logits,
+            from_card.logits(
+                embedded_queries, prototypes_of(embedded_support.reshape(ways, shots, -1))
+            ),
+        )
 
 
 def test_the_graph_has_the_card_and_no_path_of_this_machine() -> None:
     protonet = small()
     model = trace_encoder(protonet.encoder, card_of(protonet))
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    assert EncoderCard.read(metadata, "made.onnx") == card_of(protonet)
+    assert EncoderCard.read(metadata, "synthetic.onnx") == card_of(protonet)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
     del model.metadata_props[:]
     content = model.SerializeToString()

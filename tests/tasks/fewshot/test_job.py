@@ -1,4 +1,4 @@
-"""A few-shot run from its settings to its results."""
+"""A few-shot training run, from its settings to its results."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from dlcvcli.tasks.fewshot.data import check_fewshot_data
 from dlcvcli.tasks.fewshot.load import load_encoder
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, scores_file
 from dlcvcli.training.run import train
-from tests.made_fewshot import CHARACTERS, request_for
+from tests.synthetic_characters import CHARACTERS, request_for
 
 
-def test_a_run_folder_holds_all_that_it_was(fewshot_run: Path) -> None:
+def test_a_run_folder_has_all_files(fewshot_run: Path) -> None:
     run = RunFolder(fewshot_run)
     config = yaml.safe_load(run.config.read_text())
     assert config["episode"]["test_n_way"] == 3
@@ -52,7 +52,7 @@ def test_a_run_folder_holds_all_that_it_was(fewshot_run: Path) -> None:
     assert "accuracy" in run.log.read_text()
 
 
-def test_what_was_held_out_is_whole_alphabets(fewshot_run: Path) -> None:
+def test_complete_alphabets_are_held_out(fewshot_run: Path) -> None:
     classes = load_checkpoint(RunFolder(fewshot_run).last)["data"]["classes"]
     owners = {split: {name.partition("/")[0] for name in names} for split, names in classes.items()}
     assert not owners["train"] & owners["val"]
@@ -60,18 +60,18 @@ def test_what_was_held_out_is_whole_alphabets(fewshot_run: Path) -> None:
     assert len(classes["train"]) == 5 * CHARACTERS
 
 
-def test_the_final_score_is_what_eval_gives(fewshot_run: Path, characters: Path) -> None:
+def test_the_final_score_equals_that_of_eval(fewshot_run: Path, characters: Path) -> None:
     request = request_for(Path("unused"), characters)
     predictor = load_encoder(find_model(fewshot_run), provider="cpu")
     drawn = drawn_episodes(request.data.val, Shape(3, 1, 3), 0, 30)  # type: ignore[attr-defined]
-    found = evaluate_episodes(predictor, request.data.val, drawn)  # type: ignore[attr-defined]
+    scores = evaluate_episodes(predictor, request.data.val, drawn)  # type: ignore[attr-defined]
     metrics = json.loads(RunFolder(fewshot_run).results.read_text())["metrics"]
-    assert found.metrics["accuracy"] == metrics["accuracy"]
-    assert found.metrics["episodes_sha256"] == metrics["episodes_sha256"]
+    assert scores.metrics["accuracy"] == metrics["accuracy"]
+    assert scores.metrics["episodes_sha256"] == metrics["episodes_sha256"]
 
 
 class StopAt(Hooks):
-    """Kills the process, as far as a test can."""
+    """Interrupts the training at a step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -82,31 +82,31 @@ class StopAt(Hooks):
 
 
 @pytest.mark.parametrize("flags", [{}, {"distance__name": "cosine", "optim__ema": 0.9}])
-def test_a_killed_run_goes_on_to_the_same_bits(
+def test_a_killed_run_resumes_to_identical_weights(
     tmp_path: Path, characters: Path, flags: dict[str, Any]
 ) -> None:
     flags = {**flags, "train__save_every": 2, "model__options": {"channels": 4}}
-    whole = request_for(tmp_path / "whole", characters, **flags)
-    train(whole)
+    complete = request_for(tmp_path / "whole", characters, **flags)
+    train(complete)
     broken = request_for(tmp_path / "broken", characters, **flags)
     with pytest.raises(KeyboardInterrupt):
         train(broken, hooks=StopAt(5))
     train(replace(broken, resume=True))
-    one, two = (load_checkpoint(RunFolder(r.run.path).last) for r in (whole, broken))
+    one, two = (load_checkpoint(RunFolder(r.run.path).last) for r in (complete, broken))
     assert one["step"] == two["step"] == 6
     for name, value in one["task"].items():
         assert torch.equal(value, two["task"][name]), name
     assert one["best"] == two["best"]
 
 
-def test_a_euclidean_encoder_begins_a_parametric_run(
+def test_a_parametric_run_starts_from_a_euclidean_encoder(
     tmp_path: Path, characters: Path, fewshot_run: Path
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     request = request_for(tmp_path / "run", characters, distance__name="parametric", train__steps=1)
     checkpoint = find_model(fewshot_run).path
-    train(replace(request, init=checkpoint), say=said.append)
-    assert any("the distance begins anew" in line for line in said)
+    train(replace(request, init=checkpoint), say=lines.append)
+    assert any("the distance begins anew" in line for line in lines)
     seen = request_for(tmp_path / "seen", characters, train__seed=1)
     with pytest.raises(UsageError, match="was trained on 3 of the 3 classes"):
         train(replace(seen, init=checkpoint))
@@ -116,20 +116,24 @@ def test_a_euclidean_encoder_begins_a_parametric_run(
     assert not (tmp_path / "wide").exists()
 
 
-def test_a_run_out_of_patience_ends_and_is_finished(tmp_path: Path, characters: Path) -> None:
+def test_a_run_without_improvement_stops_early_and_is_finished(
+    tmp_path: Path, characters: Path
+) -> None:
     request = request_for(
         tmp_path / "run", characters, train__steps=40, train__val_every=2, train__patience=2,
         optim__lr=1e-12,
     )  # fmt: skip
     results = train(request)
-    # A rate of nearly 0 changes nothing: the first validation stays the best.
+    # With a learning rate of nearly 0 the first validation stays the best.
     assert results["finished"] is True
     assert results["best"]["step"] + 4 == results["step"] < 40
     again = train(replace(request, resume=True))
     assert again["step"] == results["step"]
 
 
-def test_several_episodes_a_step_and_a_test_split(tmp_path: Path, characters: Path) -> None:
+def test_a_step_has_several_episodes_and_a_test_split_is_scored(
+    tmp_path: Path, characters: Path
+) -> None:
     request = request_for(
         tmp_path / "run", characters, train__batch_size=2, optim__accumulate=2,
         data__test_holdout=0.2, data__rotations="train", train__steps=2,
@@ -141,7 +145,7 @@ def test_several_episodes_a_step_and_a_test_split(tmp_path: Path, characters: Pa
 
 
 @pytest.mark.parametrize(
-    ("flags", "error", "says"),
+    ("flags", "error", "message"),
     [
         ({"data__path": ""}, UsageError, "no data folder"),
         ({"episode__n_way": 99}, DataError, "too few for 99 ways"),
@@ -153,10 +157,10 @@ def test_several_episodes_a_step_and_a_test_split(tmp_path: Path, characters: Pa
         ({"data__splits": "vinyals"}, DataError, "1623 characters"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_at_once(
-    tmp_path: Path, characters: Path, flags: dict[str, Any], error: type[Exception], says: str
+def test_invalid_settings_are_refused_before_training(
+    tmp_path: Path, characters: Path, flags: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         request_for(tmp_path / "run", characters, **flags)
     assert not (tmp_path / "run").exists()
 
@@ -169,7 +173,7 @@ def test_other_settings_or_data_are_not_resumed(tmp_path: Path, characters: Path
         train(replace(other, resume=True))
 
 
-def test_shapes_of_training_and_test_are_apart(characters: Path, tmp_path: Path) -> None:
+def test_training_and_test_episodes_have_their_own_shapes(characters: Path, tmp_path: Path) -> None:
     request = request_for(
         tmp_path / "run", characters, episode__n_way=5, episode__test_n_way=2,
         episode__test_k_shot=2,

@@ -1,4 +1,4 @@
-"""An exported encoder under ONNX Runtime: its embeddings, and the files that are refused."""
+"""An exported encoder under ONNX Runtime: its embeddings, and refused files."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype(np.uin
 CARD = EncoderCard("fewshot", "conv4", 8, {"name": "euclidean"}, size=(16, 16))
 
 
-def test_embeddings_are_those_of_pytorch_in_any_batch(exported_fewshot: Path) -> None:
+def test_embeddings_equal_those_of_pytorch_at_any_batch_size(exported_fewshot: Path) -> None:
     run = RunFolder(exported_fewshot)
     onnx_one = OnnxEncoder.load(run.onnx, "cpu")
     torch_one = load_encoder(find_model(exported_fewshot), provider="cpu")
-    found = onnx_one(IMAGES, StageClock())
+    embeddings = onnx_one(IMAGES, StageClock())
     expected = torch_one(IMAGES, StageClock())
-    assert (found.shape, found.dtype) == ((5, onnx_one.card.dimension), np.float32)
-    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert (embeddings.shape, embeddings.dtype) == ((5, onnx_one.card.dimension), np.float32)
+    assert np.abs(embeddings - expected).max() <= 1e-4 * np.abs(expected).max()
     alone = onnx_one(IMAGES[3:4], StageClock())
-    assert np.abs(alone[0] - found[3]).max() <= 1e-4 * np.abs(found).max()
+    assert np.abs(alone[0] - embeddings[3]).max() <= 1e-4 * np.abs(embeddings).max()
 
 
 def test_nothing_is_copied_on_a_cpu(exported_fewshot: Path) -> None:
@@ -51,8 +51,8 @@ def test_only_images_and_embeddings_are_copied_on_a_gpu() -> None:
     encoder = OnnxEncoder(Session(device, "CUDAExecutionProvider", "a GPU", nodes), CARD)
     assert encoder.notes == {"provider_reason": "a GPU", "nodes_per_provider": nodes}
     clock = StageClock()
-    found = encoder(IMAGES, clock)
-    assert np.array_equal(found, IMAGES[:, 0, :8, 0].astype(np.float32))
+    embeddings = encoder(IMAGES, clock)
+    assert np.array_equal(embeddings, IMAGES[:, 0, :8, 0].astype(np.float32))
     assert device.inputs["images"] is IMAGES
     assert device.calls == ["bind", "embedding on cuda", "run", "wait", "copy"]
     assert clock.seconds.keys() == {"copy", "run"}
@@ -78,7 +78,7 @@ def test_a_card_of_another_encoder_is_refused(exported_fewshot: Path, tmp_path: 
             OnnxEncoder.load(path, "cpu")
 
 
-def test_a_graph_of_episodes_is_refused(exported_fewshot: Path, tmp_path: Path) -> None:
+def test_an_episode_graph_is_refused(exported_fewshot: Path, tmp_path: Path) -> None:
     path = tmp_path / "episode.onnx"
     with_card(RunFolder(exported_fewshot).onnx, path, replace(CARD, graph=EPISODE))
     with pytest.raises(ModelFileError, match="takes complete episodes") as caught:

@@ -1,4 +1,4 @@
-"""A few-shot study reports intervals over episodes, and says which differences are paired."""
+"""A few-shot study reports intervals over episodes and which differences are paired."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_with_one_seed_there_is_no_spread_over_seeds(one: StudyOutcome) -> None:
     assert [row[1] for row in table.rows] == ["paired", "not paired: other episodes", "paired"]
 
 
-def test_with_several_seeds_it_is_that_of_the_seeds(three: StudyOutcome) -> None:
+def test_with_several_seeds_the_interval_is_that_of_the_seeds(three: StudyOutcome) -> None:
     means = [_scores(three, 1, seed).mean() for seed in range(3)]
     cell = dict(zip(main_table(three).columns, main_table(three).rows[1], strict=True))
     assert cell["measured accuracy"] == f"{np.mean(means):.4f} ± {np.std(means, ddof=1):.4f}"
@@ -130,17 +130,17 @@ def test_paired_and_unpaired_differences_are_named(three: StudyOutcome) -> None:
     notes = " ".join(notes_of(three))
     assert "Paired: both runs" in notes
     assert "Not paired: the two runs" in notes
-    # An episode is as hard for both: to pair them makes the interval narrow.
+    # An episode is equally hard for both runs, so pairing narrows the interval.
     width = [float(row["difference"].split(" ± ")[1]) for row in (cosine, shots)]
     assert width[0] < 0.5 * width[1]
 
 
 def test_results_have_every_value(three: StudyOutcome) -> None:
-    found = three.as_dict()
-    json.dumps(found, allow_nan=False)
-    assert (found["task"], found["best"], found["finished"]) == ("fewshot", "shots", True)
-    assert "1.96" in found["rule"]
-    first, cosine, shots, _ = found["runs"]
+    results = three.as_dict()
+    json.dumps(results, allow_nan=False)
+    assert (results["task"], results["best"], results["finished"]) == ("fewshot", "shots", True)
+    assert "1.96" in results["rule"]
+    first, cosine, shots, _ = results["runs"]
     assert first["reported"] == {"accuracy": 0.5, "ci95": 0.01, "when": "epoch 3"}
     assert set(first["measured"]) == {"accuracy"}
     scores = [_scores(three, 0, seed) for seed in range(3)]

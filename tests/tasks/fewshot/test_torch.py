@@ -34,7 +34,7 @@ DISTANCES = ("euclidean", "cosine", "parametric")
 
 
 def checkpoint_with(*, average: bool = False, **flags: Any) -> Checkpoint:
-    """Return a checkpoint with random weights; `__` stands for the dot."""
+    """Return a checkpoint with random weights; `__` in a flag replaces the dot."""
     torch.manual_seed(0)
     defaults = {
         "data.size": "16x32",
@@ -60,7 +60,7 @@ def checkpoint_with(*, average: bool = False, **flags: Any) -> Checkpoint:
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_a_card_has_what_one_must_know_and_goes_into_a_file(distance: str) -> None:
+def test_a_card_describes_the_encoder_and_can_be_saved(distance: str) -> None:
     checkpoint = checkpoint_with(
         distance__name=distance, episode__k_shot=5, episode__test_n_way=20, data__rotations="train"
     )
@@ -69,7 +69,7 @@ def test_a_card_has_what_one_must_know_and_goes_into_a_file(distance: str) -> No
     assert (card.task, card.model, card.dimension, card.size) == ("fewshot", "conv4", 8, (16, 32))
     assert (card.mean, card.std) == ((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
     assert card.shape == (20, 5, 15)
-    # Rotated classes were for training only.
+    # Rotated classes are for training only.
     assert card.rotations is False
     assert card.classes == {"train": ["a", "b"], "val": ["c"]}
     assert card.metric == {"accuracy": 0.5, "split": "val", "step": 40}
@@ -80,7 +80,7 @@ def test_a_card_has_what_one_must_know_and_goes_into_a_file(distance: str) -> No
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_the_distance_of_the_card_is_that_of_the_network(distance: str) -> None:
+def test_the_distance_of_the_card_equals_that_of_the_network(distance: str) -> None:
     checkpoint = checkpoint_with(distance__name=distance, distance__scale=7.5)
     protonet = load_protonet(checkpoint)
     assert not any(part.training for part in protonet.modules())
@@ -89,11 +89,11 @@ def test_the_distance_of_the_card_is_that_of_the_network(distance: str) -> None:
     query, prototypes = torch.randn(6, 8), torch.randn(3, 8)
     with torch.inference_mode():
         expected = protonet.distance(query, prototypes).numpy()
-    found = read_distance(spec).logits(query.numpy(), prototypes.numpy())
-    assert abs(found - expected).max() < 1e-4
+    logits = read_distance(spec).logits(query.numpy(), prototypes.numpy())
+    assert abs(logits - expected).max() < 1e-4
 
 
-def test_learned_distances_come_back_with_their_settings() -> None:
+def test_learned_distances_are_restored_with_their_settings() -> None:
     cosine = load_protonet(checkpoint_with(distance__name="cosine", distance__scale=7.5)).distance
     assert isinstance(cosine, CosineDistance)
     assert float(cosine.log_scale.detach().exp()) == pytest.approx(7.5)
@@ -104,7 +104,7 @@ def test_learned_distances_come_back_with_their_settings() -> None:
     assert len(learned.rest) == 3
 
 
-def test_the_average_counts_where_there_is_one() -> None:
+def test_the_moving_average_is_used_where_it_exists() -> None:
     plain, averaged = checkpoint_with(), checkpoint_with(average=True)
     name = "encoder.encoder.blocks.0.0.weight"
     own = load_protonet(plain).state_dict()[name]
@@ -128,7 +128,7 @@ def test_settings_of_another_version_are_refused_by_their_key() -> None:
         fewshot_settings_of(checkpoint)
 
 
-def test_a_size_that_is_missing_is_refused_by_its_key() -> None:
+def test_a_missing_size_is_refused_by_its_key() -> None:
     checkpoint = checkpoint_with()
     checkpoint["config"]["data"]["size"] = None
     with pytest.raises(CheckpointError, match=r"do not fit: key 'data\.size' has no value"):
@@ -136,7 +136,7 @@ def test_a_size_that_is_missing_is_refused_by_its_key() -> None:
 
 
 @pytest.mark.parametrize("classes", [None, ["a"], {"train": "ab"}, {"val": ["a"]}])
-def test_a_checkpoint_has_to_say_what_it_was_trained_on(classes: Any) -> None:
+def test_a_checkpoint_without_its_training_classes_is_refused(classes: Any) -> None:
     checkpoint = checkpoint_with()
     checkpoint["data"] = {} if classes is None else {"classes": classes}
     with pytest.raises(CheckpointError, match=r"key 'data\.classes'"):
@@ -158,19 +158,19 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uin
 CARD = EncoderCard("fewshot", "conv4", 4, {"name": "euclidean"}, size=(16, 16))
 
 
-def test_embeddings_are_the_networks_own(fewshot_run: Path) -> None:
+def test_embeddings_equal_those_of_the_network(fewshot_run: Path) -> None:
     best = RunFolder(fewshot_run).best
     encoder = TorchEncoder.load(find_model(fewshot_run), "cpu")
     assert (encoder.backend, encoder.provider, encoder.precision) == ("torch", "cpu", "fp32")
     assert encoder.notes == {"device": "CPU"}
     assert encoder.card.checkpoint_sha256 == sha256_of(best)
     clock = StageClock()
-    found = encoder(IMAGES, clock)
-    assert (found.shape, found.dtype) == ((4, encoder.card.dimension), np.float32)
+    embeddings = encoder(IMAGES, clock)
+    assert (embeddings.shape, embeddings.dtype) == ((4, encoder.card.dimension), np.float32)
     assert clock.seconds.keys() == {"copy", "run"}
     with torch.inference_mode():
         expected = load_protonet(load_checkpoint(best)).encoder(torch.from_numpy(IMAGES)).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(embeddings, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_network_in_training_is_put_into_evaluation() -> None:
@@ -179,14 +179,14 @@ def test_a_network_in_training_is_put_into_evaluation() -> None:
     assert not any(part.training for part in network.modules())
 
 
-def test_images_that_may_not_be_written_to_or_lie_apart_are_taken() -> None:
+def test_read_only_and_strided_images_are_accepted() -> None:
     encoder = TorchEncoder(ImageEncoder(Conv4(channels=4)), CARD, torch.device("cpu"))
     expected = encoder(IMAGES, StageClock())
     frozen = IMAGES.copy()
     frozen.setflags(write=False)
     apart = np.repeat(IMAGES, 2, axis=2)[:, :, ::2]
     for images in (frozen, apart):
-        # A warning of torch would be an error here.
+        # Warnings of torch are errors here.
         assert np.array_equal(encoder(images, StageClock()), expected)
 
 

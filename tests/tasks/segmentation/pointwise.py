@@ -17,14 +17,14 @@ from dlcvcli.tasks.segmentation.predictor import Logits
 class Pointwise:
     """Returns three logits, one for each colour channel, and records the sizes of its inputs."""
 
-    backend = "made"
+    backend = "synthetic"
     provider = "cpu"
     precision = "fp32"
     on_gpu = False
     tile: tuple[int, int] | None = None
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
-        self.card = SegmenterCard("seg", "made", PRESETS["voc21"], 1, size=size)
+        self.card = SegmenterCard("seg", "synthetic", PRESETS["voc21"], 1, size=size)
         self.notes: dict[str, Any] = {"device": "CPU"}
         self.seen: list[tuple[int, ...]] = []
 
@@ -34,15 +34,15 @@ class Pointwise:
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         self.seen.append(images.shape)
         with clock.stage("run"):
-            found = images.astype(np.float32).transpose(0, 3, 1, 2) / 16
+            logits = images.astype(np.float32).transpose(0, 3, 1, 2) / 16
             if images.shape[1:3] == size:
-                return found
+                return logits
             planes = [
                 [
                     np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
                     for plane in image
                 ]
-                for image in found
+                for image in logits
             ]
             return np.asarray(planes, dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""Settings that depend on the data, and what is refused before training."""
+"""Settings that depend on the data, and data that is refused before training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def settings_for(folder: Path, **flags: Any) -> TrainSegSettings:
     return resolve(TrainSegSettings, flags={"data.path": str(folder), **dotted})
 
 
-def test_the_crop_is_the_smallest_side_and_at_most_512(tmp_path: Path) -> None:
+def test_the_crop_is_the_smallest_side_up_to_512(tmp_path: Path) -> None:
     folder = write_camvid(tmp_path, {"train": [(40, 90), (60, 50)], "val": [(20, 20)]})
     settings = settings_for(folder, train__batch_size=2)
     data = check_training_data(settings.data, 0)
@@ -35,7 +35,7 @@ def test_the_crop_is_the_smallest_side_and_at_most_512(tmp_path: Path) -> None:
     assert resolve_settings(stretched, data.train).data.crop == (512, 300)
 
 
-def test_the_backbone_is_slowed_only_with_weights(landcover: Path) -> None:
+def test_only_a_pretrained_backbone_has_a_lower_learning_rate(landcover: Path) -> None:
     for weights, scale in (("none", 1.0), ("imagenet", 0.1)):
         settings = settings_for(landcover, model__weights=weights)
         data = check_training_data(settings.data, 0)
@@ -74,7 +74,7 @@ def test_two_splits_of_the_same_images_are_refused(tmp_path: Path) -> None:
         shutil.copytree(folder / f"train{kind}", folder / f"val{kind}")
     with pytest.raises(DataError, match=r"all 3 validation images of .* are its training images"):
         check_training_data(settings_for(folder).data, 0)
-    # What a run that was begun before this was checked needs to go on.
+    # A run from before this check existed can still be resumed.
     assert check_training_data(settings_for(folder).data, 0, known=True).seen.leaked == 3
 
 
@@ -86,29 +86,29 @@ def test_a_damaged_file_is_named_before_training(tmp_path: Path) -> None:
         check_training_data(settings_for(folder).data, 0)
 
 
-def test_no_folder_named_is_a_usage_error() -> None:
+def test_a_missing_data_folder_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no data folder") as caught:
         check_training_data(settings_for(Path()).data.model_copy(update={"path": ""}), 0)
     assert "--data" in caught.value.hint
 
 
-def test_lengths_are_said_outright(landcover: Path) -> None:
+def test_epochs_steps_and_intervals_are_resolved(landcover: Path) -> None:
     settings = settings_for(landcover, train__batch_size=4)
     train = check_training_data(settings.data, 0).train
     resolved = resolve_settings(settings, train).train
     steps = len(train) // 4
     assert (resolved.epochs, resolved.steps) == (50, None)
     assert resolved.val_every == resolved.save_every == steps
-    given = settings_for(landcover, train__batch_size=4, train__steps=7, train__val_every=3)
-    resolved = resolve_settings(given, train).train
+    explicit = settings_for(landcover, train__batch_size=4, train__steps=7, train__val_every=3)
+    resolved = resolve_settings(explicit, train).train
     assert (resolved.epochs, resolved.steps) == (None, 7)
     assert (resolved.val_every, resolved.save_every) == (3, 3)
 
 
-def test_files_become_absolute_and_words_stay_words(
+def test_file_paths_become_absolute_and_keywords_do_not(
     landcover: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Folders that are called like a word with a meaning must not be taken for it.
+    # Folders whose name is a keyword must not replace the keyword.
     monkeypatch.chdir(tmp_path)
     for name in ("auto", "landcover7", "imagenet", "none", "0001"):
         (tmp_path / name).mkdir()
@@ -124,38 +124,40 @@ def test_files_become_absolute_and_words_stay_words(
 
 
 def test_a_rule_for_class_weights_becomes_numbers(landcover: Path) -> None:
-    given = settings_for(landcover, train__batch_size=4, loss__class_weights="median_frequency")
-    data = check_training_data(given.data, 0)
+    settings = settings_for(landcover, train__batch_size=4, loss__class_weights="median_frequency")
+    data = check_training_data(settings.data, 0)
     assert data.counted is not None
     expected = median_frequency(data.counted)
-    # Without the audit the training split is counted for them.
+    # Without the counts of the audit, the training split is counted.
     for counted in (data.counted, None):
-        assert resolve_settings(given, data.train, counted).loss.class_weights == expected
-    # A run that goes on has the numbers.
+        assert resolve_settings(settings, data.train, counted).loss.class_weights == expected
+    # The settings of a resumed run have the numbers.
     again = settings_for(landcover, train__batch_size=4, loss__class_weights=list(expected))
     assert resolve_settings(again, data.train).loss.class_weights == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "says"),
+    ("name", "weights", "message"),
     [
         ("cross_entropy", [1, 2], "has 2 numbers, and 'landcover7' has 7 classes"),
         ("dice", "inverse_log", "the loss dice weights no classes"),
     ],
 )
 def test_class_weights_that_cannot_be_used_are_refused(
-    landcover: Path, name: str, weights: object, says: str
+    landcover: Path, name: str, weights: object, message: str
 ) -> None:
-    given = settings_for(
+    settings = settings_for(
         landcover, train__batch_size=4, loss__name=name, loss__class_weights=weights
     )
-    data = check_training_data(given.data, 0)
-    with pytest.raises(UsageError, match=says):
-        resolve_settings(given, data.train, data.counted)
+    data = check_training_data(settings.data, 0)
+    with pytest.raises(UsageError, match=message):
+        resolve_settings(settings, data.train, data.counted)
 
 
 @pytest.mark.parametrize(("batch", "parts"), [(4, 3), (6, 4)])
-def test_a_batch_that_does_not_split_is_refused(landcover: Path, batch: int, parts: int) -> None:
+def test_a_batch_that_cannot_be_split_evenly_is_refused(
+    landcover: Path, batch: int, parts: int
+) -> None:
     settings = settings_for(landcover, train__batch_size=batch, optim__accumulate=parts)
     train = check_training_data(settings.data, 0).train
     with pytest.raises(UsageError, match=f"cannot be split evenly over {parts} parts") as caught:
@@ -163,7 +165,7 @@ def test_a_batch_that_does_not_split_is_refused(landcover: Path, batch: int, par
     assert f"multiple of {parts}" in caught.value.hint
 
 
-def test_absent_classes_and_ignored_pixels_are_told(tmp_path: Path) -> None:
+def test_absent_classes_and_ignored_pixels_are_reported(tmp_path: Path) -> None:
     folder = write_camvid(tmp_path, {"train": [(16, 16)] * 3, "val": [(16, 16)]})
     path = folder / "valannot" / "000.png"
     write_mask(path, np.full((16, 16), 11, np.uint8), PRESETS["camvid11"])
@@ -180,7 +182,7 @@ def test_absent_classes_and_ignored_pixels_are_told(tmp_path: Path) -> None:
     assert check_training_data(settings_for(folder).data, 0, known=True).remarks == ()
 
 
-def test_a_run_names_its_classes(trained_run: Path, tmp_path: Path) -> None:
+def test_classes_are_read_from_a_run(trained_run: Path, tmp_path: Path) -> None:
     run = RunFolder(trained_run)
     assert read_classes(run) == PRESETS["landcover7"]
     with pytest.raises(DataError, match="does not name the classes"):

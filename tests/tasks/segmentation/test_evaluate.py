@@ -19,7 +19,7 @@ def test_equal_masks_agree_completely(tmp_path: Path) -> None:
     )
 
 
-def test_every_pixel_counts_the_same_in_images_of_any_size(tmp_path: Path) -> None:
+def test_agreement_weighs_pixels_equally_across_image_sizes(tmp_path: Path) -> None:
     masks = some_masks()
     first = write_masks(tmp_path / "a", masks)
     # One pixel of a large image, and all of a small one.
@@ -32,7 +32,7 @@ def test_every_pixel_counts_the_same_in_images_of_any_size(tmp_path: Path) -> No
     )
 
 
-def test_class_ids_are_compared_and_not_colours(tmp_path: Path) -> None:
+def test_agreement_compares_class_ids_not_colours(tmp_path: Path) -> None:
     first = write_masks(tmp_path / "a", {"0": np.full((4, 4), 3, np.uint8)})
     second = tmp_path / "b"
     second.mkdir()
@@ -40,7 +40,7 @@ def test_class_ids_are_compared_and_not_colours(tmp_path: Path) -> None:
     assert SegmentationEvaluator().agreement(first, second) == 1.0
 
 
-def test_folders_with_other_masks_are_a_bug(tmp_path: Path) -> None:
+def test_agreement_of_different_sets_of_masks_raises(tmp_path: Path) -> None:
     first = write_masks(tmp_path / "a", some_masks())
     second = write_masks(tmp_path / "b", some_masks())
     (second / "1.png").unlink()

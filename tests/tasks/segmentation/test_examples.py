@@ -1,4 +1,4 @@
-"""Single images: predicted as each model wants them, scored, ranked."""
+"""Single images are predicted at each model's size, scored and ranked."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Constant(Pointwise):
         return np.full((len(images), *size), 1, dtype=np.uint8)
 
 
-def test_each_model_gets_the_images_in_its_own_size(landcover: Path) -> None:
+def test_each_model_gets_images_of_its_input_size(landcover: Path) -> None:
     data = open_split(landcover, "val")
     own, sized = Constant(), Constant(size=(32, 48))
-    found = list(predict_examples({"own": own, "sized": sized}, data, [2, 0]))
-    assert [example.name for example in found] == ["0002", "0000"]
+    examples = list(predict_examples({"own": own, "sized": sized}, data, [2, 0]))
+    assert [example.name for example in examples] == ["0002", "0000"]
     assert own.seen[0] == (1, 64, 64, 3)
     assert sized.seen[0] == (1, 32, 48, 3)
-    for example in found:
+    for example in examples:
         assert {mask.shape for mask in example.masks.values()} == {example.ground_truth.shape}
         assert example.scores["own"] == example.scores["sized"]
 
@@ -50,5 +50,5 @@ def test_an_image_without_a_label_has_no_score() -> None:
     nothing = np.full((4, 4), 255, dtype=np.uint8)
     assert image_miou(nothing, np.zeros_like(nothing), PRESETS["landcover7"]) is None
     half = np.array([[0, 0, 1, 255]], dtype=np.uint8)
-    guess = np.array([[0, 0, 0, 3]], dtype=np.uint8)
-    assert image_miou(half, guess, PRESETS["landcover7"]) == pytest.approx((2 / 3 + 0) / 2)
+    prediction = np.array([[0, 0, 0, 3]], dtype=np.uint8)
+    assert image_miou(half, prediction, PRESETS["landcover7"]) == pytest.approx((2 / 3 + 0) / 2)

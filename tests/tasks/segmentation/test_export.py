@@ -52,7 +52,7 @@ def test_the_metadata_describes_the_model(exported_run: Path) -> None:
     assert expected | {"versions"} <= metadata.keys()
 
 
-def test_the_certificate_has_its_figures(exported_run: Path) -> None:
+def test_the_certificate_has_errors_and_limits(exported_run: Path) -> None:
     run = RunFolder(exported_run)
     certificate = json.loads(run.certificate.read_text())
     assert certificate["passed"] is True
@@ -72,7 +72,7 @@ def test_the_certificate_has_its_figures(exported_run: Path) -> None:
     assert all(check["passed"] for check in certificate["structure"].values())
 
 
-def test_the_logits_are_a_second_output_where_asked_for(tmp_path: Path, trained_run: Path) -> None:
+def test_the_logits_are_an_optional_second_output(tmp_path: Path, trained_run: Path) -> None:
     out = tmp_path / "model.onnx"
     done = export(subject_of(trained_run, logits=True), out)
     assert [value.name for value in onnx.load(out).graph.output] == ["mask", "logits"]
@@ -138,7 +138,7 @@ def test_the_images_that_differ_most_are_named(
     assert {image["share"] for image in scored["differ_most"]} == {1 / 64}
 
 
-def test_shapes_have_two_batches_an_odd_size_and_one_that_is_not_square() -> None:
+def test_compared_shapes_include_two_batches_an_odd_size_and_a_rectangle() -> None:
     for stride in (8, 16, 32):
         for own in (None, (256, 256), (176, 240), (5, 5)):
             shapes = [images for images, _ in parity_shapes(stride, own)]

@@ -24,7 +24,13 @@ from dlcvcli.tasks.segmentation.graph import trace
 from dlcvcli.tasks.segmentation.torch import load_segmenter
 
 CARD = SegmenterCard(
-    "seg", "made", PRESETS["landcover7"], 8, size=(40, 56), recipe="demo", checkpoint_sha256="ab"
+    "seg",
+    "synthetic",
+    PRESETS["landcover7"],
+    8,
+    size=(40, 56),
+    recipe="demo",
+    checkpoint_sha256="ab",
 )
 
 
@@ -131,14 +137,14 @@ def test_the_logits_are_those_of_pytorch(
 
 def test_the_card_is_in_the_graph(traced: Any) -> None:
     metadata = {entry.key: entry.value for entry in traced.metadata_props}
-    assert SegmenterCard.read(metadata, "made.onnx") == CARD
+    assert SegmenterCard.read(metadata, "synthetic.onnx") == CARD
 
 
-def test_the_opset_is_the_one_asked_for(traced: Any) -> None:
+def test_the_graph_has_the_requested_opset(traced: Any) -> None:
     assert {entry.domain: entry.version for entry in traced.opset_import}[""] == 18
 
 
-def test_the_notes_of_the_tracer_are_removed_everywhere(traced: Any) -> None:
+def test_the_doc_strings_of_the_tracer_are_removed(traced: Any) -> None:
     noted = [*traced.graph.node, *traced.graph.value_info, *traced.graph.initializer]
     assert noted
     assert not any(part.doc_string or len(part.metadata_props) for part in noted)
@@ -150,7 +156,7 @@ def test_the_notes_of_the_tracer_are_removed_everywhere(traced: Any) -> None:
         assert origin.encode() not in text
 
 
-def test_a_network_is_traced_as_in_evaluation_and_without_writing_in_place(
+def test_a_network_is_traced_in_evaluation_mode_without_in_place_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     segmenter = small_segmenter().train()
@@ -175,21 +181,21 @@ def test_an_error_of_the_exporter_is_quoted_in_one_line(
     with pytest.raises(DlcvError) as caught:
         trace(small_segmenter(), CARD, 19)
     message = caught.value.message
-    assert message.startswith("exporting made to opset 19 failed: no such operator: xxx")
-    assert len(message) == len("exporting made to opset 19 failed: ") + 300
+    assert message.startswith("exporting synthetic to opset 19 failed: no such operator: xxx")
+    assert len(message) == len("exporting synthetic to opset 19 failed: ") + 300
 
 
 def test_a_network_that_cannot_be_traced_is_refused() -> None:
     class Looks(Small):
         def forward(self, x: Tensor) -> dict[str, Tensor]:
-            # A graph has one way to go.
+            # A graph cannot branch on values.
             return super().forward(x if x.sum() > 0 else -x)
 
-    with pytest.raises(DlcvError, match="exporting made to opset 18 failed: "):
+    with pytest.raises(DlcvError, match="exporting synthetic to opset 18 failed: "):
         trace(Segmenter(Looks(), CARD.stride), CARD)
 
 
-def test_another_opset_than_the_one_asked_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_with_another_opset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = helper.make_graph([], "g", [], [])
     other = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
     program = SimpleNamespace(model_proto=other)

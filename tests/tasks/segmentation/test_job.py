@@ -1,4 +1,4 @@
-"""What the engine runs is what the settings say."""
+"""A segmentation job follows its settings."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_the_task_has_the_loss_and_learning_rates_of_its_settings(landcover: Pat
 
 @pytest.mark.parametrize(
     ("cores", "ranks", "on_gpu", "workers"),
-    # Beside a GPU the cores of this machine are shared by its ranks alone.
+    # With a GPU, only the ranks share the cores of the machine.
     [(1, 1, False, 0), (2, 1, False, 1), (64, 1, False, 1), (32, 4, True, 7), (2, 4, True, 1)],
 )
-def test_loader_processes_by_the_cores_of_this_machine(
+def test_loader_processes_depend_on_the_cores_of_the_machine(
     monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, on_gpu: bool, workers: int
 ) -> None:
     monkeypatch.setattr(module, "usable_cores", lambda: cores)
@@ -65,7 +65,7 @@ def test_loader_processes_by_the_cores_of_this_machine(
     assert default_workers(launcher) == workers
 
 
-def test_weights_of_a_run_are_taken_and_a_head_for_other_classes_is_not(
+def test_weights_of_a_run_are_loaded_except_a_head_for_other_classes(
     landcover: Path, trained_run: Path, tmp_path: Path
 ) -> None:
     job = prepared(landcover)
@@ -91,7 +91,7 @@ def test_weights_of_another_network_are_refused(landcover: Path, trained_run: Pa
     assert "--model" in caught.value.hint
 
 
-def test_a_moving_average_begins_where_the_weights_of_another_run_are(
+def test_a_moving_average_starts_from_the_loaded_weights(
     landcover: Path, trained_run: Path
 ) -> None:
     job = prepared(landcover, optim__ema=0.99)
@@ -102,7 +102,7 @@ def test_a_moving_average_begins_where_the_weights_of_another_run_are(
         assert torch.equal(task.average.state_dict()[name], value), name
 
 
-def test_the_last_weights_stand_in_for_a_best_that_is_gone(
+def test_without_a_best_checkpoint_the_last_is_scored(
     trained_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     complete = RunFolder(trained_run)
@@ -117,7 +117,7 @@ def test_the_last_weights_stand_in_for_a_best_that_is_gone(
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
-def test_figures_are_drawn_of_what_there_is(
+def test_figures_are_drawn_with_and_without_snapshots(
     landcover: Path, trained_run: Path, tmp_path: Path, snapshots: bool
 ) -> None:
     complete, run = RunFolder(trained_run), RunFolder(tmp_path)

@@ -1,4 +1,4 @@
-"""Prediction: which images, what names, masks at each image's own size."""
+"""Prediction: the images, the names of results, and masks at each image's size."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def test_files_of_a_format_that_is_not_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image that can be read") as caught:
         find_images([str(tmp_path)])
     (tmp_path / "a.png").touch()
-    said: list[str] = []
-    assert find_images([str(tmp_path)], say=said.append) == [tmp_path / "a.png"]
+    lines: list[str] = []
+    assert find_images([str(tmp_path)], say=lines.append) == [tmp_path / "a.png"]
     line = f"{tmp_path}: 1 file left out, since dlcv does not read .gif (b.gif)"
-    assert said == [caught.value.hint] == [line]
+    assert lines == [caught.value.hint] == [line]
 
 
-def test_files_folders_and_stdin_name_images_once(tmp_path: Path) -> None:
+def test_images_from_files_folders_and_stdin_are_listed_once(tmp_path: Path) -> None:
     one, two = photo(tmp_path / "a.png"), photo(tmp_path / "more" / "b.jpg")
     (tmp_path / "more" / "notes.txt").write_text("x")
-    found = find_images([str(one), str(tmp_path / "more"), "-"], [f"{one}\n", "\n", f"{two}\n"])
-    assert found == [one, two]
+    images = find_images([str(one), str(tmp_path / "more"), "-"], [f"{one}\n", "\n", f"{two}\n"])
+    assert images == [one, two]
 
 
 @pytest.mark.parametrize("missing", ["none.png", "empty"])
-def test_what_is_not_there_is_named(tmp_path: Path, missing: str) -> None:
+def test_missing_images_are_named(tmp_path: Path, missing: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=missing):
         find_images([str(tmp_path / missing)])
@@ -55,13 +55,15 @@ def test_what_is_not_there_is_named(tmp_path: Path, missing: str) -> None:
         find_images(["-"], ["\n"])
 
 
-def test_names_are_made_longer_where_they_would_collide() -> None:
+def test_colliding_names_are_extended() -> None:
     names = output_names([Path("x/a.png"), Path("y/a.png"), Path("y/b.png")])
     assert list(names.values()) == ["x_a", "y_a", "y_b"]
     assert list(output_names([Path("x/a.png"), Path("x/a.jpg")]).values()) == ["a.png", "a.jpg"]
 
 
-def test_both_backends_write_the_same_masks_at_own_size(exported_run: Path, tmp_path: Path) -> None:
+def test_both_backends_write_the_same_masks_at_the_image_size(
+    exported_run: Path, tmp_path: Path
+) -> None:
     images = [photo(tmp_path / "in" / "a.png", (50, 80)), photo(tmp_path / "in" / "b.png", (33, 7))]
     masks = []
     for ref in (find_model(exported_run), find_model(RunFolder(exported_run).onnx)):
@@ -79,7 +81,7 @@ def test_both_backends_write_the_same_masks_at_own_size(exported_run: Path, tmp_
         assert (one == two).mean() >= 0.999
 
 
-def test_an_unreadable_image_is_reported_and_the_rest_goes_on(
+def test_an_unreadable_image_is_reported_and_the_others_are_predicted(
     exported_run: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.jpg"
@@ -92,7 +94,7 @@ def test_an_unreadable_image_is_reported_and_the_rest_goes_on(
     assert not (tmp_path / "out" / "good_overlay.jpg").exists()
 
 
-def test_a_full_disk_names_the_result_that_it_has_no_room_for(
+def test_a_full_disk_names_the_file_that_could_not_be_written(
     exported_run: Path, tmp_path: Path
 ) -> None:
     images = [photo(tmp_path / f"{name}.png", (60, 60)) for name in "abc"]
@@ -101,7 +103,7 @@ def test_a_full_disk_names_the_result_that_it_has_no_room_for(
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
     assert sizes["a.png"] < sizes["a_overlay.jpg"]
     resource = pytest.importorskip("resource")
-    # What a file may hold is less than an overlay takes: the kernel refuses as on a full disk.
+    # Files are limited to less than an overlay needs: the kernel refuses as on a full disk.
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (sizes["a_overlay.jpg"] - 1, limits[1]))
     try:
@@ -114,7 +116,7 @@ def test_a_full_disk_names_the_result_that_it_has_no_room_for(
     assert min(done.values())
 
 
-def test_shares_and_blend() -> None:
+def test_class_fractions_and_overlay_colours() -> None:
     classes = PRESETS["landcover7"]
     mask = np.array([[4, 4], [4, 0]], np.uint8)
     assert class_shares(mask, classes) == {"water": 0.75, "urban": 0.25}
@@ -123,14 +125,14 @@ def test_shares_and_blend() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.png", "b_overlay.jpg"])
-def test_an_image_is_never_replaced_by_a_result(
+def test_results_never_replace_an_input_image(
     exported_run: Path, tmp_path: Path, name: str
 ) -> None:
     folder = tmp_path / "photos"
     images = [photo(folder / name), photo(folder / "b.png")]
     before = [path.read_bytes() for path in images]
     predictor = load_predictor(find_model(RunFolder(exported_run).onnx), provider="cpu")
-    # By another way to the same folder, too.
+    # A link to the same folder is recognised too.
     (tmp_path / "link").symlink_to(folder)
     for out in (folder, tmp_path / "link"):
         with pytest.raises(UsageError, match="take the place of an image") as caught:

@@ -1,4 +1,4 @@
-"""An exported segmenter under ONNX Runtime: its masks, its notes, and the files refused."""
+"""An exported segmenter under ONNX Runtime: its masks, its notes, and refused files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dlcvcli.tasks.segmentation.card import SegmenterCard
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
 from tests.inference.on_device import OnDevice
 
-CARD = SegmenterCard("seg", "made", PRESETS["landcover7"], 16)
+CARD = SegmenterCard("seg", "synthetic", PRESETS["landcover7"], 16)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3)).astype(np.uint8)
 
 
@@ -34,7 +34,7 @@ def edited(source: Path, target: Path, card: SegmenterCard) -> Path:
     return target
 
 
-def test_masks_have_the_size_asked_for_and_the_classes_of_the_card(exported_run: Path) -> None:
+def test_masks_have_the_requested_size_and_the_classes_of_the_card(exported_run: Path) -> None:
     predictor = OnnxPredictor.load(RunFolder(exported_run).onnx, "cpu")
     assert predictor.card.model == "lraspp_mobilenet_v3_large"
     masks = predictor(IMAGES, (7, 31), StageClock())
@@ -71,7 +71,7 @@ def test_a_file_without_a_card_is_refused(exported_run: Path, tmp_path: Path) ->
         OnnxPredictor.load(tmp_path / "bare.onnx", "cpu")
 
 
-def test_a_graph_that_is_not_its_cards_is_refused(exported_run: Path, tmp_path: Path) -> None:
+def test_a_graph_that_contradicts_its_card_is_refused(exported_run: Path, tmp_path: Path) -> None:
     run = RunFolder(exported_run)
     known = OnnxPredictor.load(run.onnx, "cpu").card
     path = edited(run.onnx, tmp_path / "many.onnx", replace(known, classes=PRESETS["voc21"]))
@@ -98,6 +98,6 @@ def test_only_images_and_masks_are_copied_on_a_gpu() -> None:
     assert device.inputs["images"] is IMAGES
     assert device.inputs["size"].tolist() == [5, 6]
     assert device.inputs["size"].dtype == np.int64
-    # Waiting is part of the run, and only the mask is copied back.
+    # Waiting counts as running, and only the mask is copied back.
     assert device.calls == ["bind", "mask on cuda", "run", "wait", "copy"]
     assert clock.seconds.keys() == {"copy", "run"}

@@ -1,4 +1,4 @@
-"""Evaluation: one loop, exact counts, times that add up, memory that does not grow."""
+"""Evaluation: exact scores, times of its stages, and bounded memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from dlcvcli.tasks.segmentation.scoring import evaluate, score
 from tests.conftest import write_camvid
 
 
-class Guess:
-    """Predicts a function of the pixels, at any size, and remembers what it was asked."""
+class PixelPredictor:
+    """Predicts a function of the pixels, at any size, and records its calls."""
 
     backend, provider, precision = "fake", "cpu", "fp32"
     tile: tuple[int, int] | None = None
@@ -47,27 +47,30 @@ def test_mixed_sizes_score_exactly_whatever_the_batch(tmp_path: Path) -> None:
         sample = data.read(index)
         expected.update(sample.mask, (sample.image[..., 0] % 11).astype(np.uint8))
     for batch_size in (1, 2, 5):
-        found = evaluate(Guess(), EvalBatches(data, batch_size), conventions=["voc"])
-        assert np.array_equal(found.counts, expected.counts)
-        assert found.data["images"] == 6
+        result = evaluate(PixelPredictor(), EvalBatches(data, batch_size), conventions=["voc"])
+        assert np.array_equal(result.counts, expected.counts)
+        assert result.data["images"] == 6
     ranks = [
-        score(lambda i, s: Guess()(i, s, StageClock()), EvalBatches(data, 2, rank=r, world_size=3))
+        score(
+            lambda i, s: PixelPredictor()(i, s, StageClock()),
+            EvalBatches(data, 2, rank=r, world_size=3),
+        )
         for r in range(3)
     ]
     assert np.array_equal(sum(ranks), expected.counts)
 
 
-def test_times_and_shares_belong_to_the_walk(tmp_path: Path) -> None:
+def test_the_speed_of_an_evaluation_has_latencies_and_stage_fractions(tmp_path: Path) -> None:
     data = open_split(write_camvid(tmp_path, MIXED), "val")
     seen: list[tuple[int, int]] = []
-    found = evaluate(
-        Guess(),
+    result = evaluate(
+        PixelPredictor(),
         EvalBatches(data, 2),
         conventions=["voc"],
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen[-1] == (6, 6)
-    speed = found.speed
+    speed = result.speed
     assert speed["images_per_s"] == pytest.approx(6 / speed["wall_s"])
     assert set(speed["share"]) == {"read", "copy", "run", "score"}
     assert 0 < sum(speed["share"].values()) <= 1.0001
@@ -75,11 +78,11 @@ def test_times_and_shares_belong_to_the_walk(tmp_path: Path) -> None:
     assert speed["peak_memory_mb"] > 0
 
 
-def test_predicted_masks_can_be_kept(tmp_path: Path) -> None:
+def test_predicted_masks_can_be_saved(tmp_path: Path) -> None:
     data = open_split(write_camvid(tmp_path / "set", MIXED), "val")
     kept = tmp_path / "kept"
     kept.mkdir()
-    evaluate(Guess(), EvalBatches(data, 2), conventions=["voc"], masks_to=kept)
+    evaluate(PixelPredictor(), EvalBatches(data, 2), conventions=["voc"], masks_to=kept)
     assert sorted(path.stem for path in kept.iterdir()) == sorted(p.name for p in data.pairs)
     for index, pair in enumerate(data.pairs):
         with Image.open(kept / f"{pair.name}.png") as image:
@@ -92,10 +95,10 @@ def test_a_damaged_image_ends_the_evaluation_with_its_name(tmp_path: Path) -> No
     path = folder / "val" / "002.png"
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"002\.png"):
-        evaluate(Guess(), EvalBatches(open_split(folder, "val"), 1), conventions=["voc"])
+        evaluate(PixelPredictor(), EvalBatches(open_split(folder, "val"), 1), conventions=["voc"])
 
 
-def test_no_more_than_a_few_batches_are_held(
+def test_at_most_a_few_batches_are_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dlcvcli.data.segmentation import SegmentationSet
@@ -114,19 +117,21 @@ def test_no_more_than_a_few_batches_are_held(
     def scored(done: int, total: int) -> None:
         state["scored"] = done
 
-    evaluate(Guess(), EvalBatches(data, 2), conventions=["voc"], threads=2, progress=scored)
+    evaluate(
+        PixelPredictor(), EvalBatches(data, 2), conventions=["voc"], threads=2, progress=scored
+    )
     assert state["most"] <= 12
 
 
-def test_a_score_breaks_off_where_it_is_told_to(tmp_path: Path) -> None:
+def test_scoring_stops_when_requested(tmp_path: Path) -> None:
     batches = EvalBatches(open_split(write_camvid(tmp_path, MIXED), "val"), 1)
-    asked = iter([False, False, True])
+    answers = iter([False, False, True])
     calls = 0
 
     def forward(images: Any, size: tuple[int, int]) -> Any:
         nonlocal calls
         calls += 1
-        return Guess()(images, size, StageClock())
+        return PixelPredictor()(images, size, StageClock())
 
-    assert score(forward, batches, stop=lambda: next(asked)) is None
+    assert score(forward, batches, stop=lambda: next(answers)) is None
     assert calls == 2

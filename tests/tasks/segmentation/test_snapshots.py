@@ -1,4 +1,4 @@
-"""Which images are looked at, and when."""
+"""The images of snapshots, and the epochs at which they are taken."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dlcvcli.tasks.segmentation.settings import SnapshotSettings
 from dlcvcli.tasks.segmentation.snapshots import find_subjects, snapshot_steps
 
 
-def test_by_default_early_middle_and_final() -> None:
+def test_default_snapshots_are_early_middle_and_final() -> None:
     assert snapshot_steps(SnapshotSettings(), 1000, 50) == {50, 500, 1000}
     assert snapshot_steps(SnapshotSettings(), 1, 1) == {1}
 
 
-def test_epochs_as_the_studies_name_them() -> None:
+def test_snapshot_epochs_can_be_listed() -> None:
     settings = SnapshotSettings(epochs=(0, 1, 10, 27))
     assert snapshot_steps(settings, 270, 10) == {0, 10, 100, 270}
 
@@ -53,7 +53,7 @@ def test_a_mask_is_rotated_with_its_image(tmp_path: Path) -> None:
     assert np.array_equal(subject.ground_truth, np.rot90(stored, -1))
 
 
-def test_one_image_named_twice_is_one_and_two_of_one_name_are_refused(
+def test_a_repeated_image_counts_once_and_two_of_one_name_are_refused(
     landcover: Path, tmp_path: Path
 ) -> None:
     val = open_split(landcover, "val")

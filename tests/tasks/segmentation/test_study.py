@@ -1,4 +1,4 @@
-"""A study opens data as its trainings do, and tables show reported scores beside measured ones."""
+"""A study opens data as its trainings do, and tables have reported and measured scores."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def test_a_batch_without_labels_has_loss_zero(
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in task.parameters())
 
 
-def test_every_parameter_is_in_one_group_with_its_scale(task: SegmentationTask) -> None:
+def test_every_parameter_is_in_one_group_with_its_learning_rate_scale(
+    task: SegmentationTask,
+) -> None:
     groups = {group.name: group for group in task.parameter_groups()}
     scales = {name: (group.lr_scale, group.decay) for name, group in groups.items()}
     assert scales == {
@@ -72,8 +74,8 @@ def test_every_parameter_is_in_one_group_with_its_scale(task: SegmentationTask) 
         "head": (1.0, True),
         "head, no decay": (1.0, False),
     }
-    found = [id(p) for group in groups.values() for p in group.parameters]
-    assert sorted(found) == sorted(id(p) for p in task.parameters())
+    grouped = [id(p) for group in groups.values() for p in group.parameters]
+    assert sorted(grouped) == sorted(id(p) for p in task.parameters())
 
 
 def test_frozen_parameters_are_in_no_group(task: SegmentationTask) -> None:
@@ -91,7 +93,7 @@ class Twofold(Small):
         return {"out": logits, "aux": 2 * logits} if self.training else {"out": logits}
 
 
-def test_an_auxiliary_head_adds_its_share(batch: dict[str, Tensor]) -> None:
+def test_an_auxiliary_head_adds_its_weighted_loss(batch: dict[str, Tensor]) -> None:
     torch.manual_seed(0)
     task = SegmentationTask(Segmenter(Twofold(), 16), CAMVID, auxiliary=0.25)
     count = task.count_terms(batch)
@@ -119,7 +121,7 @@ def test_every_loss_trains(batch: dict[str, Tensor]) -> None:
         assert values[-1] < values[0], name
 
 
-def test_a_moving_average_is_judged_and_only_the_network_is_trained(
+def test_the_moving_average_is_validated_and_only_the_network_is_trained(
     batch: dict[str, Tensor],
 ) -> None:
     torch.manual_seed(0)
@@ -136,5 +138,5 @@ def test_a_moving_average_is_judged_and_only_the_network_is_trained(
     before = task.average.network.head.weight.clone()
     task.after_step(1000, 2000)
     torch.testing.assert_close(task.average.network.head.weight, before + 0.1)
-    # Its tensors are in the checkpoint, so that a resumed run goes on with it.
+    # Its tensors are in the checkpoint, so that a resumed run continues it.
     assert "average.network.head.weight" in task.state_dict()

@@ -1,4 +1,4 @@
-"""Tiles: they cover, they blend, and a network that sees single pixels does not notice them."""
+"""Tiles cover the image, are blended, and do not change a pointwise network."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def test_a_pointwise_network_gives_the_same_in_tiles(
     tile = data.draw(st.integers(2, 20)), data.draw(st.integers(2, 20))
     overlap = data.draw(st.integers(0, min(tile) // 2))
     images = pictures(2, height, width)
-    whole = Pointwise()
+    untiled = Pointwise()
     tiled = Tiled(Pointwise(), tile, overlap, batch_size=data.draw(st.integers(1, 5)))
     size = height, width
-    expected = whole.logits(images, size, StageClock())
+    expected = untiled.logits(images, size, StageClock())
     np.testing.assert_allclose(tiled.logits(images, size, StageClock()), expected, rtol=1e-5)
-    # Ties may fall either way in the last bit of a weighted sum: their pixels are left out.
+    # Rounding of a weighted sum may break ties either way, so tied pixels are excluded.
     best = np.sort(expected, axis=1)
     clear = best[:, -1] - best[:, -2] > 1e-3
     masks = tiled(images, size, StageClock())
@@ -40,16 +40,16 @@ def test_a_pointwise_network_gives_the_same_in_tiles(
 
 
 @given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 50))
-def test_parts_cover_a_length_with_the_overlap_asked_for(
-    whole: int, part: int, overlap: int
+def test_tiles_cover_a_length_with_the_requested_overlap(
+    length: int, part: int, overlap: int
 ) -> None:
-    # As in an image smaller than a tile, the overlap may be all of a part.
-    overlap = min(overlap, part - 1 if part < whole else part)
-    part = min(part, whole)
-    found = starts(whole, part, overlap)
-    assert found[0] == 0
-    assert found[-1] + part == whole
-    assert all(0 < b - a <= part - overlap for a, b in pairwise(found))
+    # In an image smaller than a tile, the overlap may be the complete part.
+    overlap = min(overlap, part - 1 if part < length else part)
+    part = min(part, length)
+    offsets = starts(length, part, overlap)
+    assert offsets[0] == 0
+    assert offsets[-1] + part == length
+    assert all(0 < b - a <= part - overlap for a, b in pairwise(offsets))
 
 
 def test_the_weights_of_neighbours_add_up_to_one_in_their_overlap() -> None:
@@ -59,14 +59,14 @@ def test_the_weights_of_neighbours_add_up_to_one_in_their_overlap() -> None:
 
 
 class Numbered(Pointwise):
-    """Gives each call's number as the logits of its tile."""
+    """Returns the number of the call as the logits of its tile."""
 
     def logits(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Logits:
         self.seen.append(images.shape)
         return np.full((len(images), 1, *size), len(self.seen) - 1, dtype=np.float32)
 
 
-def test_the_seam_between_two_tiles_is_a_ramp() -> None:
+def test_overlapping_tiles_are_blended_linearly() -> None:
     tiled = Tiled(Numbered(), (16, 16), 8, batch_size=1)
     # The second call is the second tile: from 0 to 1 over the columns 8 to 15.
     row = tiled.logits(pictures(1, 16, 24), (16, 24), StageClock())[0, 0, 1]
@@ -76,13 +76,13 @@ def test_the_seam_between_two_tiles_is_a_ramp() -> None:
 
 
 @pytest.mark.parametrize("side", [1, 7, 8, 9])
-def test_an_image_as_small_as_the_overlap_is_left_whole(side: int) -> None:
+def test_an_image_as_small_as_the_overlap_is_not_tiled(side: int) -> None:
     images = pictures(1, side, 3 * side)
     masks = Tiled(Pointwise(), (64, 64), 8)(images, (side, 3 * side), StageClock())
     assert np.array_equal(masks, Pointwise()(images, (side, 3 * side), StageClock()))
 
 
-def test_every_tile_has_one_size_and_a_small_image_is_left_whole() -> None:
+def test_all_tiles_have_one_size_and_a_small_image_is_not_tiled() -> None:
     inner = Pointwise()
     Tiled(inner, (16, 16), 4, batch_size=1)(pictures(1, 37, 50), (37, 50), StageClock())
     assert set(inner.seen) == {(1, 16, 16, 3)}
@@ -91,7 +91,7 @@ def test_every_tile_has_one_size_and_a_small_image_is_left_whole() -> None:
     assert small.seen == [(1, 37, 50, 3)]
 
 
-def test_memory_is_that_of_a_row_of_tiles() -> None:
+def test_memory_is_limited_to_one_row_of_tiles() -> None:
     images = np.zeros((1, 2048, 1024, 3), dtype=np.uint8)
     tiled = Tiled(Pointwise(), (64, 64), 8)
     tracemalloc.start()
@@ -109,12 +109,12 @@ def test_an_overlap_beyond_half_a_tile_is_refused(overlap: int) -> None:
     assert caught.value.hint == "choose 0 to 8"
 
 
-def test_a_model_that_stretches_has_no_tiles() -> None:
+def test_tiles_are_refused_for_a_model_that_resizes_images() -> None:
     with pytest.raises(UsageError, match="stretches images to 32x48"):
         Tiled(Pointwise(size=(32, 48)), (16, 16), 4)
 
 
-def test_a_tiled_predictor_says_what_it_is() -> None:
+def test_a_tiled_predictor_describes_itself() -> None:
     tiled = Tiled(Pointwise(), (16, 20), 4)
     assert tiled.notes == {"device": "CPU", "tile": [16, 20], "overlap": 4}
-    assert (tiled.backend, tiled.provider, tiled.card.model) == ("made", "cpu", "made")
+    assert (tiled.backend, tiled.provider, tiled.card.model) == ("synthetic", "cpu", "synthetic")

@@ -26,7 +26,7 @@ from dlcvcli.tasks.segmentation.torch import TorchPredictor, card_of, load_segme
 
 
 def checkpoint_with(**flags: Any) -> Checkpoint:
-    """Return what a checkpoint holds beside its weights; `__` stands for the dot."""
+    """Return a checkpoint without weights; `__` in a flag replaces the dot."""
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
     return {
         "task": {},
@@ -46,7 +46,7 @@ def trained(trained_run: Path) -> Checkpoint:
     return load_checkpoint(RunFolder(trained_run).best)
 
 
-def test_a_card_has_what_one_must_know_to_use_the_model() -> None:
+def test_a_card_describes_preprocessing_and_classes() -> None:
     card = card_of(
         checkpoint_with(
             model__name="deeplabv3plus_mobilenet_v2",
@@ -68,19 +68,19 @@ def test_a_card_has_what_one_must_know_to_use_the_model() -> None:
     assert card.config["data"]["crop"] is None
 
 
-def test_a_card_leaves_open_what_its_settings_left_open() -> None:
+def test_a_card_without_a_size_accepts_any_size() -> None:
     card = card_of(checkpoint_with(), "")
     assert (card.size, card.layout, card.binarise) == (None, "auto", False)
 
 
-def test_a_card_is_equal_after_writing_and_reading(trained: Checkpoint) -> None:
+def test_a_card_is_equal_after_saving_and_loading(trained: Checkpoint) -> None:
     card = card_of(trained, "digest")
     assert SegmenterCard.read(card.to_metadata(), "x.onnx") == card
     assert card.metric["miou"] == trained["best"]["value"]
     assert card.data.keys() == {"train", "val"}
 
 
-def test_the_recipe_is_kept() -> None:
+def test_the_card_has_the_recipe() -> None:
     checkpoint = checkpoint_with()
     checkpoint["config"]["recipe"] = "camvid"
     assert card_of(checkpoint, "").recipe == "camvid"
@@ -106,7 +106,7 @@ def test_settings_of_another_version_are_refused_by_their_key() -> None:
 
 
 @pytest.mark.parametrize("classes", [None, {"names": []}, {"names": 5}])
-def test_classes_that_are_none_are_refused_by_their_key(classes: Any) -> None:
+def test_invalid_classes_are_refused_by_their_key(classes: Any) -> None:
     checkpoint = checkpoint_with()
     checkpoint["data"] = {} if classes is None else {"classes": classes}
     for use in (lambda: card_of(checkpoint, ""), lambda: load_segmenter(checkpoint)):
@@ -146,7 +146,7 @@ def test_weights_that_do_not_fit_are_refused(trained: Checkpoint) -> None:
 
 
 CPU = torch.device("cpu")
-CARD = SegmenterCard("seg", "made", PRESETS["landcover7"], 8)
+CARD = SegmenterCard("seg", "synthetic", PRESETS["landcover7"], 8)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3)).astype(np.uint8)
 
 
@@ -160,7 +160,7 @@ class Echo(nn.Module):
         return {"out": x}
 
 
-def test_masks_are_the_segmenters_own(trained_run: Path) -> None:
+def test_masks_equal_those_of_the_segmenter(trained_run: Path) -> None:
     best = RunFolder(trained_run).best
     predictor = TorchPredictor.load(find_model(trained_run), "cpu")
     assert (predictor.provider, predictor.notes) == ("cpu", {"device": "CPU"})
@@ -201,7 +201,7 @@ def test_a_network_in_training_is_put_into_evaluation() -> None:
     assert not any(part.training for part in segmenter.modules())
 
 
-def test_images_that_may_not_be_written_to_or_lie_apart_are_taken() -> None:
+def test_read_only_and_strided_images_are_accepted() -> None:
     predictor = TorchPredictor(Segmenter(Echo(), 8), CARD, CPU)
     expected = predictor(IMAGES, (12, 20), StageClock())
     frozen = IMAGES.copy()
@@ -209,11 +209,11 @@ def test_images_that_may_not_be_written_to_or_lie_apart_are_taken() -> None:
     apart = np.repeat(IMAGES, 2, axis=2)[:, :, ::2]
     assert not apart.flags["C_CONTIGUOUS"]
     for images in (frozen, apart):
-        # A warning of torch would be an error here.
+        # Warnings of torch are errors here.
         assert np.array_equal(predictor(images, (12, 20), StageClock()), expected)
 
 
-def test_time_goes_to_copying_and_to_running() -> None:
+def test_the_clock_separates_copying_from_running() -> None:
     predictor = TorchPredictor(Segmenter(Echo(), 8), CARD, CPU)
     clock = StageClock()
     for _ in range(3):
@@ -222,7 +222,7 @@ def test_time_goes_to_copying_and_to_running() -> None:
 
 
 class Bad(nn.Module):
-    """Returns logits of which one, of a class that is not predicted, is not finite."""
+    """Returns logits with one value that is not finite, of a class that is not predicted."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -245,7 +245,7 @@ def test_logits_that_are_not_finite_give_no_mask(value: float) -> None:
 @pytest.fixture
 def with_tf32() -> Iterator[None]:
     """Allow TF32 during a test."""
-    # Not by monkeypatch, which cannot restore properties of a module.
+    # monkeypatch cannot restore properties of a module.
     backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
     before = [backend.allow_tf32 for backend in backends]
     for backend in backends:

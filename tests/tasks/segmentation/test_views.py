@@ -1,4 +1,4 @@
-"""How an image is looked at follows from what was asked for."""
+"""Tiles and test-time augmentation wrap a predictor as the options request."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dlcvcli.tasks.segmentation.views import Views
 from tests.tasks.segmentation.pointwise import Pointwise
 
 
-def test_nothing_asked_for_is_the_predictor_itself() -> None:
+def test_without_options_the_predictor_is_unchanged() -> None:
     inner = Pointwise()
     assert Views().around(inner) is inner
     assert not Views().need_logits
 
 
-def test_tiles_are_cut_first_and_each_is_seen_from_several_sides() -> None:
+def test_tta_is_applied_to_each_tile() -> None:
     views = Views(tile=(64, 48), scales=(1.0, 1.5))
     assert views.need_logits
     tiled = views.around(Pointwise())

@@ -1,4 +1,4 @@
-"""The example has the numbers of the run, and its claims can be verified."""
+"""The worked example has the run's numbers, and its claims hold."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ COUNTS = [[60, 6, 0, 4], [10, 10, 0, 0], [4, 0, 6, 0], [50, 0, 0, 50]]
 
 
 def test_the_numbers_are_those_of_the_matrix() -> None:
-    found = worked_example(_metrics(COUNTS))
-    assert found is not None
-    # The fourth class is not scored: its hundred pixels are left out.
-    assert (found.common, found.common_fraction) == ("a", pytest.approx(0.7))
-    assert found.constant_miou == pytest.approx(0.7 / 3)
-    assert (found.rare, found.rare_fraction, found.rare_iou) == ("c", pytest.approx(0.1), 0.6)
-    assert found.accuracy == pytest.approx(0.76)
-    assert found.accuracy_without == pytest.approx(0.70)
+    example = worked_example(_metrics(COUNTS))
+    assert example is not None
+    # The fourth class is not scored: its hundred pixels are excluded.
+    assert (example.common, example.common_fraction) == ("a", pytest.approx(0.7))
+    assert example.constant_miou == pytest.approx(0.7 / 3)
+    assert (example.rare, example.rare_fraction, example.rare_iou) == ("c", pytest.approx(0.1), 0.6)
+    assert example.accuracy == pytest.approx(0.76)
+    assert example.accuracy_without == pytest.approx(0.70)
 
 
 def test_a_constant_prediction_has_the_scores_that_the_example_claims() -> None:
-    found = worked_example(_metrics(COUNTS))
+    example = worked_example(_metrics(COUNTS))
     constant = _metrics([[sum(row), 0, 0, 0] for row in COUNTS])
-    assert found is not None
-    assert constant["miou"] == pytest.approx(found.constant_miou)
-    assert constant["overall_acc"] == pytest.approx(found.common_fraction)
+    assert example is not None
+    assert constant["miou"] == pytest.approx(example.constant_miou)
+    assert constant["overall_acc"] == pytest.approx(example.common_fraction)
 
 
 @pytest.mark.parametrize("given_to", [0, 1, 3])
 def test_without_the_rare_class_the_scores_are_as_claimed_or_lower(given_to: int) -> None:
-    found = worked_example(_metrics(COUNTS))
+    example = worked_example(_metrics(COUNTS))
     worse = [list(row) for row in COUNTS]
     worse[2][2], worse[2][given_to] = 0, worse[2][given_to] + 6
     scores = _metrics(worse)
-    assert found is not None
-    assert scores["overall_acc"] == pytest.approx(found.accuracy_without)
-    assert scores["miou"] <= found.miou_without + 1e-12  # type: ignore[operator]
+    assert example is not None
+    assert scores["overall_acc"] == pytest.approx(example.accuracy_without)
+    assert scores["miou"] <= example.miou_without + 1e-12  # type: ignore[operator]
 
 
-def test_one_class_or_no_pixels_make_no_example() -> None:
+def test_one_class_or_no_pixels_give_no_example() -> None:
     assert worked_example(_metrics([[5, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4])) is None
     assert worked_example(_metrics([[0] * 4] * 4)) is None
     assert worked_example(synthetic_metrics(0, 0.5)) is not None

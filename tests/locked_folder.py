@@ -1,4 +1,4 @@
-"""Another process that works in a folder."""
+"""Have another process lock a folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Has a child of its own, as a training has loader processes, which outlives it.
-_HOLD = """
+# Has a child that outlives it, like the loader processes of a training run.
+_LOCK_AND_WAIT = """
 import multiprocessing, sys, time
 from pathlib import Path
 from dlcvcli.locks import locked
@@ -27,9 +27,9 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def held_by_another(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Have another process work in a folder, with some command line."""
-    command = [sys.executable, "-c", _HOLD, str(folder), *arguments]
+def locked_by_another_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Lock a folder in another process that has the arguments in its command line."""
+    command = [sys.executable, "-c", _LOCK_AND_WAIT, str(folder), *arguments]
     root = Path(__file__).parents[1]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None

@@ -18,8 +18,8 @@ from dlcvcli.training.run import RunRequest
 ALPHABETS, CHARACTERS, EACH, SIDE = 6, 3, 6, 16
 
 
-def make_characters(folder: Path) -> Path:
-    """Write 18 characters of 6 alphabets, six images each: a coarse pattern each, with noise."""
+def write_characters(folder: Path) -> Path:
+    """Write 18 characters of 6 alphabets, six noisy images of a coarse pattern each."""
     rng = np.random.default_rng(0)
     for alphabet in range(ALPHABETS):
         for character in range(CHARACTERS):
@@ -33,7 +33,7 @@ def make_characters(folder: Path) -> Path:
 
 
 def request_for(run: Path, data: Path, **flags: Any) -> RunRequest:
-    """Return a request for a small run; `flags` are dotted keys with __ for the dot."""
+    """Return a request for a small run; `flags` are keys with `__` instead of the dot."""
     defaults = {
         "data.path": str(data),
         "data.size": "16x16",
