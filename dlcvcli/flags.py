@@ -67,17 +67,28 @@ def flag(
         value: of the field where the flag is not typed.
         required: the flag has to be typed.
     """
-    info = FlagInfo(text, panel, setting, default, names, least, most, metavar, complete, passed_on)
+    info = FlagInfo(
+        text,
+        panel=panel,
+        setting=setting,
+        default=default,
+        names=names,
+        least=least,
+        most=most,
+        metavar=metavar,
+        complete=complete,
+        passed_on=passed_on,
+    )
     return field(default=MISSING if required else value, metadata={"flag": info})
 
 
 @dataclass(frozen=True)
 class Flags:
-    """Base of the flags of a command; one that was not typed is None."""
+    """Base of the flags of a command; one that was not typed has its default, mostly None."""
 
     def typed(self) -> list[str]:
         """Return the flags that were typed, e.g. ``["--n-way"]``."""
-        return [names_of(one)[0] for one in fields(self) if getattr(self, one.name) is not None]
+        return [names_of(one)[0] for one in fields(self) if getattr(self, one.name) != one.default]
 
     def settings(self) -> dict[str, Any]:
         """Return dotted key -> value of the settings that flags fill; None where not typed."""
@@ -91,9 +102,9 @@ class Flags:
         """Return the typed flags as they are passed on to another process."""
         words: list[str] = []
         for one in fields(self):
-            if not info_of(one).passed_on:
-                continue
             name, value = names_of(one)[0], getattr(self, one.name)
+            if not info_of(one).passed_on or value == one.default:
+                continue
             if isinstance(value, bool):
                 # `--rotations/--no-rotations`: the second name switches it off.
                 words.append(name.split("/")[0 if value else -1])

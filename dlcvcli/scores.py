@@ -14,7 +14,8 @@ class Score:
         name: in tables and figures.
         higher_is_better: the direction by which the best checkpoint is chosen.
         interval: key of half of its 95 % interval, where it has one.
-        minimum: the option of `dlcv eval` below whose value the command exits with status 3.
+        limit: the flag of `dlcv eval` with which the command exits with status 3 where the score is
+            worse than its value.
         shown: whether the log names it at every validation.
     """
 
@@ -22,7 +23,7 @@ class Score:
     name: str
     higher_is_better: bool = True
     interval: str | None = None
-    minimum: str | None = None
+    limit: str | None = None
     shown: bool = True
 
     def is_better(self, value: float | None, than: float | None) -> bool:

@@ -8,7 +8,9 @@ import typer
 
 from dlcvcli import __version__
 from dlcvcli.cli import data, demo, doctor, evaluate, export, figure, models, predict, study, train
+from dlcvcli.cli.flag_table import epilog_of
 from dlcvcli.cli.task_commands import with_task_commands
+from dlcvcli.tasks.registry import TASKS
 
 
 def make_app() -> typer.Typer:
@@ -25,9 +27,9 @@ def make_app() -> typer.Typer:
     app.callback()(root)
     app.command("demo", epilog=demo.EPILOG)(demo.demo)
     app.add_typer(train.train_app(), name="train")
-    app.command("export", epilog=export.EPILOG)(export.export_command())
-    app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate_command())
-    app.command("predict", epilog=predict.EPILOG)(predict.predict_command())
+    app.command("export", epilog=epilog_of(TASKS.values(), "export"))(export.export_command())
+    app.command("eval", epilog=epilog_of(TASKS.values(), "eval"))(evaluate.evaluate_command())
+    app.command("predict", epilog=epilog_of(TASKS.values(), "predict"))(predict.predict_command())
     app.add_typer(with_task_commands(data.app, "data"), name="data")
     app.add_typer(with_task_commands(figure.app, "figure"), name="figure")
     app.add_typer(study.app, name="study")

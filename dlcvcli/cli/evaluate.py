@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     from dlcvcli.inference.evaluation import EvalRequest, Evaluator
     from dlcvcli.tasks.spec import TaskSpec
 
-EPILOG = (
-    "dlcv eval runs/first --data my-set"
-    "\n\ndlcv eval runs/first --data my-set --onnx --compare"
-    "\n\ndlcv eval street.onnx --data my-set --min-miou 0.6 --json -"
-    "\n\ndlcv eval runs/first --data scenes --tile 512 --overlap 64 --tta --confusion matrix.png"
-    "\n\ndlcv eval runs/omniglot --data omniglot --n-way 20 --k-shot 5 --episodes 10000"
-)
-
 
 def evaluate_command() -> Callable[..., None]:
     """Return `dlcv eval` with the flags of all tasks."""
@@ -110,14 +102,19 @@ def _compare(evaluator: Evaluator, request: EvalRequest) -> dict[str, Any]:
 
 
 def _check_scores(spec: TaskSpec, flags: ModelFlags, result: dict[str, Any]) -> None:
-    """Refuse a score below the minimum that the user asked for.
+    """Refuse a score that is worse than the limit that the user asked for.
 
     Raises:
         CheckFailed: it is.
     """
+    from dlcvcli.cli.console import fraction
+
     for score in spec.scores:
-        least = None if score.minimum is None else getattr(flags, score.minimum)
+        limit = None if score.limit is None else getattr(flags, score.limit)
+        if limit is None:
+            continue
         value = result["metrics"][score.key]
-        if least is not None and (value is None or value < least):
-            name = f"--{str(score.minimum).replace('_', '-')}"
-            raise CheckFailed(f"{score.name} {value} is below {name} {least}")
+        if value is None or score.is_better(limit, value):
+            name = f"--{str(score.limit).replace('_', '-')}"
+            side = "below" if score.higher_is_better else "above"
+            raise CheckFailed(f"{score.name} {fraction(value)} is {side} {name} {limit}")

@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from dlcvcli.exporting.export import Exported
     from dlcvcli.flags import ExportFlags
 
-EPILOG = (
-    "dlcv export runs/first"
-    "\n\ndlcv export runs/first --verify-data my-set --out street.onnx"
-    "\n\ndlcv export runs/characters --episode"
-)
-
 
 def export_command() -> Callable[..., None]:
     """Return `dlcv export` with the flags of all tasks."""
@@ -107,5 +101,5 @@ def _certificate_rows(certificate: Certificate) -> list[tuple[str, str]]:
     scored = certificate.dataset
     if scored is not None:
         both = f"PyTorch {fraction(scored.torch, 6)}, ONNX Runtime {fraction(scored.onnx, 6)}"
-        rows += [(f"{scored.metric} on {scored.over}", both), *scored.facts]
+        rows += [(f"{scored.score.name} on {scored.over}", both), *scored.facts]
     return rows

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from dlcvcli.errors import UsageError
-from dlcvcli.flags import Flags, info_of, names_of
+from dlcvcli.flags import FlagInfo, Flags, info_of, names_of
 
 if TYPE_CHECKING:
     from dlcvcli.tasks.spec import TaskSpec
@@ -30,6 +30,9 @@ def command(
         run: takes its own parameters, annotated for Typer, and the flags as `**typed`.
         tables: the flags.
         summary: what the command does, for its help.
+
+    Raises:
+        ValueError: two flags have one name and differ; a bug.
     """
     own = [
         parameter
@@ -37,9 +40,12 @@ def command(
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
     parameters = {parameter.name: parameter for parameter in own}
+    infos: dict[str, FlagInfo | None] = dict.fromkeys(parameters)
     for table in tables:
-        for parameter in _parameters(table):
-            parameters.setdefault(parameter.name, parameter)
+        for one, parameter in zip(fields(table), _parameters(table), strict=True):
+            parameters.setdefault(one.name, parameter)
+            if infos.setdefault(one.name, info_of(one)) != info_of(one):
+                raise ValueError(f"{table.__name__}: the command has another flag '{one.name}'")
 
     def function(**values: Any) -> None:
         run(**values)
@@ -53,9 +59,14 @@ def command(
     return function
 
 
-def epilog(examples: Sequence[str]) -> str:
+def epilog(examples: Iterable[str]) -> str:
     """Return the examples at the end of a command's help."""
     return "\n\n".join(examples)
+
+
+def epilog_of(tasks: Iterable[TaskSpec], name: str) -> str:
+    """Return the examples of all tasks for the command of a name."""
+    return epilog(line for spec in tasks for line in spec.examples.get(name, ()))
 
 
 def flags_of(

@@ -18,14 +18,6 @@ from dlcvcli.tasks.registry import TASKS, task_of
 if TYPE_CHECKING:
     from dlcvcli.flags import ModelFlags
 
-EPILOG = (
-    "dlcv predict runs/first photo.jpg --out masks"
-    "\n\ndlcv predict street.onnx folder/ --out masks"
-    "\n\ndlcv predict street.onnx scene.tif --tile 512 --overlap 64 --out masks"
-    "\n\nls *.jpg | dlcv predict street.onnx - --out masks"
-    "\n\ndlcv predict runs/protonet cases.csv --data mini --out labels"
-)
-
 
 def predict_command() -> Callable[..., None]:
     """Return `dlcv predict` with the flags of all tasks."""

@@ -28,7 +28,7 @@ def train_app() -> typer.Typer:
     app.callback()(_group)
     for spec in TASKS.values():
         function = command(_training(spec), [spec.flags.train], summary=spec.trains)
-        app.command(spec.name, epilog=epilog(spec.examples))(function)
+        app.command(spec.name, epilog=epilog(spec.examples["train"]))(function)
     return app
 
 
@@ -186,9 +186,10 @@ def run_training(spec: TaskSpec, request: RunRequest) -> None:
     else:
         results = train(request, say=say, on_rank_lost=_give_up)
     stdout().print(_summary(spec, results, request))
-    if results["finished"]:
+    if results["finished"] and spec.evaluator is not None:
         data = shlex.quote(str(request.data.root))
-        evaluate = f"dlcv eval {shlex.quote(str(request.run.path))} --data {data} --onnx --compare"
+        both = "" if spec.subject is None else " --onnx --compare"
+        evaluate = f"dlcv eval {shlex.quote(str(request.run.path))} --data {data}{both}"
         stdout().print(f"next: {evaluate}", markup=False, soft_wrap=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
+from dlcvcli.scores import Score
 
 
 @dataclass(frozen=True)
@@ -205,14 +206,14 @@ class SetScore:
     """The scores of PyTorch and ONNX Runtime on a labelled set.
 
     Attributes:
-        metric: its name, e.g. `mIoU`.
+        score: what is scored, e.g. the mIoU.
         over: what was scored, e.g. `12 images`.
         torch, onnx: both scores, in [0, 1]; None where the set leaves them undefined.
         details: what else `certificate.json` says of the scores.
         facts: what else users are shown, as names and values.
     """
 
-    metric: str
+    score: Score
     over: str
     torch: float | None
     onnx: float | None
@@ -220,16 +221,19 @@ class SetScore:
     facts: list[tuple[str, str]] = field(default_factory=list)
 
     def passes(self, gates: Gates) -> bool:
-        """Return whether the score of the file has not fallen below the limit."""
-        return (self.torch or 0.0) - (self.onnx or 0.0) <= gates.score_fall
+        """Return whether the score of the file is not worse than the limit allows."""
+        if self.torch is None or self.onnx is None:
+            return self.torch is self.onnx
+        loss = self.torch - self.onnx if self.score.higher_is_better else self.onnx - self.torch
+        return loss <= gates.score_fall
 
     def describe(self) -> str:
         """Return both scores in one line."""
-        return f"{self.metric} over {self.over}: torch {self.torch}, onnx {self.onnx}"
+        return f"{self.score.name} over {self.over}: torch {self.torch}, onnx {self.onnx}"
 
     def figures(self) -> dict[str, Any]:
         """Return the scores as plain types, for `certificate.json`."""
-        key = self.metric.lower()
+        key = self.score.name.lower()
         return {**self.details, f"torch_{key}": self.torch, f"onnx_{key}": self.onnx}
 
 

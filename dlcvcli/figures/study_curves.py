@@ -44,7 +44,9 @@ def study_curves(runs: Mapping[str, Sequence[RunFolder]], score: Score) -> Figur
         line = {"color": colour, "linestyle": ("-", "--", ":")[number // len(SERIES) % 3]}
         loss = [_binned(_points(seed, "train", "loss")) for seed in records]
         scores = [_points(seed, "val", score.key) for seed in records]
-        _draw(left, loss, line)
+        # A single point has no line.
+        few = all(len(part) < 3 for part in loss)
+        _draw(left, loss, {**line, "marker": "." if few else ""})
         drawn = _draw(right, scores, {**line, "marker": "o", "markersize": 3, "label": label})
         has_records = has_records or drawn or any(len(part) for part in loss)
     if not has_records:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -70,7 +70,7 @@ class ResultTable:
     subject: str
     sections: Sequence[Sequence[Row]]
     unit: str
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
 
 class Latency(TypedDict):

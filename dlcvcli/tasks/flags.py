@@ -38,7 +38,10 @@ class TrainFlags(Flags):
 
     data: Path | None = flag("Folder of the data set.", panel=DATA, setting="data.path")
     layout: str | None = flag(
-        "How the folder is laid out.", panel=DATA, setting="data.layout", default="auto"
+        "Layout of the folder, e.g. voc or csv.",
+        panel=DATA,
+        setting="data.layout",
+        default="auto",
     )
     size: str | None = flag(
         "Stretch every image to this size, HxW in pixels, e.g. 256x256.",
@@ -78,7 +81,7 @@ class TrainFlags(Flags):
         default="0.1 with --weights, else 1",
     )
     optimizer: OptimizerName | None = flag(
-        "Optimiser.", panel=OPTIM, setting="optim.name", default="adamw"
+        "Optimiser that updates the weights.", panel=OPTIM, setting="optim.name", default="adamw"
     )
     schedule: ScheduleName | None = flag(
         "How the learning rate changes with the step.",

@@ -6,8 +6,8 @@ nothing when `dlcv --help` reads it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dlcvcli.runtime.metadata import ModelCard
     from dlcvcli.training.job import Job, JobData
 
-Lines = Callable[[Any, Reporter], list[str]]
+Run = Callable[[Any, Reporter], list[str]]
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Command:
         name: as typed.
         help: what it does, in one sentence.
         examples: command lines, as typed.
-        flags: its flags; the field `inputs` holds its arguments.
-        run: does it, and returns lines for stdout.
+        flags: its flags and arguments.
+        run: draws or writes, and returns lines for stdout.
     """
 
     group: str
@@ -57,7 +57,7 @@ class Command:
     help: str
     examples: tuple[str, ...]
     flags: type[Flags]
-    run: Lines
+    run: Run
 
 
 class Prepare(Protocol):
@@ -105,7 +105,7 @@ class TaskSpec:
         name: as in `dlcv train NAME`.
         noun: what its models are called, with an article, e.g. `a few-shot model`.
         trains: what `dlcv train NAME --help` says that it does.
-        examples: command lines of its training.
+        examples: command -> command lines, for the help of train, eval, predict and export.
         networks: what the networks that it trains give: `masks` or `vectors`.
         scores: what its models are judged by; the first chooses the best checkpoint.
         flags: see `TaskFlags`.
@@ -123,7 +123,7 @@ class TaskSpec:
     name: str
     noun: str
     trains: str
-    examples: tuple[str, ...]
+    examples: Mapping[str, tuple[str, ...]]
     networks: str
     scores: tuple[Score, ...]
     flags: TaskFlags
@@ -135,4 +135,4 @@ class TaskSpec:
     predict: Predict | None = None
     subject: Callable[[SubjectRequest], Subject] | None = None
     study: Callable[[], StudySpec] | None = None
-    commands: tuple[Command, ...] = field(default=())
+    commands: tuple[Command, ...] = ()

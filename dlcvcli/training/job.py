@@ -137,6 +137,14 @@ class Job(ABC):
     def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
         """Evaluate the best checkpoint in float32; return plain types."""
 
+    def describe_final(self, metrics: dict[str, Any]) -> str:
+        """Return what the best checkpoint was scored on, for the log.
+
+        Args:
+            metrics: as `score_best` returned them.
+        """
+        return f"{metrics['checkpoint']} in fp32 ({metrics['split']})"
+
     def hooks(self, run: RunFolder) -> list[Hooks]:
         """Return hooks of the task, beside those for the log and the progress bar.
 

@@ -35,7 +35,7 @@ from dlcvcli.runs import RunFolder
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
 from dlcvcli.training.job import Job, JobData
-from dlcvcli.training.log import LineLog
+from dlcvcli.training.log import LineLog, score_texts
 from dlcvcli.training.results import count_parameters, describe_result
 from dlcvcli.training.resume import require_same_settings
 
@@ -297,7 +297,9 @@ def _finish(
         log.write("evaluating the best checkpoint in fp32")
         if not run.best.is_file():
             log.write(f"{run.best.name} is missing; evaluating {run.last.name} instead")
-        results["metrics"] = job.score_best(run, launcher)
+        metrics = results["metrics"] = job.score_best(run, launcher)
+        scores = ", ".join(score_texts(metrics, job.scores[:1]))
+        log.write(f"{job.describe_final(metrics)}: {scores}")
     if launcher.is_main:
         write_json(run.results, results)
         job.draw(run, result.plan.steps_per_epoch)

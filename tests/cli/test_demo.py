@@ -11,7 +11,7 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     notes = tmp_path / "mine" / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("mine")
-    stderr = refused(2, "demo", "--out", notes.parent, message="is not empty and no demo made it")
+    stderr = refused(2, "demo", "--out", notes.parent, message="not the folder of a demo")
     assert "hint: choose another --out" in stderr
     assert list(tmp_path.rglob("*")) == [notes.parent, notes]
 

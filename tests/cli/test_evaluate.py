@@ -200,8 +200,8 @@ def test_both_backends_agree_with_tiles_and_tta(
 def test_invalid_tiles_and_scales_are_refused(exported_run: Path, landcover: Path) -> None:
     onnx = RunFolder(exported_run).onnx
     evaluate = ("eval", onnx, "--data", landcover, "--provider", "cpu")
-    refused(2, *evaluate, "--tile", "48", message="masks alone")
-    refused(2, *evaluate, "--tta", message="masks alone")
+    refused(2, *evaluate, "--tile", "48", message="returns masks only")
+    refused(2, *evaluate, "--tta", message="returns masks only")
     refused(2, *evaluate, "--overlap", "8", message="--overlap goes with --tile")
     refused(2, *evaluate, "--tta-scales", "1", message="--tta-scales goes with --tta")
     refused(2, *evaluate, "--tile", "48", "--overlap", "40", message="does not fit tiles of 48x48")

@@ -36,7 +36,7 @@ def test_a_run_is_trained_and_extended(tmp_path: Path, characters: Path) -> None
     done = dlcv("train", "fewshot", "--data", characters, *SMALL, "--out", run)
     assert done.returncode == 0, done.stderr
     assert "layout omniglot" in done.stderr
-    assert "cut between whole classes" in done.stderr
+    assert "split by class" in done.stderr
     assert "best validation accuracy" in done.stdout
     assert "3-way 2-shot on 5 other episodes" in done.stdout
     assert "next: dlcv eval" in done.stdout
@@ -115,9 +115,24 @@ def test_invalid_eval_requests_are_refused(
     fewshot_run: Path, trained_run: Path, characters: Path, landcover: Path
 ) -> None:
     data = ("--data", characters)
-    refused(2, "eval", fewshot_run, *data, "--metric", "voc", message="--metric does not go")
     refused(
-        2, "eval", trained_run, "--data", landcover, "--n-way", 5, message="--n-way does not go"
+        2,
+        "eval",
+        fewshot_run,
+        *data,
+        "--metric",
+        "voc",
+        message="--metric is for a seg",
+    )
+    refused(
+        2,
+        "eval",
+        trained_run,
+        "--data",
+        landcover,
+        "--n-way",
+        5,
+        message="--n-way is for a few",
     )
     refused(2, "eval", fewshot_run, *data, "--episodes", 1, message="at least 2")
     refused(1, "eval", fewshot_run, *data, "--n-way", 4, message="too few for 4 ways")
@@ -162,7 +177,7 @@ def test_labels_of_the_course_format_are_predicted(
         ["1", "1", "1", "0"],
     ]
     refused(2, *arguments, message="needs the images that it names")
-    refused(2, *arguments, "--data", unlabelled, "--tta", message="--tta is about segmenters")
+    refused(2, *arguments, "--data", unlabelled, "--tta", message="--tta is for a seg")
     refused(1, *arguments, "--data", tmp_path, message="is not in")
 
 
@@ -179,7 +194,7 @@ def test_episodes_outside_of_the_set_need_permission(
     assert not out.exists()
     assert dlcv(*predict, "--allow-outside").returncode == 0
     segment = ("predict", trained_run, root / "test", "--out", tmp_path, "--allow-outside")
-    refused(2, *segment, message="--allow-outside is about few-shot models")
+    refused(2, *segment, message="--allow-outside is for a few-shot model")
 
 
 def test_csv_paths_outside_of_the_set_need_permission(tmp_path: Path, fewshot_run: Path) -> None:

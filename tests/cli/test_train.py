@@ -103,7 +103,7 @@ def test_a_folder_that_contains_a_run_is_refused(trained_run: Path, landcover: P
         *SMALL,
         "--out",
         trained_run,
-        message="already holds",
+        message="already contains",
     )
     assert f"--resume {trained_run}" in stderr
     assert RunFolder(trained_run).last.read_bytes() == before
@@ -207,5 +207,5 @@ def test_a_stopped_run_names_the_command_that_resumes_it(tmp_path: Path, landcov
     began = time.time()
     done = dlcv("train", "seg", "--resume", run, "--max-time", "1s")
     assert done.returncode == 0, done.stderr
-    assert "going on at step" in done.stderr
+    assert "resuming at step" in done.stderr
     assert time.time() - began < 60

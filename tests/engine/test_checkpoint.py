@@ -49,6 +49,22 @@ def test_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.parametrize(
+    ("old", "name"),
+    [
+        ("segmenter.network.head.weight", "network.network.head.weight"),
+        ("protonet.embedder.encoder.0.weight", "network.encoder.encoder.0.weight"),
+        ("average.embedder.normalise.shift", "average.encoder.normalise.shift"),
+        ("network.encoder.encoder.0.weight", "network.encoder.encoder.0.weight"),
+        ("average.network.head.weight", "average.network.head.weight"),
+    ],
+)
+def test_tensors_of_older_checkpoints_get_their_names(tmp_path: Path, old: str, name: str) -> None:
+    path = tmp_path / "old.ckpt"
+    save_checkpoint(path, {**STATE, "task": {old: torch.ones(2)}})
+    assert load_checkpoint(path)["task"].keys() == {name}
+
+
 def test_missing_truncated_and_foreign_files_are_refused(tmp_path: Path) -> None:
     complete, truncated = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
     with pytest.raises(CheckpointError, match="does not exist"):

@@ -20,6 +20,7 @@ from dlcvcli.exporting.certify import (
     synthetic_images,
     widest_gap,
 )
+from dlcvcli.scores import Score
 
 FP32 = GATES["fp32"]
 PIXELS: dict[str, Any] = {"images": [1, 64, 64], "size": [64, 64]}
@@ -154,7 +155,7 @@ def test_errors_that_are_not_finite_can_be_saved() -> None:
 def test_a_score_may_fall_by_a_small_tolerance(
     before: float | None, after: float | None, passed: bool
 ) -> None:
-    score = SetScore("mIoU", "4 images", before, after, {"images": 4})
+    score = SetScore(Score("miou", "mIoU"), "4 images", before, after, {"images": 4})
     certificate = Certificate({}, (GOOD,), score)
     assert certificate.passed == passed
     written = certificate.as_dict()["dataset"]

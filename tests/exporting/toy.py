@@ -14,6 +14,7 @@ from dlcvcli.exporting.subject import Graph, Subject
 from dlcvcli.reporter import Reporter
 from dlcvcli.runtime.metadata import ModelCard
 from dlcvcli.runtime.session import open_session
+from dlcvcli.scores import Score
 
 SIDE = 24
 
@@ -49,7 +50,9 @@ class Toy(Subject):
 
     def score(self, files: Sequence[Path], data: Any) -> SetScore:
         assert all(file.is_file() for file in files)
-        return SetScore("accuracy", self.amount(data), 0.5, 0.5, {"files": len(files)})
+        return SetScore(
+            Score("accuracy", "accuracy"), self.amount(data), 0.5, 0.5, {"files": len(files)}
+        )
 
     def _tracer(self, seed: int) -> Callable[[int], Any]:
         def trace(opset: int) -> Any:

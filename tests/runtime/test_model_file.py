@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -63,6 +63,7 @@ def test_metadata_equals_that_of_onnx_and_the_file_is_valid(tmp_path: Path) -> N
     assert facts.metadata.keys() == {"task", "names", DIGEST}
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_outside_of_the_digest_is_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

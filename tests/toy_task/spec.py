@@ -25,7 +25,7 @@ SPEC = TaskSpec(
     name="toy",
     noun="a toy model",
     trains="Train a network that predicts the brightness of images.",
-    examples=("dlcv train toy --data images --set train.steps=20",),
+    examples={"train": ("dlcv train toy --data images --set train.steps=20",)},
     networks="vectors",
     scores=(Score("mae", "mean absolute error", higher_is_better=False),),
     flags=TaskFlags(TrainFlags, ToyEvalFlags, export=ExportFlags),

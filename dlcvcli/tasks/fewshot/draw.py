@@ -41,7 +41,7 @@ def write_episodes(flags: DataEpisodesFlags, reporter: Reporter) -> str:
     drawn = drawn_episodes(data, shape, flags.seed, flags.count)
     write_atomically(flags.out, episodes_csv(data, drawn))
     return (
-        f"{flags.count} episodes, {shape}, {flags.n_query} queries of each way, in {flags.out}; "
+        f"{flags.count} episodes, {shape} with {flags.n_query} queries per class, in {flags.out}; "
         f"sha256 {drawn.sha256}"
     )
 

@@ -38,6 +38,10 @@ class FewshotEvaluator(Evaluator):
 
     predictions = "--predictions"
 
+    def check(self, request: EvalRequest) -> None:
+        flags: EvalFewshotFlags = request.flags
+        check_episodes(flags, flags.episodes)
+
     def evaluate(self, request: EvalRequest, reporter: Reporter) -> dict[str, Any]:
         flags: EvalFewshotFlags = request.flags
         predictor = load_encoder(request.ref, provider=request.provider)
@@ -151,23 +155,35 @@ def chosen_episodes(
         UsageError: flags about drawn episodes beside a file.
         DataError: see `read_episodes` and `require_enough`.
     """
-    data, chosen = opened.data, episodes or str(DEFAULT_EPISODES)
-    if not chosen.isascii() or not chosen.isdigit():
-        for name in ("n_way", "k_shot", "n_query", "seed"):
-            if getattr(flags, name) is not None:
-                raise UsageError(
-                    f"--{name.replace('_', '-')} is about drawn episodes, and {chosen} has its own",
-                    "leave one of the two out",
-                )
-        return read_episodes(Path(chosen), data, opened.ids)
-    count = int(chosen)
-    if count < 2:
-        raise UsageError("--episodes: at least 2, or there is no interval")
+    data, count = opened.data, check_episodes(flags, episodes)
+    if count is None:
+        return read_episodes(Path(str(episodes)), data, opened.ids)
     shape = Shape(
         flags.n_way or card.shape[0], flags.k_shot or card.shape[1], flags.n_query or card.shape[2]
     )
     require_enough(data.sizes, shape, f"split '{data.split}' of {data.root}")
     return drawn_episodes(data, shape, flags.seed or 0, count)
+
+
+def check_episodes(flags: EpisodeFlags, episodes: str | None) -> int | None:
+    """Return how many episodes to draw; None where they are in a file.
+
+    Raises:
+        UsageError: flags about drawn episodes beside a file, or too few episodes.
+    """
+    chosen = episodes or str(DEFAULT_EPISODES)
+    if chosen.isascii() and chosen.isdigit():
+        count = int(chosen)
+        if count < 2:
+            raise UsageError("--episodes: at least 2, or there is no interval")
+        return count
+    for name in ("n_way", "k_shot", "n_query", "seed"):
+        if getattr(flags, name) is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is about drawn episodes, and {chosen} has its own",
+                "leave one of the two out",
+            )
+    return None
 
 
 def _accuracy(one: Mapping[str, Any]) -> str:

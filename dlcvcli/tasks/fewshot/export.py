@@ -36,6 +36,7 @@ from dlcvcli.tasks.fewshot.evaluate import open_test_split
 from dlcvcli.tasks.fewshot.flags import EpisodeFlags, ExportFewshotFlags
 from dlcvcli.tasks.fewshot.graph import trace_encoder, trace_episode
 from dlcvcli.tasks.fewshot.predictor import OnnxEncoder
+from dlcvcli.tasks.fewshot.scores import SCORES
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes
 from dlcvcli.tasks.fewshot.torch import TorchEncoder, card_of, load_protonet
 from dlcvcli.tasks.spec import SubjectRequest
@@ -121,7 +122,7 @@ class FewshotSubject(Subject):
             "torch_ci95": before.ci95,
             "onnx_ci95": after.ci95,
         }
-        return SetScore("accuracy", self.amount(data), before.mean, after.mean, details)
+        return SetScore(SCORES[0], self.amount(data), before.mean, after.mean, details)
 
     def _trace_encoder(self, opset: int) -> Any:
         return trace_encoder(self.protonet.encoder, self.card, opset)

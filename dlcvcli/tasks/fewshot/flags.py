@@ -43,7 +43,7 @@ class TrainFewshotFlags(TrainFlags):
         default="1",
     )
     optimizer: OptimizerName | None = flag(
-        "Optimiser.", panel=OPTIM, setting="optim.name", default="adam"
+        "Optimiser that updates the weights.", panel=OPTIM, setting="optim.name", default="adam"
     )
     schedule: ScheduleName | None = flag(
         "How the learning rate changes with the step.",
@@ -70,19 +70,19 @@ class TrainFewshotFlags(TrainFlags):
         "Query images of each class.", panel=EPISODES, setting="episode.n_query", default="15"
     )
     test_n_way: int | None = flag(
-        "The same in validation and test.",
+        "Classes of an episode in validation and test.",
         panel=EPISODES,
         setting="episode.test_n_way",
         default="--n-way",
     )
     test_k_shot: int | None = flag(
-        "The same in validation and test.",
+        "Support images of each class in validation and test.",
         panel=EPISODES,
         setting="episode.test_k_shot",
         default="--k-shot",
     )
     test_n_query: int | None = flag(
-        "The same in validation and test.",
+        "Query images of each class in validation and test.",
         panel=EPISODES,
         setting="episode.test_n_query",
         default="--n-query",

@@ -58,8 +58,9 @@ class FewshotJob(Job):
         self.weights = settings.model.weights
         self.shape = training_shape(settings.episode)
         height, width = data.train.size
+        count = settings.train.batch_size
         self.batch = (
-            f"{settings.train.batch_size} episodes, {self.shape} with {self.shape.n_query} "
+            f"{count} episode{'' if count == 1 else 's'}, {self.shape} with {self.shape.n_query} "
             f"queries of each way, at {height}x{width}"
         )
 
@@ -88,10 +89,8 @@ class FewshotJob(Job):
         if not learned <= fitting.keys():
             # Of another kind or shape: a part of it would be no distance.
             fitting = {name: value for name, value in fitting.items() if name not in learned}
-        for network in (task.network, task.average):
-            if network is not None:
-                network.load_state_dict({**own, **fitting})
-        note = "; the distance begins anew" if own.keys() - fitting.keys() else ""
+        task.load_network({**own, **fitting})
+        note = "; the distance starts from random values" if own.keys() - fitting.keys() else ""
         return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
 
     def accept_weights(self, checkpoint: Checkpoint, source: str, *, allow_seen: bool) -> None:
@@ -175,6 +174,10 @@ class FewshotJob(Job):
             return launcher.broadcast({**metrics, **extra})
 
         return validation
+
+    def describe_final(self, metrics: dict[str, Any]) -> str:
+        shape = f"{metrics['n_way']}-way {metrics['k_shot']}-shot"
+        return f"{shape} on {metrics['episodes']} other episodes ({metrics['split']})"
 
     def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
         """Score the best checkpoint, or the last where the best is gone, in float32.

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from dlcvcli.scores import Score
 
-SCORES = (Score("accuracy", "accuracy", interval="ci95", minimum="min_accuracy"),)
+SCORES = (Score("accuracy", "accuracy", interval="ci95", limit="min_accuracy"),)

@@ -78,11 +78,16 @@ SPEC = TaskSpec(
     name="fewshot",
     noun="a few-shot model",
     trains="Train a prototypical network on episodes of a folder of images by class.",
-    examples=(
-        "dlcv train fewshot --data omniglot --recipe omniglot --out runs/omniglot",
-        "dlcv train fewshot --data mini --n-way 20 --k-shot 1 --test-n-way 5 --distance cosine",
-        "dlcv train fewshot --data mini --distance parametric --init runs/euclidean",
-    ),
+    examples={
+        "train": (
+            "dlcv train fewshot --data omniglot --recipe omniglot --out runs/omniglot",
+            "dlcv train fewshot --data mini --n-way 20 --k-shot 1 --test-n-way 5 --distance cosine",
+            "dlcv train fewshot --data mini --distance parametric --init runs/euclidean",
+        ),
+        "eval": ("dlcv eval runs/omniglot --data omniglot --n-way 20 --k-shot 5 --episodes 10000",),
+        "predict": ("dlcv predict runs/omniglot cases.csv --data omniglot --out labels",),
+        "export": ("dlcv export runs/omniglot --episode",),
+    },
     networks="vectors",
     scores=SCORES,
     flags=TaskFlags(TrainFewshotFlags, EvalFewshotFlags, PredictFewshotFlags, ExportFewshotFlags),

@@ -25,6 +25,7 @@ from dlcvcli.tasks.segmentation.card import MASK, SIZE, SegmenterCard
 from dlcvcli.tasks.segmentation.flags import ExportSegFlags
 from dlcvcli.tasks.segmentation.graph import trace
 from dlcvcli.tasks.segmentation.predictor import OnnxPredictor
+from dlcvcli.tasks.segmentation.scores import SCORES
 from dlcvcli.tasks.segmentation.torch import TorchPredictor, card_of, load_segmenter
 from dlcvcli.tasks.spec import SubjectRequest
 
@@ -86,7 +87,7 @@ class SegmentationSubject(Subject):
         details = {"images": len(data), "split": data.split, "differ_most": listed}
         largest = [f"{one['image']} {one['share']:.2%}" for one in listed[:3]]
         facts = [("differ most", ", ".join(largest) or "no pixel of any image differs")]
-        return SetScore("mIoU", self.amount(data), before, after, details, facts)
+        return SetScore(SCORES[0], self.amount(data), before, after, details, facts)
 
     def _trace(self, opset: int) -> Any:
         return trace(self.segmenter, self.card, opset)

@@ -51,7 +51,9 @@ class TrainSegFlags(TrainFlags):
     steps: int | None = flag(
         "Number of steps, instead of epochs.", panel=OPTIM, setting="train.steps"
     )
-    loss: LossName | None = flag("Loss.", panel=OPTIM, setting="loss.name", default="cross_entropy")
+    loss: LossName | None = flag(
+        "Loss that is minimised.", panel=OPTIM, setting="loss.name", default="cross_entropy"
+    )
     snapshot: list[str] | None = flag(
         "Save predicted masks of this image early, midway and at the end of training: a file, or a "
         "name in the validation split. Repeatable.",

@@ -35,7 +35,7 @@ from dlcvcli.tasks.segmentation.data import TrainingData
 from dlcvcli.tasks.segmentation.scores import SCORES
 from dlcvcli.tasks.segmentation.scoring import evaluate, score
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
-from dlcvcli.tasks.segmentation.snapshots import SnapshotHook, find_subjects
+from dlcvcli.tasks.segmentation.snapshots import SnapshotHook, find_snapshot_images
 from dlcvcli.tasks.segmentation.task import SegmentationTask
 from dlcvcli.tasks.segmentation.torch import TorchPredictor
 from dlcvcli.training.job import Job
@@ -117,7 +117,7 @@ class SegmentationJob(Job):
     def hooks(self, run: RunFolder) -> list[Hooks]:
         """Return what saves the masks of the images that `--snapshot` names."""
         chosen = self.settings.snapshot
-        subjects = find_subjects(chosen.images, self.data.val)
+        subjects = find_snapshot_images(chosen.images, self.data.val)
         size, classes = self.settings.data.size, self.data.classes
         return [SnapshotHook(run, subjects, chosen, size=size, classes=classes)]
 

@@ -25,7 +25,7 @@ _EARLY = 0.05
 
 
 @dataclass(frozen=True)
-class Subject:
+class SnapshotImage:
     """An image whose masks are saved during training.
 
     Attributes:
@@ -39,14 +39,14 @@ class Subject:
     ground_truth: Mask | None
 
 
-def find_subjects(names: tuple[str, ...], val: SegmentationSet) -> list[Subject]:
+def find_snapshot_images(names: tuple[str, ...], val: SegmentationSet) -> list[SnapshotImage]:
     """Read the images that `--snapshot` names: files, or names in the validation split.
 
     Raises:
         UsageError: neither, or two of them have one name.
         DataError: one cannot be read.
     """
-    subjects: dict[str, Subject] = {}
+    subjects: dict[str, SnapshotImage] = {}
     sources: dict[str, Path] = {}
     for name in names:
         path = Path(name)
@@ -61,10 +61,10 @@ def find_subjects(names: tuple[str, ...], val: SegmentationSet) -> list[Subject]
                 f"--snapshot {name}: another image is called {known} too", "rename one of them"
             )
         if pair is None:
-            subjects[known] = Subject(known, read_rgb(source), None)
+            subjects[known] = SnapshotImage(known, read_rgb(source), None)
         else:
             sample = read_pair(pair, val.classes, binarise=val.binarise)
-            subjects[known] = Subject(known, sample.image, sample.mask)
+            subjects[known] = SnapshotImage(known, sample.image, sample.mask)
     return list(subjects.values())
 
 
@@ -89,7 +89,7 @@ class SnapshotHook(Hooks):
     def __init__(
         self,
         run: RunFolder,
-        subjects: list[Subject],
+        subjects: list[SnapshotImage],
         settings: SnapshotSettings,
         *,
         size: tuple[int, int] | None,

@@ -78,12 +78,28 @@ SPEC = TaskSpec(
     name="seg",
     noun="a segmentation model",
     trains="Train a segmentation network on a folder of images and masks.",
-    examples=(
-        "dlcv train seg --data my-set --model deeplabv3plus_mobilenet_v2 --epochs 30 "
-        "--out runs/first",
-        "dlcv train seg --resume runs/first",
-        "dlcv train seg --data my-set --recipe camvid --set optim.lr=5e-4 --print-config",
-    ),
+    examples={
+        "train": (
+            "dlcv train seg --data my-set --model deeplabv3plus_mobilenet_v2 --epochs 30 "
+            "--out runs/first",
+            "dlcv train seg --resume runs/first",
+            "dlcv train seg --data my-set --recipe camvid --set optim.lr=5e-4 --print-config",
+        ),
+        "eval": (
+            "dlcv eval runs/first --data my-set --onnx --compare",
+            "dlcv eval street.onnx --data my-set --min-miou 0.6 --json -",
+            "dlcv eval runs/first --data scenes --tile 512 --overlap 64 --confusion matrix.png",
+        ),
+        "predict": (
+            "dlcv predict street.onnx folder/ --out masks",
+            "dlcv predict street.onnx scene.tif --tile 512 --overlap 64 --out masks",
+            "ls *.jpg | dlcv predict street.onnx - --out masks",
+        ),
+        "export": (
+            "dlcv export runs/first",
+            "dlcv export runs/first --verify-data my-set --out street.onnx",
+        ),
+    },
     networks="masks",
     scores=SCORES,
     flags=TaskFlags(TrainSegFlags, EvalSegFlags, PredictSegFlags, ExportSegFlags),

@@ -44,8 +44,8 @@ class AnySize(Encoder):
 def small(distance: Any = "euclidean", *, any_size: bool = False) -> ProtoNet:
     torch.manual_seed(0)
     encoder = AnySize() if any_size else Conv4(channels=4)
-    encoder = ImageEncoder(encoder, (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
-    return ProtoNet(encoder, build_distance(distance, encoder.dimension(SIZE), hidden=8)).eval()
+    images = ImageEncoder(encoder, (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
+    return ProtoNet(images, build_distance(distance, encoder.dimension(SIZE), hidden=8)).eval()
 
 
 def card_of(protonet: ProtoNet) -> EncoderCard:

@@ -135,7 +135,7 @@ def test_results_never_replace_an_input_image(
     # A link to the same folder is recognised too.
     (tmp_path / "link").symlink_to(folder)
     for out in (folder, tmp_path / "link"):
-        with pytest.raises(UsageError, match="take the place of an image") as caught:
+        with pytest.raises(UsageError, match="would overwrite an image") as caught:
             list(predict(predictor, images, out))
         assert "--out" in caught.value.hint
     assert [path.read_bytes() for path in images] == before
