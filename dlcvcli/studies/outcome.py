@@ -68,7 +68,7 @@ class StudyOutcome:
         several = len(self.groups) > 1
         return {
             "study": self.record.definition.name,
-            "task": self.record.definition.task,
+            "task": first.task,
             "data": self.record.data,
             "seeds": self.record.seeds,
             "finished": not self.unfinished,

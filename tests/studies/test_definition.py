@@ -206,7 +206,7 @@ def test_runs_may_have_a_task_and_data_of_their_own() -> None:
 def test_a_backbone_is_for_tasks_whose_trainings_take_one(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass(frozen=True)
     class BackboneFlags(TrainFlags):
-        backbone: Path | None = flag("A backbone.")  # noqa: RUF009
+        backbone: Path | None = flag("A backbone.")
 
     flags = replace(TASKS["fewshot"].flags, train=BackboneFlags)
     monkeypatch.setitem(TASKS, "fewshot", replace(TASKS["fewshot"], flags=flags))
