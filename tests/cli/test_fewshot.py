@@ -38,7 +38,7 @@ def test_a_run_is_trained_and_extended(tmp_path: Path, characters: Path) -> None
     assert "layout omniglot" in done.stderr
     assert "split by class" in done.stderr
     assert "best validation accuracy" in done.stdout
-    assert "3-way 2-shot on 5 other episodes" in done.stdout
+    assert "3-way 2-shot on 5 other episodes" in done.stderr
     assert "next: dlcv eval" in done.stdout
     more = dlcv("train", "fewshot", "--resume", run, "--episodes", 3, "--extend")
     assert more.returncode == 0, more.stderr

@@ -106,7 +106,7 @@ def test_a_parametric_run_starts_from_a_euclidean_encoder(
     request = request_for(tmp_path / "run", characters, distance__name="parametric", train__steps=1)
     checkpoint = find_model(fewshot_run).path
     train(replace(request, init=checkpoint), say=lines.append)
-    assert any("the distance begins anew" in line for line in lines)
+    assert any("the distance starts from random values" in line for line in lines)
     seen = request_for(tmp_path / "seen", characters, train__seed=1)
     with pytest.raises(UsageError, match="was trained on 3 of the 3 classes"):
         train(replace(seen, init=checkpoint))
