@@ -1,15 +1,15 @@
-# `make demo` and `make test` do all the set-up themselves: Python >= 3.11 and make are enough.
-# Needs no more than GNU make 3.81, which is what macOS ships.
+# `make demo` and `make test` set up everything that they need: Python >= 3.11 and make are enough.
+# GNU make 3.81 is enough, which is what macOS has.
 
 VENV     ?= .venv
 DEMO_OUT ?= dlcv-demo
-# More for pip, as in: make test PIP_ARGS='--no-index --find-links wheels'
+# More arguments for pip, e.g. make test PIP_ARGS='--no-index --find-links wheels'
 PIP_ARGS ?=
-# More for pytest, as in: make test PYTEST_ARGS='-k metrics'
+# More arguments for pytest, e.g. make test PYTEST_ARGS='-k metrics'
 PYTEST_ARGS ?=
-# Tests of one file share what they made, so a file stays in one process; each may take 2 GiB.
+# Tests of one file share fixtures, so a file stays in one process. A process may need 2 GiB.
 PROCESSES   ?= auto --maxprocesses 4
-# The interpreter that .venv is made with; the newest one that fits unless given.
+# The interpreter for .venv; by default the newest one that fits.
 PYTHON   ?=
 UPGRADE  ?=
 
@@ -19,37 +19,37 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-gpu lint types format check pins clean distclean
 
-help: ## list these targets
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1|\2/' \
 		| awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
-install: $(STAMP) ## make .venv with dlcv, everything it can do and its tools (once, about 6 GB)
+install: $(STAMP) ## make .venv with dlcv, all its dependencies and the development tools (once, about 6 GB)
 
-demo: $(STAMP) ## made data -> train -> export -> certify -> evaluate -> figures, on a CPU, into dlcv-demo/
+demo: $(STAMP) ## synthetic data -> train -> export -> certify -> evaluate -> figures, on a CPU, into dlcv-demo/
 	PYTHONUNBUFFERED=1 $(BIN)/dlcv demo --out $(DEMO_OUT)
 
-test: $(STAMP) ## the tests that need no GPU and not long
+test: $(STAMP) ## the tests that need no GPU
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 test-gpu: $(STAMP) ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
 
-lint: $(STAMP) ## style and likely bugs (ruff)
+lint: $(STAMP) ## check style and likely bugs (ruff)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP) ## types (mypy --strict)
+types: $(STAMP) ## check types (mypy --strict)
 	$(BIN)/mypy dlcvcli
 
-format: $(STAMP) ## mend what ruff can mend
+format: $(STAMP) ## fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint types test ## all that a change has to pass
+check: lint types test ## lint, types and tests: what every change has to pass
 
-# One file for every system and Python, hence --universal and the oldest Python; one version of each
-# package in it, hence fewest forks. The comment at its head is kept.
-pins: $(STAMP) ## renew constraints.txt (UPGRADE=--upgrade: to the newest versions)
+# One file for every system and Python, hence --universal and the oldest Python. One version per
+# package, hence fewest forks. The comment at the top of the file is kept.
+pins: $(STAMP) ## update constraints.txt (UPGRADE=--upgrade: to the newest versions)
 	$(BIN)/python -m pip install --quiet uv
 	grep -v '^#' constraints.txt > .pins
 	$(BIN)/uv pip compile pyproject.toml --extra train --extra dev --extra bench --quiet $(UPGRADE) \
@@ -60,17 +60,17 @@ pins: $(STAMP) ## renew constraints.txt (UPGRADE=--upgrade: to the newest versio
 	mv .pins.new constraints.txt
 	rm .pins
 
-clean: ## remove what the tools and the demo left
+clean: ## remove the files of the tools and the demo
 	rm -rf $(DEMO_OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find dlcvcli tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
 	rm -rf $(VENV)
 
-# An environment that works and fits is kept and brought up to date; anything else is made anew.
-# Byte code is compiled here whatever the environment says: without it every start of dlcv would
-# compile torch again, which takes seconds. A stamp is written last, so a broken-off set-up is
-# taken up again by the next make.
+# An environment that works and fits is updated; any other is replaced.
+# Byte code is compiled here even if the environment variables say otherwise: without it every start
+# of dlcv would compile torch again, which takes seconds. The stamp is written last, so the next make
+# continues a set-up that was interrupted.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 $(STAMP): pyproject.toml constraints.txt

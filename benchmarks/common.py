@@ -1,4 +1,4 @@
-"""What every benchmark shares: one process per contender, interleaved rounds, medians, the machine.
+"""Shared by all benchmarks: one process per contender, interleaved rounds, medians, the machine.
 
 A script defines contenders as functions that return one figure, and calls `main`. Two runtimes in
 one process slow each other down by up to a factor of two, so each contender of each round runs in a
@@ -21,18 +21,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dlcvcli import __version__
+
 Contender = Callable[[argparse.Namespace], float]
 
 _PACKAGES = (
-    "dlcv", "torch", "torchvision", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow",
+    "torch", "torchvision", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow",
     "lightning-fabric", "torchmetrics", "easyfsl",
 )  # fmt: skip
-# Where things lie says nothing of what was measured.
+# Paths do not belong to what was measured.
 _NOT_OPTIONS = ("work", "json", "only", "contender", "model_options")
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
+    """Return processor, cores, GPU, system and versions of this machine."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -41,7 +43,7 @@ def machine() -> dict[str, Any]:
         name = names[0].partition(":")[2].strip() if names else name
         flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in text]
         name += f" ({', '.join(flags)})"
-    versions = {}
+    versions = {"dlcv": __version__}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
@@ -66,7 +68,7 @@ def _gpu() -> str | None:
 
 
 def installed(package: str, contenders: dict[str, Contender]) -> dict[str, Contender]:
-    """Return the contenders that need a package, or none and a word about it where it is not."""
+    """Return the contenders that need a package, or print that it is missing and return none."""
     if find_spec(package) is not None:
         return contenders
     print(f"without {', '.join(contenders)}: {package} is not installed", file=sys.stderr)
@@ -85,11 +87,11 @@ def main(
 
     Args:
         title: what is measured.
-        unit: of the figures.
-        contenders: name -> function; the first is the one that the others are compared with.
+        unit: the unit of the figures.
+        contenders: name -> function; the others are compared with the first.
         arguments: adds the script's own arguments.
         prepare: called once before the first round.
-        rounds: how many, unless the user says otherwise.
+        rounds: the default number of rounds.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--rounds", type=int, default=rounds)
@@ -156,6 +158,6 @@ def table(result: dict[str, Any]) -> list[str]:
     for name, entry in figures.items():
         spread = f"{entry['lowest']:.4g} to {entry['highest']:.4g}"
         pairs = zip(entry["rounds"], first_entry["rounds"], strict=True)
-        share = statistics.median(own / its for own, its in pairs)
-        lines.append(f"| {name} | {entry['median']:.4g} | {spread} | {share:.2f} |")
+        ratio = statistics.median(own / its for own, its in pairs)
+        lines.append(f"| {name} | {entry['median']:.4g} | {spread} | {ratio:.2f} |")
     return lines

@@ -1,4 +1,4 @@
-"""easyfsl 1.5 as its tutorials use it: tasks of a set through a `DataLoader`."""
+"""easyfsl 1.5 as its tutorials use it: episodes from a `TaskSampler` through a `DataLoader`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Base(Sampler[list[int]]):
 
 
 class Tasks(TaskSampler, _Base):
-    """easyfsl's sampler, as it is, on newer PyTorch too."""
+    """easyfsl's sampler, unchanged, on newer PyTorch too."""
 
 
 def task_loader(
     data: FewShotDataset, shape: Shape, count: int, *, workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor, Tensor, list[int]]]:
-    """Return a loader of so many tasks of a shape."""
+    """Return a loader of `count` episodes of a shape."""
     sampler = Tasks(data, shape.n_way, shape.k_shot, shape.n_query, count)
     return DataLoader(
         data,

@@ -1,18 +1,18 @@
-"""How many episodes a second does an evaluation from features score?
+"""Measure how many episodes per second an evaluation from embeddings scores.
 
     python benchmarks/episode_scoring.py [--set mini|omniglot] [--episodes 10000]
 
-measures episodes/s from features in memory to one accuracy, 5-way 1-shot with 15 queries of each
-way unless told otherwise; drawing, gathering, prototypes, distances and the mean are all in it
-- dlcv: what `dlcv eval` does behind the encoder: `drawn_episodes`, `compact`, `score_episodes`
+measures episodes/s from embeddings in memory to one accuracy, by default 5-way 1-shot with 15
+queries per class. Drawing, gathering, prototypes, distances and the mean are included.
+- dlcv: what `dlcv eval` does after the encoder: `drawn_episodes`, `compact`, `score_episodes`
 - easyfsl: its `evaluate` on a `FeaturesDataset` through its `TaskSampler` and a `DataLoader`, as
   people use it, without the progress bar
-- easyfsl, 1 thread: the same; its tensors are so small that PyTorch's threads may cost more than
-  they give
+- easyfsl, 1 thread: the same on one thread; its tensors are so small that several threads may be
+  slower
 - easyfsl, 2 workers: the same as the first with two loader processes
 
-Rates count: the peer draws `--peer-episodes`, as people do. Before the first round both score the
-same episodes, and the script ends where their accuracies differ by more than rounding.
+The peer scores fewer episodes (`--peer-episodes`); episodes/s are compared. Before the first round
+both score the same episodes, and the script fails if their accuracies differ by more than rounding.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from dlcvcli.data.episode_file import drawn_episodes
 from dlcvcli.data.episodes import Shape, draw_episodes
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.image_classes import ImageClass
-from dlcvcli.inference.episodes import compact, score_episodes
 from dlcvcli.prototypes import Euclidean, Floats, interval
+from dlcvcli.tasks.fewshot.episodes import compact, score_episodes
 
-# Classes, images of each and values of an image: the test splits, embedded by Conv4.
+# Number of classes, images per class and length of an embedding: the test splits under Conv4.
 SETS = {"mini": (20, 600, 1600), "omniglot": (200, 20, 64)}
 SEED, WARM_UP_SEED = 0, 1
 WARM_UP, SAME = 20, 200
@@ -55,17 +55,17 @@ def _shape(options: argparse.Namespace) -> Shape:
 
 
 def _features(options: argparse.Namespace) -> Floats:
-    """Return float32 [images, D], class by class: clusters that lie in one another."""
+    """Return float32 [images, D], class by class: overlapping clusters."""
     classes, images, values = SETS[options.set]
     rng = np.random.default_rng(0)
-    # A spread at which some queries go wrong, whatever the number of values.
+    # A spread at which some queries are misclassified, at any embedding length.
     centres = rng.standard_normal((classes, 1, values), np.float32) * 1.5 * values**-0.25
     own = rng.standard_normal((classes, images, values), np.float32)
     return (centres + own).reshape(-1, values)
 
 
 def _set(options: argparse.Namespace) -> FewShotSet:
-    """Return the images that the features are of; they are named, and never read."""
+    """Return the images that the features belong to; they are named, and never read."""
     classes, images, _ = SETS[options.set]
     root = Path("images")
     names = [f"class{index:03}" for index in range(classes)]
@@ -75,21 +75,21 @@ def _set(options: argparse.Namespace) -> FewShotSet:
 
 
 def ours(options: argparse.Namespace) -> float:
-    """Episodes/s of dlcv."""
+    """Return the episodes/s of dlcv."""
     features, data, shape = _features(options), _set(options), _shape(options)
 
     def score(seed: int, count: int) -> str:
         drawn = drawn_episodes(data, shape, seed, count)
         used, support, query = compact(drawn)
-        # `dlcv eval` has the used ones alone, and puts them together from its batches.
-        found = score_episodes(features[used], support, query, drawn.answers, Euclidean())
-        return str(found.interval)
+        # `dlcv eval` keeps only the embeddings that episodes use, and stacks them from its batches.
+        scores = score_episodes(features[used], support, query, drawn.answers, Euclidean())
+        return str(scores.interval)
 
     score(WARM_UP_SEED, WARM_UP)
     began = time.perf_counter()
-    found = score(SEED, options.episodes)
+    accuracy = score(SEED, options.episodes)
     seconds = time.perf_counter() - began
-    print(f"dlcv: accuracy {found} over {options.episodes} episodes", file=sys.stderr)
+    print(f"dlcv: accuracy {accuracy} over {options.episodes} episodes", file=sys.stderr)
     return options.episodes / seconds
 
 
@@ -104,7 +104,7 @@ def _peer_data(features: Floats, options: argparse.Namespace) -> Any:
 
 
 def peer(options: argparse.Namespace, *, threads: int | None = None, workers: int = 0) -> float:
-    """Episodes/s of easyfsl, with PyTorch's own number of threads unless told otherwise."""
+    """Return the episodes/s of easyfsl, by default with PyTorch's number of threads."""
     import torch
     from easyfsl.methods import PrototypicalNetworks
     from easyfsl.utils import evaluate
@@ -123,14 +123,16 @@ def peer(options: argparse.Namespace, *, threads: int | None = None, workers: in
 
     score(WARM_UP)
     began = time.perf_counter()
-    found = score(options.peer_episodes)
+    accuracy = score(options.peer_episodes)
     seconds = time.perf_counter() - began
-    print(f"easyfsl: accuracy {found:.4f} over {options.peer_episodes} episodes", file=sys.stderr)
+    print(
+        f"easyfsl: accuracy {accuracy:.4f} over {options.peer_episodes} episodes", file=sys.stderr
+    )
     return options.peer_episodes / seconds
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    """Let both score the same episodes."""
+    """Fail unless both give the same accuracy on the same episodes."""
     if not installed("easyfsl", {"the comparison of accuracies": peer}):
         return
     from easyfsl.methods import PrototypicalNetworks

@@ -1,18 +1,18 @@
-"""How many training episodes a second, beside a plain loop over easyfsl on the same files?
+"""Measure training episodes per second, beside a plain loop over easyfsl on the same files.
 
     python benchmarks/episode_training.py --work DIR [--set mini|omniglot]
 
 measures episodes/s of a prototypical network on Conv4, from files to weights, in float32, one
-episode a step, with Adam at 1e-3; the first steps are left out
+episode per step, with Adam at 1e-3. The first steps are not counted.
 - dlcv: `training.run.train`, which is what `dlcv train fewshot` calls; it reads the files once
 - easyfsl: the loop of its tutorials over `TaskSampler`, `EasySet` and `PrototypicalNetworks`
 - easyfsl, 2 workers: the same with two loader processes
 - easyfsl, in memory: the same from tensors that are read, resized and normalised before
 
 `--set mini` is 84x84 JPEG, 5-way 1-shot with 15 queries of each way; `--set omniglot` is 105x105
-PNG stretched to 28x28, 20-way 1-shot with 5. All see the images alike: RGB, resized, normalised, no
-augmentation. Threads are PyTorch's default for all. What reading the files once takes is printed
-beside.
+PNG stretched to 28x28, 20-way 1-shot with 5. All get the same images: RGB, resized, normalised,
+not augmented. All use PyTorch's default number of threads. The time that dlcv takes to read the
+files once is printed, too.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from typing import Any
 
 import torch
 from common import installed, main
-from made_classes import make_classes
+from synthetic_classes import make_classes
 from torch import Tensor, nn
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import resolve
 from dlcvcli.data.episodes import Shape
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.runs import RunFolder
-from dlcvcli.training.fewshot_data import check_fewshot_data, resolve_fewshot
+from dlcvcli.tasks.fewshot.data import check_fewshot_data, resolve_fewshot
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.training.run import RunRequest, train
 
-# Side of the images in training, and what an episode is made of.
+# Side of the training images, and the shape of an episode.
 SETS = {"mini": (84, Shape(5, 1, 15)), "omniglot": (28, Shape(20, 1, 5))}
 CLASSES = {"mini": 64, "omniglot": 100}
 RATE = 1e-3
@@ -60,20 +60,20 @@ def _data_of(options: argparse.Namespace) -> Path:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    """Make the set, where an earlier call has not."""
+    """Make the set, unless an earlier call did."""
     data = _data_of(options)
     if data.exists():
         return
     begun = data.with_name(f"{data.name}.begun")
     shutil.rmtree(begun, ignore_errors=True)
     make_classes(begun / "train", options.set, classes=CLASSES[options.set], seed=0)
-    # dlcv trains on nothing that it cannot validate.
+    # dlcv refuses to train without a validation split.
     make_classes(begun / "val", options.set, classes=5, seed=1)
     begun.rename(data)
 
 
 class Clock(Hooks):
-    """Notes when the warm-up and the last step were done."""
+    """Records the times at the end of the warm-up and of the last step."""
 
     def __init__(self, warm_up: int, steps: int) -> None:
         self.warm_up = warm_up
@@ -81,7 +81,7 @@ class Clock(Hooks):
         self.times: list[float] = []
 
     def on_step(self, step: int) -> None:
-        """Note the time at the two steps that count."""
+        """Record the time at these two steps."""
         if step in (self.warm_up, self.total):
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
@@ -89,13 +89,13 @@ class Clock(Hooks):
 
     @property
     def rate(self) -> float:
-        """Steps a second between the two."""
+        """Steps per second between the two."""
         began, ended = self.times
         return (self.total - self.warm_up) / (ended - began)
 
 
 def ours(options: argparse.Namespace) -> float:
-    """Episodes/s of dlcv."""
+    """Return the episodes/s of dlcv."""
     side, shape = SETS[options.set]
     clock = Clock(options.warm_up, options.steps)
     flags = {
@@ -106,7 +106,7 @@ def ours(options: argparse.Namespace) -> float:
         "episode.n_way": shape.n_way,
         "episode.k_shot": shape.k_shot,
         "episode.n_query": shape.n_query,
-        # As small as can be: both come after the last step, and are not timed.
+        # As few as possible: both run after the last step, and are not timed.
         "episode.test_n_way": 2,
         "episode.val_episodes": 2,
         "episode.test_episodes": 2,
@@ -130,7 +130,7 @@ def _say_read(name: str, began: float) -> None:
 
 
 def _conv4() -> nn.Module:
-    """Return Conv4 as Snell et al. 2017 have it: convolution, norm, ReLU, pooling, four times."""
+    """Return Conv4 as in Snell et al. 2017: convolution, norm, ReLU, pooling, four times."""
 
     def block(in_channels: int) -> nn.Sequential:
         return nn.Sequential(
@@ -172,7 +172,7 @@ def _in_memory(data: Any) -> Any:
 
 
 def peer(options: argparse.Namespace, *, workers: int = 0, in_memory: bool = False) -> float:
-    """Episodes/s of the loop of easyfsl's tutorials."""
+    """Return the episodes/s of the loop of easyfsl's tutorials."""
     from easyfsl.methods import PrototypicalNetworks
     from easyfsl_peer import task_loader
 

@@ -1,9 +1,9 @@
-"""Does the memory of `dlcv eval` grow with the number of images?
+"""Measure whether the memory of `dlcv eval` grows with the number of images.
 
     python benchmarks/eval_memory.py --work FOLDER
 
-measures MiB at their highest of evaluations of 100, 1,000 and 10,000 images under both backends.
-The images are 16 made tiles under many names.
+measures the peak memory in MiB of evaluating 100, 1,000 and 10,000 images under both backends.
+The images are hard links to 16 synthetic tiles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from common import main
-from made import data_of, dlcv, prepare, run_of, work_arguments
+from synthetic_tiles import data_of, dlcv, prepare, run_of, work_arguments
 
 COUNTS = (100, 1_000, 10_000)
 
@@ -25,7 +25,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _many(options: argparse.Namespace, count: int) -> Path:
-    """Return a set of `count` images that are hard links to the made ones."""
+    """Return a set of `count` images that are hard links to the synthetic tiles."""
     folder = data_of(options).with_name(f"data-{options.side}-links-{count}") / "validation"
     if not folder.exists():
         folder.mkdir(parents=True)
@@ -37,7 +37,7 @@ def _many(options: argparse.Namespace, count: int) -> Path:
 
 
 def peak(options: argparse.Namespace, backend: str, count: int) -> float:
-    """MiB of a whole `dlcv eval`."""
+    """Return the peak MiB of one `dlcv eval`."""
     run, report = run_of(options), options.work / "report.json"
     model = run.onnx if backend == "onnx" else run.best
     data = _many(options, count)

@@ -1,13 +1,13 @@
-"""How close is `dlcv eval --onnx`, from files to scores, to the bare session, and to PyTorch?
+"""Measure `dlcv eval --onnx`, from files to scores, beside a bare session and PyTorch.
 
     python benchmarks/eval_pipeline.py --work FOLDER [--provider cuda]
 
 makes land-cover tiles and a model with random weights in FOLDER (once), and measures images/s of
-- dlcv eval, onnx: end to end: read, decode, run, score
+- dlcv eval, onnx: end to end, that is read, decode, run, score
 - bare session: `session.run` on the same images, decoded and batched beforehand
 - dlcv eval, torch: the checkpoint, end to end
 - torchvision reference: its evaluation, end to end (see peers.py)
-- torch ...: PyTorch on the same ready batches, masks out; nchw is what `--compare` calls PyTorch
+- torch ...: PyTorch on the same prepared batches, from images to masks; `--compare` measures nchw
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from common import main
-from made import data_of, dlcv, prepare, run_of, work_arguments
+from synthetic_tiles import data_of, dlcv, prepare, run_of, work_arguments
 
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
@@ -44,7 +44,7 @@ def _end_to_end(options: argparse.Namespace, model: Path) -> float:
 def _throughput(
     options: argparse.Namespace, forward: Callable[[np.ndarray], np.ndarray], warm_up: int = 1
 ) -> float:
-    """Return images/s on ready batches; the forward hands back masks, so a GPU has finished."""
+    """Return images/s on prepared batches; `forward` returns masks, so a GPU has finished."""
     data = open_split(data_of(options), "val")
     ready = [batch.images for batch in EvalBatches(data, options.batch_size).read()]
     for _ in range(warm_up):
@@ -56,31 +56,31 @@ def _throughput(
 
 
 def dlcv_onnx(options: argparse.Namespace) -> float:
-    """End to end under ONNX Runtime."""
+    """Return the images/s of `dlcv eval` under ONNX Runtime."""
     return _end_to_end(options, run_of(options).onnx)
 
 
 def dlcv_torch(options: argparse.Namespace) -> float:
-    """End to end under PyTorch."""
+    """Return the images/s of `dlcv eval` under PyTorch."""
     return _end_to_end(options, run_of(options).best)
 
 
 def bare_session(options: argparse.Namespace) -> float:
-    """ONNX Runtime on ready batches."""
+    """Return the images/s of ONNX Runtime on prepared batches."""
     session = open_session(run_of(options).onnx, options.provider).session
     size = np.array([options.side, options.side])
     return _throughput(options, lambda images: session.run(None, {"images": images, "size": size}))
 
 
 def torch_ready(options: argparse.Namespace, **how: bool) -> float:
-    """PyTorch on ready batches."""
+    """Return the images/s of PyTorch on prepared batches."""
     from peers import torch_forward
 
     return _throughput(options, torch_forward(options, **how), warm_up=3)
 
 
 def reference(options: argparse.Namespace) -> float:
-    """As torchvision's reference evaluates."""
+    """Return the images/s of torchvision's reference evaluation."""
     from peers import reference_evaluation
 
     return reference_evaluation(options)

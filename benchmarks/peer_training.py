@@ -1,4 +1,4 @@
-"""Does dlcv's training learn as well as a peer's network in a plain loop, on the same images?
+"""Compare what dlcv's training reaches with a peer's network in a plain loop, on the same images.
 
     python benchmarks/peer_training.py --data CAMVID --out FOLDER [--epochs 15] [--only dlcv|smp]
 
@@ -6,10 +6,11 @@ trains DeepLabV3+ on MobileNetV2 twice, from random weights
 - dlcv: `dlcv train seg --recipe camvid`
 - smp: `segmentation_models_pytorch.DeepLabV3Plus` in a loop of forward, cross-entropy, backward
   and step, with the recipe's batches (the same images, crops and flips, in the same order), its
-  optimiser, rate and schedule
+  optimiser, learning rate and schedule
 
-and writes the validation mIoU after every epoch to FOLDER/NAME.json, scored alike: one confusion
-matrix over the set, at the annotations' own size. Needs `pip install segmentation-models-pytorch`.
+and writes the validation mIoU after every epoch to FOLDER/NAME.json. Both are scored in the same
+way: one confusion matrix over the set, at the annotations' own size. Needs
+`pip install segmentation-models-pytorch`.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.loader import TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.sampler import BatchPlan
-from dlcvcli.engine.optim import rate_factor
-from dlcvcli.inference.evaluate import score
+from dlcvcli.engine.optim import lr_factor
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.segmenter import Segmenter
-from dlcvcli.training.data import TrainingData, check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.scoring import score
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
 def _settings(options: argparse.Namespace) -> tuple[TrainSegSettings, TrainingData]:
@@ -87,11 +88,11 @@ def train_smp(options: argparse.Namespace) -> list[float]:
     )
     criterion = nn.CrossEntropyLoss(ignore_index=classes.ignore_index)
     total = options.epochs * plan.steps_per_epoch
-    found = []
+    scores = []
     for step, batch in enumerate(batches.steps(0, total, rank=0, world_size=1)):
-        rate = settings.optim.lr * rate_factor(step, total, settings.schedule, settings.optim.lr)
+        lr = settings.optim.lr * lr_factor(step, total, settings.schedule, settings.optim.lr)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         segmenter.train()
         logits = segmenter.network_outputs(batch["images"])["out"]
         loss = criterion(logits, batch["masks"].long())
@@ -99,9 +100,9 @@ def train_smp(options: argparse.Namespace) -> list[float]:
         loss.backward()
         optimizer.step()
         if (step + 1) % plan.steps_per_epoch == 0:
-            found.append(_validate(segmenter, data))
-            print(f"epoch {len(found)}: loss {loss.item():.4f}, mIoU {found[-1]:.4f}", flush=True)
-    return found
+            scores.append(_validate(segmenter, data))
+            print(f"epoch {len(scores)}: loss {loss.item():.4f}, mIoU {scores[-1]:.4f}", flush=True)
+    return scores
 
 
 @torch.inference_mode()
@@ -125,7 +126,7 @@ def train_dlcv(options: argparse.Namespace) -> list[float]:
 
 
 def main() -> None:
-    """Train both, or one, and write what came of it."""
+    """Train both, or one of them, and write the scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

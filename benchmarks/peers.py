@@ -1,4 +1,4 @@
-"""What people run instead of `dlcv eval`: PyTorch eager and compiled, and torchvision's evaluation.
+"""The alternatives to `dlcv eval`: PyTorch eager and compiled, and torchvision's evaluation.
 
 All of them run the weights of one checkpoint, on the device that `--provider` names.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from made import data_of, run_of
 from PIL import Image
+from synthetic_tiles import data_of, run_of
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
@@ -21,13 +21,13 @@ from dlcvcli.data.masks import read_mask
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.data.segmentation import SegmentationSet, open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
-from dlcvcli.inference.restore import load_segmenter
 from dlcvcli.machine import usable_cores
 from dlcvcli.models.segmenter import Segmenter
+from dlcvcli.tasks.segmentation.torch import load_segmenter
 
 
 def _segmenter(options: argparse.Namespace, *, channels_last: bool) -> Segmenter:
-    # Float32 means float32 for every contender.
+    # TF32 off: float32 means float32 for every contender.
     torch.backends.cudnn.allow_tf32 = False
     segmenter = load_segmenter(load_checkpoint(run_of(options).best)).to(options.provider)
     if channels_last:
@@ -43,7 +43,7 @@ def torch_forward(
     bf16: bool = False,
     compiled: bool = False,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from ready batches to masks, in PyTorch."""
+    """Return a PyTorch function from prepared batches to masks."""
     segmenter = _segmenter(options, channels_last=channels_last)
     network: nn.Module = torch.compile(segmenter) if compiled else segmenter
     size = (options.side, options.side)
@@ -72,13 +72,13 @@ class _Files(Dataset[tuple[Tensor, Tensor]]):
             image = functional.pil_to_tensor(file.convert("RGB"))
         image = functional.to_dtype(image, torch.float32, scale=True)
         image = functional.normalize(image, list(MEAN), list(STD))
-        # The masks are colour pictures here; the references' are class ids, so this is dlcv's.
+        # These masks are colour images and the reference reads class ids, so dlcv reads them.
         mask = read_mask(self.data.pairs[index].mask, self.data.classes)
         return image, torch.from_numpy(mask).long()
 
 
 def reference_evaluation(options: argparse.Namespace) -> float:
-    """Return images/s of an evaluation as torchvision's segmentation reference does it.
+    """Return the images/s of the evaluation in torchvision's segmentation reference.
 
     Files through a `DataLoader` with workers, one image at a time, eager float32, a confusion
     matrix by `bincount` on the device (pytorch/vision, references/segmentation/train.py, evaluate).
@@ -92,10 +92,10 @@ def reference_evaluation(options: argparse.Namespace) -> float:
         network(torch.zeros(1, 3, options.side, options.side, device=options.provider))
         began = time.perf_counter()
         for images, masks in loader:
-            truth = masks.to(options.provider).flatten()
-            guess = network(images.to(options.provider))["out"].argmax(1).flatten()
-            valid = truth < classes
-            code = classes * truth[valid] + guess[valid]
+            target = masks.to(options.provider).flatten()
+            predicted = network(images.to(options.provider))["out"].argmax(1).flatten()
+            valid = target < classes
+            code = classes * target[valid] + predicted[valid]
             counts += torch.bincount(code, minlength=classes**2).reshape(classes, classes)
         counts.cpu()
         return len(data) / (time.perf_counter() - began)

@@ -1,13 +1,13 @@
-"""Does dlcv train at least as fast as torchvision's reference script, on the same network?
+"""Compare dlcv's training step with that of torchvision's reference script, on the same network.
 
     python benchmarks/reference_step.py [--side 128] [--batch-size 4]
 
-measures images/s of DeepLabV3 on ResNet-50 at output stride 8 with its auxiliary head, which both
-have (the same weights give the same logits, which a test holds to)
-- dlcv engine: `fit` with its logging, from a data source that hands out one ready batch
+measures images/s of DeepLabV3 on ResNet-50 at output stride 8 with its auxiliary head. Both
+networks are the same: a test checks that the same weights give the same logits.
+- dlcv engine: `fit` with its logging, from a data source that returns one prepared batch
 - torchvision reference: the step of `references/segmentation/train.py`: forward, cross-entropy of
-  both heads, backward, SGD, a poly rate by `LambdaLR`, `loss.item()`; its batch is ready and
-  normalised, which its transforms do before
+  both heads, backward, SGD, a poly schedule by `LambdaLR`, `loss.item()`; its batch is prepared and
+  normalised, as by its transforms
 - torchvision, AdamW: the same with the optimiser that dlcv has by default
 """
 
@@ -34,7 +34,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def reference(options: argparse.Namespace, *, adamw: bool = False) -> float:
-    """Images per second of torchvision's step, the first one left out."""
+    """Return the images/s of torchvision's step, without the first."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     model = deeplabv3_resnet50(
@@ -53,9 +53,9 @@ def reference(options: argparse.Namespace, *, adamw: bool = False) -> float:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: (1 - step / (total + 1)) ** 0.9
     )
-    made = batch_of(options)
-    images = made["images"].to(device).permute(0, 3, 1, 2).contiguous().float() / 255
-    target = made["masks"].to(device).long()
+    batch = batch_of(options)
+    images = batch["images"].to(device).permute(0, 3, 1, 2).contiguous().float() / 255
+    target = batch["masks"].to(device).long()
     bf16 = options.precision == "bf16"
     began = 0.0
     for step in range(total):

@@ -1,4 +1,4 @@
-"""How long does scoring one 512 x 512 image take?
+"""Measure the time to score one 512 x 512 image.
 
     python benchmarks/scoring.py
 
@@ -25,9 +25,9 @@ CLASSES, SIDE, REPEATS, IGNORED = 21, 512, 200, 255
 
 def _masks() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    truth = rng.integers(0, CLASSES, (SIDE, SIDE)).astype(np.uint8)
-    truth[rng.random((SIDE, SIDE)) < 0.05] = IGNORED
-    return truth, rng.integers(0, CLASSES, (SIDE, SIDE)).astype(np.uint8)
+    target = rng.integers(0, CLASSES, (SIDE, SIDE)).astype(np.uint8)
+    target[rng.random((SIDE, SIDE)) < 0.05] = IGNORED
+    return target, rng.integers(0, CLASSES, (SIDE, SIDE)).astype(np.uint8)
 
 
 def _time(function: Callable[[], object]) -> float:
@@ -39,47 +39,47 @@ def _time(function: Callable[[], object]) -> float:
 
 
 def ours(options: argparse.Namespace) -> float:
-    """`dlcvcli.metrics.confusion_matrix`."""
-    truth, guess = _masks()
-    return _time(lambda: confusion_matrix(truth, guess, CLASSES))
+    """Return the ms of `dlcvcli.metrics.confusion_matrix`."""
+    target, predicted = _masks()
+    return _time(lambda: confusion_matrix(target, predicted, CLASSES))
 
 
 def with_numpy(options: argparse.Namespace) -> float:
-    """`numpy.bincount`."""
-    truth, guess = _masks()
+    """Return the ms of `numpy.bincount`."""
+    target, predicted = _masks()
 
     def count() -> object:
-        valid = truth < CLASSES
-        code = CLASSES * truth[valid].astype(int) + guess[valid]
+        valid = target < CLASSES
+        code = CLASSES * target[valid].astype(int) + predicted[valid]
         return np.bincount(code, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
 
     return _time(count)
 
 
 def with_torch(options: argparse.Namespace) -> float:
-    """`torch.bincount` on the int64 tensors that a training script has at hand."""
+    """Return the ms of `torch.bincount` on int64 tensors, as a training script has them."""
     import torch
 
     torch.set_num_threads(1)
-    truth, guess = (torch.from_numpy(mask).long().flatten() for mask in _masks())
+    target, predicted = (torch.from_numpy(mask).long().flatten() for mask in _masks())
 
     def count() -> object:
-        valid = truth < CLASSES
-        code = CLASSES * truth[valid] + guess[valid]
+        valid = target < CLASSES
+        code = CLASSES * target[valid] + predicted[valid]
         return torch.bincount(code, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
 
     return _time(count)
 
 
 def with_torchmetrics(options: argparse.Namespace) -> float:
-    """torchmetrics, checks of its arguments off, as its documentation advises for speed."""
+    """Return the ms of torchmetrics with argument checks off, as its documentation advises."""
     import torch
     from torchmetrics.classification import MulticlassConfusionMatrix
 
     torch.set_num_threads(1)
     metric = MulticlassConfusionMatrix(CLASSES, ignore_index=IGNORED, validate_args=False)
-    truth, guess = (torch.from_numpy(mask).long() for mask in _masks())
-    return _time(lambda: metric.update(guess, truth))
+    target, predicted = (torch.from_numpy(mask).long() for mask in _masks())
+    return _time(lambda: metric.update(predicted, target))
 
 
 if __name__ == "__main__":

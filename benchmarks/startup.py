@@ -1,11 +1,11 @@
-"""How long until dlcv answers?
+"""Measure how long dlcv takes to start.
 
     python benchmarks/startup.py --work FOLDER
 
-measures seconds of a whole process, each the median of some starts:
+measures seconds from start to end of a process, each the median of several starts:
 - dlcv --help
-- dlcv predict: `dlcv predict model.onnx IMAGE`, from start to mask and overlay on the disk
-- python -c pass: a bare interpreter, the floor of both
+- dlcv predict: `dlcv predict model.onnx IMAGE`, from start to mask and overlay on disk
+- python -c pass: a bare interpreter, the lower bound of both
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from common import main
-from made import data_of, prepare, run_of, work_arguments
+from synthetic_tiles import data_of, prepare, run_of, work_arguments
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,17 +38,17 @@ def _time(options: argparse.Namespace, *arguments: object) -> float:
 
 
 def help_page(options: argparse.Namespace) -> float:
-    """`dlcv --help`."""
+    """Return the seconds of `dlcv --help`."""
     return _time(options, "-m", "dlcvcli", "--help")
 
 
 def bare(options: argparse.Namespace) -> float:
-    """An interpreter that does nothing."""
+    """Return the seconds of an interpreter that does nothing."""
     return _time(options, "-c", "pass")
 
 
 def predict(options: argparse.Namespace) -> float:
-    """`dlcv predict` of one image under ONNX Runtime."""
+    """Return the seconds of `dlcv predict` on one image under ONNX Runtime."""
     image = data_of(options) / "validation" / "0000_sat.jpg"
     with tempfile.TemporaryDirectory() as out:
         flags = (run_of(options).onnx, image, "--out", out)

@@ -24,7 +24,7 @@ def _section(name: str, result: dict[str, Any]) -> list[str]:
 
 
 def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Return whether two machines differ in nothing that both say of themselves."""
+    """Return whether two machines agree in every field that both have."""
     ours, theirs = one["versions"], other["versions"]
     return {**one, "versions": {}} == {**other, "versions": {}} and all(
         ours[package] == theirs[package] for package in ours.keys() & theirs.keys()
@@ -32,9 +32,9 @@ def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _machines(results: dict[str, dict[str, Any]]) -> list[str]:
-    """Return a line for each machine that something was measured on.
+    """Return one line per machine that something was measured on.
 
-    What was installed later, and changed no version, makes no other machine of it.
+    A package that was installed later, without a change of versions, does not make a new machine.
     """
     machines: list[dict[str, Any]] = []
     for result in results.values():
@@ -55,7 +55,7 @@ def _machines(results: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Replace what lies between the two marks."""
+    """Replace the text between the two marks in README.md."""
     files = sorted((HERE / "results").glob("*.json"))
     results = {file.stem: json.loads(file.read_text()) for file in files}
     lines = ["\n\n".join(_machines(results))]

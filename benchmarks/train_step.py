@@ -1,14 +1,14 @@
-"""What does the engine cost per step, beside a hand-written PyTorch loop on the same batch?
+"""Measure what the engine adds to a training step, beside a hand-written loop on the same batch.
 
     python benchmarks/train_step.py [--precision bf16]
 
 measures images/s of the same model, crop, batch and optimiser
-- dlcv engine: `fit` with its logging, from a data source that hands out one ready batch
+- dlcv engine: `fit` with its logging, from a data source that returns one prepared batch
 - plain loop: forward, cross-entropy, backward, step, and nothing else, at the same precision and
   layout (channels-last)
-- plain loop, nchw fp32: the same as most scripts have it
-- dlcv train: the command on made tiles, reading and augmenting included; its wait for data is
-  printed beside
+- plain loop, nchw fp32: the same, as most scripts have it
+- dlcv train: the command on synthetic tiles, including reading and augmentation; its wait for
+  data is printed, too
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from common import main
 from torch import Tensor, nn
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.sampler import BatchPlan
-from dlcvcli.models.registry import build_network, model_entry
+from dlcvcli.models.build import build_network
+from dlcvcli.models.registry import model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import PRESETS
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 CLASSES = PRESETS["landcover7"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what a step is measured with."""
+    """Add the arguments of a measured step."""
     parser.add_argument("--model", default="deeplabv3plus_resnet50")
     parser.set_defaults(model_options={})
     parser.add_argument("--side", type=int, default=256)
@@ -65,25 +66,25 @@ def _segmenter(options: argparse.Namespace) -> Segmenter:
 
 
 class OneBatch:
-    """Hands out the same batch at every step."""
+    """Returns the same batch at every step."""
 
     def __init__(self, batch: dict[str, Tensor], plan: BatchPlan) -> None:
         self.batch = batch
         self.plan = plan
 
     def steps(self, start: int, stop: int, **ranks: Any) -> Generator[dict[str, Tensor]]:
-        """Yield it for each step."""
+        """Yield the batch for each step."""
         for _ in range(start, stop):
             yield dict(self.batch)
 
 
 def engine(options: argparse.Namespace) -> float:
-    """Images per second inside `fit`, the first step left out."""
+    """Return the images/s inside `fit`, without the first step."""
     from dlcvcli.engine.fit import fit
     from dlcvcli.engine.hooks import Hooks
     from dlcvcli.engine.launch import launch
     from dlcvcli.runs import RunFolder
-    from dlcvcli.tasks.segmentation import SegmentationTask
+    from dlcvcli.tasks.segmentation.task import SegmentationTask
 
     class Clock(Hooks):
         def __init__(self) -> None:
@@ -97,7 +98,7 @@ def engine(options: argparse.Namespace) -> float:
         "train.batch_size": options.batch_size,
         "train.precision": options.precision,
         "train.save_every": 10**6,
-        # A log line falls among the steps that are timed.
+        # The timed steps include a log line.
         "train.log_every": 2,
     }
     settings = resolve(TrainSegSettings, flags=flags)
@@ -117,7 +118,7 @@ def engine(options: argparse.Namespace) -> float:
 
 
 def plain(options: argparse.Namespace, *, reference: bool = False) -> float:
-    """Images per second of the shortest loop that trains the same model."""
+    """Return the images/s of the shortest loop that trains the same model."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     layout = torch.contiguous_format if reference else torch.channels_last
     bf16 = options.precision == "bf16" and not reference
@@ -144,14 +145,14 @@ def plain(options: argparse.Namespace, *, reference: bool = False) -> float:
 
 
 def with_data(options: argparse.Namespace) -> float:
-    """Images per second of the command, as it says itself."""
+    """Return the images/s that the command reports."""
     with tempfile.TemporaryDirectory() as folder:
         data, run = f"{folder}/data", f"{folder}/run"
         side = f"{options.side}x{options.side}"
-        made = ("--train", 32, "--validation", 1, "--size", side)
+        counts = ("--train", 32, "--validation", 1, "--size", side)
         train = ("--steps", options.steps + 1, "--batch-size", options.batch_size)
         for arguments in (
-            ("data", "make", "landcover", data, *made),
+            ("data", "make", "landcover", data, *counts),
             ("train", "seg", "--data", data, "--model", options.model, *train, "--precision",
              options.precision, "--out", run, "--set", "train.log_every=1"),
         ):  # fmt: skip

@@ -1,10 +1,10 @@
-"""What do training batches cost, and what does a cache of decoded images save?
+"""Measure how fast training batches are made, with and without a cache of decoded images.
 
     python benchmarks/training_data.py --work DIR [--workers 1] [--crop 512]
 
-measures images/s of `TrainingBatches` on made tiles (JPEG images, PNG masks), reading, augmenting
-and stacking included, with nothing else to do
-- decode: every image is decoded whenever it is drawn, as by default
+measures images/s of `TrainingBatches` on synthetic tiles (JPEG images, PNG masks): reading,
+augmentation and stacking, with nothing else running
+- decode: every image is decoded whenever it is drawn, which is the default
 - cache: with `data.cache`, in the epochs after the one that fills it
 - cache, filling: in that first epoch
 """
@@ -47,9 +47,9 @@ def _data_of(options: argparse.Namespace) -> Path:
 def _prepare(options: argparse.Namespace) -> None:
     folder = _data_of(options)
     if not folder.exists():
-        made = ("landcover", folder, "--train", options.images, "--validation", 1)
+        tiles = ("landcover", folder, "--train", options.images, "--validation", 1)
         size = ("--size", f"{options.side}x{options.side}")
-        command = [sys.executable, "-m", "dlcvcli", "data", "make", *made, *size]
+        command = [sys.executable, "-m", "dlcvcli", "data", "make", *tiles, *size]
         subprocess.run([str(word) for word in command], check=True)
 
 

@@ -1,4 +1,4 @@
-"""`python -m dlcvcli`: the same as `dlcv`; what torchrun starts."""
+"""Entry point of `python -m dlcvcli`, which is the same as `dlcv`; torchrun starts it."""
 
 from dlcvcli.cli import main
 

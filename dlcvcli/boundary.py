@@ -1,13 +1,13 @@
-"""How well a segmentation's outlines lie: the boundary F-score, which areas hide from mIoU."""
+"""The boundary F-score of a segmentation, which shows errors of boundaries that mIoU hides."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.metrics import BoundaryScores
 from dlcvcli.palette import ClassSet, Mask
 
 Bits = NDArray[np.bool_]
@@ -18,20 +18,20 @@ TOLERANCE = 0.0075
 
 
 class BoundaryScore:
-    """Gathers the boundary F1 of every class, image by image (Csurka et al. 2013, section 3.2).
+    """Collects the boundary F1 of every class, image by image (Csurka et al. 2013, section 3.2).
 
-    Precision is the share of a class's predicted boundary that lies within a tolerance of its true
-    one, recall the reverse, F1 = 2 P R / (P + R). A class scores in the images where it has a
-    boundary, in truth or prediction (0 where in one of them only); its score is the mean over
-    those images, and the result the mean over the classes.
+    Precision P is the fraction of a class's predicted boundary that lies within a tolerance of its
+    true boundary, recall R the reverse, and F1 = 2 P R / (P + R). A class is scored in the images
+    where it has a boundary in the ground truth or the prediction (0 if in one of them only). Its
+    score is the mean over those images, and the result is the mean over the classes.
 
-    A boundary runs along the pixels of a class that have a neighbour (left, right, above, below)
-    of another one; the image's border makes none, and neither do pixels whose truth has no label or
-    is of a class that is not scored: like under `voc`, they are not there.
+    The boundary of a class consists of its pixels with a neighbour (left, right, above, below) of
+    another class. The border of the image is not a boundary. Pixels without a label, or whose true
+    class is not scored, count neither as pixels nor as neighbours, as under `voc`.
 
     Args:
-        classes: what the ids mean.
-        tolerance: distance allowed / diagonal of the image; rounded up to whole pixels.
+        classes: the classes of the ids.
+        tolerance: distance allowed, as a fraction of the image's diagonal; rounded up to pixels.
     """
 
     def __init__(self, classes: ClassSet, tolerance: float = TOLERANCE) -> None:
@@ -40,28 +40,31 @@ class BoundaryScore:
         self.sums = np.zeros(len(classes))
         self.images = np.zeros(len(classes), dtype=np.int64)
 
-    def update(self, truth: Mask, prediction: Mask) -> None:
-        """Add a stack of images, uint8 [N, H, W] each."""
-        for one, other in zip(truth, prediction, strict=True):
-            self._add(one, other)
+    def update(self, ground_truth: Mask, prediction: Mask) -> None:
+        """Add a stack of masks, uint8 [N, H, W] each."""
+        for one_truth, one_prediction in zip(ground_truth, prediction, strict=True):
+            self._add(one_truth, one_prediction)
 
-    def _add(self, truth: Mask, prediction: Mask) -> None:
-        labelled = np.isin(truth, self.classes.scored)
-        reach = math.ceil(self.tolerance * math.hypot(*truth.shape))
+    def _add(self, ground_truth: Mask, prediction: Mask) -> None:
+        labelled = np.isin(ground_truth, self.classes.scored)
+        reach = math.ceil(self.tolerance * math.hypot(*ground_truth.shape))
         for index in self.classes.scored:
-            real = outline(truth == index, labelled)
-            found = outline((prediction == index) & labelled, labelled)
-            if not (real.any() or found.any()):
+            true_boundary = boundary_of(ground_truth == index, labelled)
+            predicted_boundary = boundary_of((prediction == index) & labelled, labelled)
+            if not (true_boundary.any() or predicted_boundary.any()):
                 continue
             self.images[index] += 1
-            if real.any() and found.any():
-                precision = float(within(real, reach)[found].mean())
-                recall = float(within(found, reach)[real].mean())
+            if true_boundary.any() and predicted_boundary.any():
+                precision = float(within(true_boundary, reach)[predicted_boundary].mean())
+                recall = float(within(predicted_boundary, reach)[true_boundary].mean())
                 if precision + recall:
                     self.sums[index] += 2 * precision * recall / (precision + recall)
 
-    def compute(self) -> dict[str, Any]:
-        """Return `f1`, `f1_per_class` (name -> value) and `tolerance`; None where none exists."""
+    def compute(self) -> BoundaryScores:
+        """Return `f1`, `f1_per_class` (class name -> value) and `tolerance`.
+
+        A value is None if no image has such a boundary.
+        """
         per_class: dict[str, float | None] = {
             name: float(self.sums[index] / self.images[index]) if self.images[index] else None
             for index, name in enumerate(self.classes.names)
@@ -74,8 +77,8 @@ class BoundaryScore:
         }
 
 
-def outline(area: Bits, labelled: Bits) -> Bits:
-    """Return the pixels of an area, bool [H, W], with a labelled neighbour outside it."""
+def boundary_of(area: Bits, labelled: Bits) -> Bits:
+    """Return the pixels of an area that have a labelled neighbour outside of it, bool [H, W]."""
     outside = labelled & ~area
     beside = np.zeros_like(area)
     beside[:, 1:] |= outside[:, :-1]
@@ -86,9 +89,10 @@ def outline(area: Bits, labelled: Bits) -> Bits:
 
 
 def within(points: Bits, reach: int) -> Bits:
-    """Return the pixels, bool [H, W], at most `reach` pixels (Euclidean) from some point."""
+    """Return the pixels at most `reach` pixels (Euclidean) from one of the points, bool [H, W]."""
     height, width = points.shape
-    # A row's points up to each column: how many lie in any stretch of it is a difference.
+    # Counts of a row's points up to each column: the difference of two counts is the number of
+    # points in between.
     before = np.zeros((height, width + 1), dtype=np.int32)
     np.cumsum(points, axis=1, out=before[:, 1:])
     columns = np.arange(width)

@@ -1,7 +1,7 @@
-"""What can go wrong for a user, and the exit status that each kind ends with.
+"""The errors that users can fix, and their exit statuses.
 
-An error says what happened, where, and with which value; its hint says how to mend it. Everything
-that is not a `DlcvError` is a bug and keeps its traceback.
+The message of an error says what went wrong, where, and which value was seen; its hint says how to
+fix it. Any exception that is not a `DlcvError` is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """Exit statuses of the `dlcv` command; a signal adds 128 + its number."""
+    """Exit statuses of the `dlcv` command; after a signal it is 128 + the signal's number."""
 
     DONE = 0
     FAILED = 1
@@ -22,11 +22,11 @@ class ExitStatus(IntEnum):
 
 
 class DlcvError(Exception):
-    """Something that a user can mend.
+    """An error that users can fix.
 
     Args:
-        message: what happened, where, with the value seen; one line.
-        hint: how to mend it; one line, may be empty.
+        message: what went wrong, where, and the value seen; one line.
+        hint: how to fix it; one line, may be empty.
     """
 
     status: int = ExitStatus.FAILED
@@ -38,51 +38,51 @@ class DlcvError(Exception):
 
 
 class UsageError(DlcvError):
-    """Flags that do not fit together, or a name that does not exist."""
+    """Flags contradict each other, or a name does not exist."""
 
     status = ExitStatus.USAGE
 
 
 class ConfigError(UsageError):
-    """A settings file, recipe or `--set` that does not fit the schema."""
+    """A settings file, recipe or `--set` does not match the schema."""
 
 
 class DataError(DlcvError):
-    """A data folder, image or annotation that cannot be used."""
+    """A data folder, image or annotation cannot be used."""
 
 
 class CheckpointError(DlcvError):
-    """A checkpoint that cannot be read, trusted, written or fitted to the model."""
+    """A checkpoint cannot be read, trusted or written, or does not fit the model."""
 
 
 class ModelFileError(DlcvError):
-    """An `.onnx` file that is not one, or that dlcv did not write."""
+    """An `.onnx` file is damaged, or was not written by dlcv."""
 
 
 class DeviceError(DlcvError):
-    """A device or execution provider that was asked for and is not in force."""
+    """A device or execution provider that was asked for is not in use."""
 
 
 class MissingExtra(DlcvError):
-    """A command that needs a part of dlcv which is not installed."""
+    """A command needs packages that are not installed."""
 
 
 class RankLost(DlcvError):
-    """Another rank of the run ended before its time."""
+    """Another rank of the run ended too early."""
 
 
 class NonFiniteLoss(DlcvError):
-    """Training met a loss that is infinite or not a number."""
+    """A training loss is infinite or not a number."""
 
 
 class CheckFailed(DlcvError):
-    """A check that the user asked for (parity, a threshold) did not hold."""
+    """A check that the user asked for (parity, a threshold) failed."""
 
     status = ExitStatus.CHECK_FAILED
 
 
 class AlreadySaid(DlcvError):
-    """A `dlcv` of ours failed and has said why; carries its exit status."""
+    """A `dlcv` child process failed and has printed why; carries its exit status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"dlcv ended with exit status {status}")
@@ -90,7 +90,7 @@ class AlreadySaid(DlcvError):
 
 
 class Interrupted(DlcvError):
-    """A signal ended the work in good order."""
+    """A signal stopped the work, which was saved."""
 
     def __init__(self, signal_number: int, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
@@ -98,11 +98,11 @@ class Interrupted(DlcvError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the known word closest to a mistyped one.
+    """Return a hint for a mistyped name.
 
     Returns:
-        ``did you mean 'x'?`` where one is close, else the list of what is known; empty where
-        nothing is.
+        ``did you mean 'x'?`` if a known name is similar, else the list of known names; empty if
+        there are none.
     """
     choices = sorted(known)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
@@ -113,7 +113,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def naming(file: object) -> Iterator[None]:
-    """Put a file's name before the message of an error that does not name it."""
+    """Add a file's name to the message of an error raised in a block, unless it is there."""
     try:
         yield
     except DlcvError as error:
@@ -124,5 +124,5 @@ def naming(file: object) -> Iterator[None]:
 
 
 def shorten(text: str, most: int = 60) -> str:
-    """Return a text cut to a length that leaves an error readable."""
+    """Return a text shortened to at most `most` characters and an ellipsis."""
     return text if len(text) <= most else f"{text[:most]}..."

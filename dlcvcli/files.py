@@ -1,4 +1,4 @@
-"""Files and folders written completely or not at all, and digests."""
+"""Write files and folders completely or not at all; compute digests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,11 +17,11 @@ _PARTIAL = ".partial"
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for results, with those above it; one that is there is used.
+    """Create a folder for results and the folders above it, unless it exists.
 
     Raises:
-        UsageError: it, or one above it, is a file.
-        DlcvError: it cannot be made.
+        UsageError: it, or a folder above it, is a file.
+        DlcvError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -29,11 +29,20 @@ def make_folder(path: Path) -> None:
         file = next((part for part in (path, *path.parents) if part.is_file()), path)
         raise UsageError(f"{file} is a file, not a folder", "choose another folder") from error
     except OSError as error:
-        raise DlcvError(f"cannot make the folder {path}: {error.strerror or error}") from error
+        raise DlcvError(f"cannot create the folder {path}: {error.strerror or error}") from error
+
+
+def absolute_if_file(name: str, keywords: Collection[str] = ()) -> str:
+    """Return the absolute path of an existing file; a keyword or any other name is unchanged.
+
+    Settings with absolute paths can be used from any folder, e.g. to resume a run.
+    """
+    is_file = name not in keywords and Path(name).is_file()
+    return str(Path(name).resolve()) if is_file else name
 
 
 def is_new(path: Path) -> bool:
-    """Return whether nothing but leftovers of `new_folder` would be in the way of a new folder."""
+    """Return whether a path is free for `new_folder`: missing, empty, or with its leftovers."""
     return not path.exists() or (path.is_dir() and all(_is_leftover(p) for p in path.iterdir()))
 
 
@@ -41,23 +50,23 @@ def is_new(path: Path) -> bool:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder whose content appears as `path` when the block ends without error.
 
-    A process that is killed leaves the temporary folder alone. Its name starts with a dot, so that
-    no data layout takes it for a set, and the next call for the same path removes it.
+    A process that is killed leaves only the temporary folder behind. Its name starts with a dot, so
+    that no data layout takes it for a set, and the next call for the same path removes it.
 
     Args:
-        path: does not exist, or is an empty folder. That one is filled, not replaced: it may be a
-            mount point, a link or the current folder.
+        path: a path that does not exist, or an empty folder. An empty folder is filled, not
+            replaced: it may be a mount point, a link or the current folder.
 
     Raises:
-        UsageError: it, or one above it, is a file.
-        DataError: it already holds something.
+        UsageError: it, or a folder above it, is a file.
+        DataError: the folder is not empty.
         DlcvError: it cannot be written; names the reason.
     """
     in_place = path.exists()
     parent = path if in_place else path.parent
     make_folder(parent)
     if not is_new(path):
-        raise DataError(f"{path} already holds something", "name a new or an empty folder")
+        raise DataError(f"the folder {path} is not empty", "choose a new or an empty folder")
     mark = f".{path.resolve().name}."
     for other in [p for p in parent.iterdir() if p.name.startswith(mark) and _is_leftover(p)]:
         shutil.rmtree(other, ignore_errors=True)
@@ -77,11 +86,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Return whether a folder is the temporary one of a `new_folder` whose process has ended."""
+    """Return whether a folder is the temporary folder of a `new_folder` whose process has ended."""
     pid = path.name.removesuffix(_PARTIAL).rpartition(".")[2]
     if not (path.name.startswith(".") and path.name.endswith(_PARTIAL) and pid.isdecimal()):
         return False
-    # In a container, processes get the same few ids again and again.
+    # In a container, different processes often get the same id.
     if int(pid) == os.getpid():
         return True
     # On Windows the call below would end the process instead of asking about it.
@@ -97,16 +106,16 @@ def _is_leftover(path: Path) -> bool:
 
 
 def write_atomically(path: Path, content: str | bytes, *, sync: bool = True) -> None:
-    """Write a file, and its folder, so that a crash leaves the old one or the new one.
+    """Write a file, and create its folder, so that a crash leaves either the old or the new file.
 
-    Text is written as UTF-8, see `as_bytes`. Without `sync` that holds for a crash of this process
-    and a full disk, but not for a crash of the machine; it saves 5 ms a file on a common disk.
+    Text is written as UTF-8, see `as_bytes`. Without `sync` this holds for a crash of the process
+    and a full disk, but not for a crash of the machine; that saves 5 ms per file on a common disk.
 
-    Of a link, what it leads to is replaced. What is no file is written to as it is: root may name
-    `/dev/null`, which a file in its place would end for the whole machine.
+    If the path is a link, its target is replaced. Devices and pipes are written to directly:
+    replacing `/dev/null`, which root may name, would break it for all programs.
 
     Raises:
-        DlcvError: it cannot be written; names the reason.
+        DlcvError: the file cannot be written; names the reason.
     """
     data = as_bytes(content) if isinstance(content, str) else content
     try:
@@ -123,15 +132,15 @@ def write_atomically(path: Path, content: str | bytes, *, sync: bool = True) -> 
 
 @contextlib.contextmanager
 def replacing(path: Path, partial: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
-    """Open a file that replaces `path` once it is complete.
+    """Open a file that replaces `path` when the block ends without error.
 
     Args:
-        path: the file to write; its folder is made.
-        partial: where its bytes are until then, in the same folder; deleted if writing fails.
-        sync: wait until they are on the disk.
+        path: the file to write; its folder is created.
+        partial: file for the bytes until then, in the same folder; deleted if writing fails.
+        sync: wait until the bytes are on the disk.
 
     Raises:
-        OSError: it cannot be written; `path` is as it was.
+        OSError: the file cannot be written; `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -148,12 +157,17 @@ def replacing(path: Path, partial: Path, *, sync: bool = True) -> Iterator[Binar
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write plain types as indented JSON, atomically; NaN is refused as a bug."""
+    """Write plain types as indented JSON, atomically.
+
+    Raises:
+        ValueError: the data holds NaN or infinity, which is a bug.
+        DlcvError: the file cannot be written.
+    """
     write_atomically(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def as_bytes(text: str) -> bytes:
-    """Return text as UTF-8; file names in it that are not UTF-8 keep the bytes that they have."""
+    """Return text as UTF-8; file names in it that are not UTF-8 keep their bytes."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""One process at a time in a folder: a lock that the system releases when its process ends."""
+"""Lock a folder for one process, by a lock that the system releases when the process ends."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ from dlcvcli.files import as_readable, make_folder
 
 LOCK = ".lock"
 
-# What the system says where another process has the lock.
+# The system's error numbers if another process holds the lock.
 _HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes of dlcv out of a folder for the length of a block.
+    """Keep other dlcv processes out of a folder during a block; create the folder if missing.
 
-    The folder is made where it is missing. The lock is one of the system's on the file `.lock` in
-    it, so that it ends with this process, however that dies; processes that this one starts do not
-    inherit it. On a file system without locks there is none.
+    The system's lock on the file `.lock` in the folder ends with this process, however the process
+    ends, and child processes do not inherit it. On a file system without locks, nothing is locked.
 
     Raises:
-        DlcvError: another process has it; names the process, its start and its command.
-        UsageError, DlcvError: the folder cannot be made; see `files.make_folder`.
+        DlcvError: another process holds the lock; names the process, its start and its command.
+        UsageError, DlcvError: the folder cannot be created; see `files.make_folder`.
     """
     make_folder(folder)
     path = folder / LOCK
     try:
-        # A command line may hold names of files that are not UTF-8.
+        # A command line may contain file names that are not UTF-8.
         file = path.open("a+", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
@@ -54,10 +53,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def require_unlocked(folder: Path) -> None:
-    """Refuse a folder in which another process works; makes nothing.
+    """Refuse a folder that another process has locked; creates nothing.
 
     Raises:
-        DlcvError: see `locked`.
+        DlcvError: as for `locked`.
     """
     if (folder / LOCK).is_file():
         with locked(folder):
@@ -68,13 +67,14 @@ def _lock(file: IO[str]) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        # Far behind the text, which others could not read otherwise.
+        # Far beyond the text: Windows lets no other process read locked bytes.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     else:
         import fcntl
 
-        # Not flock: loader processes would inherit it, and may outlive the run for seconds.
+        # Not flock: loader processes would inherit it, and may live some seconds longer than the
+        # run.
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

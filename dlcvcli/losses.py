@@ -1,9 +1,9 @@
-"""Losses of segmentation, in float32 whatever the training precision, honouring the ignore id.
+"""Segmentation losses, computed in float32 under any training precision, without ignored pixels.
 
-A loss is a weighted sum of parts, and a part is a mean: a sum over terms (labelled pixels, or
-images) divided by their number. Sums and numbers are kept apart, because a global batch is spread
-over ranks and accumulation parts with unequal numbers of terms, and only sums can be divided by
-their common number.
+A loss is a weighted sum of parts. A part is a mean: a sum over terms (labelled pixels, or images)
+divided by their number. Sums and numbers are computed separately, because a global batch is spread
+over ranks and accumulation parts with unequal numbers of terms: the sum over all of them must be
+divided by the total number.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Below it, the slope of a power under one has no bound.
+# The gradient of x^gamma with gamma below 1 is unbounded at 0.
 _SMALLEST_ERROR = 1e-6
 
 
 class LossPart(nn.Module, ABC):
-    """One mean of a loss.
+    """One part of a loss: a mean over terms.
 
     Args:
         ignore_index: id of the pixels to leave out.
@@ -32,7 +32,7 @@ class LossPart(nn.Module, ABC):
 
     @abstractmethod
     def sum(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the sum over the terms: a scalar, 0 where there are none.
+        """Return the sum over the terms, a float32 scalar; 0 if there are none.
 
         Args:
             logits: float32 ``[N, C, H, W]``.
@@ -41,14 +41,14 @@ class LossPart(nn.Module, ABC):
 
     @abstractmethod
     def count(self, target: Tensor) -> Tensor:
-        """Return the number of terms (their weights' sum, where they are weighted): a scalar.
+        """Return the number of terms, or the sum of their weights if they are weighted: a scalar.
 
         Args:
             target: int64 ``[N, H, W]``.
         """
 
     def valid(self, target: Tensor) -> Tensor:
-        """Return which pixels are labelled, bool ``[N, H, W]``."""
+        """Return whether each pixel is labelled, bool ``[N, H, W]``."""
         return target != self.ignore_index
 
 
@@ -57,8 +57,8 @@ class PixelLoss(LossPart):
 
     Args:
         ignore_index: id of the pixels to leave out.
-        class_weights: one for each class; None for ones. As with `torch.nn.CrossEntropyLoss`, the
-            sum is divided by the sum of the weights.
+        class_weights: a weight for each class; None weights all equally. As with
+            `torch.nn.CrossEntropyLoss`, the sum is divided by the sum of the weights.
     """
 
     weights: Tensor | None
@@ -71,10 +71,13 @@ class PixelLoss(LossPart):
 
     @abstractmethod
     def cost(self, cross_entropy: Tensor) -> Tensor:
-        """Turn the cross-entropy -ln p of each pixel's own class into its cost."""
+        """Return the cost of each pixel, float32 ``[N, H, W]``.
+
+        Args:
+            cross_entropy: -ln p of each pixel's true class, float32 ``[N, H, W]``.
+        """
 
     def sum(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the weighted sum of the pixels' costs."""
         costs = self.cost(
             F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
         )
@@ -83,7 +86,6 @@ class PixelLoss(LossPart):
         return costs.where(self.valid(target), 0).sum()
 
     def count(self, target: Tensor) -> Tensor:
-        """Return the sum of the labelled pixels' weights, float64."""
         valid = self.valid(target)
         if self.weights is None:
             return valid.sum(dtype=torch.float64)
@@ -91,15 +93,14 @@ class PixelLoss(LossPart):
 
     def _weight_of(self, target: Tensor) -> Tensor:
         assert self.weights is not None
-        # Ignored pixels look up some weight, and are masked.
+        # Ignored pixels get the weight of any class, and are masked later.
         return self.weights[target.clamp(max=len(self.weights) - 1)]
 
 
 class CrossEntropy(PixelLoss):
-    """-ln p, p the softmax probability of a pixel's own class."""
+    """-ln p, with p the softmax probability of a pixel's true class."""
 
     def cost(self, cross_entropy: Tensor) -> Tensor:
-        """Return it as it is."""
         return cross_entropy
 
 
@@ -108,7 +109,7 @@ class Focal(PixelLoss):
 
     Args:
         ignore_index, class_weights: as for `PixelLoss`; the weights are the paper's alpha.
-        gamma: how far pixels that are already right are discounted, at least 1; the paper takes 2.
+        gamma: reduces the cost of well-classified pixels, at least 1; the paper uses 2.
     """
 
     def __init__(
@@ -122,20 +123,19 @@ class Focal(PixelLoss):
         self.gamma = gamma
 
     def cost(self, cross_entropy: Tensor) -> Tensor:
-        """Discount it."""
-        # 1 - p without the loss of digits near p = 1.
+        # 1 - p without loss of precision near p = 1.
         return (-torch.expm1(-cross_entropy)) ** self.gamma * cross_entropy
 
 
 class ExponentialCrossEntropy(PixelLoss):
     """(-ln p)^gamma (Wong et al. 2018, arXiv:1809.00076, eq. 3).
 
-    With gamma below 1 small errors count for more than in the cross-entropy, and large ones for
-    less. The paper weights classes by the inverse root of their frequency (`inverse_root`).
+    With gamma below 1, small errors count more than in the cross-entropy and large ones less. The
+    paper weights classes by the inverse root of their frequency (`inverse_root`).
 
     Args:
         ignore_index, class_weights: as for `PixelLoss`.
-        gamma: the exponent; the paper takes 0.3.
+        gamma: the exponent; the paper uses 0.3.
     """
 
     def __init__(
@@ -149,90 +149,97 @@ class ExponentialCrossEntropy(PixelLoss):
         self.gamma = gamma
 
     def cost(self, cross_entropy: Tensor) -> Tensor:
-        """Raise it to the power."""
         return cross_entropy.clamp(min=_SMALLEST_ERROR) ** self.gamma
 
 
 class BinaryCrossEntropy(LossPart):
-    """Cross-entropy of each class against the rest, by a sigmoid; the mean over pixel and class."""
+    """Sigmoid cross-entropy of each class against the rest; the mean over pixels and classes."""
 
     def sum(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the sum over labelled pixels of the mean over classes."""
-        truth = one_hot(target, logits.shape[1])
-        costs = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(dim=1)
+        target_one_hot = one_hot(target, logits.shape[1])
+        costs = F.binary_cross_entropy_with_logits(logits, target_one_hot, reduction="none").mean(
+            dim=1
+        )
         return costs.where(self.valid(target), 0).sum()
 
     def count(self, target: Tensor) -> Tensor:
-        """Return the number of labelled pixels, float64."""
         return self.valid(target).sum(dtype=torch.float64)
 
 
 class OverlapLoss(LossPart):
-    """Base of the parts that are means over images: of a cost per class that occurs in the image.
+    """Base of the parts that are means over images of the mean cost of the classes in an image.
 
-    A class that is absent from an image has no overlap to speak of, and costs nothing there.
+    A class that is absent from an image has no overlap there, and no cost. The terms are the images
+    with a labelled pixel.
     """
 
     def count(self, target: Tensor) -> Tensor:
-        """Return the number of images with a labelled pixel, float64."""
         return self.valid(target).flatten(1).any(dim=1).sum(dtype=torch.float64)
 
 
 class Dice(OverlapLoss):
-    """1 - 2 |P and G| / (|P| + |G|) by softmax probabilities (Milletari et al. 2016, eq. 2).
+    """1 - 2 |P and G| / (|P| + |G|) of softmax probabilities (Milletari et al. 2016, eq. 2).
 
-    The sizes are plain sums, not sums of squares as there. Source: arXiv:1606.04797.
+    Unlike in the paper, the sizes are sums, not sums of squares. Source: arXiv:1606.04797.
     """
 
     def sum(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the sum over images of the mean over their classes."""
         valid = self.valid(target)[:, None]
-        guess = logits.softmax(dim=1).where(valid, 0).flatten(2)
-        truth = one_hot(target, logits.shape[1]).where(valid, 0).flatten(2)
-        size = truth.sum(dim=2)
+        probabilities = logits.softmax(dim=1).where(valid, 0).flatten(2)
+        target_one_hot = one_hot(target, logits.shape[1]).where(valid, 0).flatten(2)
+        size = target_one_hot.sum(dim=2)
         present = size > 0
-        overlap = 2 * (guess * truth).sum(dim=2)
-        # Where a class is absent the divisor may be zero, too.
-        costs = 1 - overlap / (guess.sum(dim=2) + size).where(present, 1)
+        overlap = 2 * (probabilities * target_one_hot).sum(dim=2)
+        # The divisor may be zero where a class is absent.
+        costs = 1 - overlap / (probabilities.sum(dim=2) + size).where(present, 1)
         means = costs.where(present, 0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
         return means.sum()
 
 
 class Lovasz(OverlapLoss):
-    """Lovász extension of 1 - IoU, by softmax (Berman et al. 2018, arXiv:1705.08790, eq. 12)."""
+    """Lovász extension of 1 - IoU of softmax probabilities.
+
+    Source: Berman et al. 2018, arXiv:1705.08790, eq. 12.
+    """
 
     def sum(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the sum over images of the mean over their classes."""
         total = logits.sum() * 0
-        for guess, truth, valid in zip(
+        for probabilities, ids, valid in zip(
             logits.softmax(dim=1), target, self.valid(target), strict=True
         ):
-            guess, truth = guess[:, valid], truth[valid]
-            classes = truth.unique()
+            probabilities, ids = probabilities[:, valid], ids[valid]
+            classes = ids.unique()
             if len(classes):
-                inside = truth[None] == classes[:, None]
-                total = total + _lovasz(guess[classes], inside).mean()
+                inside = ids[None] == classes[:, None]
+                total = total + _lovasz(probabilities[classes], inside).mean()
         return total
 
 
-def _lovasz(guess: Tensor, inside: Tensor) -> Tensor:
-    """Return the extension for each class, float ``[K]``.
+def _lovasz(probabilities: Tensor, inside: Tensor) -> Tensor:
+    """Return the Lovász extension for each of K classes, float32 ``[K]``.
 
     Args:
-        guess: probabilities ``[K, P]``.
-        inside: which pixels are of the class, bool ``[K, P]``, at least one in each row.
+        probabilities: float32 ``[K, P]``.
+        inside: whether each pixel is of the class, bool ``[K, P]``, at least one in each row.
     """
-    errors, order = (inside.to(guess.dtype) - guess).abs().sort(dim=1, descending=True)
-    hits = inside.gather(1, order).to(guess.dtype)
+    errors, order = (
+        (inside.to(probabilities.dtype) - probabilities).abs().sort(dim=1, descending=True)
+    )
+    hits = inside.gather(1, order).to(probabilities.dtype)
     size = hits.sum(dim=1, keepdim=True)
-    # 1 - IoU if the first, the first two, ... errors were whole: its steps are their weights.
+    # 1 - IoU if the first, the first two, ... pixels were wrong: its steps weight the errors.
     jaccard = 1 - (size - hits.cumsum(dim=1)) / (size + (1 - hits).cumsum(dim=1))
     steps = jaccard.diff(dim=1, prepend=torch.zeros_like(size))
     return (errors * steps).sum(dim=1)
 
 
 def one_hot(target: Tensor, classes: int) -> Tensor:
-    """Return ids ``[N, H, W]`` as float32 ``[N, classes, H, W]``; ids off the range are none."""
+    """Return ids ``[N, H, W]`` one-hot, float32 ``[N, C, H, W]``; ids beyond C are all zeros.
+
+    Args:
+        target: int64 ``[N, H, W]``.
+        classes: number of classes C.
+    """
     ids = torch.arange(classes, device=target.device)[None, :, None, None]
     return (target[:, None] == ids).float()
 
@@ -246,7 +253,7 @@ class SegmentationLoss(nn.Module):
 
     def __init__(self, parts: Sequence[tuple[float, LossPart]]) -> None:
         super().__init__()
-        self.shares = tuple(weight for weight, _ in parts)
+        self.weights = tuple(weight for weight, _ in parts)
         self.parts = nn.ModuleList(part for _, part in parts)
 
     def _each(self) -> Iterator[LossPart]:
@@ -268,16 +275,16 @@ class SegmentationLoss(nn.Module):
         Args:
             logits: any float ``[N, C, H, W]``.
             target: uint8 or int64 ``[N, H, W]``, class ids or the ignore id.
-            counts: ``[parts]``, the numbers of terms that the sums are divided by.
+            counts: number of terms that each part's sum is divided by, ``[parts]``.
         """
         logits, target = logits.float(), target.long()
         loss = logits.new_zeros(())
-        # Half-precision autocast would take the sums of a batch to their limits.
+        # Sums over a batch would overflow in half-precision autocast.
         with torch.autocast(logits.device.type, enabled=False):
-            for share, part, count in zip(self.shares, self._each(), counts, strict=True):
+            for weight, part, count in zip(self.weights, self._each(), counts, strict=True):
                 # A batch without a term has loss 0, not 0 / 0.
                 divisor = torch.where(count > 0, count, 1).to(logits.dtype)
-                loss = loss + share * part.sum(logits, target) / divisor
+                loss = loss + weight * part.sum(logits, target) / divisor
         return loss
 
 
@@ -293,9 +300,9 @@ def build_loss(
     Args:
         name: a key of `LOSSES`.
         ignore_index: id of the pixels to leave out.
-        class_weights: one for each class, None for ones; of the parts that are means over pixels
-            by class.
-        gamma: of the focal and the exponential part; None for the papers' values.
+        class_weights: a weight for each class, for the parts derived from `PixelLoss`; None
+            weights all equally.
+        gamma: exponent of the focal and the exponential part; None uses the papers' values.
     """
     return SegmentationLoss(
         [(1.0, _part(kind, ignore_index, class_weights, gamma)) for kind in LOSSES[name]]

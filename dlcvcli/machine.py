@@ -1,4 +1,4 @@
-"""What this process may use of the machine, and has used; what its ranks are."""
+"""Cores, memory, GPU driver and ranks of this process."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import sys
 from pathlib import Path
 
-# Of glibc's malloc.h.
+# Constants of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def this_rank() -> int:
-    """Return which rank of a run this process is, before anything of torch is loaded; 0 alone."""
+    """Return this process's rank in a run, 0 for a single process, without loading torch."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
 def torchrun_shape() -> tuple[int, int] | None:
-    """Return (ranks on this machine, machines) under torchrun, None elsewhere."""
+    """Return (ranks on this machine, number of machines) under torchrun, else None."""
     if not {"LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK", "LOCAL_RANK"} <= os.environ.keys():
         return None
     local, world = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
@@ -25,14 +25,14 @@ def torchrun_shape() -> tuple[int, int] | None:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may run on; a job's share, not the machine's number."""
+    """Return the number of cores that this process may use, which a job manager may restrict."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def driver_obstacle() -> str | None:
-    """Return why no NVIDIA GPU can be used by any program, None where a driver is installed."""
+    """Return why no program can use an NVIDIA GPU; None if a driver is installed."""
     driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         ctypes.CDLL(driver)
@@ -42,23 +42,23 @@ def driver_obstacle() -> str | None:
 
 
 def free_memory() -> int | None:
-    """Return the bytes of memory that can still be had; None where the system does not tell.
+    """Return the bytes of available memory, within a container's limit; None if unknown.
 
-    On Linux alone, where the limit of a container counts, too.
+    It is known on Linux only.
     """
-    facts = Path("/proc/meminfo")
-    if not facts.is_file():
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.is_file():
         return None
-    lines = facts.read_text(encoding="ascii", errors="replace").splitlines()
+    lines = meminfo.read_text(encoding="ascii", errors="replace").splitlines()
     free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
     return min([*free, *_left_in_container(Path("/sys/fs/cgroup"))], default=None)
 
 
 def _left_in_container(groups: Path) -> list[int]:
-    """Return what a container's limit leaves, in bytes; empty without a limit.
+    """Return the bytes left within a container's memory limit; an empty list without a limit.
 
     Args:
-        groups: where control groups are mounted, of version 2 or 1.
+        groups: mount point of the control groups, of version 2 or 1.
     """
     for limit, used in (
         ("memory.max", "memory.current"),
@@ -69,16 +69,16 @@ def _left_in_container(groups: Path) -> list[int]:
             now = int((groups / used).read_text(encoding="ascii"))
         except (OSError, ValueError):
             continue
-        # Version 2 says "max" where there is no limit.
+        # "max" in version 2: there is no limit.
         return [max(0, int(most) - now)] if most.isdigit() else []
     return []
 
 
 def peak_memory_mb() -> int:
-    """Return the largest resident memory of this process in MiB; 0 where the system does not tell.
+    """Return the largest resident memory of this process so far, in MiB; 0 if unknown.
 
-    On Linux it is read from /proc: `getrusage` counts what a parent held before it started this
-    process, too.
+    On Linux it is read from /proc, since `getrusage` includes memory that the parent process used
+    before it started this process.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -90,16 +90,16 @@ def peak_memory_mb() -> int:
     except ImportError:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on macOS, kilobytes elsewhere.
+    # It is in bytes on macOS, in kilobytes elsewhere.
     return int(peak) >> (20 if sys.platform == "darwin" else 10)
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory that it frees, for what it allocates next.
+    """Make the C library keep freed memory for later allocations of this process.
 
-    The C library gives large blocks back to the system, and gets them page by page, zeroed, when
-    the next step asks for them again: a third of the time of a training step on a CPU. Does
-    nothing where the C library is not glibc.
+    By default it returns large blocks to the system, and gets them back page by page, zeroed, in
+    the next step: a third of the time of a training step on a CPU. Does nothing if the C library
+    is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,6 +1,6 @@
-"""Class sets: the names, colours and special ids of a segmentation task, and colour <-> id maps.
+"""Class sets: names, colours and special ids of classes; conversion between ids and colours.
 
-A mask of ids is uint8 of shape [H, W]; a colour mask is uint8 of shape [H, W, 3], RGB.
+A mask of ids is uint8 [H, W]; a colour mask is uint8 [H, W, 3], RGB.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ OFF_TABLE = -1
 
 @dataclass(frozen=True)
 class ClassSet:
-    """The classes that a segmenter tells apart.
+    """The classes of a segmentation task.
 
     Attributes:
-        name: preset name, or the stem of the file it came from.
-        names: one name per class id, 0 first.
-        colours: one RGB colour per class id, each 0 to 255.
-        ignore_index: the annotation id that stands for "no label"; never trained, never scored.
-        ignore_colour: the colour of `ignore_index` in colour masks, where it has one.
-        unscored: ids that are trained, but whose pixels are left out of the scores
-            (`unknown` of the land-cover set).
+        name: name of the preset, or stem of the class file.
+        names: a name per class id, from id 0.
+        colours: an RGB colour per class id, channels 0 to 255.
+        ignore_index: annotation id of pixels without a label, which are neither trained nor scored.
+        ignore_colour: colour of `ignore_index` in colour masks, if it has one.
+        unscored: ids that are trained but not scored (`unknown` of the land-cover set).
     """
 
     name: str
@@ -48,7 +47,9 @@ class ClassSet:
     def __post_init__(self) -> None:
         count = len(self.names)
         if not 1 <= count <= MAX_CLASSES:
-            raise ConfigError(f"class set '{self.name}' has {count} classes; 1 to 255 are possible")
+            raise ConfigError(
+                f"class set '{self.name}' has {count} classes; it must have 1 to {MAX_CLASSES}"
+            )
         if len(self.colours) != count:
             raise ConfigError(
                 f"class set '{self.name}' has {count} names and {len(self.colours)} colours"
@@ -61,15 +62,15 @@ class ClassSet:
             raise ConfigError(f"class set '{self.name}' gives a class the ignore colour")
         if not count <= self.ignore_index <= 255:
             raise ConfigError(
-                f"class set '{self.name}': ignore_index {self.ignore_index} must lie in "
-                f"{count}..255, outside the {count} class ids"
+                f"class set '{self.name}': ignore_index {self.ignore_index} must be in "
+                f"{count}..255, outside of the {count} class ids"
             )
 
         for index in self.unscored:
             if not 0 <= index < count:
                 raise ConfigError(
-                    f"class set '{self.name}': unscored id {index} is none of its class ids "
-                    f"0..{count - 1}"
+                    f"class set '{self.name}': unscored id {index} is not a class id "
+                    f"(0..{count - 1})"
                 )
 
     def __len__(self) -> int:
@@ -77,11 +78,11 @@ class ClassSet:
 
     @property
     def scored(self) -> tuple[int, ...]:
-        """The ids that enter a mean."""
+        """The ids of the classes that are scored."""
         return tuple(i for i in range(len(self)) if i not in self.unscored)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain types, as they stand in checkpoints and ONNX metadata."""
+        """Return plain types, as stored in checkpoints and ONNX metadata."""
         return {
             "name": self.name,
             "names": list(self.names),
@@ -93,7 +94,7 @@ class ClassSet:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ClassSet:
-        """Make a class set from plain types; the inverse of `as_dict`.
+        """Return the class set that plain types describe; the inverse of `as_dict`.
 
         Raises:
             ConfigError: a key is missing or unknown, or a value does not fit.
@@ -122,7 +123,8 @@ class ClassSet:
         except ValueError as error:
             raise ConfigError(
                 f"not a class set: {error}",
-                "give 'names' (a list) and, for colour masks, 'colours' (a list of [R, G, B])",
+                "give 'names' (a list) and, for colour masks, 'colours' (a list of [R, G, B]), "
+                "e.g. names: [cat, dog] and colours: [[255, 0, 0], [0, 0, 255]]",
             ) from error
 
 
@@ -134,7 +136,7 @@ def _list(value: Any, what: str) -> Sequence[Any]:
 
 
 def _text(value: Any) -> str:
-    # YAML reads some names as values of another type: yes, null, 7.
+    # YAML takes some names for values of another type: yes, null, 7.
     if not isinstance(value, str):
         raise ValueError(f"the class name {_shown(value)} is not text; write it in quotes")
     return value
@@ -161,9 +163,9 @@ def _shown(value: Any) -> str:
 
 
 def default_colours(count: int) -> tuple[Colour, ...]:
-    """Return the colour map of Pascal VOC, which spreads the bits of the id over R, G and B.
+    """Return the first colours of Pascal VOC's colour map, which spreads an id's bits over R, G, B.
 
-    Source: the `VOClabelcolormap` of the VOC development kit.
+    Source: `VOClabelcolormap` of the VOC development kit.
     """
     colours = []
     for index in range(count):
@@ -178,7 +180,7 @@ def default_colours(count: int) -> tuple[Colour, ...]:
 
 
 PRESETS: dict[str, ClassSet] = {
-    # DeepGlobe land cover, as the course ships it: id order of its `mean_iou_evaluate.py`.
+    # DeepGlobe land cover as in the NTU DLCV course, with the ids of its `mean_iou_evaluate.py`.
     "landcover7": ClassSet(
         name="landcover7",
         names=("urban", "agriculture", "rangeland", "forest", "water", "barren", "unknown"),
@@ -230,20 +232,21 @@ PRESETS: dict[str, ClassSet] = {
 
 
 def load_class_set(name_or_file: str) -> ClassSet:
-    """Return a preset by name, or read a class set from a YAML file.
+    """Return the preset of this name, or the class set in a YAML file.
 
-    The file holds `names` and, where masks are colour-coded, `colours`; optionally
-    `ignore_index`, `ignore_colour` and `unscored`.
+    The file holds `names`, `colours` if masks are colour-coded, and optionally `ignore_index`,
+    `ignore_colour` and `unscored`.
 
     Raises:
-        ConfigError: neither a preset nor a readable file, or the file does not fit.
+        ConfigError: there is no such preset or file, or the file is not a class set.
     """
     if name_or_file in PRESETS:
         return PRESETS[name_or_file]
     path = Path(name_or_file)
     if not path.exists():
         raise ConfigError(
-            f"'{name_or_file}' is neither a class preset nor a file", nearest(name_or_file, PRESETS)
+            f"'{name_or_file}' is neither a class preset nor a file",
+            nearest(name_or_file, PRESETS),
         )
     data = read_yaml(path, "class file")
     if isinstance(data, list):
@@ -257,10 +260,10 @@ def load_class_set(name_or_file: str) -> ClassSet:
 
 
 def with_ignore_index(classes: ClassSet, index: int | None) -> ClassSet:
-    """Return the class set with another ignore id; the same for None.
+    """Return the class set with another ignore id; unchanged for None.
 
     Raises:
-        ConfigError: the id is that of a class.
+        ConfigError: the id belongs to a class.
     """
     if index is None:
         return classes
@@ -270,9 +273,9 @@ def with_ignore_index(classes: ClassSet, index: int | None) -> ClassSet:
 
 
 def with_ignore_colour(classes: ClassSet) -> ClassSet:
-    """Return the class set with black for its ignore id, where it has no ignore colour yet.
+    """Return the class set with black as the ignore colour, if it has none.
 
-    Where black is the colour of a class it is returned as it is: the ignore id then has no colour.
+    A class set with a black class is returned unchanged: its ignore id has no colour.
     """
     if classes.ignore_colour is not None or BLACK in classes.colours:
         return classes
@@ -280,15 +283,15 @@ def with_ignore_colour(classes: ClassSet) -> ClassSet:
 
 
 def encode_colours(mask: Mask, classes: ClassSet) -> NDArray[np.uint8]:
-    """Paint a mask of ids [H, W] in the colours of its classes, RGB [H, W, 3].
+    """Return the colours of a mask of ids [H, W], uint8 [H, W, 3], RGB.
 
-    The ignore id takes the ignore colour, black where there is none.
+    The ignore id has the ignore colour, or black if there is none.
     """
     return palette_table(classes)[mask]
 
 
 def decode_colours(colours: NDArray[np.uint8], classes: ClassSet) -> NDArray[np.int16]:
-    """Return class ids [H, W] of a colour mask [H, W, 3]; `OFF_TABLE` where a colour is unknown."""
+    """Return the ids of a colour mask [H, W, 3], int16 [H, W]; `OFF_TABLE` for unknown colours."""
     code = (
         (colours[..., 0].astype(np.int32) << 16)
         | (colours[..., 1].astype(np.int32) << 8)
@@ -298,7 +301,7 @@ def decode_colours(colours: NDArray[np.uint8], classes: ClassSet) -> NDArray[np.
     if classes.ignore_colour is not None:
         known[_code(classes.ignore_colour)] = classes.ignore_index
     ids = np.full(code.shape, OFF_TABLE, dtype=np.int16)
-    # A table has few colours: one comparison each is faster than a search per pixel.
+    # For few colours, one comparison per colour is faster than a search per pixel.
     for key, value in known.items():
         ids[code == key] = value
     return ids
@@ -309,7 +312,7 @@ def _code(colour: Colour) -> int:
 
 
 def palette_table(classes: ClassSet) -> NDArray[np.uint8]:
-    """Return the 256 x 3 colour table of a palette PNG; ids without a colour are black."""
+    """Return the colour table of a palette PNG, uint8 [256, 3]; ids without a colour are black."""
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(classes)] = classes.colours
     if classes.ignore_colour is not None:
@@ -318,18 +321,23 @@ def palette_table(classes: ClassSet) -> NDArray[np.uint8]:
 
 
 def require_colours(mask: Mask, classes: ClassSet, where: str) -> None:
-    """Refuse a mask whose ignored pixels no colour could tell from a class.
+    """Refuse a mask with ignored pixels whose class set has no colour for them.
+
+    Args:
+        mask: uint8 [H, W], ids.
+        classes: the class set, after `with_ignore_colour`.
+        where: the mask, for the message.
 
     Raises:
-        DataError: names `where` and how many pixels carry the ignore id.
+        DataError: names `where` and the number of pixels with the ignore id.
     """
     ignored = int(np.count_nonzero(mask == classes.ignore_index))
     if ignored and classes.ignore_colour is None:
         raise DataError(
-            f"{where}: {ignored:,} of {mask.size:,} pixels carry the ignore id "
-            f"{classes.ignore_index}, for which '{classes.name}' has no colour; "
-            "black is that of a class",
-            "give the class set one, as ignore_colour: [R, G, B] in a class file",
+            f"{where}: {ignored:,} of {mask.size:,} pixels have the ignore id "
+            f"{classes.ignore_index}, for which '{classes.name}' has no colour, since black is the "
+            "colour of a class",
+            "add one to the class file, e.g. ignore_colour: [224, 224, 192]",
         )
 
 
@@ -337,7 +345,7 @@ def require_ids(mask: Mask, classes: ClassSet, where: str) -> None:
     """Refuse a mask that holds an id outside the class set and its ignore id.
 
     Raises:
-        DataError: names `where`, the ids and how many pixels have them.
+        DataError: names `where`, the ids and the number of pixels with them.
     """
     counts = np.bincount(mask.ravel(), minlength=256)
     counts[: len(classes)] = 0
@@ -348,6 +356,6 @@ def require_ids(mask: Mask, classes: ClassSet, where: str) -> None:
             f"{where}: class id {', '.join(map(str, strange[:8]))} is not in '{classes.name}' "
             f"(ids 0..{len(classes) - 1}, ignore {classes.ignore_index}); "
             f"{int(counts.sum()):,} pixels",
-            "choose the class set with --classes, or set the id to leave out with "
-            "--set data.ignore_index=ID (--ignore-index of `dlcv data`)",
+            "choose the class set with --classes, or the id to ignore, e.g. with "
+            "--set data.ignore_index=255 (--ignore-index 255 of `dlcv data`)",
         )

@@ -1,4 +1,4 @@
-"""`dlcv` in a process of its own, ended in good order when this one is told to stop."""
+"""Run `dlcv` in a process of its own, and pass on signals that ask this process to stop."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ _SIGNALS = tuple(
 
 
 def run_dlcv(arguments: Sequence[str]) -> None:
-    """Run `dlcv` in a process of its own; its progress and errors go to this one's stderr.
+    """Run `dlcv` in a child process, whose progress and errors go to this process's stderr.
 
-    A signal that asks this process to stop is handed on, and waited for: a training run then saves
-    what it has. A second one ends the other process at once.
+    A signal that asks this process to stop is passed to the child, which may then save its work and
+    end. A second signal kills the child.
+
+    Args:
+        arguments: the command line after `dlcv`.
 
     Raises:
-        Interrupted: this process was told to stop; the other has ended.
-        AlreadySaid: it failed; carries its exit status.
+        Interrupted: this process received a signal; the child has ended.
+        AlreadySaid: the child failed; carries its exit status.
     """
     command = [sys.executable, "-m", "dlcvcli", *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child, _handing_on(child) as seen:
@@ -40,13 +43,13 @@ def run_dlcv(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def _handing_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Hand signals on to a child; yields those that came, which stay there afterwards."""
+    """Pass signals to a child during a block; yields the list of the signals received."""
     seen: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         seen.append(number)
-        # Never as SIGINT: Ctrl-C in a terminal reaches the child, too, and two of it would break
-        # off what one ends in good order. Windows has no gentle way to terminate.
+        # Never as SIGINT: Ctrl-C in a terminal reaches the child too, and a second SIGINT would
+        # make it stop without saving. Windows can only terminate without warning.
         if len(seen) > 1:
             child.kill()
         elif os.name != "nt":
@@ -57,7 +60,7 @@ def _handing_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         for number in _SIGNALS:
             before[number] = signal.signal(number, hand_on)
     except ValueError:
-        # Handlers can be set in the main thread only.
+        # Signal handlers can be set in the main thread only.
         pass
     try:
         yield seen

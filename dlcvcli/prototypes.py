@@ -1,6 +1,7 @@
-"""Prototypes, distances and the accuracy of episodes, in numpy: what scores without torch.
+"""Prototypes, distances and confidence intervals for few-shot learning, in numpy.
 
-`dlcvcli.models.distances` has the same distances as layers that learn.
+Running ONNX models needs them without torch. `dlcvcli.models.distances` has the same distances as
+trainable layers.
 """
 
 from __future__ import annotations
@@ -19,35 +20,40 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _TINY = 1e-12
-# Multiplications, up to which OpenBLAS stays on one thread.
+# Number of multiplications up to which OpenBLAS uses one thread.
 _ON_ONE_THREAD = 1 << 18
 
 
 class Distance(Protocol):
-    """How like a query is to a prototype."""
+    """The similarity of a query to a prototype."""
 
     @property
     def name(self) -> str:
-        """What users call it."""
+        """The name in settings and results."""
 
     def logits(self, query: Floats, prototypes: Floats) -> Floats:
-        """Return float32 ``[..., M, N]`` of queries ``[..., M, D]`` and prototypes ``[..., N, D]``.
+        """Return the logits of queries, larger for nearer prototypes.
 
-        A larger logit is a nearer prototype.
+        Args:
+            query: float32 ``[..., M, D]``.
+            prototypes: float32 ``[..., N, D]``.
+
+        Returns:
+            float32 ``[..., M, N]``.
         """
 
     def nearest(self, query: Floats, prototypes: Floats) -> Ints:
-        """Return the place of the largest logit, int64 ``[..., M]``, in less time than of all."""
+        """Return the index of the largest logit, int64 ``[..., M]``, faster than by `logits`."""
 
     def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
-        """Return what of embeddings can be computed once for many episodes.
+        """Return the part of the computation that many episodes can share.
 
         Args:
-            features: float32 ``[n, D]``.
+            features: embeddings, float32 ``[n, D]``.
 
         Returns:
-            What stands for them as queries and what as support, ``[n, ...]``, and the distance
-            between the two.
+            The embeddings transformed as queries and as support, float32 ``[n, ...]`` each, and the
+            distance between the two.
         """
 
 
@@ -61,71 +67,63 @@ def prototypes_of(support: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Euclidean:
-    """Minus the squared Euclidean distance."""
+    """The negative squared Euclidean distance."""
 
     name = "euclidean"
 
     def logits(self, query: Floats, prototypes: Floats) -> Floats:
-        """See `Distance.logits`."""
         cross = query @ np.swapaxes(prototypes, -1, -2)
         own = np.square(query).sum(-1)[..., None]
         other = np.square(prototypes).sum(-1)[..., None, :]
         return np.asarray(2 * cross - own - other, dtype=np.float32)
 
     def nearest(self, query: Floats, prototypes: Floats) -> Ints:
-        """See `Distance.nearest`."""
-        # A query's own length is the same for every prototype.
-        found = products(query, prototypes)
-        found *= 2
-        found -= np.square(prototypes).sum(-1)[..., None, :]
-        return np.asarray(found.argmax(axis=-1))
+        # The norm of a query is the same for every prototype, and is left out.
+        scores = products(query, prototypes)
+        scores *= 2
+        scores -= np.square(prototypes).sum(-1)[..., None, :]
+        return np.asarray(scores.argmax(axis=-1))
 
     def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
-        """See `Distance.prepared`."""
         return features, features, self
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """The cosine, times a scale."""
+    """The cosine similarity, times a scale."""
 
     scale: float
     name = "cosine"
 
     def logits(self, query: Floats, prototypes: Floats) -> Floats:
-        """See `Distance.logits`."""
         cosines = _unit(query) @ np.swapaxes(_unit(prototypes), -1, -2)
         return np.asarray(self.scale * cosines, dtype=np.float32)
 
     def nearest(self, query: Floats, prototypes: Floats) -> Ints:
-        """See `Distance.nearest`."""
-        # Neither is the scale, which is above 0, nor a query's length.
+        # The scale, which is positive, and the norm of a query do not change the order.
         return np.asarray(products(query, _unit(prototypes)).argmax(axis=-1))
 
     def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
-        """See `Distance.prepared`."""
         return features, features, self
 
 
 @dataclass(frozen=True)
 class Parametric:
-    """Linear layers with ReLU between, over the pair.
+    """Linear layers with ReLU between them, applied to a pair of query and prototype.
 
     Attributes:
-        weights: as `models.distances.ParametricDistance` names them.
+        weights: arrays by their names in `models.distances.ParametricDistance`.
     """
 
     weights: Mapping[str, Floats]
     name = "parametric"
 
     def logits(self, query: Floats, prototypes: Floats) -> Floats:
-        """See `Distance.logits`."""
         of_query, _, rest = self.prepared(query)
         _, of_prototype, _ = self.prepared(prototypes)
         return rest.logits(of_query, of_prototype)
 
     def nearest(self, query: Floats, prototypes: Floats) -> Ints:
-        """See `Distance.nearest`."""
         return np.asarray(self.logits(query, prototypes).argmax(axis=-1))
 
     def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
@@ -137,15 +135,14 @@ class Parametric:
 
 @dataclass(frozen=True)
 class _Rest:
-    """The layers of a parametric distance behind its first."""
+    """The layers of a parametric distance after its first one."""
 
     weights: Mapping[str, Floats]
     name = "parametric"
 
     def logits(self, query: Floats, prototypes: Floats) -> Floats:
-        """See `Distance.logits`."""
         pairs = query[..., :, None, :] + prototypes[..., None, :, :]
-        # Flat, so that each layer is one large product instead of one for each query.
+        # Flat, so that each layer is one large product instead of one per query.
         x = pairs.reshape(-1, pairs.shape[-1])
         layer = 0
         while f"rest.{layer}.weight" in self.weights:
@@ -155,32 +152,30 @@ class _Rest:
         return np.asarray(x.reshape(pairs.shape[:-1]), dtype=np.float32)
 
     def nearest(self, query: Floats, prototypes: Floats) -> Ints:
-        """See `Distance.nearest`."""
         return np.asarray(self.logits(query, prototypes).argmax(axis=-1))
 
     def prepared(self, features: Floats) -> tuple[Floats, Floats, Distance]:
-        """See `Distance.prepared`."""
         return features, features, self
 
 
 def products(query: Floats, prototypes: Floats) -> Floats:
     """Return the inner products float32 ``[..., M, N]`` of ``[..., M, D]`` and ``[..., N, D]``.
 
-    In parts so small that the matrix library computes each on the thread that asks: it would start
-    its own threads for each of thousands of products, which costs more than they take.
+    They are computed in parts so small that the matrix library uses one thread for each: starting
+    its threads for each of thousands of products takes longer than the products themselves.
     """
     other = np.swapaxes(prototypes, -1, -2)
     count, ways = query.shape[-2], prototypes.shape[-2]
     rows = max(1, _ON_ONE_THREAD // (ways * query.shape[-1]))
-    found = np.empty((*query.shape[:-1], ways), np.float32)
+    scores = np.empty((*query.shape[:-1], ways), np.float32)
     for start in range(0, count, rows):
         part = (..., slice(start, start + rows), slice(None))
-        np.matmul(query[part], other, out=found[part])
-    return found
+        np.matmul(query[part], other, out=scores[part])
+    return scores
 
 
 def read_distance(spec: Mapping[str, Any]) -> Distance:
-    """Return the distance that `models.distances.Distance.spec` describes.
+    """Return the distance described by `models.distances.Distance.spec`.
 
     Raises:
         KeyError, TypeError, ValueError: the description is damaged.
@@ -199,30 +194,31 @@ def read_distance(spec: Mapping[str, Any]) -> Distance:
 
 def _positive(scale: float) -> float:
     if not 0 < scale < math.inf:
-        raise ValueError(f"the scale of a cosine is {scale}")
+        raise ValueError(f"the scale of a cosine must be positive, and is {scale}")
     return scale
 
 
 def packed(values: Floats) -> dict[str, Any]:
-    """Return an array as plain types for JSON, bit for bit: little-endian float32 in base 64."""
+    """Return an array as plain types for JSON, without loss: little-endian float32 in base64."""
     content = np.ascontiguousarray(values, dtype="<f4").tobytes()
     return {"shape": list(values.shape), "float32": base64.b64encode(content).decode("ascii")}
 
 
 def unpacked(values: Mapping[str, Any]) -> Floats:
-    """Return the array that `packed` made text of."""
+    """Return the array, float32, that `packed` encoded."""
     content = np.frombuffer(base64.b64decode(values["float32"]), dtype="<f4")
     return np.asarray(content.reshape(values["shape"]), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % interval.
+    """A mean with its 95 % confidence interval.
 
     Attributes:
-        mean: of the values.
-        ci95: half the width of the interval, 1.96 s / sqrt(n) with s of ddof 1; None of one value.
-        count: n.
+        mean: mean of the values.
+        ci95: half the width of the interval, 1.96 s / sqrt(n), with the sample standard deviation s
+            (ddof 1); None for a single value.
+        count: number of values n.
     """
 
     mean: float
@@ -235,12 +231,12 @@ class Interval:
 
 
 def interval(values: NDArray[np.float64]) -> Interval:
-    """Return the mean of values ``[n]``, at least one, with its 95 % interval."""
+    """Return the mean of at least one value, float64 ``[n]``, with its 95 % confidence interval."""
     count = len(values)
     half = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(count) if count > 1 else None
     return Interval(float(np.mean(values)), half, count)
 
 
 def _unit(vectors: Floats) -> Floats:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, _TINY), dtype=np.float32)
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norm, _TINY), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""A run folder: where each file in it lives, how it is made, found and read.
+"""Run folders: the paths of their files, and how they are created, opened and read.
 
-A training run leaves everything that it was and did in one folder, and everything else (resume,
-evaluation, export, figures) starts from that folder.
+A training run writes everything into one folder, from which resuming, evaluation, export and
+figures start.
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dlcvcli.errors import ConfigError, DataError, UsageError
+from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.locks import LOCK
-from dlcvcli.palette import ClassSet
 from dlcvcli.yaml_reader import read_yaml, require_mapping
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one training run; nothing is created by naming them."""
+    """Paths of the files of one training run; accessing a path creates nothing."""
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """The resolved settings; the first thing written."""
+        """The resolved settings, written first."""
         return self.path / "config.yaml"
 
     @property
@@ -38,17 +37,17 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """What the console said, line by line."""
+        """The log of the run."""
         return self.path / "log.txt"
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line: `step`, `epoch`, `split` and what was measured."""
+        """One JSON object per line: `step`, `epoch`, `split` and measured values."""
         return self.path / "metrics.jsonl"
 
     @property
     def results(self) -> Path:
-        """The run's outcome, written at its end."""
+        """The results, written at the end of the run."""
         return self.path / "results.json"
 
     @property
@@ -58,7 +57,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint, from which `--resume` goes on."""
+        """The latest checkpoint, from which `--resume` continues."""
         return self.checkpoints / "last.ckpt"
 
     @property
@@ -77,26 +76,21 @@ class RunFolder:
         return self.path / "figures"
 
     @property
-    def episodes(self) -> Path:
-        """The accuracy of each episode that a few-shot run was scored on."""
-        return self.path / "episodes.csv"
-
-    @property
     def onnx(self) -> Path:
         """The exported model."""
         return self.path / "model.onnx"
 
     @property
     def certificate(self) -> Path:
-        """What the export proved."""
+        """The checks of the exported model."""
         return self.path / "certificate.json"
 
     @property
     def holds_run(self) -> bool:
-        """Whether a run is kept here.
+        """Whether the folder contains a run.
 
-        A training that was killed before its first checkpoint, which is written before the first
-        step, leaves none: the command that began it can be given again.
+        The first checkpoint is written before the first step. The folder of a training that was
+        killed before that can be used again, so it does not count.
         """
         if self._died_at_start:
             return False
@@ -104,22 +98,22 @@ class RunFolder:
 
     @property
     def _died_at_start(self) -> bool:
-        # The lock is taken before the folder of checkpoints is made: without it, the folder is
-        # somebody else's.
-        begun = (self.path / LOCK).exists() and self.checkpoints.is_dir()
-        kept = (self.metrics, self.results, *self.checkpoints.glob("*.ckpt"))
-        return begun and not any(file.exists() for file in kept)
+        # A training creates its lock before the folder of checkpoints: a folder without a lock was
+        # created by something else.
+        started = (self.path / LOCK).exists() and self.checkpoints.is_dir()
+        results = (self.metrics, self.results, *self.checkpoints.glob("*.ckpt"))
+        return started and not any(file.exists() for file in results)
 
     def require_free(self) -> None:
-        """Refuse a folder that a new run must not be written into.
+        """Refuse a folder that a new run cannot use.
 
         Raises:
-            UsageError: it already holds a run, or is a file.
+            UsageError: it already contains a run, or is a file.
         """
         if self.holds_run:
             raise UsageError(
-                f"{self.path} already holds a run",
-                f"choose another --out, or go on with --resume {self.path}",
+                f"{self.path} already contains a run",
+                f"choose another --out, or continue the run with --resume {self.path}",
             )
         for part in (self.path, *self.path.parents):
             if part.exists() and not part.is_dir():
@@ -128,26 +122,26 @@ class RunFolder:
                 )
 
     def require_begun(self) -> None:
-        """Refuse a folder in which a training began and has not saved anything yet.
+        """Refuse the folder of a training that ended before its first checkpoint.
 
         Raises:
-            DataError: it is one.
+            DataError: the folder has no checkpoint and no results.
         """
         if self._died_at_start:
             raise DataError(
                 f"run {self.path} has no checkpoint yet: nothing was trained",
-                "run the command that began it again",
+                "run the command that started it again",
             )
 
     def create(self) -> None:
-        """Make the folder for a new run.
+        """Create the folder of a new run.
 
         Raises:
             UsageError, DlcvError: see `require_free` and `files.make_folder`.
         """
         self.require_free()
         make_folder(self.checkpoints)
-        # What a training that died at its start may have left.
+        # Files of a training that was killed at its start.
         for file in (self.environment, self.log):
             file.unlink(missing_ok=True)
 
@@ -156,15 +150,15 @@ class RunFolder:
         """Return the run at `path`.
 
         Raises:
-            DataError: nothing is there, or it is not a run folder.
+            DataError: the path does not exist, or is not a run folder.
         """
         if not path.exists():
             raise DataError(f"run folder {path} does not exist")
         run = cls(path)
         if not run.config.is_file():
             raise DataError(
-                f"{path} is not a run folder: it holds no config.yaml",
-                "give the folder that `dlcv train` wrote (its --out)",
+                f"{path} is not a run folder: it contains no config.yaml",
+                "use the folder that `dlcv train` wrote (its --out)",
             )
         return run
 
@@ -176,39 +170,16 @@ class RunFolder:
         """
         return require_mapping(read_yaml(self.config, "", DataError), str(self.config), DataError)
 
-    def read_classes(self) -> ClassSet:
-        """Return the class set that a segmenter was trained with.
-
-        Raises:
-            DataError: the run is of another task, or environment.json does not hold it.
-        """
-        task = self.read_config().get("task", "seg") if self.config.is_file() else "seg"
-        if task != "seg":
-            raise DataError(f"{self.path} is a run of task {task}; it has no masks")
-        try:
-            text = self.environment.read_text(encoding="utf-8")
-            return ClassSet.from_dict(json.loads(text)["data"]["classes"])
-        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-            raise DataError(
-                f"{self.environment} does not say which classes the run has",
-                "it is the first thing that a run writes; was the folder copied whole?",
-            ) from error
-
-    def snapshot_steps(self) -> list[int]:
-        """Return the steps of which masks were kept, in order."""
-        files = self.snapshots.glob("*/step-*.png")
-        return sorted({int(file.stem.removeprefix("step-")) for file in files})
-
     def steps_per_epoch(self) -> int | None:
-        """Return how many steps an epoch had, from the records; None where there is none yet."""
+        """Return the number of steps per epoch, from the records; None without records."""
         last = max(self.read_metrics(), key=lambda record: record["step"], default=None)
         return round(last["step"] / last["epoch"]) if last and last["epoch"] else None
 
     def read_metrics(self) -> Iterator[dict[str, Any]]:
-        """Yield the records of metrics.jsonl; a last line cut short by a crash is left out.
+        """Yield the records of metrics.jsonl, without a last line that a crash truncated.
 
         Raises:
-            DataError: a line is not a record with its step, epoch and split.
+            DataError: a line is not a record with step, epoch and split.
         """
         if not self.metrics.is_file():
             return
@@ -229,18 +200,18 @@ class RunFolder:
                 )
             yield record
 
-    def cut_metrics(self, step: int) -> None:
-        """Drop the records after `step`, so that a resumed run writes them once.
+    def drop_metrics_after(self, step: int) -> None:
+        """Delete the records after `step`, which a resumed run writes again.
 
-        A training record that was written where the run stopped between two (`partial`) goes, too:
-        the resumed run writes the one of the complete interval.
+        A record of an incomplete interval (`partial`) is deleted too: the resumed run writes that
+        of the complete interval.
         """
-        kept = [
+        records = [
             record
             for record in self.read_metrics()
             if record["step"] <= step and not record.get("partial")
         ]
-        write_atomically(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+        write_atomically(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def _is_record(value: Any) -> bool:
@@ -253,18 +224,18 @@ def _is_record(value: Any) -> bool:
 
 
 def default_run_path(model: str) -> Path:
-    """Return `runs/<time>-<model>`, the default of --out."""
+    """Return `runs/TIME-MODEL`, the default of --out."""
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{model}"
 
 
 @dataclass(frozen=True)
 class ModelRef:
-    """What MODEL on a command line stands for.
+    """The file that the argument MODEL of a command refers to.
 
     Attributes:
-        kind: a torch checkpoint or an ONNX file.
+        kind: PyTorch checkpoint or ONNX file.
         path: the file.
-        run: the run folder it belongs to, where there is one.
+        run: the run folder that it belongs to, if any.
     """
 
     kind: Literal["checkpoint", "onnx"]
@@ -273,16 +244,16 @@ class ModelRef:
 
 
 def find_model(path: Path) -> ModelRef:
-    """Return the checkpoint or ONNX file that MODEL names.
+    """Return the checkpoint or ONNX file that the argument MODEL refers to.
 
-    A run folder stands for its `best.ckpt`, else its `last.ckpt`.
+    A run folder refers to its `best.ckpt` or, without one, its `last.ckpt`.
 
     Raises:
-        DataError: nothing is there, the run has no checkpoint yet, or it is some other file.
+        DataError: the path does not exist, the run has no checkpoint, or the file is neither.
     """
     if not path.exists():
         raise DataError(
-            f"model {path} does not exist", "give a run folder, a .ckpt or a .onnx file"
+            f"model {path} does not exist", "use a run folder, a .ckpt file or a .onnx file"
         )
     if path.is_dir():
         run = RunFolder.open(path)
@@ -299,5 +270,5 @@ def find_model(path: Path) -> ModelRef:
         return ModelRef("checkpoint", path, run if run.config.is_file() else None)
     raise DataError(
         f"{path} is not a model: its name ends neither in .ckpt nor in .onnx",
-        "give a run folder, a .ckpt or a .onnx file",
+        "use a run folder, a .ckpt file or a .onnx file",
     )

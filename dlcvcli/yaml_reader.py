@@ -1,8 +1,8 @@
-"""Read and write YAML: plain types alone, within limits, and one kind of error for all the rest.
+"""Read and write YAML of plain types, within limits, with one kind of error for everything else.
 
-Only null, booleans, integers, floats, text, lists and mappings are read. A date is text, and so is
-a number with leading zeros or in another base than ten, which YAML 1.1 would convert: `0013` is an
-image's name, and not 11. `1e3` and `1e-3`, which YAML 1.1 takes for text, are numbers.
+Only null, booleans, integers, floats, text, lists and mappings are accepted. A date is text, and so
+is a number with leading zeros or in another base than ten, which YAML 1.1 would convert: `0013` may
+be the name of an image, and not 11. `1e3` and `1e-3`, which are text in YAML 1.1, are numbers.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import yaml
 
 from dlcvcli.errors import ConfigError, DlcvError, shorten
 
-# The largest file that users write by hand. It also bounds the time: PyYAML needs up to 3 s for a
-# file of this size.
+# More than users write by hand. The limit also bounds the time: PyYAML needs up to 3 s for a file
+# of this size.
 MAX_BYTES = 128 * 1024
-# Settings are nested four levels deep. Well below Python's recursion limit, which whatever walks
-# the result would meet otherwise.
+# Settings are nested four levels deep. The limit is well below Python's recursion limit, which
+# recursive functions on the result would reach otherwise.
 MAX_DEPTH = 32
-# Tensors, arrays and JSON readers hold no larger one.
+# The largest integer of tensors, arrays and JSON readers.
 MAX_INTEGER = 2**63 - 1
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)$")
@@ -33,18 +33,18 @@ _KINDS = {"bool": "true or false", "int": "an integer", "float": "a number", "st
 
 
 class _Unfit(yaml.MarkedYAMLError):
-    """YAML, but not such as is read here."""
+    """Valid YAML that this module does not accept."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader of plain types that refuses what is too deep, too large or ambiguous."""
+    """Loader of plain types that refuses deep, large or ambiguous documents."""
 
     def __init__(self, text: str, limit: int) -> None:
         super().__init__(text)
         self._limit = limit
         self._depth = 0
-        # Of each node that is complete: its size in characters and values, and its height, both
-        # with every alias replaced by what it stands for.
+        # For each complete node its size, in characters and values, and its height, both with
+        # every alias replaced by its content.
         self._shapes: dict[yaml.Node, tuple[int, int]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -59,7 +59,7 @@ class _Loader(yaml.SafeLoader):
         if not alias:
             self._shapes[node] = self._measure(node, mark)
         elif node not in self._shapes:
-            raise _unfit("an alias that is part of what it stands for", mark)
+            raise _unfit("an alias refers to a node that contains it", mark)
         return node
 
     def _measure(self, node: yaml.Node, mark: yaml.Mark) -> tuple[int, int]:
@@ -73,7 +73,7 @@ class _Loader(yaml.SafeLoader):
         shapes = [self._shapes[part] for part in parts]
         size = 1 + sum(size for size, _ in shapes)
         height = 1 + max((height for _, height in shapes), default=0)
-        # Nine lines of aliases to aliases can stand for a thousand million values.
+        # Nine lines of aliases to aliases can expand to a thousand million values.
         if size > 2 * self._limit:
             raise _unfit("its aliases make it too large", mark)
         if height > MAX_DEPTH:
@@ -89,7 +89,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_text(self, node: yaml.ScalarNode) -> str:
         text = str(self.construct_scalar(node))
-        text.encode("utf-8")  # a lone surrogate, "\ud800", could be written nowhere
+        text.encode("utf-8")  # fails for a lone surrogate, "\ud800", which cannot be written
         return text
 
     def construct_integer(self, node: yaml.ScalarNode) -> int:
@@ -102,19 +102,19 @@ class _Loader(yaml.SafeLoader):
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
         text = self.construct_scalar(node).replace("_", "").lower()
         number = float(text.replace(".inf", "inf").replace(".nan", "nan"))
-        # 1e3 is as good an integer as 1000; 1000.0 is meant to be a float.
+        # 1e3 is the integer 1000; 1000.0 is a float.
         whole = "." not in text and number.is_integer() and abs(number) < 2**53
         return int(number) if whole else number
 
     def refuse_tag(self, node: yaml.Node) -> None:
-        raise _unfit(f"tag {_short(node.tag)} is not read", node.start_mark)
+        raise _unfit(f"tag {_short(node.tag)} is not supported", node.start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Dumper that quotes text which this module, or any reader of YAML 1.1, takes for a number."""
+    """Dumper that quotes text which this module, or a reader of YAML 1.1, takes for a number."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        # Line breaks of Unicode, which single quotes fold into spaces.
+        # Single quotes would fold the line breaks of Unicode into spaces.
         style = '"' if set("\x85\u2028\u2029") & set(text) else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style)
 
@@ -144,16 +144,16 @@ _Loader.yaml_constructors = {
 def read_yaml(
     path: Path, what: str, kind: type[DlcvError] = ConfigError, *, limit: int = MAX_BYTES
 ) -> Any:
-    """Return what a YAML file holds.
+    """Return the content of a YAML file.
 
     Args:
         path: the file.
-        what: what errors call it, e.g. ``settings file``; may be empty.
-        kind: of error to raise.
-        limit: bytes that it may have.
+        what: its name in errors, e.g. ``settings file``; may be empty.
+        kind: type of the errors.
+        limit: bytes of the file, at most.
 
     Raises:
-        DlcvError: of that kind; the file cannot be read, or see `parse_yaml`.
+        DlcvError: of type `kind`; the file cannot be read, or as for `parse_yaml`.
     """
     source = f"{what} {path}".lstrip()
     try:
@@ -177,17 +177,17 @@ def read_yaml(
 def parse_yaml(
     text: str, source: str, kind: type[DlcvError] = ConfigError, *, limit: int = MAX_BYTES
 ) -> Any:
-    """Return what a YAML text holds; None for an empty one.
+    """Return the content of a YAML text; None for an empty text.
 
     Args:
         text: one document.
-        source: what errors call it.
-        kind: of error to raise.
-        limit: bytes that it may have.
+        source: its name in errors.
+        kind: type of the errors.
+        limit: characters of the text, at most.
 
     Raises:
-        DlcvError: of that kind; says where the text is not YAML, is too large or too deep, repeats
-            a key or has a value that is not what its tag says.
+        DlcvError: of type `kind`; names the place where the text is not YAML, is too large or too
+            deep, repeats a key, or has a value that does not match its tag.
     """
     _require_small(len(text), source, kind, limit)
     try:
@@ -196,15 +196,15 @@ def parse_yaml(
         raise kind(f"{source}: {_described(error)}") from error
     except yaml.YAMLError as error:
         raise kind(f"{source} is not YAML: {_described(error)}") from error
-    except (ValueError, OverflowError) as error:  # of an escape such as "\UFFFFFFFF"
+    except (ValueError, OverflowError) as error:  # from an escape such as "\UFFFFFFFF"
         raise kind(f"{source} is not YAML: {error}") from error
 
 
 def require_mapping(data: Any, source: str, kind: type[DlcvError] = ConfigError) -> dict[str, Any]:
-    """Return what was read from YAML where it is a mapping.
+    """Return the content of a YAML file if it is a mapping.
 
     Raises:
-        DlcvError: of that kind; it is not.
+        DlcvError: of type `kind`; it is not a mapping.
     """
     if not isinstance(data, dict):
         raise kind(f"{source} does not hold a mapping of keys")
@@ -212,17 +212,17 @@ def require_mapping(data: Any, source: str, kind: type[DlcvError] = ConfigError)
 
 
 def to_yaml(tree: Any) -> str:
-    """Return plain types as YAML, in their order."""
+    """Return plain types as YAML text, with mappings in their own order."""
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _require_small(size: int, source: str, kind: type[DlcvError], limit: int) -> None:
     if size > limit:
-        raise kind(f"{source} is larger than {limit >> 10} KiB, which is too large for YAML")
+        raise kind(f"{source} is larger than {limit >> 10} KiB, the limit for YAML files")
 
 
 def _refuse_repeated_keys(node: yaml.MappingNode) -> None:
-    """Refuse a key that is given twice, of which YAML 1.1 takes the last."""
+    """Refuse a repeated key; PyYAML would silently take its last value."""
     seen = set()
     for key, _ in node.value:
         name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else key
@@ -240,7 +240,7 @@ def _too_deep(mark: yaml.Mark) -> _Unfit:
 
 
 def _described(error: yaml.YAMLError) -> str:
-    """Return what is wrong and where, on one line."""
+    """Return the problem and its place on one line."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return " ".join(str(error).split())
     where = error.problem_mark or error.context_mark

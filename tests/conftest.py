@@ -1,8 +1,11 @@
-"""What every test gets: one thread, no network, no screen, and small made sets."""
+"""Fixtures of all tests: one thread, no network, no screen, small synthetic sets."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +29,21 @@ def _one_thread() -> None:
 def _no_downloads(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Give torchvision an empty cache, so that no test can lean on a download."""
+    """Give torchvision an empty cache, so that no test depends on a download."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.getbasetemp() / "torch-home"))
+
+
+@pytest.fixture
+def children_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each `dlcv` that dlcv starts in this process, to save time."""
+    from tests.cli.command import run_children_here
+
+    run_children_here(monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def landcover(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made land-cover set, 12 + 4 tiles of 64 x 64; read only."""
+    """A synthetic land-cover set, 12 + 4 tiles of 64 x 64; read only."""
     folder = tmp_path_factory.mktemp("landcover")
     make_landcover(folder, train=12, validation=4, size=(64, 64), seed=0)
     return folder
@@ -40,7 +51,7 @@ def landcover(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made set of images by class, 5 alphabets of 4 characters by 6 drawers; read only."""
+    """A synthetic set of images by class, 5 alphabets of 4 characters by 6 drawers; read only."""
     folder = tmp_path_factory.mktemp("glyphs")
     make_glyphs(folder, alphabets=5, characters=4, drawers=6, size=(16, 16))
     return folder
@@ -67,9 +78,10 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
     import torch
 
     from dlcvcli.config.load import resolve
-    from dlcvcli.config.schema import TrainSegSettings
+    from dlcvcli.reporter import Silent
     from dlcvcli.runs import RunFolder
-    from dlcvcli.training.data import check_training_data, resolve_settings
+    from dlcvcli.tasks.segmentation.settings import TrainSegSettings
+    from dlcvcli.tasks.segmentation.spec import SPEC
     from dlcvcli.training.run import RunRequest, train
 
     torch.set_num_threads(1)
@@ -87,30 +99,51 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, landcover: Path) -> Pa
             "snapshot.images": ["0001"],
         },
     )
-    data = check_training_data(settings.data, settings.train.seed)
+    resolved, data = SPEC.prepare(settings, Silent(), known=False)
     run = RunFolder(tmp_path_factory.mktemp("runs") / "trained")
-    train(RunRequest(run, resolve_settings(settings, data.train), data))
+    train(RunRequest(SPEC.job, run, resolved, data))
     return run.path
 
 
 @pytest.fixture(scope="session")
-def exported_run(trained_run: Path) -> Path:
+def trace_once() -> Iterator[None]:
+    """Trace each checkpoint of a segmenter once, which takes 10 seconds; from then on, copy it."""
+    from dlcvcli.tasks.segmentation import export as module
+
+    trace, traced = module.trace, {}
+
+    def trace_or_copy(segmenter: Any, card: Any, opset: int) -> Any:
+        key = (card.checkpoint_sha256, opset)
+        if key not in traced:
+            traced[key] = trace(segmenter, card, opset)
+        return copy.deepcopy(traced[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "trace", trace_or_copy)
+        yield
+
+
+@pytest.fixture(scope="session")
+def exported_run(trained_run: Path, trace_once: None) -> Path:
     """The trained run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
+    from dlcvcli.tasks.registry import open_subject
+    from dlcvcli.tasks.segmentation.flags import ExportSegFlags
+    from dlcvcli.tasks.segmentation.spec import SPEC
 
     run = RunFolder(trained_run)
     if not run.onnx.exists():
-        export(find_model(trained_run), run.onnx)
+        export(open_subject(SPEC, find_model(trained_run), ExportSegFlags()), run.onnx)
     return trained_run
 
 
 @pytest.fixture(scope="session")
 def characters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made set of characters by alphabets, without splits; read only."""
-    from tests.made_fewshot import make_characters
+    """A synthetic set of characters by alphabets, without splits; read only."""
+    from tests.synthetic_characters import write_characters
 
-    return make_characters(tmp_path_factory.mktemp("characters"))
+    return write_characters(tmp_path_factory.mktemp("characters"))
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +152,7 @@ def fewshot_run(tmp_path_factory: pytest.TempPathFactory, characters: Path) -> P
     import torch
 
     from dlcvcli.training.run import train
-    from tests.made_fewshot import request_for
+    from tests.synthetic_characters import request_for
 
     torch.set_num_threads(1)
     run = tmp_path_factory.mktemp("runs") / "fewshot"
@@ -132,8 +165,11 @@ def exported_fewshot(fewshot_run: Path) -> Path:
     """The few-shot run with its `model.onnx` and certificate; read only."""
     from dlcvcli.exporting.export import export
     from dlcvcli.runs import RunFolder, find_model
+    from dlcvcli.tasks.fewshot.flags import ExportFewshotFlags
+    from dlcvcli.tasks.fewshot.spec import SPEC
+    from dlcvcli.tasks.registry import open_subject
 
     run = RunFolder(fewshot_run)
     if not run.onnx.exists():
-        export(find_model(fewshot_run), run.onnx)
+        export(open_subject(SPEC, find_model(fewshot_run), ExportFewshotFlags()), run.onnx)
     return fewshot_run

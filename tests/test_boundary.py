@@ -10,28 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dlcvcli.boundary import BoundaryScore, outline, within
+from dlcvcli.boundary import BoundaryScore, boundary_of, within
 from dlcvcli.palette import ClassSet, default_colours
 
 Ids = NDArray[np.uint8]
-CLASSES = ClassSet("made", ("a", "b", "c", "d"), default_colours(4), unscored=(3,))
+CLASSES = ClassSet("synthetic", ("a", "b", "c", "d"), default_colours(4), unscored=(3,))
 
 
-def _edge(mask: Ids, index: int, truth: Ids) -> list[tuple[int, int]]:
+def _edge(mask: Ids, index: int, target: Ids) -> list[tuple[int, int]]:
     """List the boundary pixels of a class as the definition reads."""
     height, width = mask.shape
-    found = []
+    boundary = []
     for y in range(height):
         for x in range(width):
-            # Neither pixels without a label nor those of an unscored class are there.
-            if mask[y, x] != index or truth[y, x] >= 3:
+            # Pixels without a label or of an unscored class are excluded.
+            if mask[y, x] != index or target[y, x] >= 3:
                 continue
             for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
                 inside = 0 <= v < height and 0 <= u < width
-                if inside and truth[v, u] < 3 and mask[v, u] != index:
-                    found.append((y, x))
+                if inside and target[v, u] < 3 and mask[v, u] != index:
+                    boundary.append((y, x))
                     break
-    return found
+    return boundary
 
 
 def _near(points: list[tuple[int, int]], others: list[tuple[int, int]], reach: int) -> float:
@@ -46,27 +46,29 @@ def pictures(draw: st.DrawFn) -> list[tuple[Ids, Ids]]:
         shape = (draw(st.integers(1, 12)), draw(st.integers(1, 12)))
         blocks = tuple((side + 2) // 3 for side in shape)
         big = np.kron(rng.integers(0, 5, blocks), np.ones((3, 3)))[: shape[0], : shape[1]]
-        truth = np.where(big == 4, 255, big).astype(np.uint8)
+        target = np.where(big == 4, 255, big).astype(np.uint8)
         noisy = rng.random(shape) < 0.2
-        guess = np.where(noisy | (truth == 255), rng.integers(0, 4, shape), truth)
-        pairs.append((truth, guess.astype(np.uint8)))
+        prediction = np.where(noisy | (target == 255), rng.integers(0, 4, shape), target)
+        pairs.append((target, prediction.astype(np.uint8)))
     return pairs
 
 
 @settings(deadline=None, max_examples=60)
 @given(pictures(), st.floats(0.01, 0.4))
-def test_it_equals_the_definition(pairs: list[tuple[Ids, Ids]], tolerance: float) -> None:
+def test_the_boundary_score_equals_the_definition(
+    pairs: list[tuple[Ids, Ids]], tolerance: float
+) -> None:
     score = BoundaryScore(CLASSES, tolerance)
     wanted: dict[int, list[float]] = {0: [], 1: [], 2: []}
-    for truth, guess in pairs:
-        score.update(truth[None], guess[None])
-        reach = math.ceil(tolerance * math.hypot(*truth.shape))
+    for target, prediction in pairs:
+        score.update(target[None], prediction[None])
+        reach = math.ceil(tolerance * math.hypot(*target.shape))
         for index, values in wanted.items():
-            real, found = _edge(truth, index, truth), _edge(guess, index, truth)
-            if real and found:
-                p, r = _near(found, real, reach), _near(real, found, reach)
+            expected, predicted = _edge(target, index, target), _edge(prediction, index, target)
+            if expected and predicted:
+                p, r = _near(predicted, expected, reach), _near(expected, predicted, reach)
                 values.append(2 * p * r / (p + r) if p + r else 0.0)
-            elif real or found:
+            elif expected or predicted:
                 values.append(0.0)
     got = score.compute()
     means = [float(np.mean(values)) if values else None for values in wanted.values()]
@@ -75,40 +77,38 @@ def test_it_equals_the_definition(pairs: list[tuple[Ids, Ids]], tolerance: float
     assert got["f1"] == (pytest.approx(np.mean(known)) if known else None)
 
 
-def test_a_perfect_outline_is_one_and_a_missed_class_is_nought() -> None:
-    truth = np.zeros((20, 30), np.uint8)
-    truth[5:15, 5:15] = 1
+def test_a_perfect_boundary_scores_one_and_a_missed_class_zero() -> None:
+    target = np.zeros((20, 30), np.uint8)
+    target[5:15, 5:15] = 1
     score = BoundaryScore(CLASSES)
-    score.update(truth[None], truth[None])
+    score.update(target[None], target[None])
     assert score.compute()["f1_per_class"] == {"a": 1.0, "b": 1.0, "c": None, "d": None}
     missed = BoundaryScore(CLASSES)
-    missed.update(truth[None], np.zeros_like(truth)[None])
+    missed.update(target[None], np.zeros_like(target)[None])
     assert missed.compute()["f1_per_class"] == {"a": 0.0, "b": 0.0, "c": None, "d": None}
 
 
-def test_an_outline_that_is_off_by_more_than_the_tolerance_scores_nought_where_area_does_not() -> (
-    None
-):
-    truth, guess = np.zeros((2, 100, 100), np.uint8)
-    truth[:, :50], guess[:, :56] = 1, 1
+def test_a_boundary_beyond_the_tolerance_scores_zero_though_the_area_is_close() -> None:
+    target, prediction = np.zeros((2, 100, 100), np.uint8)
+    target[:, :50], prediction[:, :56] = 1, 1
     # The diagonal is 141 pixels: 0.75 % of it are 2.
     score = BoundaryScore(CLASSES)
-    score.update(truth[None], guess[None])
+    score.update(target[None], prediction[None])
     assert score.compute()["f1"] == 0.0
     wider = BoundaryScore(CLASSES, tolerance=0.05)
-    wider.update(truth[None], guess[None])
+    wider.update(target[None], prediction[None])
     assert wider.compute()["f1"] == 1.0
 
 
-def test_unlabelled_pixels_make_no_boundary() -> None:
+def test_unlabelled_pixels_form_no_boundary() -> None:
     area = np.array([[True, True, False, False]])
-    assert outline(area, np.array([[True, True, True, True]])).tolist() == [
+    assert boundary_of(area, np.array([[True, True, True, True]])).tolist() == [
         [False, True, False, False]
     ]
-    assert not outline(area, np.array([[True, True, False, True]])).any()
+    assert not boundary_of(area, np.array([[True, True, False, True]])).any()
 
 
-def test_a_disc_grows_around_each_point() -> None:
+def test_dilation_draws_a_disc_around_each_point() -> None:
     points = np.zeros((7, 9), bool)
     points[3, 4] = True
     ys, xs = np.indices(points.shape)

@@ -1,4 +1,4 @@
-"""User errors: what they carry, the status they end with, and the hint for a mistyped name."""
+"""User errors: message, hint, exit status, and the hint for a mistyped name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dlcvcli import errors
 from dlcvcli.errors import (
     AlreadySaid,
     ConfigError,
-    DataError,
     DlcvError,
     ExitStatus,
     Interrupted,
@@ -19,7 +18,7 @@ from dlcvcli.errors import (
     shorten,
 )
 
-# The two whose status is another's: a signal's, a process's.
+# Two errors whose status comes from a signal or another process.
 _OWN_STATUS = {AlreadySaid, Interrupted}
 KINDS = [
     kind
@@ -28,7 +27,7 @@ KINDS = [
 ]
 
 
-def test_exit_statuses_are_those_that_scripts_rely_on() -> None:
+def test_exit_statuses_are_fixed() -> None:
     assert {status.name: int(status) for status in ExitStatus} == {
         "DONE": 0,
         "FAILED": 1,
@@ -44,7 +43,7 @@ def test_every_kind_has_the_status_of_its_class(kind: type[DlcvError]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_message_and_hint_survive_the_way_out_of_a_worker_process(kind: type[DlcvError]) -> None:
+def test_message_and_hint_survive_pickling(kind: type[DlcvError]) -> None:
     error = pickle.loads(pickle.dumps(kind("a.png is damaged", "replace it")))
     assert type(error) is kind
     assert (error.message, error.hint, str(error)) == (
@@ -54,34 +53,25 @@ def test_message_and_hint_survive_the_way_out_of_a_worker_process(kind: type[Dlc
     )
 
 
-def test_a_hint_may_be_left_out() -> None:
-    assert DataError("it is not there").hint == ""
-
-
 def test_an_interruption_ends_with_128_plus_the_signal() -> None:
     assert Interrupted(15, "stopped").status == 143
     assert Interrupted(2, "stopped").status == 130
     assert AlreadySaid(3).status == 3
 
 
-def test_a_bad_setting_is_a_kind_of_usage_error_and_bad_data_is_not() -> None:
-    assert issubclass(ConfigError, errors.UsageError)
-    assert not issubclass(DataError, errors.UsageError)
-
-
-def test_a_near_miss_is_named_alone() -> None:
+def test_only_a_similar_name_is_suggested() -> None:
     assert nearest("epoch", ["steps", "epochs", "seed"]) == "did you mean 'epochs'?"
 
 
-def test_without_a_near_miss_all_that_is_known_is_listed_in_order() -> None:
+def test_without_a_similar_name_all_known_names_are_listed_in_order() -> None:
     assert nearest("zzz", ["val", "test", "train"]) == "known: test, train, val"
 
 
-def test_where_nothing_is_known_there_is_no_hint() -> None:
+def test_without_known_names_there_is_no_hint() -> None:
     assert nearest("a", ()) == ""
 
 
-def test_a_long_text_is_cut() -> None:
+def test_a_long_text_is_shortened() -> None:
     assert shorten("a" * 60) == "a" * 60
     assert shorten("a" * 61) == "a" * 60 + "..."
 

@@ -1,4 +1,4 @@
-"""Files and folders, written so that no crash can spoil them."""
+"""Files and folders are written so that a crash cannot damage them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from dlcvcli import files
 from dlcvcli.errors import DataError, DlcvError, UsageError
 from dlcvcli.files import (
+    absolute_if_file,
     as_bytes,
     as_readable,
     is_new,
@@ -25,7 +26,7 @@ from dlcvcli.files import (
 )
 
 
-def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_writing_creates_the_folder_and_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.txt"
     write_atomically(path, "naïve\n")
     write_atomically(path, "second\n")
@@ -37,7 +38,7 @@ def _full(*_: Any) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_without_sync_the_disk_is_not_waited_for(
+def test_without_sync_nothing_waits_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files.os, "fsync", _full)
@@ -46,7 +47,7 @@ def test_without_sync_the_disk_is_not_waited_for(
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
-def test_a_full_disk_leaves_the_old_file_and_no_part(
+def test_a_full_disk_keeps_the_old_file_and_no_partial_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     path = tmp_path / "results.json"
@@ -58,7 +59,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_crash_while_writing_leaves_the_old_file(
+def test_a_crash_while_writing_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "results.json"
@@ -73,7 +74,7 @@ def test_a_crash_while_writing_leaves_the_old_file(
     assert path.read_text() == "old"
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_changes(
+def test_bytes_are_synced_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
@@ -88,13 +89,13 @@ def test_the_bytes_are_on_the_disk_before_the_name_changes(
     assert calls == ["fsync", "replace"]
 
 
-def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+def test_bytes_are_written_unchanged(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a.bin", b"\r\n\x00")
     assert (tmp_path / "a.bin").read_bytes() == b"\r\n\x00"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
-def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+def test_a_device_or_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     # As /dev/null, which root could replace by a file.
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
@@ -108,7 +109,7 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
     assert link.is_symlink()
 
 
-def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_replaced_and_the_link_is_kept(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     file, link = tmp_path / "inner" / "file.txt", tmp_path / "link.txt"
     file.write_text("old")
@@ -125,7 +126,7 @@ def test_names_that_are_not_utf_8_keep_their_bytes(tmp_path: Path) -> None:
     assert as_readable(name) == "caf\ufffd é"
 
 
-def test_a_folder_is_made_once_and_never_over_a_file(tmp_path: Path) -> None:
+def test_a_folder_is_created_once_and_never_over_a_file(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
@@ -136,7 +137,7 @@ def test_a_folder_is_made_once_and_never_over_a_file(tmp_path: Path) -> None:
             make_folder(path)
 
 
-def test_a_folder_that_cannot_be_made_is_a_user_error_too(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DlcvError, match="cannot write"):
         write_atomically(tmp_path / "file" / "a.txt", "text")
@@ -155,13 +156,13 @@ def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path, exists: bool) 
     assert [path.name for path in target.rglob("*")] == ["train", "a.png"]
     assert list(target.parent.iterdir()) == [target]
     if exists:
-        # It may be a mount point, or the current folder of a shell.
+        # An existing folder may be a mount point, or the current folder of a shell.
         assert target.stat().st_ino == inode
 
 
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("reused", [False, True])
-def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
+def test_files_of_a_killed_process_are_removed_and_those_of_a_running_one_kept(
     tmp_path: Path, exists: bool, reused: bool
 ) -> None:
     target = tmp_path / "set"
@@ -180,13 +181,13 @@ def test_what_a_killed_process_left_is_removed_and_that_of_a_living_one_kept(
 
 
 def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    says = r"cannot write .*set: No space left on device"
-    with pytest.raises(DlcvError, match=says), new_folder(tmp_path / "set"):
+    message = r"cannot write .*set: No space left on device"
+    with pytest.raises(DlcvError, match=message), new_folder(tmp_path / "set"):
         _full()
     assert not list(tmp_path.iterdir())
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine.txt").touch()
-    with pytest.raises(DataError, match="already holds something"), new_folder(tmp_path / "set"):
+    with pytest.raises(DataError, match="is not empty"), new_folder(tmp_path / "set"):
         pass
     with (
         pytest.raises(UsageError, match=r"mine\.txt is a file"),
@@ -197,7 +198,7 @@ def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not is_new(tmp_path / "set")
 
 
-def test_json_is_indented_and_refuses_what_json_cannot_say(tmp_path: Path) -> None:
+def test_json_is_indented_and_refuses_nan(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"miou": 0.5, "best": None})
     assert path.read_text() == '{\n  "miou": 0.5,\n  "best": null\n}\n'
@@ -210,3 +211,14 @@ def test_the_digest_is_sha256(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert sha256_of(path).startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_existing_files_have_absolute_paths_and_keywords_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("classes.yaml", "auto"):
+        Path(name).touch()
+    assert absolute_if_file("classes.yaml", {"auto"}) == str(tmp_path / "classes.yaml")
+    assert absolute_if_file("auto", {"auto"}) == "auto"
+    assert absolute_if_file("voc21") == "voc21"

@@ -1,4 +1,4 @@
-"""A folder has one process at a time; the lock goes with the process, however that ends."""
+"""A folder has one process at a time; its lock ends with the process."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.locks import locked, require_unlocked
-from tests.held_folder import held_by_another
+from tests.locked_folder import locked_by_another_process
 
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that works in `tmp_path / "run"`."""
-    with held_by_another(tmp_path / "run", "--resume", "runs/first") as process:
+    with locked_by_another_process(tmp_path / "run", "--resume", "runs/first") as process:
         yield process
 
 
-def test_a_second_process_is_refused_and_told_of_the_first(
+def test_a_second_process_is_refused_with_the_name_of_the_first(
     tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:
     run = tmp_path / "run"
@@ -54,13 +54,13 @@ def test_a_command_line_may_hold_names_that_are_not_utf_8(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
-        held_by_another(tmp_path / "run", "runs/q\udcff") as process,
+        locked_by_another_process(tmp_path / "run", "runs/q\udcff") as process,
         pytest.raises(DlcvError, match=f"process {process.pid} on .* runs/q\ufffd|'runs/q\ufffd'"),
     ):
         require_unlocked(tmp_path / "run")
 
 
-def test_asking_makes_nothing(tmp_path: Path) -> None:
+def test_checking_for_a_lock_creates_nothing(tmp_path: Path) -> None:
     require_unlocked(tmp_path / "nowhere")
     assert not any(tmp_path.iterdir())
 

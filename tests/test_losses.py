@@ -1,4 +1,4 @@
-"""Losses against their definitions, worked out pixel by pixel, and against finite differences."""
+"""Losses against their definitions, computed pixel by pixel, and finite differences."""
 
 from __future__ import annotations
 
@@ -60,26 +60,26 @@ def _images(
     logits: Logits, target: Target, cost: Callable[[list[float], list[bool]], float]
 ) -> float:
     """The mean over images of the mean over their classes of a cost of all probabilities."""
-    found = []
+    means = []
     for n in range(len(target)):
         places = [place for place in _labelled(target) if place[0] == n]
         costs = []
         for c in sorted({int(target[place]) for place in places}):
-            guess = [_softmax(logits[n, :, y, x])[c] for _, y, x in places]
-            costs.append(cost(guess, [target[place] == c for place in places]))
+            probabilities = [_softmax(logits[n, :, y, x])[c] for _, y, x in places]
+            costs.append(cost(probabilities, [target[place] == c for place in places]))
         if costs:
-            found.append(sum(costs) / len(costs))
-    return sum(found) / len(found) if found else 0.0
+            means.append(sum(costs) / len(costs))
+    return sum(means) / len(means) if means else 0.0
 
 
-def _dice_of(guess: list[float], inside: list[bool]) -> float:
-    overlap = sum(p for p, own in zip(guess, inside, strict=True) if own)
-    return 1 - 2 * overlap / (sum(guess) + sum(inside))
+def _dice_of(probabilities: list[float], inside: list[bool]) -> float:
+    overlap = sum(p for p, own in zip(probabilities, inside, strict=True) if own)
+    return 1 - 2 * overlap / (sum(probabilities) + sum(inside))
 
 
-def _lovasz_of(guess: list[float], inside: list[bool]) -> float:
-    """The extension by its definition: errors times what each adds to 1 - IoU of those before."""
-    errors = [1 - p if own else p for p, own in zip(guess, inside, strict=True)]
+def _lovasz_of(probabilities: list[float], inside: list[bool]) -> float:
+    """The Lovász extension by its definition: errors times their increments of 1 - IoU."""
+    errors = [1 - p if own else p for p, own in zip(probabilities, inside, strict=True)]
     total, wrong, before = 0.0, set(), 0.0
     for place in sorted(range(len(errors)), key=lambda i: -errors[i]):
         wrong.add(place)
@@ -147,13 +147,13 @@ def test_the_gradient_equals_finite_differences(name: str) -> None:
         for sign in (1, -1):
             moved = exact.copy()
             moved[place] += sign * step
-            # In double by the definition: in float32 the difference would drown in rounding.
+            # The definition in float64, since rounding in float32 exceeds the difference.
             ends.append(by_hand(name, moved, target.numpy(), WEIGHTS[:4]))
         slope = (ends[0] - ends[1]) / (2 * step)
         assert gradient[place].item() == pytest.approx(slope, abs=2e-6)
 
 
-def test_two_pixels_worked_out() -> None:
+def test_two_pixels_match_a_hand_computation() -> None:
     # Even logits over two classes cost log 2; a lead of log 3 costs log(4/3): half of log(8/3).
     logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]]).view(1, 2, 1, 2)
     target = torch.tensor([[[1, 0]]], dtype=torch.uint8)
@@ -167,7 +167,7 @@ def test_two_pixels_worked_out() -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("ignore_index", [255, 11, 4])
-def test_ignored_pixels_cost_nothing_and_pull_nothing(name: str, ignore_index: int) -> None:
+def test_ignored_pixels_have_no_loss_and_no_gradient(name: str, ignore_index: int) -> None:
     logits, target = example()
     expected = loss_of(name, logits, target, None)
     target[target == IGNORE] = ignore_index
@@ -193,7 +193,7 @@ def test_without_a_labelled_pixel_loss_and_gradient_are_zero(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("sign", [1, -1])
-def test_certainty_right_or_wrong_gives_no_nan(name: str, sign: int) -> None:
+def test_certain_predictions_give_no_nan(name: str, sign: int) -> None:
     # Classes 2 and 3 are absent; a probability is 0 or 1 to the last digit.
     logits = torch.zeros(1, 4, 2, 2)
     logits[:, 0] = 200.0 * sign
@@ -219,7 +219,7 @@ def test_half_precision_logits_give_the_loss_of_their_values_in_fp32(
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_parts_of_a_batch_add_up_to_the_whole(name: str) -> None:
+def test_the_losses_of_parts_add_up_to_the_loss_of_the_batch(name: str) -> None:
     # As on two ranks: each divides its sums by the terms of both.
     logits, target = example(seed=5)
     loss: SegmentationLoss = build_loss(name, ignore_index=IGNORE, class_weights=WEIGHTS[:4])
@@ -236,20 +236,20 @@ def test_bytes_and_int64_targets_give_the_same_bits() -> None:
         assert torch.equal(one, other)
 
 
-def test_weights_are_no_part_of_a_checkpoint() -> None:
+def test_class_weights_are_not_in_a_checkpoint() -> None:
     loss = build_loss("cross_entropy+dice", ignore_index=IGNORE, class_weights=(1.0, 2.0))
     assert loss.state_dict() == {}
     assert [type(part) for part in loss.parts] == [CrossEntropy, Dice]
 
 
-def test_the_extension_meets_the_loss_where_all_errors_are_whole() -> None:
+def test_lovasz_equals_one_minus_iou_for_certain_predictions() -> None:
     # On masks, not probabilities, it is 1 - IoU of each class (Berman et al., section 2).
     for first, second in itertools.product((0, 1), repeat=2):
-        guess = torch.tensor([first, second, 0, 1])
-        logits = 200.0 * torch.nn.functional.one_hot(guess, 2).T.reshape(1, 2, 1, 4).float()
+        ids = torch.tensor([first, second, 0, 1])
+        logits = 200.0 * torch.nn.functional.one_hot(ids, 2).T.reshape(1, 2, 1, 4).float()
         target = torch.tensor([[[0, 0, 1, 1]]])
         ious = [
-            ((guess == c) & (target[0, 0] == c)).sum() / ((guess == c) | (target[0, 0] == c)).sum()
+            ((ids == c) & (target[0, 0] == c)).sum() / ((ids == c) | (target[0, 0] == c)).sum()
             for c in (0, 1)
         ]
         got = Lovasz(IGNORE).sum(logits, target)

@@ -1,4 +1,4 @@
-"""Memory and cores are this process's own."""
+"""Memory and cores of this process, not of the machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 from dlcvcli.machine import _left_in_container, free_memory, peak_memory_mb, usable_cores
 
 
-def test_it_grows_with_what_is_held() -> None:
+def test_peak_memory_grows_with_allocations() -> None:
     before = peak_memory_mb()
     held = np.ones((before + 200) << 17)
     assert peak_memory_mb() >= before + 150
     assert held.nbytes > 0
 
 
-def test_a_child_does_not_count_what_its_parent_held() -> None:
+def test_peak_memory_of_a_child_excludes_its_parent() -> None:
     held = np.ones(400 << 17)
     script = "from dlcvcli.machine import peak_memory_mb; print(peak_memory_mb())"
     done = subprocess.run(
@@ -31,7 +31,7 @@ def test_a_child_does_not_count_what_its_parent_held() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
-def test_only_the_cores_that_a_job_was_given_count() -> None:
+def test_only_the_cores_of_the_job_count() -> None:
     before = os.sched_getaffinity(0)
     assert usable_cores() == len(before)
     os.sched_setaffinity(0, {min(before)})
@@ -42,13 +42,13 @@ def test_only_the_cores_that_a_job_was_given_count() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
-def test_free_memory_is_some_and_less_than_all() -> None:
+def test_free_memory_is_positive_and_below_the_total() -> None:
     free = free_memory()
     assert free is not None
     assert 10**7 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def test_what_a_container_leaves_is_its_limit_less_what_is_used(tmp_path: Path) -> None:
+def test_a_container_leaves_its_limit_minus_its_usage(tmp_path: Path) -> None:
     assert _left_in_container(tmp_path) == []
     older = tmp_path / "memory"
     older.mkdir()

@@ -1,4 +1,4 @@
-"""Class sets: presets, class files, and ids to colours and back."""
+"""Class sets: presets, class files, and conversion between ids and colours."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_default_colours_never_repeat() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_ids_of_a_preset_survive_being_painted(preset: str) -> None:
+def test_ids_of_a_preset_survive_conversion_to_colours(preset: str) -> None:
     classes = PRESETS[preset]
     ids = _every_id(classes)
     assert np.array_equal(decode_colours(encode_colours(ids, classes), classes), ids)
@@ -97,7 +97,7 @@ def test_ids_of_a_preset_survive_being_painted(preset: str) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(class_sets())
-def test_ids_of_any_class_set_survive_being_painted(classes: ClassSet) -> None:
+def test_ids_of_any_class_set_survive_conversion_to_colours(classes: ClassSet) -> None:
     ids = _every_id(classes)
     painted = encode_colours(ids, classes)
     assert painted.shape == (*ids.shape, 3)
@@ -107,9 +107,7 @@ def test_ids_of_any_class_set_survive_being_painted(classes: ClassSet) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(class_sets(), st.integers(0, 2**32 - 1))
-def test_a_colour_outside_the_table_is_off_table_and_no_other_is(
-    classes: ClassSet, seed: int
-) -> None:
+def test_only_unknown_colours_are_off_table(classes: ClassSet, seed: int) -> None:
     colours = np.random.default_rng(seed).integers(0, 256, (7, 9, 3)).astype(np.uint8)
     colours[0, 0] = classes.colours[-1]
     table: dict[Colour, int] = {colour: index for index, colour in enumerate(classes.colours)}
@@ -124,7 +122,7 @@ def test_one_bit_off_is_off_table() -> None:
     assert decode_colours(colours, PRESETS["landcover7"]).tolist() == [[OFF_TABLE, 0]]
 
 
-def test_an_ignore_id_without_a_colour_is_painted_black() -> None:
+def test_an_ignore_id_without_a_colour_becomes_black() -> None:
     assert palette_table(PRESETS["landcover7"])[255].tolist() == [0, 0, 0]
 
 
@@ -160,7 +158,7 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("names: [a", "is not YAML"),
         ("42", "neither a mapping nor a list"),
@@ -171,7 +169,7 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
         ("[road, yes]", "the class name True is not text; write it in quotes"),
         ("[road, 7]", "the class name 7 is not text"),
         ("[road, null]", "the class name None is not text"),
-        ("names: []", "has 0 classes; 1 to 255 are possible"),
+        ("names: []", "has 0 classes; it must have 1 to 255"),
         (yaml.safe_dump([f"c{i}" for i in range(256)]), "has 256 classes"),
         ("names: [a, a]", "names a class twice"),
         ("{names: [a, b], colours: [[1, 2, 3]]}", "2 names and 1 colours"),
@@ -186,23 +184,23 @@ def test_a_class_file_with_a_list_of_names_takes_the_default_colours(tmp_path: P
         ("{names: [a], unscored: [false]}", "an id of unscored is False, not an integer"),
         ("{names: [a], colours: 5}", "not a class set"),
         ("{names: [a], colours: [[1, 2, 3]], ignore_colour: [1, 2, 3]}", "the ignore colour"),
-        ("{names: [a, b], ignore_index: 1}", "ignore_index 1 must lie in 2..255"),
+        ("{names: [a, b], ignore_index: 1}", "ignore_index 1 must be in 2..255"),
         ("{names: [a, b], ignore_index: 256}", "ignore_index 256"),
         ("{names: [a, b], ignore_index: none}", "not a class set"),
         ("{names: [a, b], ignore_index: .inf}", "not a class set"),
-        ("{names: [a, b], unscored: [2]}", "unscored id 2 is none of its class ids 0..1"),
+        ("{names: [a, b], unscored: [2]}", "unscored id 2 is not a class id (0..1)"),
         ("{names: [a, b], unscored: [-1]}", "unscored id -1"),
         ("{names: [a, b], unscored: 1}", "not a class set"),
         ("{names: [a], 7: 8}", "unknown key '7'"),
     ],
 )
 def test_a_class_file_that_does_not_fit_is_a_config_error(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     path = _write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_class_set(path)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert path in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -213,13 +211,13 @@ def test_a_mistyped_key_of_a_class_file_is_named_with_the_nearest(tmp_path: Path
     assert caught.value.hint == "did you mean 'colours'?"
 
 
-def test_bytes_that_are_no_text_are_a_config_error(tmp_path: Path) -> None:
+def test_binary_class_files_are_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "roads.yaml").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(ConfigError, match="is not YAML"):
         load_class_set(str(tmp_path / "roads.yaml"))
 
 
-def test_neither_preset_nor_file_names_the_nearest_preset(tmp_path: Path) -> None:
+def test_an_unknown_class_set_is_refused_with_the_nearest_preset(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="neither a class preset nor a file") as caught:
         load_class_set("landcover")
     assert caught.value.hint == "did you mean 'landcover7'?"
@@ -232,11 +230,11 @@ def test_plain_types_may_lack_all_but_the_names(data: dict[str, Any]) -> None:
     assert ClassSet.from_dict(data).ignore_index == 255
 
 
-def test_ids_of_the_classes_and_the_ignore_id_are_let_through() -> None:
+def test_ids_of_the_classes_and_the_ignore_id_are_accepted() -> None:
     require_ids(np.array([[0, 10, 11]], dtype=np.uint8), PRESETS["camvid11"], "a.png")
 
 
-def test_strange_ids_are_refused_with_the_file_the_ids_and_their_number() -> None:
+def test_unknown_ids_are_refused_with_file_ids_and_count() -> None:
     mask = np.zeros((50, 60), dtype=np.uint8)
     mask[:40, :30] = 12
     mask[49, :5] = 200

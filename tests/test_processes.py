@@ -1,4 +1,4 @@
-"""A `dlcv` of its own: its exit status is handed back, and a signal is handed on and waited for."""
+"""A child `dlcv` process: its exit status is returned, and signals are passed on to it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dlcvcli import processes
 from dlcvcli.errors import AlreadySaid, Interrupted
 from dlcvcli.processes import run_dlcv
 
-# Stands for a training run: it saves when it is told to stop, and hangs where it is told to hang.
+# Replaces a training run: it saves on a signal, or hangs where the arguments say so.
 _CHILD = """#!/bin/sh
 trap 'echo saved > "$4"; exit 143' TERM
 trap 'echo broken off > "$4"; exit 130' INT
 if [ "$3" = hang ]; then trap '' TERM; fi
-touch "$4.begun"
+touch "$4.started"
 if [ "$3" = fail ]; then exit 3; fi
 if [ "$3" = die ]; then kill -KILL $$; fi
 while [ "$3" != pass ]; do sleep 0.05; done
@@ -27,7 +27,7 @@ while [ "$3" != pass ]; do sleep 0.05; done
 
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that the child leaves its last words in."""
+    """The file that the child writes on a signal."""
     tool = tmp_path / "python"
     tool.write_text(_CHILD)
     tool.chmod(0o755)
@@ -35,10 +35,10 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "words"
 
 
-def _when_begun(words: Path, *numbers: int) -> threading.Thread:
+def _send_when_started(words: Path, *numbers: int) -> threading.Thread:
     def send() -> None:
         for number in numbers:
-            while not words.with_name("words.begun").exists():
+            while not words.with_name("words.started").exists():
                 threading.Event().wait(0.02)
             os.kill(os.getpid(), number)
             threading.Event().wait(0.2)
@@ -49,7 +49,7 @@ def _when_begun(words: Path, *numbers: int) -> threading.Thread:
 
 
 @pytest.mark.parametrize(("way", "status"), [("fail", 3), ("die", 137)])
-def test_its_exit_status_is_handed_back(child: Path, way: str, status: int) -> None:
+def test_the_exit_status_of_the_child_is_passed_on(child: Path, way: str, status: int) -> None:
     run_dlcv(["pass", str(child)])
     with pytest.raises(AlreadySaid) as caught:
         run_dlcv([way, str(child)])
@@ -57,9 +57,9 @@ def test_its_exit_status_is_handed_back(child: Path, way: str, status: int) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_it_save_before_this_process_ends(child: Path, number: int) -> None:
+def test_a_signal_lets_the_child_save_before_this_process_ends(child: Path, number: int) -> None:
     before = signal.getsignal(number)
-    sender = _when_begun(child, number)
+    sender = _send_when_started(child, number)
     with pytest.raises(Interrupted) as caught:
         run_dlcv(["wait", str(child)])
     sender.join()
@@ -68,8 +68,8 @@ def test_a_signal_lets_it_save_before_this_process_ends(child: Path, number: int
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_ends_one_that_hangs(child: Path) -> None:
-    sender = _when_begun(child, signal.SIGINT, signal.SIGINT)
+def test_a_second_signal_kills_a_child_that_hangs(child: Path) -> None:
+    sender = _send_when_started(child, signal.SIGINT, signal.SIGINT)
     with pytest.raises(Interrupted) as caught:
         run_dlcv(["hang", str(child)])
     sender.join()

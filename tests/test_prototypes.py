@@ -1,4 +1,4 @@
-"""Prototypes, distances and intervals without torch, against numbers worked out by hand."""
+"""Prototypes, distances and intervals without torch, against hand computations."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ PROTOTYPES = np.array([[1, 0], [3, 4], [0, 0]], np.float32)
 def test_a_prototype_is_the_mean_of_its_class() -> None:
     # Two classes of three examples of two values.
     support = np.array([[[0, 1], [3, 1], [3, 4]], [[-1, 0], [1, 0], [0, 6]]], np.float32)
-    found = prototypes_of(support)
-    assert found.tolist() == [[2, 2], [0, 2]]
-    assert found.dtype == np.float32
-    # Episode by episode where there are several.
+    prototypes = prototypes_of(support)
+    assert prototypes.tolist() == [[2, 2], [0, 2]]
+    assert prototypes.dtype == np.float32
+    # Several episodes are computed separately.
     assert prototypes_of(np.stack([support, -support]))[1].tolist() == [[-2, -2], [0, -2]]
 
 
@@ -45,7 +45,7 @@ def test_euclidean_is_minus_the_squared_distance() -> None:
     assert logits.dtype == np.float32
 
 
-def test_cosine_is_scaled_and_of_nothing_zero() -> None:
+def test_cosine_is_scaled_and_zero_for_a_zero_vector() -> None:
     logits = Cosine(10.0).logits(QUERY, PROTOTYPES)
     five = math.sqrt(5)
     expected = [[10 / five, 10 * 11 / (five * 5), 0], [0, -10 * 4 / 5, 0]]
@@ -61,9 +61,9 @@ def test_a_learned_function_of_the_pair_is_computed_layer_by_layer() -> None:
         "rest.0.weight": np.array([[1, 2]], np.float32),
         "rest.0.bias": np.array([0.5], np.float32),
     }
-    found = Parametric(weights).logits(QUERY, PROTOTYPES)
+    logits = Parametric(weights).logits(QUERY, PROTOTYPES)
     # Of (1, 2) and (1, 0): ReLU of (0, 3), so 0 + 6 + 0.5.
-    assert found.tolist() == [[6.5, 0.5, 7.5], [0.5, 0.5, 0.5]]
+    assert logits.tolist() == [[6.5, 0.5, 7.5], [0.5, 0.5, 0.5]]
     deeper = {
         **weights,
         "rest.0.weight": np.array([[1, 2], [-1, 0]], np.float32),
@@ -75,7 +75,7 @@ def test_a_learned_function_of_the_pair_is_computed_layer_by_layer() -> None:
 
 
 @pytest.mark.parametrize("distance", [Euclidean(), Cosine(3.0)])
-def test_episodes_do_not_meet(distance: Euclidean | Cosine) -> None:
+def test_episodes_are_independent(distance: Euclidean | Cosine) -> None:
     rng = np.random.default_rng(0)
     query = rng.normal(size=(4, 6, 5)).astype(np.float32)
     prototypes = rng.normal(size=(4, 3, 5)).astype(np.float32)
@@ -89,9 +89,9 @@ def test_a_distance_is_read_from_its_description() -> None:
     assert read_distance({"name": "euclidean"}) == Euclidean()
     assert read_distance({"name": "cosine", "scale": 7}) == Cosine(7.0)
     one = packed(np.ones((1, 2), np.float32))
-    found = read_distance({"name": "parametric", "weights": {"of_query.weight": one}})
-    assert isinstance(found, Parametric)
-    assert found.weights["of_query.weight"].tolist() == [[1, 1]]
+    distance = read_distance({"name": "parametric", "weights": {"of_query.weight": one}})
+    assert isinstance(distance, Parametric)
+    assert distance.weights["of_query.weight"].tolist() == [[1, 1]]
     for damaged in ({}, {"name": "cosine"}, {"name": "parametric"}):
         with pytest.raises(KeyError):
             read_distance(damaged)
@@ -104,7 +104,7 @@ def test_a_distance_is_read_from_its_description() -> None:
         elements=st.floats(width=32),
     )
 )
-def test_an_array_comes_back_from_json_bit_for_bit(values: Floats) -> None:
+def test_an_array_survives_json_bit_for_bit(values: Floats) -> None:
     text = json.dumps(packed(values), allow_nan=False)
     back = unpacked(json.loads(text))
     assert back.shape == values.shape
@@ -120,14 +120,14 @@ def test_an_array_that_is_a_view_is_packed_in_its_own_order() -> None:
 
 def test_the_interval_is_that_of_the_sample() -> None:
     # Deviations -0.1, 0.1, -0.2, 0.2: squares that sum to 0.1, over 3 and not over 4.
-    found = interval(np.array([0.5, 0.7, 0.4, 0.8]))
-    assert found.mean == pytest.approx(0.6)
-    assert found.ci95 == pytest.approx(1.96 * math.sqrt(0.1 / 3) / math.sqrt(4))
-    assert found.count == 4
-    assert str(found) == "0.6000 ± 0.1789"
+    result = interval(np.array([0.5, 0.7, 0.4, 0.8]))
+    assert result.mean == pytest.approx(0.6)
+    assert result.ci95 == pytest.approx(1.96 * math.sqrt(0.1 / 3) / math.sqrt(4))
+    assert result.count == 4
+    assert str(result) == "0.6000 ± 0.1789"
 
 
-def test_one_value_has_no_interval_and_equal_ones_none_to_speak_of() -> None:
+def test_one_value_has_no_interval_and_equal_values_one_of_zero() -> None:
     assert interval(np.array([0.25])) == Interval(0.25, None, 1)
     assert str(interval(np.array([0.25]))) == "0.2500"
     assert interval(np.array([0.25, 0.25])) == Interval(0.25, 0.0, 2)

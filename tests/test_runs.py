@@ -1,4 +1,4 @@
-"""Run folders: found, refused, cut and written so that no crash can spoil them."""
+"""Run folders: creation, opening, records and models; also after a crash."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ import pytest
 
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.locks import locked
-from dlcvcli.palette import PRESETS
 from dlcvcli.runs import ModelRef, RunFolder, default_run_path, find_model
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    """A run that has begun and has no checkpoint yet."""
-    made = RunFolder(tmp_path / "run")
-    with locked(made.path):
-        made.create()
-    made.config.write_text("task: seg\n")
-    return made
+    """Return a started run without a checkpoint."""
+    run = RunFolder(tmp_path / "run")
+    with locked(run.path):
+        run.create()
+    run.config.write_text("task: seg\n")
+    return run
 
 
 def _touch(path: Path) -> Path:
@@ -31,7 +30,7 @@ def _touch(path: Path) -> Path:
     return path
 
 
-def test_files_lie_where_the_contract_says() -> None:
+def test_paths_of_a_run() -> None:
     run = RunFolder(Path("r"))
     assert [
         path.relative_to("r").as_posix()
@@ -46,20 +45,20 @@ def test_files_lie_where_the_contract_says() -> None:
     ]
 
 
-def test_naming_a_run_creates_nothing(tmp_path: Path) -> None:
+def test_paths_create_nothing(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     assert not run.holds_run
     assert not run.path.exists()
 
 
-def test_the_default_path_is_the_time_and_the_model() -> None:
+def test_default_path_has_time_and_model() -> None:
     assert re.fullmatch(r"runs/\d{8}-\d{6}-fcn32s", default_run_path("fcn32s").as_posix())
 
 
 # -- a new run -----------------------------------------------------------------------------------
 
 
-def test_a_new_or_an_unrelated_folder_is_free(tmp_path: Path) -> None:
+def test_new_and_unrelated_folders_can_be_used(tmp_path: Path) -> None:
     RunFolder(tmp_path / "new" / "deep").create()
     (tmp_path / "old").mkdir()
     _touch(tmp_path / "old" / "notes.txt")
@@ -69,15 +68,15 @@ def test_a_new_or_an_unrelated_folder_is_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["config.yaml", "checkpoints/last.ckpt"])
-def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path, left: str) -> None:
+def test_folder_that_contains_a_run_is_refused(tmp_path: Path, left: str) -> None:
     _touch(tmp_path / left)
-    with pytest.raises(UsageError, match="already holds a run") as caught:
+    with pytest.raises(UsageError, match="already contains a run") as caught:
         RunFolder(tmp_path).create()
     assert f"--resume {tmp_path}" in caught.value.hint
 
 
 @pytest.mark.parametrize("left", ["", "config.yaml", "log.txt", "checkpoints/.last.ckpt.tmp"])
-def test_a_training_killed_before_its_first_checkpoint_can_be_begun_again(
+def test_folder_of_a_training_killed_before_its_first_checkpoint_can_be_used(
     tmp_path: Path, left: str
 ) -> None:
     run = RunFolder(tmp_path)
@@ -87,20 +86,20 @@ def test_a_training_killed_before_its_first_checkpoint_can_be_begun_again(
         _touch(tmp_path / left)
     with pytest.raises(DataError, match="no checkpoint yet") as caught:
         run.require_begun()
-    assert "command that began it" in caught.value.hint
+    assert "command that started it" in caught.value.hint
     run.create()
     assert not run.log.exists()
 
 
-def test_a_folder_of_checkpoints_alone_is_not_taken_for_a_run_that_died(tmp_path: Path) -> None:
+def test_folder_of_checkpoints_without_a_lock_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     _touch(tmp_path / "log.txt")
-    with pytest.raises(UsageError, match="already holds a run"):
+    with pytest.raises(UsageError, match="already contains a run"):
         RunFolder(tmp_path).create()
 
 
 @pytest.mark.parametrize("left", ["metrics.jsonl", "results.json", "checkpoints/best.ckpt"])
-def test_a_run_whose_checkpoints_were_removed_is_still_a_run(tmp_path: Path, left: str) -> None:
+def test_run_without_checkpoints_is_still_a_run(tmp_path: Path, left: str) -> None:
     run = RunFolder(tmp_path)
     run.create()
     _touch(run.config)
@@ -109,14 +108,14 @@ def test_a_run_whose_checkpoints_were_removed_is_still_a_run(tmp_path: Path, lef
     assert RunFolder.open(tmp_path) == run
 
 
-def test_a_file_in_place_of_the_run_is_refused(tmp_path: Path) -> None:
+def test_file_instead_of_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a file"):
         RunFolder(_touch(tmp_path / "run")).require_free()
     with pytest.raises(UsageError, match="run is a file"):
         RunFolder(tmp_path / "run" / "below" / "it").require_free()
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     _touch(tmp_path / "file")
     with pytest.raises(UsageError, match="file is a file, not a folder"):
         RunFolder(tmp_path / "file" / "run").create()
@@ -125,20 +124,20 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 # -- reading a run -------------------------------------------------------------------------------
 
 
-def test_opening_says_what_is_missing(tmp_path: Path, run: RunFolder) -> None:
+def test_errors_of_opening_a_run(tmp_path: Path, run: RunFolder) -> None:
     assert RunFolder.open(run.path) == run
     with pytest.raises(DataError, match="does not exist"):
         RunFolder.open(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"holds no config\.yaml"):
+    with pytest.raises(DataError, match=r"contains no config\.yaml"):
         RunFolder.open(tmp_path)
 
 
-def test_settings_are_read_as_plain_types(run: RunFolder) -> None:
+def test_config_is_read_as_plain_types(run: RunFolder) -> None:
     assert run.read_config() == {"task": "seg"}
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"- 1", b"", b"\xff\xfe\x00"])
-def test_settings_that_are_no_mapping_are_a_data_error(run: RunFolder, content: bytes) -> None:
+def test_config_that_is_not_a_mapping_is_refused(run: RunFolder, content: bytes) -> None:
     run.config.write_bytes(content)
     with pytest.raises(DataError, match=re.escape(str(run.config))) as caught:
         run.read_config()
@@ -159,13 +158,13 @@ def test_metrics_are_read_line_by_line(run: RunFolder) -> None:
     assert list(run.read_metrics()) == records
 
 
-@pytest.mark.parametrize("torn", ['{"step": 30, "lo', "{", "\0\0\0\0"])
-def test_a_last_line_cut_short_by_a_crash_is_left_out(run: RunFolder, torn: str) -> None:
+@pytest.mark.parametrize("truncated", ['{"step": 30, "lo', "{", "\0\0\0\0"])
+def test_truncated_last_line_is_left_out(run: RunFolder, truncated: str) -> None:
     records = _write_metrics(run, [10, 20])
     with run.metrics.open("a") as file:
-        file.write(torn)
+        file.write(truncated)
     assert list(run.read_metrics()) == records
-    run.cut_metrics(1000)
+    run.drop_metrics_after(1000)
     assert run.metrics.read_text() == "".join(json.dumps(record) + "\n" for record in records)
 
 
@@ -177,11 +176,15 @@ def test_a_last_line_cut_short_by_a_crash_is_left_out(run: RunFolder, torn: str)
         *('{"step": 3, "split": "val"}', '{"step": 3, "epoch": 1, "split": 5}'),
     ],
 )
-def test_a_line_that_is_no_record_is_refused_by_file_and_line(run: RunFolder, line: str) -> None:
+def test_invalid_record_is_refused_with_file_and_line(run: RunFolder, line: str) -> None:
     _write_metrics(run, [10, 20])
     text = run.metrics.read_text()
     run.metrics.write_bytes(f"{text}{line}\n{text}".encode("latin-1"))
-    for read in (lambda: list(run.read_metrics()), lambda: run.cut_metrics(5), run.steps_per_epoch):
+    for read in (
+        lambda: list(run.read_metrics()),
+        lambda: run.drop_metrics_after(5),
+        run.steps_per_epoch,
+    ):
         with pytest.raises(DataError, match=r"metrics\.jsonl, line 3, is not a record") as caught:
             read()
         assert "\n" not in caught.value.message
@@ -189,9 +192,7 @@ def test_a_line_that_is_no_record_is_refused_by_file_and_line(run: RunFolder, li
 
 
 @pytest.mark.parametrize("line", ["null", "[]", '{"step": 5}'])
-def test_a_last_line_that_is_complete_and_no_record_is_refused_too(
-    run: RunFolder, line: str
-) -> None:
+def test_complete_last_line_that_is_not_a_record_is_refused(run: RunFolder, line: str) -> None:
     _write_metrics(run, [10])
     with run.metrics.open("a") as file:
         file.write(line)
@@ -202,26 +203,24 @@ def test_a_last_line_that_is_complete_and_no_record_is_refused_too(
 @pytest.mark.parametrize(
     ("step", "kept"), [(0, []), (19, [10]), (20, [10, 20, 20]), (99, [10, 20, 20, 30])]
 )
-def test_cutting_keeps_the_records_up_to_a_step_as_they_were(
-    run: RunFolder, step: int, kept: list[int]
-) -> None:
+def test_records_after_a_step_are_dropped(run: RunFolder, step: int, kept: list[int]) -> None:
     records = _write_metrics(run, [10, 20, 20, 30])
-    run.cut_metrics(step)
+    run.drop_metrics_after(step)
     assert list(run.read_metrics()) == records[: len(kept)]
 
 
-def test_cutting_where_there_are_no_metrics_leaves_none(run: RunFolder) -> None:
-    run.cut_metrics(5)
+def test_dropping_records_without_metrics_changes_nothing(run: RunFolder) -> None:
+    run.drop_metrics_after(5)
     assert list(run.read_metrics()) == []
 
 
 # -- MODEL on a command line ---------------------------------------------------------------------
 
 
-def test_a_run_stands_for_its_best_checkpoint_else_its_last(run: RunFolder) -> None:
+def test_model_of_a_run_is_its_best_or_last_checkpoint(run: RunFolder) -> None:
     with pytest.raises(DataError, match="has no checkpoint yet") as caught:
         find_model(run.path)
-    assert "command that began it" in caught.value.hint
+    assert "command that started it" in caught.value.hint
     run.metrics.touch()
     with pytest.raises(DataError, match=r"has no checkpoint: .*checkpoints is empty"):
         find_model(run.path)
@@ -231,48 +230,42 @@ def test_a_run_stands_for_its_best_checkpoint_else_its_last(run: RunFolder) -> N
     assert find_model(run.path) == ModelRef("checkpoint", run.best, run)
 
 
-def test_files_of_a_run_know_their_run(run: RunFolder) -> None:
+def test_files_of_a_run_refer_to_their_run(run: RunFolder) -> None:
     assert find_model(_touch(run.onnx)) == ModelRef("onnx", run.onnx, run)
     assert find_model(_touch(run.last)) == ModelRef("checkpoint", run.last, run)
 
 
-def test_a_relative_path_finds_its_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_refers_to_its_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     _touch(run.best)
     monkeypatch.chdir(run.checkpoints)
-    found = find_model(Path("best.ckpt"))
-    assert (found.path, found.run) == (Path("best.ckpt"), run)
+    model = find_model(Path("best.ckpt"))
+    assert (model.path, model.run) == (Path("best.ckpt"), run)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("m.onnx", "onnx"), ("m.ckpt", "checkpoint")])
-def test_a_bare_file_has_no_run(tmp_path: Path, name: str, kind: str) -> None:
+def test_file_outside_a_run_has_no_run(tmp_path: Path, name: str, kind: str) -> None:
     path = _touch(tmp_path / "shelf" / name)
-    found = find_model(path)
-    assert (found.kind, found.path, found.run) == (kind, path, None)
+    model = find_model(path)
+    assert (model.kind, model.path, model.run) == (kind, path, None)
 
 
-def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist") as caught:
         find_model(tmp_path / "m.onnx")
     assert ".onnx" in caught.value.hint
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_other_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a run folder"):
         find_model(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "model", "config.yaml"])
-def test_any_other_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_other_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"ends neither in \.ckpt nor in \.onnx"):
         find_model(_touch(tmp_path / name))
 
 
-def test_a_run_says_its_classes_and_the_length_of_its_epochs(
-    trained_run: Path, tmp_path: Path
-) -> None:
-    run = RunFolder(trained_run)
-    assert run.read_classes() == PRESETS["landcover7"]
-    assert run.steps_per_epoch() == 3
+def test_steps_per_epoch_from_the_records(trained_run: Path, tmp_path: Path) -> None:
+    assert RunFolder(trained_run).steps_per_epoch() == 3
     assert RunFolder(tmp_path).steps_per_epoch() is None
-    with pytest.raises(DataError, match="does not say which classes"):
-        RunFolder(tmp_path).read_classes()

@@ -1,6 +1,6 @@
 """The command line: one file per command. Each parses, calls the library and prints.
 
-Nothing heavy is imported at module level here, so that `dlcv --help` answers at once.
+Slow imports are inside the functions, so that `dlcv --help` is fast.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-# What a path or a disk can do to us; any other OSError is a bug and keeps its trace.
+# Errors caused by a path or a disk; any other OSError is a bug and keeps its traceback.
 _MACHINE_ERRORS = frozenset(
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
@@ -20,8 +20,8 @@ _MACHINE_ERRORS = frozenset(
 
 
 def main() -> None:
-    """Run `dlcv`: a user's error is one line and a hint on stderr, and the right exit status."""
-    from dlcvcli.cli.app import app
+    """Run `dlcv`; errors of the user are written to stderr as one line and a hint."""
+    from dlcvcli.cli.app import make_app
     from dlcvcli.cli.console import complain
     from dlcvcli.cli.streams import forget_output, open_streams
     from dlcvcli.errors import (
@@ -35,22 +35,22 @@ def main() -> None:
     from dlcvcli.machine import this_rank
 
     open_streams()
-    # What all ranks meet together; they are started with the same flags.
-    said_by_rank_0 = (Interrupted, NonFiniteLoss, RankLost, UsageError)
+    # All ranks raise these together, so only rank 0 reports them.
+    reported_by_rank_0 = (Interrupted, NonFiniteLoss, RankLost, UsageError)
 
     try:
         _refuse_empty(sys.argv[1:])
         try:
-            app()
+            make_app()()
         finally:
-            # Here an error is one line; at the interpreter's end it would be a traceback.
+            # An error of this flush is one line; at the interpreter's exit it would be a traceback.
             sys.stdout.flush()
     except AlreadySaid as error:
         sys.exit(error.status)
     except DlcvError as error:
         if os.environ.get("DLCV_DEBUG"):
             raise
-        if not (this_rank() and isinstance(error, said_by_rank_0)):
+        if not (this_rank() and isinstance(error, reported_by_rank_0)):
             complain(error.message, error.hint)
         sys.exit(int(error.status))
     except OSError as error:
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """Refuse an empty argument: no flag takes one, and as a path it would be the current folder.
+    """Refuse an empty argument: no flag accepts one, and as a path it is the current folder.
 
     Raises:
         UsageError: names the flag.
@@ -76,5 +76,5 @@ def _refuse_empty(arguments: list[str]) -> None:
         name = flag[1] if flag else before if before.startswith("--") else ""
         raise UsageError(
             f"the value of {name} is empty" if name else "an argument is empty",
-            "is it a variable of the shell that is not set? The current folder is .",
+            "is a variable of the shell not set? The current folder is .",
         )

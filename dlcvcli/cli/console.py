@@ -1,14 +1,17 @@
-"""stdout for results, stderr for progress; bars only on a terminal."""
+"""Write results to stdout, and progress and log lines to stderr, with bars only on a terminal."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dlcvcli.machine import this_rank
+from dlcvcli.reporter import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,12 +19,10 @@ if TYPE_CHECKING:
 
 _WIDE = 160
 
-Progress = Callable[[int, int], None]
-
 
 @cache
 def stdout() -> Console:
-    """Return the console that carries results; in a file or pipe no line of a table is broken."""
+    """Return the console for results; tables in a file or pipe are wide, and do not wrap."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
@@ -29,26 +30,24 @@ def stdout() -> Console:
 
 @cache
 def stderr() -> Console:
-    """Return the console that carries progress and log lines."""
+    """Return the console for progress and log lines."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def on_terminal() -> bool:
-    """Whether a person watches stderr."""
+    """Return whether stderr is a terminal."""
     return sys.stderr.isatty()
 
 
 def say(line: str) -> None:
-    """Write one line of the log to stderr, as it is."""
+    """Write a log line to stderr, without markup or wrapping."""
     stderr().print(line, markup=False, soft_wrap=True)
 
 
 def complain(message: str, hint: str) -> None:
-    """Write an error and its hint to stderr; a rank other than 0 says which it is."""
-    from dlcvcli.machine import this_rank
-
+    """Write an error and its hint to stderr; ranks other than 0 add their number, and no hint."""
     rank = this_rank()
     own = f"rank {rank}: " if rank else ""
     sys.stderr.write(f"{own}error: {message}\n")
@@ -58,7 +57,7 @@ def complain(message: str, hint: str) -> None:
 
 @contextmanager
 def counting(what: str) -> Iterator[Progress]:
-    """Show how far a count has come: a bar on a terminal, elsewhere a line now and then."""
+    """Show progress of a count: a bar on a terminal, elsewhere a line every 10 seconds."""
     if on_terminal():
         from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
@@ -76,7 +75,7 @@ def counting(what: str) -> Iterator[Progress]:
 
 
 class _Lines:
-    """A line at most every few seconds."""
+    """Progress as log lines, at most one every `EVERY` seconds."""
 
     EVERY = 10.0
 
@@ -93,8 +92,28 @@ class _Lines:
             self.next = self.clock() + self.EVERY
 
 
+class Shown:
+    """A `Reporter` whose lines and counts go to stderr; ranks other than 0 show nothing."""
+
+    def say(self, line: str) -> None:
+        """Show one line."""
+        if not this_rank():
+            say(line)
+
+    def counting(self, what: str) -> AbstractContextManager[Progress]:
+        """Show how far a count is."""
+        return nullcontext(_ignore) if this_rank() else counting(what)
+
+
+SHOWN = Shown()
+
+
+def _ignore(done: int, total: int) -> None:
+    """Show nothing."""
+
+
 def write_result(data: dict[str, Any], target: str | None) -> None:
-    """Write a result as JSON to a file, or to stdout for `-`; nothing for None."""
+    """Write a result as JSON to the file `target`, or to stdout for `-`; do nothing for None."""
     if target is None:
         return
     if target == "-":
@@ -106,7 +125,7 @@ def write_result(data: dict[str, Any], target: str | None) -> None:
 
 
 def facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    """Return a table of names and values; text is shown as it is, brackets too."""
+    """Return a table of names and values, without interpreting markup in them."""
     from rich.table import Table
     from rich.text import Text
 
@@ -117,5 +136,5 @@ def facts(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def fraction(value: float | None, digits: int = 4) -> str:
-    """Return a score for a table; a dash for one that does not exist."""
+    """Return a score as text for a table; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""`dlcv data`: the group; and to make, check and count annotated sets."""
+"""`dlcv data`: the group of commands; and `make`, `check` and `stats`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlcvcli.cli import data_episodes, data_get, data_masks
+from dlcvcli.cli import data_get, data_masks
 from dlcvcli.cli.flags import JsonTo
 from dlcvcli.errors import DataError, MissingExtra, UsageError
 
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from dlcvcli.data.audit import Audit
     from dlcvcli.data.segmentation import SegmentationSet
 
+_MAKE_TILES = "dlcv data make landcover tiles --train 16 --validation 4 --size 128x128"
 MAKE_EPILOG = (
-    "dlcv data make landcover made --train 64 --size 256x256"
-    "\n\ndlcv data make glyphs characters --alphabets 12 --size 28x28"
+    f"{_MAKE_TILES}\n\ndlcv data make glyphs characters --alphabets 12 --drawers 16 --size 28x28"
+)
+CHECK_EPILOG = f"{_MAKE_TILES}\n\ndlcv data check tiles\n\ndlcv data check tiles --json check.json"
+STATS_EPILOG = (
+    f"{_MAKE_TILES}\n\ndlcv data stats tiles\n\ndlcv data stats tiles --figure classes.png"
 )
 
-# What --help says of them: kind -> numbers, size, and what they come to.
-_MADE: dict[str, tuple[dict[str, int], str, str]] = {
+# Kind -> default numbers, default size, and a description of the set.
+_SYNTHETIC: dict[str, tuple[dict[str, int], str, str]] = {
     "landcover": (
         {"train": 64, "validation": 16},
         "512x512",
@@ -35,60 +39,97 @@ _MADE: dict[str, tuple[dict[str, int], str, str]] = {
     ),
 }
 
-app = typer.Typer(help="Get, make, check, count and convert annotated sets.", no_args_is_help=True)
+_HELP = "Download, generate, check, count and convert data sets."
 
-Folder = Annotated[Path, typer.Argument(help="The set's folder.", show_default=False)]
-Classes = Annotated[str, typer.Option(help="Class preset or YAML file; auto: as the layout says.")]
-LayoutOption = Annotated[str, typer.Option(help="How the folder is laid out.")]
+app = typer.Typer(help=_HELP, no_args_is_help=True)
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of the segmentation set.", show_default=False)
+]
+Classes = Annotated[
+    str,
+    typer.Option(
+        help="Class preset (landcover7, camvid11, voc21) or YAML file with names and colours; "
+        "auto takes the preset of the layout."
+    ),
+]
+LayoutOption = Annotated[
+    str,
+    typer.Option(
+        help="Layout of the folder: sat_mask, images_masks, camvid or voc; auto recognises it."
+    ),
+]
 IgnoreIndex = Annotated[
     int | None,
-    typer.Option(min=0, max=255, help="Id without a label.", show_default="as the class set says"),
+    typer.Option(
+        min=0,
+        max=255,
+        help="Id of pixels without a label in the masks, e.g. 255.",
+        show_default="as in the class set",
+    ),
 ]
 Binarise = Annotated[
     bool,
-    typer.Option("--binarise", help="Cut masks at 128 and read them by colour (lossy, or 0/255)."),
+    typer.Option(
+        "--binarise",
+        help="Round each channel of the masks to 0 or 255, then look up colours: for masks stored "
+        "in a lossy format such as JPEG, or in black and white.",
+    ),
 ]
 
 
-@app.callback()
-def _group() -> None:
-    """Get, make, check, count and convert annotated sets."""
+@app.callback(help=_HELP)
+def _group() -> None: ...
 
 
 app.command("get", epilog=data_get.EPILOG)(data_get.get)
 app.command("decode", epilog=data_masks.DECODE_EPILOG)(data_masks.decode)
-app.command("episodes", epilog=data_episodes.EPILOG)(data_episodes.episodes)
 app.command("encode", epilog=data_masks.ENCODE_EPILOG)(data_masks.encode)
 
 
 @app.command("make", epilog=MAKE_EPILOG)
 def make(
-    kind: Annotated[Literal["landcover", "glyphs"], typer.Argument(help="What to make.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.", show_default=False)],
+    kind: Annotated[
+        Literal["landcover", "glyphs"],
+        typer.Argument(help="landcover for segmentation, glyphs for few-shot learning."),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="New folder for the set.", show_default=False)
+    ],
     train: Annotated[
-        int | None, typer.Option(min=1, help="landcover: training images.", show_default="64")
+        int | None,
+        typer.Option(min=1, help="landcover: number of training images.", show_default="64"),
     ] = None,
     validation: Annotated[
-        int | None, typer.Option(min=1, help="landcover: validation images.", show_default="16")
+        int | None,
+        typer.Option(min=1, help="landcover: number of validation images.", show_default="16"),
     ] = None,
     alphabets: Annotated[
-        int | None, typer.Option(min=1, help="glyphs: alphabets.", show_default="10")
+        int | None, typer.Option(min=1, help="glyphs: number of alphabets.", show_default="10")
     ] = None,
     characters: Annotated[
-        int | None, typer.Option(min=1, help="glyphs: characters of each.", show_default="20")
+        int | None,
+        typer.Option(min=1, help="glyphs: characters of each alphabet.", show_default="20"),
     ] = None,
     drawers: Annotated[
-        int | None, typer.Option(min=1, help="glyphs: images of a character.", show_default="20")
+        int | None,
+        typer.Option(min=1, help="glyphs: images of each character.", show_default="20"),
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(help="HxW of each image.", show_default="512x512, glyphs 105x105"),
+        typer.Option(
+            metavar="HxW",
+            help="Height and width of each image in pixels, e.g. 256x256.",
+            show_default="512x512, glyphs 105x105",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything in it.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed; the same seed gives the same files.")
+    ] = 0,
 ) -> None:
-    """Make a procedural set: satellite-like tiles of 7 land-cover classes, or characters."""
+    """Generate a synthetic set: satellite-like tiles of 7 land-cover classes, or characters."""
     from dlcvcli.cli.console import counting, say
-    from dlcvcli.cli.networks import read_size
+    from dlcvcli.config.sizes import read_size
     from dlcvcli.data.glyphs import make_glyphs
     from dlcvcli.data.synthetic import make_landcover
     from dlcvcli.files import is_new
@@ -100,19 +141,21 @@ def make(
     own = numbers.pop(kind)
     for name, value in next(iter(numbers.values())).items():
         if value is not None:
-            raise UsageError(f"--{name} is not for {kind}", f"{kind} has --{', --'.join(own)}")
-    defaults, default_size, told = _MADE[kind]
+            raise UsageError(
+                f"--{name} does not apply to {kind}", f"{kind} takes --{', --'.join(own)}"
+            )
+    defaults, default_size, description = _SYNTHETIC[kind]
     counts = defaults | {name: value for name, value in own.items() if value is not None}
     height, width = read_size(size or default_size)
     if not is_new(folder):
         raise UsageError(f"{folder} exists and is not empty", "choose a new folder")
     write: Callable[..., None] = make_landcover if kind == "landcover" else make_glyphs
-    with counting("making images") as progress:
+    with counting("generating images") as progress:
         write(folder, **counts, size=(height, width), seed=seed, progress=progress)
-    say(f"{told.format(**counts)} of {height}x{width} in {folder}")
+    say(f"wrote {description.format(**counts)}, {height}x{width}, to {folder}")
 
 
-@app.command("check")
+@app.command("check", epilog=CHECK_EPILOG)
 def check(
     folder: Folder,
     classes: Classes = "auto",
@@ -121,32 +164,36 @@ def check(
     binarise: Binarise = False,
     json_to: JsonTo = None,
 ) -> None:
-    """Read every file of a set, and list what is wrong with it."""
+    """Read every file of a segmentation set, and list its problems.
+
+    The exit status is 1 if a file cannot be used. Images that two splits share are a warning.
+    """
     from dlcvcli.cli.console import say, stdout, write_result
     from dlcvcli.data.audit import describe_shared, remarks, shared_between
 
-    found = _audit(folder, classes, layout, ignore_index, binarise)
-    problems = [problem for _, result in found for problem in result.problems]
-    shared = shared_between({data.split: result for data, result in found})
+    audits = _audit(folder, classes, layout, ignore_index, binarise)
+    problems = [problem for _, result in audits for problem in result.problems]
+    shared = shared_between({data.split: result for data, result in audits})
     duplicates = [{"splits": list(splits), "images": names} for splits, names in shared.items()]
-    write_result(_as_dict(found) | {"duplicates": duplicates}, json_to)
+    write_result(_as_dict(audits) | {"duplicates": duplicates}, json_to)
     for problem in problems:
         say(problem.message)
     if problems:
-        raise DataError(f"{len(problems)} problems in {folder}", problems[0].hint)
-    for data, result in found:
+        count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+        raise DataError(f"{count} in {folder}, listed above", problems[0].hint)
+    for data, result in audits:
         for line in remarks(result, data):
             say(line)
-    images = {data.split: result.images for data, result in found}
+    images = {data.split: result.images for data, result in audits}
     for (one, other), names in shared.items():
         say(f"warning: {describe_shared(names, images[other], other, one)}")
     if json_to != "-":
-        total = sum(result.images for _, result in found)
-        splits = ", ".join(f"{data.split} {result.images}" for data, result in found)
+        total = sum(result.images for _, result in audits)
+        splits = ", ".join(f"{data.split} {result.images}" for data, result in audits)
         stdout().print(f"{total} images are sound ({splits})", markup=False)
 
 
-@app.command("stats")
+@app.command("stats", epilog=STATS_EPILOG)
 def stats(
     folder: Folder,
     classes: Classes = "auto",
@@ -156,32 +203,35 @@ def stats(
     json_to: JsonTo = None,
     figure: Annotated[
         Path | None,
-        typer.Option(help="Draw the balance of the classes: .png or .pdf."),
+        typer.Option(
+            metavar="FILE",
+            help="Draw the fraction of pixels of each class to this .png or .pdf file.",
+        ),
     ] = None,
     log: Annotated[
-        bool, typer.Option("--log", help="A logarithmic axis, where classes differ a lot.")
+        bool, typer.Option("--log", help="Use a logarithmic axis in the figure, for rare classes.")
     ] = False,
 ) -> None:
-    """Count images, sizes and the pixels of every class."""
+    """Count the images, image sizes and pixels of each class in a segmentation set."""
     from dlcvcli.cli.console import say, stdout, write_result
 
-    # A set takes minutes to read: what is wrong with the flags is told before.
+    # Reading a set can take minutes: report wrong flags first.
     _check_figure(figure, log)
-    found = _audit(folder, classes, layout, ignore_index, binarise)
-    for _, result in found:
+    audits = _audit(folder, classes, layout, ignore_index, binarise)
+    for _, result in audits:
         for problem in result.problems:
             say(f"left out: {problem.message}")
-    write_result(_as_dict(found), json_to)
+    write_result(_as_dict(audits), json_to)
     if json_to != "-":
-        for data, result in found:
+        for data, result in audits:
             stdout().print(_stats_table(data, result))
     if figure is not None:
         from dlcvcli.figures.balance import balance
         from dlcvcli.figures.style import save
 
-        splits = {data.split: result for data, result in found}
-        save(balance(splits, found[0][0].classes, log=log), figure)
-        say(f"drew {figure}")
+        splits = {data.split: result for data, result in audits}
+        save(balance(splits, audits[0][0].classes, log=log), figure)
+        say(f"wrote {figure}")
 
 
 def _check_figure(figure: Path | None, log: bool) -> None:
@@ -189,10 +239,13 @@ def _check_figure(figure: Path | None, log: bool) -> None:
 
     if figure is None:
         if log:
-            raise UsageError("--log is for a figure", "add --figure FILE.png")
+            raise UsageError("--log needs --figure", "add, for instance, --figure classes.png")
         return
     if figure.suffix.lower() not in {".png", ".pdf"}:
-        raise UsageError(f"--figure {figure} ends neither in .png nor in .pdf")
+        raise UsageError(
+            f"--figure {figure} ends neither in .png nor in .pdf",
+            f"choose, for instance, --figure {figure.with_suffix('.png')}",
+        )
     if figure.is_dir():
         raise UsageError(f"--figure {figure} is a folder", "name a file in it")
     if find_spec("matplotlib") is None:
@@ -210,21 +263,21 @@ def _audit(
     from dlcvcli.data.layouts import find_layout
     from dlcvcli.data.segmentation import SegmentationSet, class_set_for
 
-    found = find_layout(folder, layout)
-    known = class_set_for(found, classes, ignore_index)
-    say(f"{found.describe()}; classes {known.name}")
+    recognised = find_layout(folder, layout)
+    class_set = class_set_for(recognised, classes, ignore_index)
+    say(f"{recognised.describe()}; classes {class_set.name}")
     results = []
-    with counting("reading") as progress:
-        for split, pairs in found.splits.items():
-            data = SegmentationSet(pairs, known, split, found.root, binarise=binarise)
+    with counting("reading images") as progress:
+        for split, pairs in recognised.splits.items():
+            data = SegmentationSet(pairs, class_set, split, recognised.root, binarise=binarise)
             results.append((data, audit(data, progress)))
     return results
 
 
-def _as_dict(found: list[tuple[SegmentationSet, Audit]]) -> dict[str, Any]:
+def _as_dict(audits: list[tuple[SegmentationSet, Audit]]) -> dict[str, Any]:
     return {
-        "classes": found[0][0].classes.name,
-        "splits": {data.split: result.as_dict(data.classes.names) for data, result in found},
+        "classes": audits[0][0].classes.name,
+        "splits": {data.split: result.as_dict(data.classes.names) for data, result in audits},
     }
 
 
@@ -238,13 +291,13 @@ def _stats_table(data: SegmentationSet, result: Audit) -> Any:
     table = Table(
         title=Text(f"{data.split}: {result.images} images, {sizes}{more}"), title_justify="left"
     )
-    for column in ("class", "pixels", "share", "images"):
+    for column in ("class", "pixels", "fraction", "images"):
         table.add_column(column, justify="left" if column == "class" else "right")
     table.add_column("")
     largest = max((entry["share"] for entry in known["classes"].values()), default=0) or 1
     for name, entry in known["classes"].items():
         bar = "█" * round(30 * entry["share"] / largest)
-        share = f"{entry['share']:.2%}" if entry["pixels"] else "absent"
-        table.add_row(Text(name), f"{entry['pixels']:,}", share, str(entry["images"]), bar)
+        fraction = f"{entry['share']:.2%}" if entry["pixels"] else "absent"
+        table.add_row(Text(name), f"{entry['pixels']:,}", fraction, str(entry["images"]), bar)
     table.add_row("(ignored)", f"{known['ignored_pixels']:,}", "", "", "")
     return table

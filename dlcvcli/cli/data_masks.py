@@ -1,4 +1,4 @@
-"""`dlcv data decode` and `encode`: masks of colours to masks of class ids, and back."""
+"""`dlcv data decode` and `encode`: convert masks to class ids, and class ids to colours."""
 
 from __future__ import annotations
 
@@ -12,19 +12,45 @@ from dlcvcli.errors import DataError
 if TYPE_CHECKING:
     from dlcvcli.data.convert import Form
 
-DECODE_EPILOG = "dlcv data decode masks ids --classes landcover7"
-ENCODE_EPILOG = "dlcv data encode ids colours --classes landcover7"
+_MAKE_TILES = "dlcv data make landcover tiles --train 16 --validation 4 --size 128x128"
+_DECODE_TILES = "dlcv data decode tiles/train ids --classes landcover7"
+DECODE_EPILOG = (
+    f"{_MAKE_TILES}\n\n{_DECODE_TILES}"
+    "\n\ndlcv data decode tiles/train/0000_mask.png first.png --classes landcover7 --palette"
+)
+ENCODE_EPILOG = (
+    f"{_MAKE_TILES}\n\n{_DECODE_TILES}\n\ndlcv data encode ids colours --classes landcover7"
+)
 
 Source = Annotated[
-    Path, typer.Argument(metavar="IN", help="A mask, or a folder of them.", show_default=False)
-]
+    Path,
+    typer.Argument(
+        metavar="IN", help="A mask file, or a folder of masks with its sub-folders.",
+        show_default=False,
+    ),
+]  # fmt: skip
 Out = Annotated[
-    Path, typer.Argument(metavar="OUT", help="A .png, or a folder.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="OUT", help="Folder for the results; for one mask, also a .png file.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Classes = Annotated[
+    str,
+    typer.Option(
+        help="Class preset (landcover7, camvid11, voc21) or YAML file with names and colours.",
+        show_default=False,
+    ),
 ]
-Classes = Annotated[str, typer.Option(help="Class preset or YAML file.", show_default=False)]
 IgnoreIndex = Annotated[
     int | None,
-    typer.Option(min=0, max=255, help="Id without a label.", show_default="as the class set says"),
+    typer.Option(
+        min=0,
+        max=255,
+        help="Id of pixels without a label, e.g. 255.",
+        show_default="as in the class set",
+    ),
 ]
 
 
@@ -35,26 +61,32 @@ def decode(
     ignore_index: IgnoreIndex = None,
     binarise: Annotated[
         bool,
-        typer.Option("--binarise", help="Cut masks at 128 first, where they were stored lossily."),
+        typer.Option(
+            "--binarise",
+            help="Round each channel to 0 or 255 first, for masks stored in a lossy format such as "
+            "JPEG.",
+        ),
     ] = False,
     palette: Annotated[
         bool,
-        typer.Option("--palette", help="Ids with the classes' colours as a palette, for viewers."),
+        typer.Option(
+            "--palette", help="Write palette PNGs, which image viewers show in the class colours."
+        ),
     ] = False,
 ) -> None:
-    """Turn masks of any kind that dlcv reads into PNGs of class ids, 8-bit grey.
+    """Convert colour, palette or grey masks to 8-bit grey PNGs of class ids.
 
-    Black is read as the ignore id where the class set has no ignore colour and no black class.
+    Black becomes the ignore id if the class set has neither an ignore colour nor a black class.
     """
     form: Form = "palette" if palette else "ids"
     _convert(source, out, classes, ignore_index, form, binarise)
 
 
 def encode(source: Source, out: Out, classes: Classes, ignore_index: IgnoreIndex = None) -> None:
-    """Turn masks of class ids into RGB PNGs in the colours of the classes.
+    """Convert masks of class ids to RGB PNGs in the colours of the classes.
 
-    The ignore id takes the ignore colour of the class set, black where it has none and no class
-    is black; a mask that needs it where there is neither is refused.
+    The ignore id gets the ignore colour of the class set, or black if it has none. If black is the
+    colour of a class, masks with ignored pixels are refused.
     """
     _convert(source, out, classes, ignore_index, "colours", False)
 
@@ -67,27 +99,27 @@ def _convert(
     from dlcvcli.palette import load_class_set, with_ignore_colour, with_ignore_index
 
     named = with_ignore_index(load_class_set(classes), ignore_index)
-    known = with_ignore_colour(named)
+    class_set = with_ignore_colour(named)
     plan = plan_conversion(source, out)
     failed: list[DataError] = []
     pixels = ignored = 0
     with counting("converting") as progress:
-        for done in convert(plan, known, form, binarise=binarise, progress=progress):
-            pixels, ignored = pixels + done.pixels, ignored + done.ignored
-            if done.error is not None:
+        for result in convert(plan, class_set, form, binarise=binarise, progress=progress):
+            pixels, ignored = pixels + result.pixels, ignored + result.ignored
+            if result.error is not None:
                 if len(plan) == 1:
-                    raise done.error
-                failed.append(done.error)
-                say(f"left out: {done.error.message}")
-    share = f"; {ignored / pixels:.1%} of the pixels are ignored" if ignored else ""
-    if ignored and known is not named:
-        share += f" (id {known.ignore_index}, black: '{named.name}' has no ignore colour)"
+                    raise result.error
+                failed.append(result.error)
+                say(f"left out: {result.error.message}")
+    note = f"; {ignored / pixels:.1%} of the pixels are ignored" if ignored else ""
+    if ignored and class_set is not named:
+        note += f" (id {class_set.ignore_index}, black, since '{named.name}' has no ignore colour)"
     if len(failed) < len(plan):
         masks = "1 mask" if len(plan) - len(failed) == 1 else f"{len(plan) - len(failed)} masks"
-        stdout().print(f"{masks} in {out}{share}", markup=False, soft_wrap=True)
+        stdout().print(f"{masks} in {out}{note}", markup=False, soft_wrap=True)
     if failed:
         hints = {error.hint for error in failed}
         raise DataError(
             f"{len(failed)} of {len(plan)} masks could not be converted",
-            hints.pop() if len(hints) == 1 else "the lines above name each and say why",
+            hints.pop() if len(hints) == 1 else "fix the masks listed above, or remove them",
         )

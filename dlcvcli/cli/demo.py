@@ -1,4 +1,4 @@
-"""`dlcv demo`: the whole road once, on made data."""
+"""`dlcv demo`: the complete workflow once, on synthetic data."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ from typing import Annotated
 
 import typer
 
+EPILOG = "dlcv demo\n\ndlcv demo --out runs/demo"
+
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that it makes.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for everything that it writes.")] = Path(
         "dlcv-demo"
     ),
 ) -> None:
-    """Make data, train, export, certify and evaluate: the whole road, in minutes on a CPU."""
+    """Make synthetic data, train, export, certify and evaluate, in minutes on a CPU."""
     from dlcvcli.cli.console import on_terminal, say, stdout
-    from dlcvcli.inference.load import require_torch
+    from dlcvcli.extras import require_torch
 
     require_torch("the demo")
-    from dlcvcli.cli.scores import result_table
+    from dlcvcli.cli.result_table import rendered
+    from dlcvcli.reporter import Lines
     from dlcvcli.studies.demo import demo as run_demo
+    from dlcvcli.studies.demo import demo_task
     from dlcvcli.studies.demo_folder import DemoFolder
 
-    folder = DemoFolder(out)
+    folder, spec = DemoFolder(out), demo_task()
     if on_terminal():
         from dlcvcli.cli.live import LiveView
 
-        with LiveView() as view:
-            result = run_demo(folder, hooks=view, say=view.print)
+        with LiveView(spec.scores) as view:
+            result = run_demo(folder, hooks=view, reporter=Lines(view.print))
     else:
-        result = run_demo(folder, say=say)
-    stdout().print(result_table(result))
+        result = run_demo(folder, reporter=Lines(say))
+    assert spec.evaluator is not None
+    stdout().print(rendered(spec.evaluator().table(result), result))
     for what, path in (
-        ("all of it as a page", folder.page),
+        ("report page", folder.page),
         ("figures", folder.figures),
-        ("the same step by step", folder.commands),
+        ("commands of the steps", folder.commands),
     ):
         stdout().print(f"{what}: {path}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`dlcv doctor`: what this machine and this installation can do."""
+"""`dlcv doctor`: check the machine and the installation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlcvcli.errors import CheckFailed, ExitStatus
 if TYPE_CHECKING:
     from dlcvcli.doctor.examine import Examination
 
-EPILOG = "dlcv doctor\n\ndlcv doctor street.onnx --json -"
+EPILOG = "dlcv doctor\n\ndlcv doctor --json doctor.json"
 
 MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
 
@@ -22,12 +22,16 @@ def doctor(
     model: Annotated[
         Path | None,
         typer.Argument(
-            help="An .onnx file, or a run with one, to look at, too.", show_default=False
+            help="Also check this model: an .onnx file or a run folder that holds one.",
+            show_default=False,
         ),
     ] = None,
     json_to: JsonTo = None,
 ) -> None:
-    """Look at the machine and the installation; say what does not work and how to mend it."""
+    """Check the machine and the installation, and report what does not work and how to fix it.
+
+    The exit status is 1 if training, running ONNX models or the given model does not work.
+    """
     from dlcvcli.cli.console import stdout, write_result
     from dlcvcli.doctor.examine import examine
 
@@ -38,9 +42,9 @@ def doctor(
     bad = [finding for finding in examination.findings if finding.status == "bad"]
     if bad:
         error = CheckFailed(
-            f"{len(bad)} of {len(examination.findings)} findings are bad; the first: "
+            f"{len(bad)} of {len(examination.findings)} checks failed; the first: "
             f"{bad[0].area}, {bad[0].name}: {bad[0].value}",
-            bad[0].mend,
+            bad[0].fix,
         )
         error.status = ExitStatus.FAILED
         raise error
@@ -59,6 +63,6 @@ def _table(examination: Examination) -> Any:
         shown = "" if finding.area == area else f"[bold]{finding.area}[/bold]"
         area = finding.area
         table.add_row(shown, escape(finding.name), MARKS[finding.status], escape(finding.value))
-        if finding.mend:
-            table.add_row("", "", "mend", f"[bold]{escape(finding.mend)}[/bold]")
+        if finding.fix:
+            table.add_row("", "", "fix", f"[bold]{escape(finding.fix)}[/bold]")
     return table

@@ -1,58 +1,49 @@
-"""`dlcv eval`: score a model on an annotated set."""
+"""`dlcv eval`: score a model on a labelled set."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlcvcli.cli.evaluate_fewshot import FewshotFlags, evaluate_fewshot
-from dlcvcli.cli.evaluate_seg import SegFlags, evaluate_seg
-from dlcvcli.cli.fewshot_flags import FEWSHOT, AllowOutside, KShot, NQuery, NWay, Rotations, Splits
-from dlcvcli.cli.flags import JsonTo, Provider
-from dlcvcli.cli.views import Overlap, Tile, Tta, TtaScales
-from dlcvcli.errors import DataError, UsageError
+from dlcvcli.cli.flag_table import command, flags_of
+from dlcvcli.cli.flags import JsonTo
+from dlcvcli.config.names import Provider
+from dlcvcli.errors import CheckFailed, DataError, UsageError
+from dlcvcli.tasks.registry import TASKS, task_of
 
-SEG = "Segmentation"
-
-EPILOG = (
-    "dlcv eval runs/first --data my-set"
-    "\n\ndlcv eval runs/first --data my-set --onnx --compare"
-    "\n\ndlcv eval street.onnx --data my-set --min-miou 0.6 --json -"
-    "\n\ndlcv eval runs/first --data scenes --tile 512 --overlap 64 --tta --confusion matrix.png"
-    "\n\ndlcv eval runs/omniglot --data omniglot --n-way 20 --k-shot 5 --episodes 10000"
-)
+if TYPE_CHECKING:
+    from dlcvcli.flags import ModelFlags
+    from dlcvcli.inference.evaluation import EvalRequest, Evaluator
+    from dlcvcli.tasks.spec import TaskSpec
 
 
-def evaluate(
+def evaluate_command() -> Callable[..., None]:
+    """Return `dlcv eval` with the flags of all tasks."""
+    return command(
+        _evaluate, _tables().values(), summary="Score a model on a labelled set, and its speed."
+    )
+
+
+def _tables() -> dict[str, type[ModelFlags]]:
+    return {name: spec.flags.eval for name, spec in TASKS.items() if spec.flags.eval is not None}
+
+
+def _evaluate(
     model: Annotated[Path, typer.Argument(help="Run folder, .ckpt or .onnx.", show_default=False)],
-    data: Annotated[
-        Path, typer.Option(help="Folder of images and masks, or by class.", show_default=False)
-    ],
-    split: Annotated[str, typer.Option(help="Split; a set without splits gives all.")] = "val",
+    data: Annotated[Path, typer.Option(help="Folder of the labelled set.", show_default=False)],
+    split: Annotated[
+        str, typer.Option(help="Split; of a set without splits, val is what was held out.")
+    ] = "val",
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Under ONNX Runtime; exports first where needed.")
+        bool, typer.Option("--onnx", help="Run under ONNX Runtime; exports first where needed.")
     ] = False,
-    provider: Annotated[Provider, typer.Option(help="What runs it.")] = "auto",
+    provider: Annotated[Provider, typer.Option(help="Execution provider.")] = "auto",
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="PyTorch and ONNX Runtime, prediction by prediction."),
-    ] = False,
-    json_to: JsonTo = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            rich_help_panel=SEG,
-            help="Convention: voc, dlcv, mmseg, torchvision, smp-imagewise. Repeatable.",
-            show_default="voc",
-        ),
-    ] = None,
-    boundary: Annotated[
-        bool,
-        typer.Option(
-            "--boundary", rich_help_panel=SEG, help="The boundary F-score, too: how outlines lie."
-        ),
+        typer.Option("--compare", help="Run PyTorch and ONNX Runtime, and compare predictions."),
     ] = False,
     batch_size: Annotated[
         int | None,
@@ -62,129 +53,68 @@ def evaluate(
             show_default="16 on a GPU, else 4; few-shot: by their size",
         ),
     ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=SEG, help="Stretch images to HxW.", show_default="as trained"),
-    ] = None,
-    min_miou: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, rich_help_panel=SEG, help="Exit 3 below this mIoU.", show_default=False
-        ),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            rich_help_panel=SEG,
-            help="Write predicted masks to this folder.",
-            show_default=False,
-        ),
-    ] = None,
-    confusion: Annotated[
-        Path | None,
-        typer.Option(
-            rich_help_panel=SEG,
-            help="Write the confusion matrix: .csv, .png or .pdf.",
-            show_default=False,
-        ),
-    ] = None,
-    tile: Tile = None,
-    overlap: Overlap = None,
-    tta: Tta = False,
-    tta_scales: TtaScales = None,
-    episodes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|N",
-            rich_help_panel=FEWSHOT,
-            help="Episodes in a file, or how many to draw.",
-            show_default="2000",
-        ),
-    ] = None,
-    n_way: NWay = None,
-    k_shot: KShot = None,
-    n_query: NQuery = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, rich_help_panel=FEWSHOT, help="Of the draw.", show_default="0"),
-    ] = None,
-    rotations: Rotations = None,
-    splits: Splits = None,
-    allow_outside: AllowOutside = False,
-    min_accuracy: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            rich_help_panel=FEWSHOT,
-            help="Exit 3 below this accuracy.",
-            show_default=False,
-        ),
-    ] = None,
-    predictions: Annotated[
-        Path | None,
-        typer.Option(
-            rich_help_panel=FEWSHOT,
-            help="Write the predicted labels of all episodes to this CSV.",
-            show_default=False,
-        ),
-    ] = None,
+    json_to: JsonTo = None,
+    **typed: Any,
 ) -> None:
-    """Score a model on an annotated set: mIoU or accuracy of episodes, and speed."""
-    from dlcvcli.inference.load import task_of
+    from dlcvcli.cli.console import SHOWN, stdout, write_result
+    from dlcvcli.cli.result_table import rendered
+    from dlcvcli.inference.evaluation import EvalRequest
     from dlcvcli.runs import find_model
 
     ref = find_model(model)
     if not data.exists():
         raise DataError(f"data folder {data} does not exist")
-    seg = SegFlags(
-        metric, boundary, size, min_miou, masks, confusion, tile, overlap, tta, tta_scales
-    )
-    fewshot = FewshotFlags(
-        episodes,
-        n_way,
-        k_shot,
-        n_query,
-        seed,
-        rotations,
-        splits,
-        min_accuracy,
-        predictions,
-        allow_outside or None,
-    )
-    task = task_of(ref)
-    _refuse_alien(model, task, seg.typed() if task == "fewshot" else fewshot.typed())
-    if task == "fewshot":
-        evaluate_fewshot(
-            ref,
-            data,
-            split,
-            fewshot,
-            onnx=onnx,
-            provider=provider,
-            compare=compare,
-            batch_size=batch_size,
-            json_to=json_to,
-        )
-        return
-    evaluate_seg(
-        ref,
-        data,
-        split,
-        seg,
-        onnx=onnx,
-        provider=provider,
-        compare=compare,
-        batch_size=batch_size,
-        json_to=json_to,
-    )
+    spec = task_of(ref)
+    if spec.evaluator is None or spec.flags.eval is None:
+        raise UsageError(f"{model} is {spec.noun}, which has no evaluation")
+    flags = flags_of(spec.flags.eval, typed, spec, _tables(), model=model, tasks=TASKS)
+    evaluator = spec.evaluator()
+    request = EvalRequest(ref, data, split, provider, batch_size, flags)
+    evaluator.check(request)
+    if compare:
+        result = _compare(evaluator, request)
+    else:
+        request = _under_onnx(request) if onnx else request
+        result = evaluator.evaluate(request, SHOWN)
+    write_result(result, json_to)
+    if json_to != "-":
+        stdout().print(rendered(evaluator.table(result), result))
+    evaluator.finish(request, result)
+    _check_scores(spec, flags, result)
 
 
-def _refuse_alien(model: Path, task: str, typed: list[str]) -> None:
-    """Refuse flags that are about models of another task."""
-    if typed:
-        kinds = {"seg": "a segmenter", "fewshot": "a few-shot model"}
-        raise UsageError(
-            f"--{typed[0].replace('_', '-')} does not go with {model}, which is {kinds[task]}",
-            "dlcv eval --help lists the flags of each",
-        )
+def _under_onnx(request: EvalRequest) -> EvalRequest:
+    from dataclasses import replace
+
+    from dlcvcli.cli.onnx_file import ensure_onnx
+
+    return replace(request, ref=ensure_onnx(request.ref, request.flags.graph))
+
+
+def _compare(evaluator: Evaluator, request: EvalRequest) -> dict[str, Any]:
+    from dlcvcli.cli.onnx_file import both_files
+    from dlcvcli.inference.compare import compare
+
+    if evaluator.predictions in request.flags.typed():
+        raise UsageError(f"{evaluator.predictions} does not go with --compare")
+    checkpoint, onnx = both_files(request.ref, request.flags.graph)
+    return compare(checkpoint, onnx, request, evaluator)
+
+
+def _check_scores(spec: TaskSpec, flags: ModelFlags, result: dict[str, Any]) -> None:
+    """Refuse a score that is worse than the limit that the user asked for.
+
+    Raises:
+        CheckFailed: it is.
+    """
+    from dlcvcli.cli.console import fraction
+
+    for score in spec.scores:
+        limit = None if score.limit is None else getattr(flags, score.limit)
+        if limit is None:
+            continue
+        value = result["metrics"][score.key]
+        if value is None or score.is_better(limit, value):
+            name = f"--{str(score.limit).replace('_', '-')}"
+            side = "below" if score.higher_is_better else "above"
+            raise CheckFailed(f"{score.name} {fraction(value)} is {side} {name} {limit}")

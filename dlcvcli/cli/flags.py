@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -10,5 +10,3 @@ JsonTo = Annotated[
     str | None,
     typer.Option("--json", help="Write the result to FILE, or - for stdout.", show_default=False),
 ]
-
-Provider = Literal["auto", "cuda", "tensorrt", "cpu"]

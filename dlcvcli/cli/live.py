@@ -1,7 +1,8 @@
-"""The live view of a training run on a terminal."""
+"""The progress bar of a training run on a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -17,13 +18,15 @@ from rich.progress import (
 
 from dlcvcli.cli.console import fraction, stderr
 from dlcvcli.engine.hooks import Hooks, Plan, Record
-from dlcvcli.training.log import headlines
+from dlcvcli.scores import Score
+from dlcvcli.training.log import score_texts
 
 
 class LiveView(Hooks):
-    """One bar over all steps, with the newest loss, speed and validation beside it."""
+    """A progress bar over all steps, with the latest loss, throughput and validation score."""
 
-    def __init__(self) -> None:
+    def __init__(self, scores: Sequence[Score]) -> None:
+        self._scores = scores
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=None),
@@ -66,7 +69,7 @@ class LiveView(Hooks):
     def on_log(self, record: Record) -> None:
         self._loss = (
             f"loss {fraction(record['loss'])}  {record['images_per_s']:.1f} images/s  "
-            f"wait {record['data_wait']:.0%}"
+            f"data wait {record['data_wait']:.0%}"
         )
         self._show()
 
@@ -75,7 +78,7 @@ class LiveView(Hooks):
         self._progress.update(self._task, description="validating")
 
     def on_validation(self, record: Record, is_best: bool) -> None:
-        self._val = f"  {headlines(record)[0]}{' (best)' if is_best else ''}"
+        self._val = f"  {score_texts(record, self._scores)[0]}{' (best)' if is_best else ''}"
         self._show()
 
     def _show(self) -> None:

@@ -1,4 +1,4 @@
-"""How a network is named on the command line: its classes, its image's size, its options."""
+"""Flags of commands that profile or draw a network: image size, number of classes, options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlcvcli.errors import UsageError
 if TYPE_CHECKING:
     from dlcvcli.models.registry import ModelEntry
 
-# Of a segmentation network that is counted or drawn, unless told otherwise: Pascal VOC's.
+# Default number of classes: those of Pascal VOC.
 CLASSES = 21
 
 SizeOption = Annotated[
@@ -20,14 +20,17 @@ SizeOption = Annotated[
     typer.Option(
         "--size",
         metavar="HxW",
-        help="Of the image, in pixels.",
-        show_default="512x512; of encoders 84x84",
+        help="Height and width of the image in pixels, e.g. 512x1024.",
+        show_default="512x512; for encoders 84x84",
     ),
 ]
 ClassesOption = Annotated[
     int | None,
     typer.Option(
-        "--classes", min=1, help="Number of classes; encoders have none.", show_default=str(CLASSES)
+        "--classes",
+        min=1,
+        help="Number of classes, for segmentation networks.",
+        show_default=str(CLASSES),
     ),
 ]
 SetOption = Annotated[
@@ -35,59 +38,50 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="One option of the model, e.g. output_stride=8. Repeatable.",
+        help="An option of the network, e.g. output_stride=8. Repeatable.",
         show_default=False,
     ),
 ]
 
 
-def read_size(text: str, flag: str = "--size") -> tuple[int, int]:
-    """Return the height and width that the value of a flag stands for.
-
-    Raises:
-        UsageError: it is not HxW, or no image is of that size.
-    """
-    from dlcvcli.config.values import check_size, parse_size
-
-    try:
-        return check_size(parse_size(text))
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}") from None
-
-
 def size_of(entry: ModelEntry, size: str | None) -> tuple[int, int]:
-    """Read the value of `--size` for a network; None is the usual one of its task.
+    """Return the height and width for a network from the value of `--size`, or the usual ones.
 
     Raises:
-        UsageError: see `read_size`, or it is too small for an encoder.
+        UsageError: the value is not HxW, or the size is impossible or too small for the network.
     """
+    from dlcvcli.config.sizes import read_size
     from dlcvcli.models.registry import USUAL_SIZES, require_size
 
-    found = USUAL_SIZES[entry.task] if size is None else read_size(size)
-    require_size(entry, found)
-    return found
+    height_width = USUAL_SIZES[entry.gives] if size is None else read_size(size)
+    require_size(entry, height_width)
+    return height_width
 
 
 def classes_of(entry: ModelEntry, classes: int | None) -> int:
-    """Return the number of classes that `--classes` gives a network.
+    """Return the number of classes from the value of `--classes`, or the default.
 
     Raises:
-        UsageError: it was given, and the network is an encoder.
+        UsageError: there is a value, and the network has no classes.
     """
-    if classes is not None and entry.task == "fewshot":
+    from dlcvcli.models.registry import OUTPUTS
+
+    if classes is not None and not entry.has_classes:
         raise UsageError(
-            f"--classes: {entry.name} is an encoder, which has no classes",
+            f"--classes: {entry.name} gives {OUTPUTS[entry.gives]}, which has no classes",
             "leave --classes out",
         )
     return classes or CLASSES
 
 
 def read_options(sets: Iterable[str] | None) -> dict[str, Any]:
-    """Read the options of a model, named as alone or as `dlcv train` names them.
+    """Return the options of a network from the values of `--set`.
+
+    A key may have the prefix ``model.options.``, which `dlcv train` needs.
 
     Raises:
-        ConfigError: one that is not KEY=VALUE with a value in YAML.
-        UsageError: one that dlcv sets itself.
+        ConfigError: a value is not KEY=VALUE, with VALUE in YAML.
+        UsageError: dlcv sets the option itself.
     """
     from dlcvcli.config.load import parse_set
     from dlcvcli.config.values import check_options

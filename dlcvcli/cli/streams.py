@@ -1,8 +1,8 @@
-"""Standard streams that are closed, or whose reader goes away: neither ends a command.
+"""Keep commands running when a standard stream is closed or the reader of a pipe ends.
 
-What a command is for are its files and its exit status, which says how the work ended. So a closed
-stream is one to nowhere (`>&-` is as good as `>/dev/null`), and so is a pipe from the moment that
-nobody reads it (`dlcv eval ... | head -1`): the work goes on to its end, and its status stays.
+The results of a command are its files and its exit status. So output to a closed stream is dropped
+(`>&-` works like `>/dev/null`), and so is output to a pipe that nobody reads any more
+(`dlcv eval ... | head -1`): the work is completed, and the exit status tells how it ended.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 
 def open_streams() -> None:
-    """Give this process a stdin, stdout and stderr that can be used, whatever it was started with.
+    """Make stdin, stdout and stderr usable, whatever streams the process was started with.
 
-    What stdout and stderr cannot encode becomes a question mark.
+    Characters that stdout and stderr cannot encode are written as question marks.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
@@ -27,20 +27,20 @@ def open_streams() -> None:
             mode = "w" if number else "r"
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
         elif number and isinstance(stream, io.TextIOWrapper):
-            # A pipe on Windows takes no bars and arrows.
+            # The encoding of a pipe on Windows has no bars and arrows.
             stream.reconfigure(errors="replace")
             if _is_pipe(stream):
                 setattr(sys, name, _lasting(stream))
 
 
 def forget_output() -> None:
-    """Send what stdout still holds nowhere, as it could not be written where it should go."""
+    """Drop the output that stdout still buffers, after it could not be written."""
     with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 1)
 
 
 def _occupy(number: int) -> None:
-    """Open a descriptor to nowhere; a file that is opened would get the number of a closed one."""
+    """Open /dev/null as a closed descriptor, whose number the next opened file would get."""
     try:
         os.fstat(number)
     except OSError:
@@ -59,7 +59,7 @@ def _is_pipe(stream: io.TextIOWrapper) -> bool:
 
 
 def _lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """Return a stream to the same pipe that outlasts its reader."""
+    """Return a stream to the same pipe that still works when the reader has ended."""
     raw = _Pipe(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
         raw if stream.write_through else io.BufferedWriter(raw),
@@ -71,7 +71,7 @@ def _lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 class _Pipe(io.FileIO):
-    """A pipe that leads nowhere once it is broken."""
+    """A pipe that drops its output once the reader has ended."""
 
     def write(self, data: Any) -> int:
         try:

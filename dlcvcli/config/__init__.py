@@ -1,1 +1,1 @@
-"""Typed settings: what a command can be told, and how the layers are merged."""
+"""Typed settings, and how their sources are merged."""

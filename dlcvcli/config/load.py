@@ -1,4 +1,4 @@
-"""Merging settings: defaults < recipe < file < flags < --set, and saying plainly what is wrong."""
+"""Merging and validation of settings: defaults < recipe < file < flags < --set."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dlcvcli.config.schema import RunSettings
 from dlcvcli.config.values import Settings
 from dlcvcli.errors import ConfigError, nearest, shorten
 from dlcvcli.yaml_reader import MAX_DEPTH, parse_yaml, read_yaml, require_mapping
 from dlcvcli.yaml_reader import to_yaml as dump
-
-_READ_FIRST = ("task", "recipe", "data", "episode", "model", "distance", "loss")
 
 S = TypeVar("S", bound=Settings)
 Tree = dict[str, Any]
@@ -31,18 +30,18 @@ def resolve(
     flags: Mapping[str, Any] | None = None,
     sets: Iterable[str] = (),
 ) -> S:
-    """Merge the layers, lowest first, and check the result.
+    """Merge the layers of settings and validate the result.
 
     Args:
         schema: the settings model of the command.
         base: settings to start from instead of the defaults, e.g. those of a run to resume.
-        recipe: name of a shipped recipe.
-        file: YAML file of settings.
-        flags: dotted key -> value of what the user typed; None means not typed.
-        sets: `a.b=value` strings; the value is read as YAML.
+        recipe: name of a recipe that comes with dlcv.
+        file: YAML file with settings.
+        flags: dotted key -> value of a flag; None if the user did not give the flag.
+        sets: `a.b=value` strings, with the value in YAML.
 
     Raises:
-        ConfigError: an unknown recipe, file or key, or a value that does not fit.
+        ConfigError: an unknown recipe, file or key, or an invalid value.
     """
     tree: Tree = copy.deepcopy(base or {})
     origin: dict[str, str] = {}
@@ -58,7 +57,7 @@ def resolve(
         [(_nest(*parse_set(text)), f"--set {shorten(text)}") for text in sets],
     ]
     for layer in layers:
-        _replace_length(tree, [part for part, _ in layer])
+        _replace_epochs_or_steps(tree, [part for part, _ in layer])
         for part, source in layer:
             _require_recipe(tree, part, source)
             _merge(tree, part, origin, source)
@@ -70,20 +69,20 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
 
     Args:
         schema: the model.
-        tree: plain types.
-        origin: dotted key -> where it was given, for all below it; `""` for everything.
+        tree: settings as plain types.
+        origin: dotted key -> source of the key and of all keys below it; `""` stands for all keys.
 
     Raises:
-        ConfigError: one line naming the first wrong key, where it came from, and the nearest
-            known key or the reason.
+        ConfigError: names the first invalid key, its source, and the most similar known key or the
+            reason, in one line.
     """
     try:
         return schema.model_validate(tree)
     except ValidationError as error:
-        first = _first_wrong(schema, error)
+        first = _first_error(schema, error)
         path = [str(part) for part in first["loc"]]
-        whole = first["type"] in {"extra_forbidden", "invalid_key"}
-        key = ".".join(path) if whole else _known_prefix(schema, path)
+        of_key = first["type"] in {"extra_forbidden", "invalid_key"}
+        key = ".".join(path) if of_key else _known_prefix(schema, path)
         source = _origin_of(key, origin or {})
         where = f" in {source}" if source else ""
         if first["type"] == "extra_forbidden":
@@ -98,14 +97,15 @@ def validate(schema: type[S], tree: Tree, origin: Mapping[str, str] | None = Non
 
 
 def to_yaml(settings: Settings) -> str:
-    """Return resolved settings as YAML: what is trained on what first, then how."""
+    """Return settings as YAML: first task, recipe, data, model and the task's own sections."""
     tree = settings.model_dump(mode="json")
-    ordered = {key: tree[key] for key in _READ_FIRST if key in tree} | tree
-    return dump(ordered)
+    own = [key for key in tree if key not in RunSettings.model_fields]
+    first = ["task", "recipe", "data", "model", *own]
+    return dump({key: tree[key] for key in first if key in tree} | tree)
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Return the names of the shipped recipes."""
+    """Return the names of the recipes that come with dlcv."""
     folder = resources.files("dlcvcli.config") / "recipes"
     return tuple(
         sorted(
@@ -117,7 +117,7 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def load_recipe(name: str) -> Tree:
-    """Return a shipped recipe as plain types.
+    """Return a recipe as plain types.
 
     Raises:
         ConfigError: there is no such recipe.
@@ -128,8 +128,20 @@ def load_recipe(name: str) -> Tree:
     return require_mapping(parse_yaml(text, source := f"recipe '{name}'"), source)
 
 
+def suggest_recipe(settings: RunSettings, layout: str) -> tuple[str, ...]:
+    """Return a line that names the recipe for a layout; empty where there is none or one is used.
+
+    A recipe that is made for one layout has the layout's name.
+    """
+    if settings.recipe is not None or layout not in recipe_names():
+        return ()
+    if load_recipe(layout).get("task") != settings.task:
+        return ()
+    return (f"the recipe '{layout}' is made for this layout: add --recipe {layout} to use it",)
+
+
 def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
-    """Return the dotted keys in which two settings differ, with both values."""
+    """Return the dotted keys whose values differ, with both values."""
     first, second = _flatten(one.model_dump(mode="json")), _flatten(other.model_dump(mode="json"))
     keys = sorted(first.keys() | second.keys())
     return {
@@ -138,9 +150,9 @@ def differences(one: Settings, other: Settings) -> dict[str, tuple[Any, Any]]:
 
 
 def _require_task(recipe: str, own: Tree, schema: type[Settings]) -> None:
-    """Refuse another task's recipe: its first key that does not fit would say less."""
+    """Refuse a recipe of another task, instead of reporting its first unknown key."""
     field = schema.model_fields.get("task")
-    task = own.get("task", "seg")
+    task = own.get("task")
     if field is not None and field.default != task:
         raise ConfigError(
             f"recipe '{recipe}' is for task {task}, not {field.default}",
@@ -149,17 +161,17 @@ def _require_task(recipe: str, own: Tree, schema: type[Settings]) -> None:
 
 
 def _require_recipe(tree: Tree, layer: Tree, source: str) -> None:
-    """Refuse a recipe's name that is not the one in use, as it would say what is not so.
+    """Refuse a layer whose key `recipe` differs from `--recipe`: the stored name would be wrong.
 
-    The settings file of an earlier run names its recipe, too; it goes with `--recipe` alone.
+    The settings file of an earlier run names its recipe; using it needs the same `--recipe`.
     """
     name = layer.get("recipe")
     if "recipe" in layer and name != tree.get("recipe"):
         known = name if name in recipe_names() else "NAME"
         raise ConfigError(
-            f"key 'recipe' in {source}: a recipe is chosen with --recipe alone "
+            f"key 'recipe' in {source}: only the flag --recipe selects a recipe "
             f"(got {shorten(repr(name))})",
-            f"give --recipe {known}, and leave the key out" if name else "leave --recipe out",
+            f"use --recipe {known} and remove the key" if name else "leave --recipe out",
         )
 
 
@@ -169,10 +181,10 @@ def _load_file(path: Path) -> Tree:
 
 
 def parse_set(text: str, example: str = "optim.lr=0.01") -> tuple[str, Any]:
-    """Split what follows `--set` into its key and its value, which is read as YAML.
+    """Return the key and the value of a `--set` argument; the value is parsed as YAML.
 
     Raises:
-        ConfigError: no key, no equals sign, or a value that is not YAML.
+        ConfigError: the argument has no key or no equals sign, or the value is not YAML.
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
@@ -182,18 +194,18 @@ def parse_set(text: str, example: str = "optim.lr=0.01") -> tuple[str, Any]:
     return key.strip(), parse_yaml(value, f"--set {shorten(text)}: the value")
 
 
-def _replace_length(tree: Tree, layer: list[Tree]) -> None:
-    """Let a layer's steps replace the epochs of those below it, and the reverse.
+def _replace_epochs_or_steps(tree: Tree, layer: list[Tree]) -> None:
+    """Let `train.steps` of a layer replace `train.epochs` of lower layers, and the reverse.
 
-    Both in one layer stay, to be refused.
+    Both keys in one layer are kept, and refused by the validation.
     """
-    below = tree.get("train")
+    lower = tree.get("train")
     for part in layer:
-        length = part.get("train")
-        if isinstance(length, dict) and isinstance(below, dict):
+        train = part.get("train")
+        if isinstance(train, dict) and isinstance(lower, dict):
             for key, other in (("epochs", "steps"), ("steps", "epochs")):
-                if length.get(key) is not None:
-                    below.pop(other, None)
+                if train.get(key) is not None:
+                    lower.pop(other, None)
 
 
 def _nest(key: str, value: Any) -> Tree:
@@ -205,7 +217,7 @@ def _nest(key: str, value: Any) -> Tree:
 def _merge(tree: Tree, layer: Tree, origin: dict[str, str], source: str, prefix: str = "") -> None:
     for key, value in layer.items():
         dotted = f"{prefix}{key}"
-        # Builder options are a set of their own: a layer replaces single keys, like elsewhere.
+        # A layer replaces single keys, also those of builder options.
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
             _merge(tree[key], value, origin, source, f"{dotted}.")
             origin[dotted] = source
@@ -242,31 +254,31 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _first_wrong(schema: type[BaseModel], error: ValidationError) -> ErrorDetails:
-    """Return the first error; of a value that fits none of several kinds, the one it came nearest.
+def _first_error(schema: type[BaseModel], error: ValidationError) -> ErrorDetails:
+    """Return the error to report: unknown keys first, since a missing key may be a mistyped one.
 
-    Pydantic lists such a value once or more for each kind; the deeper inside, the nearer. Unknown
-    keys come first, since one that is missing may be the one that was mistyped.
+    For a value that matches no member of a union, pydantic lists errors of each member. The one
+    with the deepest location belongs to the most similar member.
     """
-    errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    errors = sorted(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
 
-    def key(found: ErrorDetails) -> str:
-        return _known_prefix(schema, [str(part) for part in found["loc"]])
+    def key(details: ErrorDetails) -> str:
+        return _known_prefix(schema, [str(part) for part in details["loc"]])
 
-    same = [found for found in errors if key(found) == key(errors[0])]
-    return max(same, key=lambda found: len(found["loc"]))
+    same_key = [details for details in errors if key(details) == key(errors[0])]
+    return max(same_key, key=lambda details: len(details["loc"]))
 
 
 def _known_prefix(schema: type[BaseModel], path: list[str]) -> str:
-    """Return the dotted key that an error is about, without pydantic's inner steps."""
-    kept: list[str] = []
+    """Return the dotted key of an error, without the inner parts of pydantic's location."""
+    known: list[str] = []
     model: type[BaseModel] | None = schema
     for part in path:
         if model is None or (part not in model.model_fields and not part.isdigit()):
             break
-        kept.append(part)
+        known.append(part)
         model = _below(model, part)
-    return ".".join(kept) or ".".join(path)
+    return ".".join(known) or ".".join(path)
 
 
 def _keys_at(schema: type[BaseModel], path: list[str]) -> list[str]:
@@ -279,5 +291,5 @@ def _keys_at(schema: type[BaseModel], path: list[str]) -> list[str]:
 
 
 def _below(model: type[BaseModel], part: str) -> type[BaseModel] | None:
-    """Return the model of a field; a number is a place in a list, and the list's model stays."""
+    """Return the model of a field; a number is an index into a list of the current model."""
     return model if part.isdigit() else _model_of(model.model_fields[part].annotation)

@@ -1,258 +1,214 @@
-"""Settings of a training run: one frozen model per command, composed of shared parts.
+"""Settings that all training runs share; each task adds its own in its `settings` module.
 
-Every field says what it means, so that the file written into a run folder can be read back by a
-person. An unknown key is an error, and so is a value of another type: no text or boolean is taken
-for a number. Every integer has an upper bound.
+Unknown keys are errors, and so are values of another type: text and booleans are not converted to
+numbers. Every integer has an upper bound. The descriptions appear in docs/reference/settings.md.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from dlcvcli.config.names import (
-    Balance,
-    LossName,
-    OptimizerName,
-    ScheduleName,
-)
+from dlcvcli.config.names import OptimizerName, ScheduleName
 from dlcvcli.config.values import (
     BatchSize,
-    Bytes,
     Count,
     CountOrZero,
     Duration,
+    Fraction,
     Options,
     Range,
     Ranks,
     Settings,
-    Share,
-    Size,
     Workers,
 )
 from dlcvcli.errors import UsageError
 
-# What one training image is cut from, as bytes: 0.8 GB.
-MAX_WINDOW = 2**28
-
 
 class AugmentSettings(Settings):
-    """Random changes to a training image; each is off at 0, [1, 1] or false."""
+    """Random augmentation of training images and masks; 0 or [1, 1] turns one off."""
 
-    scale: Range = Field((0.5, 2.0), description="random scale, low and high")
-    flip: Share = Field(0.5, description="probability of a left-right flip")
-    brightness: Share = Field(0.25, description="factor drawn from 1 ± this")
-    contrast: Share = Field(0.25, description="factor drawn from 1 ± this")
-    saturation: Share = Field(0.25, description="factor drawn from 1 ± this")
+    scale: Range = Field((0.5, 2.0), description="range of the random scale: [low, high]")
+    flip: Fraction = Field(0.5, description="probability of a horizontal flip")
+    brightness: Fraction = Field(
+        0.25, description="largest change of the brightness factor: 0.25 draws from [0.75, 1.25]"
+    )
+    contrast: Fraction = Field(
+        0.25, description="largest change of the contrast factor: 0.25 draws from [0.75, 1.25]"
+    )
+    saturation: Fraction = Field(
+        0.25, description="largest change of the saturation factor: 0.25 draws from [0.75, 1.25]"
+    )
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        0.0, description="shift in turns, ± this; costs more than all else together"
+        0.0,
+        description="largest hue shift in either direction, in turns of the colour wheel; slower "
+        "than all other changes together",
     )
 
 
-class DataSettings(Settings):
-    """Which folder, how it is read, and what is done to an image before the network."""
+class JitterSettings(Settings):
+    """Random geometric augmentation of few-shot training images; 0 or [1, 1] turns one off."""
 
-    path: str = Field("", description="the data folder")
-    layout: Literal["auto", "sat_mask", "images_masks", "camvid", "voc"] = Field(
-        "auto", description="how the folder is laid out"
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="largest rotation in either direction, in degrees"
     )
-    classes: str = Field("auto", description="class preset or YAML file; auto: as the layout says")
-    ignore_index: Annotated[int, Field(ge=0, le=255)] | None = Field(
-        None, description="annotation id without a label; null: as the class set says"
+    shear: Annotated[float, Field(ge=0, le=45)] = Field(
+        0.0, description="largest shear in either direction, in degrees"
     )
-    binarise: bool = Field(
-        False,
-        description="cut a mask's channels at 128 and read it by colour (stored lossily, or 0/255)",
+    scale: Range = Field((1.0, 1.0), description="range of the random scale: [low, high]")
+    shift: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0, description="largest shift along each axis, as a fraction of the image's side"
     )
-    train_split: str = Field("train", description="split to train on")
-    val_split: str = Field("val", description="split to validate on")
-    holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="share held out for validation where the set has no splits"
-    )
-    size: Size | None = Field(None, description="stretch every image to H x W; null: own size")
-    crop: Size | None = Field(
-        None, description="training crop H x W; null: the smaller of the image and 512"
-    )
-    audit: bool = Field(True, description="read every image and annotation before training")
-    cache: Bytes = Field(
-        0,
-        description="memory for decoded training images, e.g. 2GiB, over all ranks and loader "
-        "processes of a machine; 0: none, each is decoded whenever it is needed",
-    )
-    augment: AugmentSettings = AugmentSettings()
+    flip: Fraction = Field(0.0, description="probability of a horizontal flip")
 
-    @model_validator(mode="after")
-    def _window_fits_into_memory(self) -> DataSettings:
-        low = self.augment.scale[0]
-        if self.crop is not None and self.crop[0] * self.crop[1] / low**2 > MAX_WINDOW:
-            height, width = self.crop
-            raise ValueError(
-                f"data.crop {height}x{width} at data.augment.scale {low:g} is cut from "
-                f"{height / low:.0f}x{width / low:.0f} pixels, more than {MAX_WINDOW:,}"
-            )
-        return self
+    @property
+    def is_off(self) -> bool:
+        """Whether images are left unchanged."""
+        return self == JitterSettings()
 
 
 class ModelSettings(Settings):
-    """Which network."""
+    """The network; the task sets the default."""
 
-    name: str = Field("deeplabv3plus_resnet50", description="see `dlcv models`")
-    weights: str = Field("none", description="none, imagenet, or a state dict's file")
+    name: str = Field(description="name of the network; `dlcv models` lists them")
+    weights: str = Field(
+        "none", description="initial weights: none, imagenet, or a file with a state dict"
+    )
     options: Options = Field(
-        default_factory=dict, description="builder options, e.g. {output_stride: 8}"
+        default_factory=dict, description="options of the network, e.g. {output_stride: 8}"
     )
-
-
-# Of float32, which holds the bound and a millionth of it to seven digits.
-LARGEST_WEIGHT, SMALLEST_WEIGHT = 1e6, 1e-6
-ClassWeights = (
-    Literal["none", Balance] | tuple[Annotated[float, Field(ge=0, le=LARGEST_WEIGHT)], ...]
-)
-
-
-class LossSettings(Settings):
-    """What is minimised."""
-
-    name: LossName = "cross_entropy"
-    class_weights: ClassWeights = Field(
-        "none",
-        description="of losses that weight classes: none, median_frequency, inverse_log, "
-        "inverse_root, or a number for each class",
-    )
-    gamma: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="of focal and exponential_cross_entropy; null: 2 and 0.3, as published"
-    )
-    auxiliary: Annotated[float, Field(ge=0)] = Field(
-        0.4, description="share of an auxiliary head's loss, where the model has one"
-    )
-
-    @field_validator("class_weights")
-    @classmethod
-    def _some_class_counts(cls, weights: ClassWeights) -> ClassWeights:
-        if not isinstance(weights, str) and max(weights, default=0) < SMALLEST_WEIGHT:
-            raise ValueError(
-                f"no class has a weight of {SMALLEST_WEIGHT} or more, so nothing would be learnt"
-            )
-        return weights
 
 
 class OptimSettings(Settings):
-    """How it is minimised."""
+    """The optimiser."""
 
-    name: OptimizerName = "adamw"
-    lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak rate of the heads")
+    name: OptimizerName = Field("adamw", description="the optimiser")
+    lr: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate of the heads")
     backbone_lr_scale: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="rate of the backbone / rate of the heads; null: 0.1 with weights, else 1"
+        None,
+        description="learning rate of the backbone as a factor of `lr`; null: 0.1 with initial "
+        "weights, else 1",
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
-        1e-2, description="not applied to biases and norms; of adam, part of the gradient"
+        1e-2, description="not applied to biases and norms; adam adds it to the gradient (L2)"
     )
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum of sgd")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="largest gradient norm; null: no clipping"
+        None, description="clip gradients to this norm; null: no clipping"
     )
-    accumulate: BatchSize = Field(1, description="parts that a global batch is computed in")
+    accumulate: BatchSize = Field(
+        1, description="parts of a batch that are computed one after the other, to save memory"
+    )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="decay of a moving average of the weights, e.g. 0.999, which is then what is "
-        "validated, kept as best and exported; null: none",
+        description="decay of a moving average of the weights, e.g. 0.999; the average is then "
+        "validated, saved as best and exported; null: no average",
     )
 
 
 class ScheduleSettings(Settings):
-    """How the rate changes with the step."""
+    """The learning rate schedule."""
 
-    name: ScheduleName = "poly"
-    power: Annotated[float, Field(gt=0)] = Field(0.9, description="of poly")
-    every: Count = Field(1000, description="of step: steps between cuts")
-    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.9, description="of step: factor of a cut")
+    name: ScheduleName = Field("poly", description="the schedule")
+    power: Annotated[float, Field(gt=0)] = Field(
+        0.9, description="poly: exponent of (1 - step / steps)"
+    )
+    every: Count = Field(1000, description="step: steps between two reductions")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.9, description="step: factor of each reduction"
+    )
     min_lr: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="of cosine: the last rate; above the peak rate, it rises to it"
+        0.0,
+        description="cosine: final learning rate; if it is above the peak, the learning rate rises",
     )
     warmup: CountOrZero | None = Field(
         None,
-        description="steps of linear warm-up before it; null: a twentieth of the run for "
-        "warmup+cosine, else none",
+        description="steps of linear warm-up before the schedule; null: 1/20 of all steps for "
+        "warmup+cosine, else 0",
     )
 
     @model_validator(mode="after")
     def _warm_up(self) -> ScheduleSettings:
         if self.name == "warmup+cosine" and self.warmup == 0:
-            raise ValueError("warmup+cosine with a warmup of 0 steps; call it cosine")
+            raise ValueError(
+                "warmup+cosine needs at least 1 warm-up step; without warm-up use cosine"
+            )
         return self
 
 
 class TrainSettings(Settings):
-    """How long, how fast, and what is kept."""
+    """Number of steps, batch size, devices and checkpoints."""
 
-    epochs: Count | None = Field(None, description="length in epochs")
-    steps: Count | None = Field(None, description="length in steps")
-    batch_size: BatchSize = Field(8, description="global, over all ranks")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    devices: Ranks = Field(1, description="ranks on this machine")
+    epochs: Count | None = Field(
+        None, description="number of epochs; null: `steps`, or the task's default"
+    )
+    steps: Count | None = Field(None, description="number of steps, instead of epochs")
+    batch_size: BatchSize = Field(8, description="global batch size, over all ranks")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        0, description="seed of initial weights, order of samples, augmentation and dropout"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="training precision; auto: bf16 or fp16 if the device supports it"
+    )
+    devices: Ranks = Field(1, description="ranks on this machine: GPUs, or processes on a CPU")
     deterministic: bool = Field(
         False,
-        description="algorithms that give the same bits from run to run on a GPU too, at a price "
-        "in speed; PyTorch warns of what has none",
+        description="use deterministic algorithms on GPUs: slower, but bit-identical from run to "
+        "run; PyTorch warns about operations without one",
     )
     sync_batchnorm: bool = Field(
-        False, description="BatchNorm statistics over the ranks' batches together; needs GPUs"
+        False, description="compute BatchNorm statistics over all ranks; needs GPUs"
     )
     workers: Workers | None = Field(
-        None, description="loader processes per rank; null: by the cores"
+        None, description="loader processes per rank; null: by the number of cores"
     )
     log_every: Count = Field(10, description="steps between log lines")
     val_every: Count | None = Field(
         None, description="steps between validations; null: once an epoch"
     )
     val_batch_size: BatchSize | None = Field(
-        None, description="null: the training batch of one rank; of few-shot by the images' size"
+        None,
+        description="images per validation batch; null: as many as one rank trains on at a time, "
+        "in few-shot learning by the size of the images",
     )
     save_every: Count | None = Field(
         None, description="steps between checkpoints; null: at each validation"
     )
-    keep: CountOrZero = Field(0, description="numbered checkpoints kept")
-    max_time: Duration | None = Field(None, description="stop in good order after this long")
+    keep: CountOrZero = Field(0, description="how many numbered checkpoints to keep")
+    max_time: Duration | None = Field(
+        None, description="save and stop after this time, e.g. 90s, 15m, 1h30m; null: no limit"
+    )
     patience: Count | None = Field(
-        None, description="end the run after so many validations without a better one; null: never"
+        None, description="stop after this many validations without a better score; null: never"
     )
 
     @model_validator(mode="after")
-    def _one_length(self) -> TrainSettings:
+    def _epochs_or_steps(self) -> TrainSettings:
         if self.epochs is not None and self.steps is not None:
-            raise ValueError("epochs and steps are both given; give one")
+            raise ValueError("epochs and steps are both set; set only one of them")
         return self
 
 
-class SnapshotSettings(Settings):
-    """Images whose predicted masks are kept during training."""
-
-    images: tuple[str, ...] = Field((), description="files, or names in the validation split")
-    epochs: tuple[CountOrZero, ...] | None = Field(
-        None, description="after which epochs; null: early, middle and final"
-    )
-
-
 class RunSettings(Settings):
-    """What every training run has, whatever its task; all that the engine reads."""
+    """Settings of a training run of any task; the engine reads only these."""
 
     task: str
-    recipe: str | None = Field(None, description="the recipe that these settings started from")
+    recipe: str | None = Field(None, description="the recipe that was used; set with --recipe")
+    model: ModelSettings
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     train: TrainSettings = TrainSettings()
 
     def images_at_a_time(self, ranks: int) -> int:
-        """Return how many images one rank computes at a time.
+        """Return how many images a rank computes at a time, if the batch can be split evenly."""
+        return self.train.batch_size // (ranks * self.optim.accumulate)
+
+    def require_even_split(self, ranks: int) -> None:
+        """Refuse a batch that cannot be split evenly over ranks and accumulation parts.
 
         Raises:
-            UsageError: the batch does not split evenly over the ranks and accumulation parts.
+            UsageError: names the batch size and a number that it must be a multiple of.
         """
         batch, parts = self.train.batch_size, self.optim.accumulate
         if batch % (ranks * parts):
@@ -263,25 +219,14 @@ class RunSettings(Settings):
             )
             raise UsageError(
                 f"batch size {batch} cannot be split evenly over {pieces}",
-                f"choose a multiple of {ranks * parts}; the batch size is global",
+                f"choose a multiple of {ranks * parts}: the batch size is the total over all ranks",
             )
-        return batch // (ranks * parts)
-
-
-class TrainSegSettings(RunSettings):
-    """Everything that decides a run of `dlcv train seg`."""
-
-    task: Literal["seg"] = "seg"
-    data: DataSettings = DataSettings()
-    model: ModelSettings = ModelSettings()
-    loss: LossSettings = LossSettings()
-    snapshot: SnapshotSettings = SnapshotSettings()
 
 
 DEFAULT_EPOCHS = 50
 
-# What may differ when a run is resumed: it changes neither the numbers nor their order. The data
-# path may differ where the data's fingerprint is the same; the engine checks that.
+# These may differ when a run is resumed, as they do not affect its results. `training.run` checks
+# that data at another path has the same fingerprint.
 RESUMABLE_CHANGES = frozenset(
     {
         "train.devices",
@@ -294,5 +239,5 @@ RESUMABLE_CHANGES = frozenset(
         "data.cache",
     }
 )
-# Only with --extend.
+# These may differ with --extend.
 EXTENDABLE_CHANGES = frozenset({"train.epochs", "train.steps", "train.patience"})

@@ -1,4 +1,4 @@
-"""Values that settings have: counts, sizes, times, amounts of memory, each within its bounds."""
+"""Types of settings, with their bounds: counts, sizes, times, amounts of memory."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dlcvcli.config.names import RESERVED_OPTIONS
+from dlcvcli.config.sizes import check_size, parse_size
 from dlcvcli.errors import shorten
 
-# Nothing is counted further, and counters of 32 bits hold it.
+# Larger counts do not occur, and this one fits 32 bits.
 MAX_COUNT = 10**9
-# 8192 x 8192: as float32, 0.8 GB of each image before the first layer.
-MAX_PIXELS = 2**26
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen and strict.
+    """Base class of all settings: frozen and strict.
 
-    An unknown key, a value of another type or an infinite number is an error.
+    Unknown keys, values of another type and infinite numbers are errors.
     """
 
     model_config = ConfigDict(
@@ -29,7 +28,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _lists_are_tuples(cls, tree: Any) -> Any:
-        """Turn lists, as YAML and JSON have them, into the tuples that strict checks want."""
+        """Convert the lists of YAML and JSON to tuples, which strict validation requires."""
         if not isinstance(tree, dict):
             return tree
         return {
@@ -37,35 +36,8 @@ class Settings(BaseModel):
         }
 
 
-def parse_size(value: Any) -> Any:
-    """Turn 'HxW', [H, W] or one number for a square into (H, W)."""
-    if isinstance(value, str):
-        # No more digits than any side has: Python refuses to convert thousands of them.
-        match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[xX]\s*(\d{1,9}))?\s*", value)
-        if match is None:
-            raise ValueError(f"'{shorten(value)}' is not HxW, e.g. 256x256")
-        return int(match[1]), int(match[2] or match[1])
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value, value
-    return tuple(value) if isinstance(value, list) else value
-
-
-def check_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return a size (height, width) that an image can have in memory.
-
-    Raises:
-        ValueError: it has no pixels, or more than `MAX_PIXELS`.
-    """
-    height, width = size
-    if not (height >= 1 and width >= 1 and height * width <= MAX_PIXELS):
-        raise ValueError(
-            f"{height}x{width} is no size: an image has 1 to {MAX_PIXELS:,} pixels (8192x8192)"
-        )
-    return size
-
-
 def parse_duration(value: Any) -> Any:
-    """Turn '90', '90s', '15m', '1.5h' or '1h30m' into seconds."""
+    """Return the seconds in '90', '90s', '15m', '1.5h' or '1h30m'."""
     if not isinstance(value, str):
         return value
     text = value.strip().lower()
@@ -84,7 +56,7 @@ _BYTES |= {f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)}
 
 
 def parse_bytes(value: Any) -> Any:
-    """Turn '512MiB', '2 GB' or '1.5GiB' into bytes; null, and YAML's off, into 0."""
+    """Return the bytes in '512MiB', '2 GB' or '1.5GiB'; 0 for null and for YAML's off."""
     if value is None or value is False:
         return 0
     if value is True:
@@ -106,10 +78,10 @@ def _check_range(value: tuple[float, float]) -> tuple[float, float]:
 
 
 def check_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a model's builder.
+    """Return the options of a model's builder if they are allowed.
 
     Raises:
-        ValueError: one of them is an argument that dlcv passes itself.
+        ValueError: dlcv sets one of them itself.
     """
     for name in options:
         if name in RESERVED_OPTIONS:
@@ -119,21 +91,20 @@ def check_options(options: dict[str, Any]) -> dict[str, Any]:
 
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
-# The largest that training is published with (You et al. 2020, arXiv:1904.00962).
+# The largest published batch size is 65536 (You et al. 2020, arXiv:1904.00962).
 BatchSize = Annotated[int, Field(ge=1, le=65536)]
-# No machine has more GPUs, or cores that would gain from more.
+# No machine has more GPUs.
 Ranks = Annotated[int, Field(ge=1, le=256)]
-# Each is a process of about 0.2 GB; the largest machines have some 256 cores.
+# Each worker is a process of about 0.2 GB; few machines have more than 256 cores.
 Workers = Annotated[int, Field(ge=0, le=256)]
 Size = Annotated[tuple[int, int], BeforeValidator(parse_size), AfterValidator(check_size)]
-# No machine has as much as the limit; beyond it the number would not fit what counts bytes.
+# Below the limit, byte counts fit 64-bit integers.
 Bytes = Annotated[int, Field(ge=0, le=2**60), BeforeValidator(parse_bytes)]
 # The limit is 31 years.
 Duration = Annotated[float, Field(gt=0, le=1e9), BeforeValidator(parse_duration)]
-# The part of an image that is scaled to the crop is larger by 1 / scale in each direction, and what
-# lies beyond the image is filled. Large-scale jitter has 0.1 to 2 (Ghiasi et al. 2021,
-# arXiv:2012.07177).
+# At a scale of 0.1, a crop shows a region of 10 times its height and width. Large-scale jitter uses
+# 0.1 to 2 (Ghiasi et al. 2021, arXiv:2012.07177).
 SMALLEST_SCALE, LARGEST_SCALE = 0.1, 10.0
 Range = Annotated[tuple[float, float], AfterValidator(_check_range)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Options = Annotated[dict[str, Any], AfterValidator(check_options)]

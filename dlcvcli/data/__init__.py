@@ -1,1 +1,1 @@
-"""Data: what a folder holds, how it is read, and how made sets are drawn."""
+"""Data sets: recognise their layouts, read and augment their images, draw synthetic sets."""

@@ -1,4 +1,4 @@
-"""Reading a whole set once: is every file sound, which classes occur, what is its fingerprint?"""
+"""Read a complete set once: check every file, count pixels per class, compute the fingerprint."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.data.fingerprint import fingerprint
 from dlcvcli.data.reading import Progress, read_ahead
-from dlcvcli.data.segmentation import SegmentationSet, fingerprint
+from dlcvcli.data.segmentation import SegmentationSet
 from dlcvcli.errors import DataError
 from dlcvcli.machine import usable_cores
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What a split holds.
+    """The content of a split.
 
     Attributes:
         images: number of images.
         sha256: fingerprint of the split.
-        pixels: int64 [C + 1], annotated pixels per class; the last entry counts ignored ones.
-        images_with: int64 [C], images in which a class occurs.
-        pixels_beside: int64 [C], labelled pixels, of whatever class, in those images.
+        pixels: int64 [C + 1], annotated pixels per class; the last entry counts ignored pixels.
+        images_with: int64 [C], number of images in which a class occurs.
+        pixels_beside: int64 [C], labelled pixels of any class in those images.
         sizes: (height, width) -> number of images.
-        problems: one error per unreadable or contradictory sample; empty where all is well.
-        image_digests: name -> what identifies the image's file, of those that can be read.
-        orientation_unclear: names of the images of which it is not known whether their masks are
-            rotated as they are; see `Sample`.
+        problems: one error per sample that cannot be used.
+        image_digests: name -> digest of the image file, for those that can be read.
+        orientation_unclear: names of the images whose masks may or may not be rotated as the
+            images are; see `Sample`.
     """
 
     images: int
@@ -65,8 +66,8 @@ class Audit:
         }
 
 
-class _Look(NamedTuple):
-    """What the audit keeps of one sample; `counts` are the pixels of each id, int64 [256]."""
+class _Examined(NamedTuple):
+    """One sample for the audit; `counts` are the pixels of each id, int64 [256]."""
 
     name: str
     digest: bytes
@@ -76,9 +77,10 @@ class _Look(NamedTuple):
 
 
 def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
-    """Read every sample of a split and gather what it holds.
+    """Read every sample of a split and return what the split holds.
 
-    A sample that cannot be read becomes a problem; the audit goes on, so that one pass finds all.
+    A sample that cannot be read becomes one of the `problems`, and the audit goes on, so that one
+    pass finds them all.
     """
     count = len(data.classes)
     pixels = np.zeros(count + 1, dtype=np.int64)
@@ -90,7 +92,7 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
     unclear: list[str] = []
     problems: list[DataError] = []
 
-    def look(index: int) -> _Look | DataError:
+    def examine(index: int) -> _Examined | DataError:
         try:
             sample = data.read(index)
         except DataError as error:
@@ -98,20 +100,20 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
         if sample.orientation_unclear:
             unclear.append(sample.name)
         counts = np.bincount(sample.mask.ravel(), minlength=256)
-        return _Look(sample.name, sample.digest, sample.image_digest, sample.mask.shape, counts)
+        return _Examined(sample.name, sample.digest, sample.image_digest, sample.mask.shape, counts)
 
     threads = usable_cores()
-    found = read_ahead(look, range(len(data)), threads=threads, ahead=4 * threads)
-    for done, seen in enumerate(found, 1):
-        if isinstance(seen, DataError):
-            problems.append(seen)
+    results = read_ahead(examine, range(len(data)), threads=threads, ahead=4 * threads)
+    for done, result in enumerate(results, 1):
+        if isinstance(result, DataError):
+            problems.append(result)
         else:
-            labelled = seen.counts[:count]
-            digests.append((seen.name, seen.digest))
-            image_digests[seen.name] = seen.image_digest
-            sizes[seen.size] += 1
+            labelled = result.counts[:count]
+            digests.append((result.name, result.digest))
+            image_digests[result.name] = result.image_digest
+            sizes[result.size] += 1
             pixels[:-1] += labelled
-            pixels[-1] += seen.counts[data.classes.ignore_index]
+            pixels[-1] += result.counts[data.classes.ignore_index]
             images_with += labelled > 0
             pixels_beside += (labelled > 0) * labelled.sum()
         if progress is not None:
@@ -130,44 +132,45 @@ def audit(data: SegmentationSet, progress: Progress | None = None) -> Audit:
 
 
 def shared_images(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> list[str]:
-    """Return the names of the images in `other` whose files `one` holds too, byte by byte.
+    """Return the names of the images in `other` whose files are in `one` too, byte for byte.
 
     Args:
-        one, other: name -> what identifies the image's file.
+        one, other: name -> digest of the image file.
     """
     known = set(one.values())
     return [name for name, digest in other.items() if digest in known]
 
 
 def describe_shared(shared: Sequence[str], of: int, other: str, one: str) -> str:
-    """Return a line on images of the split `other` that the split `one` holds too."""
+    """Return a line on the images of the split `other` that are in the split `one` too."""
     named = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
     return f"{len(shared)} of the {of} images of {other} are in {one} too ({named})"
 
 
-def shared_between(found: Mapping[str, Audit]) -> dict[tuple[str, str], list[str]]:
-    """Return which images two splits share, those that lead to too high a score.
+def shared_between(audits: Mapping[str, Audit]) -> dict[tuple[str, str], list[str]]:
+    """Return the images that two of the splits train, val and test share.
 
-    Other splits, such as VOC's `trainval`, hold images of these by design.
+    Such images make scores too high. Other splits, such as VOC's `trainval`, share images with
+    these by design.
 
     Args:
-        found: split -> its audit.
+        audits: split -> its audit.
 
     Returns:
-        (split, later split) -> names in the later one, for those that share some.
+        (split, later split) -> names in the later split, for those that share some.
     """
-    splits = [split for split in ("train", "val", "test") if split in found]
+    splits = [split for split in ("train", "val", "test") if split in audits]
     shared = {
-        (one, other): shared_images(found[one].image_digests, found[other].image_digests)
+        (one, other): shared_images(audits[one].image_digests, audits[other].image_digests)
         for one, other in combinations(splits, 2)
     }
     return {pair: names for pair, names in shared.items() if names}
 
 
-def remarks(found: Audit, data: SegmentationSet) -> list[str]:
-    """Return what is sound and yet worth knowing: absent classes, rotations, ignored pixels."""
+def remarks(result: Audit, data: SegmentationSet) -> list[str]:
+    """Return notes on a sound split: absent classes, rotations, copies, ignored pixels."""
     classes = data.classes
-    labelled, ignored = found.pixels[:-1], int(found.pixels[-1])
+    labelled, ignored = result.pixels[:-1], int(result.pixels[-1])
     lines = []
     absent = [name for name, pixels in zip(classes.names, labelled, strict=True) if not pixels]
     if absent:
@@ -175,54 +178,55 @@ def remarks(found: Audit, data: SegmentationSet) -> list[str]:
             f"{data.split}: {len(absent)} of {len(classes)} classes have no pixel: "
             f"{', '.join(absent)}"
         )
-    if found.orientation_unclear:
-        unclear = found.orientation_unclear
+    if result.orientation_unclear:
+        unclear = result.orientation_unclear
         lines.append(
-            f"{data.split}: {len(unclear)} of {found.images} images ({unclear[0]} for one) have an "
-            "EXIF orientation and their masks have none: the sizes do not show whether these were "
-            "drawn on the displayed or on the stored image; displayed is assumed"
+            f"{data.split}: {len(unclear)} of {result.images} images (e.g. {unclear[0]}) have an "
+            "EXIF orientation and their masks have none; the sizes do not show whether the masks "
+            "were drawn on the displayed or on the stored image: displayed is assumed"
         )
-    copies = len(found.image_digests) - len(set(found.image_digests.values()))
+    copies = len(result.image_digests) - len(set(result.image_digests.values()))
     if copies:
         lines.append(
-            f"{data.split}: {copies} of {found.images} images are copies of others in it, byte by "
-            "byte"
+            f"{data.split}: {copies} of {result.images} images are copies of others in the split, "
+            "byte for byte"
         )
     if ignored:
-        share = ignored / int(found.pixels.sum())
-        lines.append(f"{data.split}: {share:.1%} of the pixels are ignored")
+        fraction = ignored / int(result.pixels.sum())
+        lines.append(f"{data.split}: {fraction:.1%} of the pixels are ignored")
     if ignored and len(classes) - len(absent) == 1:
         lines.append(
-            f"{data.split}: what is not ignored is all one class; if id {classes.ignore_index} "
-            "is a class, give both their colours in a class file and read the masks with "
-            "data.binarise=true"
+            f"{data.split}: all pixels that are not ignored are of one class; if id "
+            f"{classes.ignore_index} is a class too, give the colours of both in a class file and "
+            "read the masks with --set data.binarise=true"
         )
     return lines
 
 
 def fingerprints_of(data: SegmentationSet) -> tuple[str, dict[str, bytes]]:
-    """Return `sha256` and `image_digests` of a split (see `Audit`) without decoding anything."""
+    """Return `sha256` and `image_digests` of a split, as `Audit` has them, without decoding."""
     threads = usable_cores()
-    found = list(read_ahead(data.digests, range(len(data)), threads=threads, ahead=4 * threads))
+    pairs = list(read_ahead(data.digests, range(len(data)), threads=threads, ahead=4 * threads))
     names = [pair.name for pair in data.pairs]
-    digests, images = zip(*found, strict=True) if found else ((), ())
+    digests, images = zip(*pairs, strict=True) if pairs else ((), ())
     return fingerprint(zip(names, digests, strict=True)), dict(zip(names, images, strict=True))
 
 
-def require_sound(found: Audit, data: SegmentationSet) -> None:
-    """Raise the first problem of an audit, saying how many there are.
+def require_sound(result: Audit, data: SegmentationSet) -> None:
+    """Refuse a split with problems, or without labels.
 
     Raises:
-        DataError: some sample cannot be used, or no pixel carries a label.
+        DataError: a sample cannot be used (names the first and their number), or no pixel has a
+            label.
     """
-    if found.problems:
-        first = found.problems[0]
-        more = len(found.problems) - 1
+    if result.problems:
+        first = result.problems[0]
+        more = len(result.problems) - 1
         suffix = f" (and {more} more; `dlcv data check` lists them)" if more else ""
         raise DataError(first.message + suffix, first.hint)
-    if not found.pixels[:-1].any():
+    if not result.pixels[:-1].any():
         raise DataError(
-            f"split '{data.split}' of {data.root} has no labelled pixel: every one has the "
+            f"split '{data.split}' of {data.root} has no labelled pixel: every pixel has the "
             f"ignore id {data.classes.ignore_index}",
-            "if that id is a class, say which id to leave out: --set data.ignore_index=ID",
+            "if that id is a class, choose another id to ignore: --set data.ignore_index=255",
         )

@@ -1,7 +1,7 @@
-"""Random changes to a training image and its mask, drawn from a generator that is handed in.
+"""Random augmentation of a training image and its mask.
 
-Every draw comes from one `numpy` generator made of (seed, epoch, sample), so that the number of
-loader workers, and where a run was interrupted, change nothing.
+Every draw comes from the one `numpy` generator that the caller passes. It is seeded by (seed,
+epoch, sample), so that neither the number of loader workers nor an interruption changes a sample.
 """
 
 from __future__ import annotations
@@ -33,11 +33,16 @@ class Window:
 def draw_window(
     rng: Rng, image: tuple[int, int], crop: tuple[int, int], scale: tuple[float, float]
 ) -> Window:
-    """Draw the part of an image that, at a random scale, fills the crop.
+    """Return a random window of an image that, resized to the crop, has a random scale.
 
-    Cropping before resizing gives the same view as scaling the whole image first, at the cost of
-    the crop alone. Where the window is larger than the image, the image lies at a random place
+    Cropping before resizing gives the same view as scaling the complete image first, at the cost
+    of the crop alone. Where the window is larger than the image, the image lies at a random place
     inside it.
+
+    Args:
+        rng: the source of every draw.
+        image, crop: (height, width) in pixels.
+        scale: smallest and largest scale, drawn log-uniformly.
     """
     factor = float(np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))))
     height, width = (max(1, round(side / factor)) for side in crop)
@@ -49,12 +54,15 @@ def draw_window(
 
 
 def cut_window(image: Tensor, window: Window, fill: Tensor | int) -> Tensor:
-    """Cut a window out of [C, H, W], filling what lies beyond the image.
+    """Return a window of an image, filled where it reaches beyond the image.
 
     Args:
         image: uint8 [C, H, W].
         window: the rectangle.
         fill: one value, or one per channel.
+
+    Returns:
+        uint8 [C, h, w], h and w of the window.
     """
     height, width = image.shape[-2:]
     top, left = max(0, window.top), max(0, window.left)
@@ -79,14 +87,13 @@ def cut_window(image: Tensor, window: Window, fill: Tensor | int) -> Tensor:
 
 
 class SegmentationAugment:
-    """Random scale, crop, flip and colour jitter of an image and its mask.
+    """Random scale, crop, horizontal flip and colour jitter of an image and its mask.
 
     Args:
-        settings: which changes, how strong.
-        crop: (height, width) of what comes out.
-        fill: RGB of what lies beyond the image, 0 to 255; the mean colour, which is 0 once
-            normalised.
-        ignore_index: id of the mask there.
+        settings: the strength of each change.
+        crop: (height, width) of the result.
+        fill: RGB, 0 to 255, of the area beyond the image; the mean colour normalises to 0.
+        ignore_index: id of the mask in that area.
     """
 
     def __init__(
@@ -101,31 +108,41 @@ class SegmentationAugment:
         self.fill = torch.tensor(fill, dtype=torch.uint8)
         self.ignore_index = ignore_index
 
-    def __call__(self, rng: Rng, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a changed copy.
+    def __call__(
+        self, rng: Rng, image: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return an augmented copy.
 
         Args:
-            rng: where every draw comes from.
+            rng: the source of every draw.
             image: uint8 [3, H, W].
-            mask: uint8 [H, W].
+            mask: uint8 [H, W]; None for an image without a mask, which is changed all the same.
 
         Returns:
-            uint8 [3, h, w] and uint8 [h, w], h and w of the crop.
+            uint8 [3, h, w] and uint8 [h, w] or None; h and w are those of the crop.
         """
         height, width = image.shape[-2:]
         window = draw_window(rng, (height, width), self.crop, self.settings.scale)
         image = cut_window(image, window, self.fill)
-        mask = cut_window(mask[None], window, self.ignore_index)
         if image.shape[-2:] != self.crop:
             image = F.resize(image, list(self.crop), antialias=True)
-            mask = F.resize(mask, list(self.crop), interpolation=InterpolationMode.NEAREST_EXACT)
-        if rng.random() < self.settings.flip:
-            image, mask = image.flip(-1), mask.flip(-1)
-        return self._jitter(rng, image), mask[0]
+        flip = rng.random() < self.settings.flip
+        if flip:
+            image = image.flip(-1)
+        if mask is not None:
+            mask = self._move(mask, window, flip=flip)
+        return self._jitter(rng, image), mask
+
+    def _move(self, mask: Tensor, window: Window, *, flip: bool) -> Tensor:
+        """Return a mask, uint8 [H, W], cropped, resized and flipped as its image was."""
+        moved = cut_window(mask[None], window, self.ignore_index)
+        if moved.shape[-2:] != self.crop:
+            moved = F.resize(moved, list(self.crop), interpolation=InterpolationMode.NEAREST_EXACT)
+        return (moved.flip(-1) if flip else moved)[0]
 
     def _jitter(self, rng: Rng, image: Tensor) -> Tensor:
         s = self.settings
-        # Always four draws, so that switching one change off leaves the others as they were.
+        # Always four draws, so that turning one change off does not alter the others.
         light, contrast, saturation, hue = rng.uniform(-1, 1, size=4)
         if s.brightness:
             image = F.adjust_brightness(image, 1 + s.brightness * light)

@@ -1,4 +1,4 @@
-"""Weights that balance classes by how often they occur in the training set."""
+"""Class weights from how often each class occurs in the training set."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from dlcvcli.config.names import Balance
 from dlcvcli.data.audit import Audit
 
 
-def median_frequency(found: Audit) -> tuple[float, ...]:
-    """Return median(f) / f of each class, f its share of the pixels of the images that have it.
+def median_frequency(result: Audit) -> tuple[float, ...]:
+    """Return median(f) / f of each class, f its fraction of the pixels of images that contain it.
 
-    Source: Eigen and Fergus 2015, arXiv:1411.4734, section 6.3.2. A class without a pixel gets 0,
-    and is not in the median.
+    Source: Eigen and Fergus 2015, arXiv:1411.4734, section 6.3.2. A class without a pixel gets 0
+    and does not count for the median.
     """
-    present = found.images_with > 0
-    frequency = found.pixels[:-1][present] / found.pixels_beside[present]
+    present = result.images_with > 0
+    frequency = result.pixels[:-1][present] / result.pixels_beside[present]
     return _spread(np.median(frequency) / frequency, present)
 
 
-def inverse_log(found: Audit) -> tuple[float, ...]:
-    """Return 1 / ln(1.02 + p) of each class, p its share of all labelled pixels: from 1.4 to 50.5.
+def inverse_log(result: Audit) -> tuple[float, ...]:
+    """Return 1 / ln(1.02 + p) of each class, p its fraction of all labelled pixels: 1.4 to 50.5.
 
     Source: Paszke et al. 2016, arXiv:1606.02147, section 5.2.
     """
-    labelled = found.pixels[:-1]
+    labelled = result.pixels[:-1]
     return tuple((1 / np.log(1.02 + labelled / max(1, labelled.sum()))).tolist())
 
 
-def inverse_root(found: Audit) -> tuple[float, ...]:
-    """Return the root of (all labelled pixels / those of the class); 0 for a class without one.
+def inverse_root(result: Audit) -> tuple[float, ...]:
+    """Return sqrt(all labelled pixels / those of the class); 0 for a class without a pixel.
 
     Source: Wong et al. 2018, arXiv:1809.00076, below eq. 3.
     """
-    labelled = found.pixels[:-1]
+    labelled = result.pixels[:-1]
     present = labelled > 0
     return _spread(np.sqrt(labelled.sum() / labelled[present]), present)
 

@@ -1,4 +1,4 @@
-"""Batches of an evaluation: grouped by size, read ahead by threads, memory bounded."""
+"""Evaluation batches, grouped by image size and read ahead by threads in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Batch:
     """Images of one size whose annotations share one size.
 
     Attributes:
-        names: what users call them.
+        names: the names that users see.
         images: uint8 [N, H, W, 3], RGB.
         masks: uint8 [N, h, w], class ids.
-        digests, image_digests: one per sample, see `Sample`.
+        digests, image_digests: one per sample, as in `Sample`.
     """
 
     names: tuple[str, ...]
@@ -31,19 +31,19 @@ class Batch:
 
 
 class EvalBatches:
-    """The batches of one rank's share of a set; they can be walked any number of times.
+    """The evaluation batches of one rank, which can be read any number of times.
 
-    Samples are grouped by the size of their image, so that sets of mixed sizes can be batched;
-    ranks share the samples without repeating any. The headers of the images are read at once.
+    Samples are grouped by the size of their image, so that sets of mixed sizes can be batched.
+    Every sample belongs to exactly one rank. The constructor reads the headers of the images.
 
     Args:
         data: the set.
-        batch_size: images in a batch; the last one of each size may be smaller.
-        rank, world_size: whose share.
+        batch_size: images in a batch; the last batch of each size may be smaller.
+        rank, world_size: this rank, from 0, and the number of ranks.
 
     Attributes:
-        indices: the samples of each batch.
-        shapes: how many sizes of image there are.
+        indices: sample indices of each batch.
+        shapes: number of different image sizes.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class EvalBatches:
         ]
 
     def read(self, threads: int = 1) -> Generator[Batch]:
-        """Yield the batches, the next ones being read while one is used.
+        """Yield the batches, and read the next ones in threads meanwhile.
 
         Raises:
             DataError: a sample cannot be read; see `SegmentationSet.read`.

@@ -1,7 +1,7 @@
-"""Which class is in which split: as a folder says, as published, as a file says, or held out.
+"""Assign classes to splits: by the set's folders, as published, by a file, or by holding out.
 
-Only whole classes are cut, and of a set with groups (alphabets) only whole groups where dlcv does
-the cutting: what is tested on was never seen, not even from another angle.
+The images of a class stay in one split. Where dlcv itself holds classes out, the classes of a group
+(an alphabet) stay together too, so that tests use alphabets that training never saw.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 
 from dlcvcli.data.csv_tables import read_csv
 from dlcvcli.data.image_classes import ImageClass, ImageLayout, Split
-from dlcvcli.data.layouts import ALL, canonical_split, require_two_splits
+from dlcvcli.data.splits import ALL, canonical_split, require_two_splits
 from dlcvcli.errors import DataError
 
 AUTO, VINYALS = "auto", "vinyals"
 
-# The split of Omniglot's 1623 characters that Vinyals et al. 2016 (arXiv:1606.04080) trained on and
-# Snell et al. 2017 published (their repository, data/omniglot/splits/vinyals): 1028 to train on,
-# 172 to validate on, 423 to test on. It cuts between alphabets but for Gurmukhi, whose characters
-# from 42 on are tested on.
+# The split of Omniglot's 1623 characters that Vinyals et al. 2016 (arXiv:1606.04080) used and Snell
+# et al. 2017 published (their repository, data/omniglot/splits/vinyals): 1028 to train on, 172 to
+# validate on, 423 to test on. It splits between alphabets except in Gurmukhi, whose characters from
+# 42 on are for testing.
 _VINYALS_VAL = frozenset({"Armenian", "Bengali", "Early_Aramaic", "Hebrew", "Mkhedruli_(Georgian)"})
 _VINYALS_TEST = frozenset(
     {
@@ -31,20 +31,20 @@ _VINYALS_TEST = frozenset(
         *("Tibetan", "ULOG"),
     }
 )
-_VINYALS_CUT = ("Gurmukhi", 42)
+_VINYALS_FIRST_TEST_CHARACTER = ("Gurmukhi", 42)
 _VINYALS_SIZE = 1623
 
 
 def named_splits(layout: ImageLayout, splits: str) -> dict[str, Split]:
-    """Return the splits of a set under a name.
+    """Return split -> classes of a set.
 
     Args:
         layout: the set.
-        splits: `auto` for the folder's own, `vinyals`, or the path of a CSV with the columns
-            `class` and `split`; classes that it does not name are left out.
+        splits: `auto` for the splits of the folder, `vinyals`, or the path of a CSV with the
+            columns `class` and `split`; classes that it does not name are left out.
 
     Raises:
-        DataError: the set is not the one that `vinyals` is of, or the file cannot be used.
+        DataError: `vinyals` was asked for and the set is not Omniglot, or the file cannot be used.
     """
     if splits == AUTO:
         return layout.splits
@@ -52,8 +52,8 @@ def named_splits(layout: ImageLayout, splits: str) -> dict[str, Split]:
     if splits == VINYALS:
         if layout.name != "omniglot" or len(known) != _VINYALS_SIZE:
             raise DataError(
-                f"the split vinyals is of Omniglot's {_VINYALS_SIZE} characters, and {layout.root} "
-                f"holds {len(known)} classes as layout {layout.name}",
+                f"the split vinyals needs the {_VINYALS_SIZE} characters of Omniglot, and "
+                f"{layout.root} holds {len(known)} classes in layout {layout.name}",
                 "put images_background and images_evaluation into one folder",
             )
         return _assigned(known, {name: _vinyals(one) for name, one in known.items()})
@@ -68,13 +68,13 @@ def named_splits(layout: ImageLayout, splits: str) -> dict[str, Split]:
 
 
 def pooled(layout: ImageLayout) -> dict[str, ImageClass]:
-    """Return all classes of a set by name; one that several splits have is one, with all files."""
-    found: dict[str, ImageClass] = {}
+    """Return all classes of a set by name; a class of several splits has the files of all."""
+    classes_by_name: dict[str, ImageClass] = {}
     for one in (one for classes in layout.splits.values() for one in classes):
-        before = found.get(one.name)
+        before = classes_by_name.get(one.name)
         files = one.files if before is None else before.files + one.files
-        found[one.name] = replace(one, files=files)
-    return found
+        classes_by_name[one.name] = replace(one, files=files)
+    return classes_by_name
 
 
 def _require_apart(splits: Mapping[str, Split], root: Path) -> None:
@@ -85,7 +85,7 @@ def _require_apart(splits: Mapping[str, Split], root: Path) -> None:
                 raise DataError(
                     f"{root} has the class '{one.name}' in the splits '{owner[one.name]}' and "
                     f"'{split}': few-shot learning is tested on classes that were not trained on",
-                    "give each class to one split, or cut them with --splits FILE",
+                    "put each class into one split, or assign classes with --splits FILE",
                 )
 
 
@@ -99,59 +99,62 @@ def hold_out(
     test_holdout: float,
     seed: int,
 ) -> dict[str, Split]:
-    """Return splits that have one to train and one to validate on.
+    """Return splits that include one to train and one to validate on.
 
-    Where one to validate on is missing, a seeded share of the groups of the training split is held
-    out, and of a set without any splits a share to test on as well, where one is asked for.
+    If the validation split is missing, a random fraction of the groups of the training split is
+    held out for it; of a set without splits, `test_holdout` is held out for testing too.
 
     Args:
         layout: the set, for messages.
-        splits: as `named_splits` gives them.
-        train, val: what the two are called.
-        holdout, test_holdout: shares of the groups, in [0, 1).
-        seed: of the choice.
+        splits: split -> classes, from `named_splits`.
+        train, val: names of the two splits.
+        holdout, test_holdout: fractions of the groups, in [0, 1).
+        seed: seed of the choice.
 
     Raises:
-        UsageError: both names stand for one split.
+        UsageError: both names stand for the same split.
         DataError: there is no split to train on, a class is in two splits, or there are too few
             groups to hold any out.
     """
     train, val = canonical_split(train), canonical_split(val)
-    whole = set(splits) == {ALL}
-    if not whole:
+    unsplit = set(splits) == {ALL}
+    if not unsplit:
         require_two_splits(train, val, splits)
     _require_apart({k: v for k, v in splits.items() if k in {train, val, "test"}}, layout.root)
-    if not whole and train not in splits:
+    if not unsplit and train not in splits:
         raise DataError(
-            f"{layout.root} has no split '{train}' to train on, but {', '.join(splits)}",
-            "name one with --set data.train_split=NAME",
+            f"{layout.root} has no split '{train}' to train on; it has {', '.join(splits)}",
+            "choose one with --set data.train_split=NAME",
         )
     if val in splits:
         return dict(splits)
-    classes = splits[ALL] if whole else splits[train]
+    classes = splits[ALL] if unsplit else splits[train]
     groups = list(dict.fromkeys(one.group for one in classes))
-    shares = {val: holdout, "test": test_holdout if whole else 0.0}
-    counts = {k: max(1, round(len(groups) * share)) if share else 0 for k, share in shares.items()}
+    fractions = {val: holdout, "test": test_holdout if unsplit else 0.0}
+    counts = {
+        k: max(1, round(len(groups) * fraction)) if fraction else 0
+        for k, fraction in fractions.items()
+    }
     if sum(counts.values()) >= len(groups):
         raise DataError(
             f"{layout.root} has {len(groups)} {_kind(classes)} to train and to validate on; "
             f"holding out {sum(counts.values())} leaves none",
-            "add classes, or hold out less with --set data.holdout=X",
+            "add classes, or hold out less, as in --set data.holdout=0.1",
         )
     order = np.random.default_rng(seed).permutation(len(groups)).tolist()
     owner: dict[str, str] = {}
     for name, count in counts.items():
         taken, order = order[:count], order[count:]
         owner |= {groups[index]: name for index in taken}
-    cut = _assigned(
+    assigned = _assigned(
         {one.name: one for one in classes},
         {one.name: owner.get(one.group, train) for one in classes},
     )
-    return cut if whole else {**splits, **cut}
+    return assigned if unsplit else {**splits, **assigned}
 
 
-def describe_cut(splits: Mapping[str, Split]) -> str:
-    """Return one line: what each split holds."""
+def describe_splits(splits: Mapping[str, Split]) -> str:
+    """Return one line: the numbers of classes and groups of each split."""
     parts = []
     for name, classes in splits.items():
         groups = {one.group for one in classes}
@@ -167,7 +170,7 @@ def _kind(classes: Split) -> str:
 def _vinyals(one: ImageClass) -> str:
     if one.group in _VINYALS_VAL:
         return "val"
-    group, first = _VINYALS_CUT
+    group, first = _VINYALS_FIRST_TEST_CHARACTER
     late = one.group == group and int(one.name.rpartition("character")[2]) >= first
     return "test" if late or one.group in _VINYALS_TEST else "train"
 
@@ -187,15 +190,21 @@ def _read(path: Path) -> dict[str, str]:
     name, split = table.column(("class",)), table.column(("split",))
     if name is None or split is None or not table.lines:
         raise DataError(
-            f"{path} is no file of splits; its first line is {table.describe_columns()}",
-            "wanted: the columns class and split, and a line for each class",
+            f"{path} does not assign classes to splits; its first line is "
+            f"{table.describe_columns()}",
+            "expected the header class,split, then a line for each class",
         )
-    found: dict[str, str] = {}
+    split_of_class: dict[str, str] = {}
     rows = zip(table.lines, table.fields(name), table.fields(split), strict=True)
     for (line, _), one, owner in rows:
         if not one or not owner:
-            raise DataError(f"{path}, line {line}: a class and its split are wanted")
-        if one in found:
-            raise DataError(f"{path}, line {line}: the class '{one}' is there twice")
-        found[one] = canonical_split(owner)
-    return found
+            raise DataError(
+                f"{path}, line {line} lacks {'the split' if one else 'the class'}",
+                "fill in both columns, or remove the line",
+            )
+        if one in split_of_class:
+            raise DataError(
+                f"{path}, line {line} names the class '{one}' a second time", "remove the line"
+            )
+        split_of_class[one] = canonical_split(owner)
+    return split_of_class

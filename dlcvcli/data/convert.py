@@ -1,4 +1,4 @@
-"""Masks from one form into another without loss: colours to class ids, and class ids to colours."""
+"""Convert masks without loss: colours to class ids, and class ids to colours."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from dlcvcli.machine import usable_cores
 from dlcvcli.palette import ClassSet, Mask, encode_colours, require_colours
 
 Form = Literal["ids", "palette", "colours"]
-"""8-bit grey of class ids; the same as a palette PNG, which viewers show in colour; RGB."""
+"""Form of a mask file: 8-bit grey class ids; ids as a palette PNG, shown in colour; RGB colours."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of one mask.
+    """The result of converting one mask.
 
     Attributes:
-        source, target: the files.
+        source, target: the file read and the file written.
         pixels: number of pixels.
-        ignored: those that carry the ignore id.
-        error: why nothing was written; None where all is well.
+        ignored: number of pixels with the ignore id.
+        error: why nothing was written; None if the mask was converted.
     """
 
     source: Path
@@ -41,57 +41,60 @@ class Converted:
 
 
 def plan_conversion(source: Path, out: Path) -> dict[Path, Path]:
-    """Return source file -> PNG to write, for one file or a folder with all below it.
+    """Return source file -> PNG to write, for one mask or a folder with its sub-folders.
 
-    One file goes to `out` itself where that ends in `.png`, else into the folder `out`; the files
-    of a folder keep their names and sub-folders. Where some are named NNNN_mask, as in the layout
-    `sat_mask`, they alone are masks.
+    One mask is written to `out` itself if that ends in `.png`, else into the folder `out`. The
+    masks of a folder keep their names and sub-folders. In a folder with files named NNNN_mask, as
+    in the layout `sat_mask`, only these are masks.
 
     Raises:
         DataError: there is no mask.
-        UsageError: `out` does not fit, two masks would get one name, or a result would take the
-            place of a mask that is read.
+        UsageError: `out` does not fit, two masks would get the same name, or a result would
+            overwrite a mask that is read.
     """
     if not source.exists():
         raise DataError(f"{source} does not exist")
-    named = out.suffix.lower()
-    if named in IMAGE_SUFFIXES and not out.is_dir() and (named != ".png" or source.is_dir()):
+    suffix = out.suffix.lower()
+    if suffix in IMAGE_SUFFIXES and not out.is_dir() and (suffix != ".png" or source.is_dir()):
         raise UsageError(
-            f"{out} is no place for the masks of {source}"
+            f"{out} is named like a file, and the masks of the folder {source} need a folder"
             if source.is_dir()
             else f"{out} does not end in .png; any other format might change the values",
             "name a folder" if source.is_dir() else "name a file that ends in .png, or a folder",
         )
     if source.is_dir():
         if out.resolve().is_relative_to(source.resolve()):
-            raise UsageError(f"{out} lies in the folder that is read", "choose one outside of it")
+            raise UsageError(
+                f"the output folder {out} is inside the input folder {source}",
+                "choose a folder outside of it",
+            )
         plan = {path: out / path.relative_to(source).with_suffix(".png") for path in _below(source)}
         if not plan:
             raise DataError(f"{source} holds no mask")
     else:
-        single = named == ".png" and not out.is_dir()
+        single = suffix == ".png" and not out.is_dir()
         plan = {source: out if single else out / f"{source.stem}.png"}
     _require_apart(plan)
     return plan
 
 
 def _below(folder: Path) -> list[Path]:
-    """Return the masks in a folder and below it; images that lie beside their masks are none."""
-    found = sorted(
+    """Return the masks in a folder and its sub-folders, without the images beside them."""
+    images = sorted(
         path
         for path in folder.rglob("*")
         if is_image(path)
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    beside = {path.parent for path in found if path.stem.endswith("_mask")}
-    return [path for path in found if path.parent not in beside or path.stem.endswith("_mask")]
+    beside = {path.parent for path in images if path.stem.endswith("_mask")}
+    return [path for path in images if path.parent not in beside or path.stem.endswith("_mask")]
 
 
 def _require_apart(plan: dict[Path, Path]) -> None:
-    """Refuse results that would fall together with one another or with what is read."""
+    """Refuse results that would overwrite one another or a mask that is read."""
     taken: dict[Path, Path] = {}
-    # A file may be reached by several names: through links, or in capitals on some systems.
+    # A file can have several names: through links, or in capitals on some systems.
     read = {_identity(path) for path in plan}
     for source, target in plan.items():
         if target in taken:
@@ -101,8 +104,8 @@ def _require_apart(plan: dict[Path, Path]) -> None:
         taken[target] = source
         if target.exists() and _identity(target) in read:
             raise UsageError(
-                f"the result {target} would take the place of a mask that is read",
-                "choose another place",
+                f"the result {target} would overwrite a mask that is read",
+                "choose another file or folder for the result",
             )
 
 
@@ -119,23 +122,23 @@ def convert(
     binarise: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Converted]:
-    """Convert masks, and yield what became of each, in the order of the plan.
+    """Convert masks, and yield the result of each, in the order of the plan.
 
-    A mask that cannot be read, or whose values have no place in the new form, is not written and
-    comes with its error; the others go on.
+    A mask that cannot be read, or whose ids have no colour, is not written: its result carries the
+    error, and the conversion goes on.
 
     Args:
         plan: source -> target, see `plan_conversion`.
-        classes: what ids and colours mean; see `palette.with_ignore_colour`.
-        form: what to write.
-        binarise: see `masks.decode_mask`.
-        progress: called with how many are done and how many there are.
+        classes: the classes of ids and colours; see `palette.with_ignore_colour`.
+        form: the form to write.
+        binarise: as for `masks.decode_mask`.
+        progress: called with (masks done, masks in all).
 
     Raises:
         DlcvError: a result cannot be written.
     """
 
-    def one(item: tuple[Path, Path]) -> Converted:
+    def convert_one(item: tuple[Path, Path]) -> Converted:
         source, target = item
         try:
             mask = read_mask(source, classes, binarise=binarise)
@@ -147,8 +150,8 @@ def convert(
         return Converted(source, target, mask.size, ignored)
 
     threads = usable_cores()
-    done = read_ahead(one, plan.items(), threads=threads, ahead=4 * threads)
-    for count, result in enumerate(done, 1):
+    results = read_ahead(convert_one, plan.items(), threads=threads, ahead=4 * threads)
+    for count, result in enumerate(results, 1):
         yield result
         if progress is not None:
             progress(count, len(plan))

@@ -1,4 +1,4 @@
-"""CSV files as people and spreadsheets write them: commas, semicolons or tabs, under a header."""
+"""CSV files as people and spreadsheets write them: a header, then commas, semicolons or tabs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SEPARATORS = ",;\t"
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A CSV file that was read.
+    """The content of a CSV file.
 
     Attributes:
         path: the file.
         columns: the fields of its first line, without spaces around them.
-        lines: number of the line in the file, and its fields, as many as there are columns. Blank
-            lines are left out.
+        lines: (line number in the file, fields) of each line that is not blank, with as many fields
+            as there are columns.
     """
 
     path: Path
@@ -28,16 +28,16 @@ class CsvTable:
     lines: tuple[tuple[int, list[str]], ...]
 
     def column(self, names: tuple[str, ...]) -> int | None:
-        """Return the place of the column with the first of some names that there is, or None."""
-        found = [name.lower() for name in self.columns]
-        return next((found.index(name) for name in names if name in found), None)
+        """Return the index of the first of the named columns that exists; None if none does."""
+        columns = [name.lower() for name in self.columns]
+        return next((columns.index(name) for name in names if name in columns), None)
 
     def fields(self, column: int | None) -> Iterator[str]:
-        """Yield the fields of a column without spaces around them; empty ones for None."""
+        """Yield the fields of a column without spaces around them; empty texts for None."""
         return (row[column].strip() if column is not None else "" for _, row in self.lines)
 
     def describe_columns(self) -> str:
-        """Return the first columns, for a message."""
+        """Return the first columns as text for a message."""
         shown = ", ".join(f"'{name[:20]}'" for name in self.columns[:4])
         return shown + (", ..." if len(self.columns) > 4 else "") if shown else "nothing"
 
@@ -54,16 +54,17 @@ def csv_files(folder: Path) -> list[Path]:
 def read_csv(
     path: Path, needs: Sequence[tuple[str, ...]] = (), *, what: str = "", errors: str = "strict"
 ) -> CsvTable:
-    """Read a CSV file; its first line says what separates the fields.
+    """Return the content of a CSV file, whose separator is the most frequent one of its first line.
 
     Args:
         path: the file.
-        needs: names of columns, one of each tuple; of a file without them the header alone is read.
-        what: what is in it, for the message, such as `the episodes in`.
-        errors: what to do with bytes that are not UTF-8; see `open`.
+        needs: column names, one of each tuple; a file without them is read no further than its
+            header.
+        what: the content, for the message, such as `the episodes in`.
+        errors: treatment of bytes that are not UTF-8; see `open`.
 
     Raises:
-        DataError: it cannot be read, is no CSV, or a line has more fields than the first one.
+        DataError: the file cannot be read or is not CSV, or a line has more fields than the header.
     """
     try:
         with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
@@ -76,7 +77,7 @@ def read_csv(
             table = CsvTable(path, header, ())
             if any(table.column(names) is None for names in needs):
                 return table
-            return replace(table, lines=tuple(_of_width(path, rows, len(header))))
+            return replace(table, lines=tuple(_padded(path, rows, len(header))))
     except OSError as error:
         raise DataError(
             f"cannot read {f'{what} ' if what else ''}{path}: {error.strerror}"
@@ -87,13 +88,13 @@ def read_csv(
         ) from error
 
 
-def _of_width(
+def _padded(
     path: Path, rows: Iterable[tuple[int, list[str]]], width: int
 ) -> Iterator[tuple[int, list[str]]]:
     for number, row in rows:
         if any(row[width:]):
             raise DataError(
-                f"{path}, line {number} has {len(row)} fields, and the header has {width}",
+                f"{path}, line {number} has {len(row)} fields, but the header has {width}",
                 "put fields that contain the separator into quotes",
             )
         yield number, (row + [""] * width)[:width]

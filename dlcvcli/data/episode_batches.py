@@ -1,4 +1,4 @@
-"""Training episodes, step by step; any step's episodes are a function of (seed, step)."""
+"""Training episodes, step by step; the episodes of a step are a function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlcvcli.config.fewshot import JitterSettings
+from dlcvcli.config.schema import JitterSettings
 from dlcvcli.data.episodes import Shape, draw_episode
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.jitter import jitter
@@ -17,13 +17,13 @@ from dlcvcli.data.reading import read_ahead
 
 Batch = dict[str, Tensor]
 
-# Sets the generator of movements apart from those that draw episodes.
-_MOVES = 1 << 41
+# Makes the generator of transforms different from those that draw episodes.
+_TRANSFORMS = 1 << 41
 
 
 @dataclass(frozen=True)
 class EpisodePlan:
-    """How long an epoch is and how many images a step has, for speeds and logs."""
+    """Number of steps in an epoch and of images in a step, for the log and its speeds."""
 
     steps_per_epoch: int
     batch_size: int
@@ -34,12 +34,12 @@ class EpisodeBatches:
 
     Args:
         data: the training split.
-        shape: of an episode; the set has enough for it.
-        seed: of the draw.
-        jitter: of the images.
-        episodes: of a step, over all ranks.
-        steps_per_epoch: for the log.
-        pin_memory: page-locked batches, for a GPU.
+        shape: shape of an episode; `require_enough` checks that the set has enough images.
+        seed: seed of the draw.
+        jitter: random transforms of the images.
+        episodes: number of episodes in a step, over all ranks.
+        steps_per_epoch: number of steps that the log counts as an epoch.
+        pin_memory: return batches in page-locked memory, for a GPU.
     """
 
     def __init__(
@@ -73,22 +73,22 @@ class EpisodeBatches:
     ) -> Generator[Batch]:
         """Yield a rank's episodes of each step from `start` to `stop`.
 
-        `support` is uint8 ``[B, N, K, H, W, 3]`` and `query` uint8 ``[B, N Q, H, W, 3]``, the
-        queries way by way.
+        `support` is uint8 ``[B, N, K, H, W, 3]`` and `query` uint8 ``[B, N Q, H, W, 3]``, ordered
+        by way.
 
         Raises:
             DataError: an image that is not kept in memory cannot be read.
         """
-        share = self.episodes // world_size
+        own = self.episodes // world_size
 
         def make(step: int) -> Batch:
-            first = step * self.episodes + rank * share
-            parts = [self._episode(number) for number in range(first, first + share)]
+            first = step * self.episodes + rank * own
+            parts = [self._episode(number) for number in range(first, first + own)]
             support, query = (torch.stack(images) for images in zip(*parts, strict=True))
             batch = {"support": support, "query": query}
             return {k: v.pin_memory() for k, v in batch.items()} if self.pin_memory else batch
 
-        # One thread suffices: what is in memory is copied, and files are decoded by threads below.
+        # One thread suffices: `images` copies from memory, and decodes other files in threads.
         threads = 1 if workers is None else min(1, workers)
         yield from read_ahead(make, range(start, stop), threads=threads, ahead=2)
 
@@ -97,7 +97,7 @@ class EpisodeBatches:
         drawn = draw_episode(self.data.sizes, self.shape, self.seed, number)
         places = np.concatenate([drawn.support.ravel(), drawn.query.ravel()])
         images = torch.from_numpy(self.data.images(places))
-        rng = np.random.default_rng((self.seed, number, _MOVES))
+        rng = np.random.default_rng((self.seed, number, _TRANSFORMS))
         moved = jitter(images, self.jitter, rng)
         support, query = moved[: drawn.support.size], moved[drawn.support.size :]
         return support.reshape(*drawn.support.shape, *support.shape[1:]), query

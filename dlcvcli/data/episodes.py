@@ -1,8 +1,8 @@
-"""Episodes: a few classes, a few examples of each to learn from, and queries to classify.
+"""Draw episodes: a few classes, a support set of each, and queries to classify.
 
-An episode is a function of (seed, number) and of the classes' sizes alone, so that any of them can
-be made again, on any machine and in any order. It names images by their index in a set whose images
-lie class by class.
+An episode is a function of (seed, number) and of the classes' sizes alone, so that any episode can
+be drawn again, on any machine and in any order. Images are indices into a set that is ordered by
+class.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Shape:
-    """What an episode is made of: N ways, K shots, Q queries of each way, each at least 1."""
+    """The size of an episode: N ways, K shots, Q queries per way, each at least 1."""
 
     n_way: int
     k_shot: int
@@ -39,7 +39,7 @@ class Episode:
 
     Attributes:
         support: int64 [N, K], a row for each way.
-        query: int64 [N, Q]; the right answer to row i is i.
+        query: int64 [N, Q]; the queries of row i are of way i.
     """
 
     support: Ints
@@ -50,8 +50,8 @@ def require_enough(sizes: Sequence[int], shape: Shape, where: str) -> None:
     """Refuse a set that is too small for episodes of a shape.
 
     Args:
-        sizes: images of each class.
-        shape: of the episodes.
+        sizes: number of images of each class.
+        shape: shape of the episodes.
         where: the set, for the message.
 
     Raises:
@@ -61,7 +61,7 @@ def require_enough(sizes: Sequence[int], shape: Shape, where: str) -> None:
     if len(sizes) < shape.n_way:
         raise DataError(
             f"{where} has {len(sizes)} classes, too few for {shape.n_way} ways",
-            "choose fewer with --n-way, or add classes",
+            f"choose --n-way {len(sizes)} or less, or add classes",
         )
     small = [size for size in sizes if size < needed]
     if small:
@@ -69,7 +69,7 @@ def require_enough(sizes: Sequence[int], shape: Shape, where: str) -> None:
             f"{len(small)} of {len(sizes)} classes of {where} have fewer than {needed} images "
             f"(the smallest {min(small)}), too few for {shape.k_shot} shots and {shape.n_query} "
             "queries",
-            "choose fewer with --k-shot or --n-query, or take these classes out",
+            "choose a smaller --k-shot or --n-query, or remove these classes",
         )
 
 
@@ -78,11 +78,11 @@ class EpisodeList:
     """Many episodes of one shape.
 
     Attributes:
-        ids: what each is called.
+        ids: name of each episode.
         support: int64 [E, N, K], indices of images.
-        query: int64 [E, M].
-        answers: int64 [E, M], which of the N classes each query is of.
-        sha256: of the file that says the same.
+        query: int64 [E, M], indices of images.
+        answers: int64 [E, M], the way (0 to N - 1) that each query belongs to.
+        sha256: SHA-256 of the episodes' file.
     """
 
     ids: tuple[str, ...]
@@ -96,18 +96,18 @@ class EpisodeList:
 
     @property
     def shape(self) -> Shape:
-        """N, K and the queries of each way, rounded down where the ways have not as many each."""
+        """N, K and the queries per way, rounded down if the ways have unequal numbers."""
         _, ways, shots = self.support.shape
         return Shape(ways, shots, self.query.shape[1] // ways)
 
 
 def draw_episode(sizes: Sequence[int], shape: Shape, seed: int, number: int) -> Episode:
-    """Draw an episode: no class twice, no image twice.
+    """Return a random episode, without repeated classes or images.
 
     Args:
-        sizes: images of each class; the images of class c follow those of class c - 1.
-        shape: see `require_enough`.
-        seed, number: which episode it is; the same pair gives the same episode.
+        sizes: number of images of each class; the images of class c follow those of class c - 1.
+        shape: shape of the episode; `require_enough` checks that the set has enough images.
+        seed, number: identify the episode; the same pair gives the same episode.
     """
     block, place = divmod(number, _BLOCK)
     support, query = _block(tuple(sizes), shape, seed, block)
@@ -115,7 +115,10 @@ def draw_episode(sizes: Sequence[int], shape: Shape, seed: int, number: int) -> 
 
 
 def draw_episodes(sizes: Sequence[int], shape: Shape, seed: int, count: int) -> tuple[Ints, Ints]:
-    """Draw the episodes 0 to `count` - 1 of `draw_episode`: int64 [E, N, K] and [E, N, Q]."""
+    """Return support int64 [E, N, K] and queries int64 [E, N, Q] of the episodes 0 to `count` - 1.
+
+    They are those of `draw_episode`.
+    """
     blocks = [_block(tuple(sizes), shape, seed, b) for b in range(-(-count // _BLOCK))]
     support, query = (np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True))
     return support, query
@@ -123,7 +126,7 @@ def draw_episodes(sizes: Sequence[int], shape: Shape, seed: int, count: int) -> 
 
 @lru_cache(maxsize=8)
 def _block(sizes: tuple[int, ...], shape: Shape, seed: int, number: int) -> tuple[Ints, Ints]:
-    """Draw as many episodes as one generator serves: to start one costs as much as to draw ten."""
+    """Return a block of episodes from one generator: to start one takes as long as ten draws."""
     rng = np.random.default_rng((seed, number))
     counts = np.array(sizes, np.int64)
     starts = np.cumsum(counts) - counts
@@ -136,9 +139,9 @@ def _block(sizes: tuple[int, ...], shape: Shape, seed: int, number: int) -> tupl
 
 
 def _choose(rng: np.random.Generator, counts: Ints, needed: int) -> Ints:
-    """Return `needed` different numbers below each of the counts, int64 [R, needed].
+    """Return `needed` different random numbers below each of the counts, int64 [R, needed].
 
-    The first steps of a shuffle (Durstenfeld 1964, Algorithm 235), all rows at once.
+    These are the first steps of a shuffle (Durstenfeld 1964, Algorithm 235), for all rows at once.
     """
     rows = np.arange(len(counts))
     order = np.tile(np.arange(counts.max()), (len(counts), 1))

@@ -1,4 +1,4 @@
-"""The images of one split by class, decoded once and kept in memory as far as a limit allows."""
+"""The images of one split by class, decoded once and kept in memory within a limit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcvcli.data.fingerprint import fingerprint
 from dlcvcli.data.image_classes import Split
 from dlcvcli.data.reading import Pixels, Progress, decode_rgb, read_ahead, read_bytes, stretch
-from dlcvcli.data.segmentation import fingerprint
 from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.machine import free_memory, usable_cores
 
@@ -22,18 +22,18 @@ _MIB = 1 << 20
 
 
 class FewShotSet:
-    """The images of a split, of one size, class by class.
+    """The images of a split, all of one size, class by class.
 
-    With `rotations`, each class stands four times: as it is and turned by 90, 180 and 270 degrees,
-    each a class of its own. Index i + r * n is image i of n, turned r times counter-clockwise; so
-    what a set without rotations calls its images holds for one with them.
+    With `rotations`, each class counts four times: unrotated and rotated by 90, 180 and 270
+    degrees, each as a class of its own. Index i + r * n is image i of n, rotated r times by 90
+    degrees counter-clockwise, so that the indices of the unrotated images do not change.
 
     Args:
-        classes: of the split.
-        split: its name.
-        root: the folder that names of images are below.
+        classes: classes of the split.
+        split: name of the split.
+        root: the set's folder, which names of images are relative to.
         size: (height, width) that images are stretched to.
-        rotations: see above.
+        rotations: add rotated classes.
 
     Raises:
         UsageError: rotations of images that are not square.
@@ -68,12 +68,12 @@ class FewShotSet:
         self._kept: Pixels = np.empty((0, *size, 3), np.uint8)
 
     def __len__(self) -> int:
-        """Count the images, turned ones too."""
+        """Return the number of images, including rotated ones."""
         return sum(self.sizes)
 
     @property
     def kept(self) -> int:
-        """How many files are kept decoded."""
+        """Number of files that are kept decoded."""
         return len(self._kept)
 
     @property
@@ -82,46 +82,46 @@ class FewShotSet:
         return 3 * self.size[0] * self.size[1]
 
     def name_of(self, index: int) -> str:
-        """Return what users call an image: its path below the folder, and how far it is turned."""
-        turns, own = divmod(index, len(self.files))
+        """Return the name of an image: its path below the folder, and `@90` if it is rotated."""
+        rotation, own = divmod(index, len(self.files))
         name = self._names[own]
-        return f"{name}@{90 * turns}" if turns else name
+        return f"{name}@{90 * rotation}" if rotation else name
 
     def class_of(self, index: int) -> str:
-        """Return the name of an image's class, and how far it is turned."""
-        turns, own = divmod(index, len(self.files))
+        """Return the name of an image's class, and `@90` if it is rotated."""
+        rotation, own = divmod(index, len(self.files))
         sizes = self.sizes[: len(self.classes)]
         name = self.classes[int(np.searchsorted(np.cumsum(sizes), own, side="right"))].name
-        return f"{name}@{90 * turns}" if turns else name
+        return f"{name}@{90 * rotation}" if rotation else name
 
     def read(self, limit: int, progress: Progress | None = None, *, as_fits: bool = False) -> None:
-        """Read every file once: fingerprint all, and keep as many as fit, in their order.
+        """Read every file once: compute the fingerprint, and keep the first ones that fit decoded.
 
         Args:
-            limit: bytes, at most.
+            limit: bytes of decoded images, at most.
             progress: called with (files done, files in all).
-            as_fits: where less memory is free, keep fewer without a word.
+            as_fits: keep fewer where less memory is free, instead of raising an error.
 
         Raises:
             DataError: a file cannot be read or decoded.
-            DlcvError: there is not so much memory free.
+            DlcvError: less memory is free than needed, and `as_fits` is false.
         """
         count = min(len(self.files), limit // self.image_bytes)
         free = free_memory()
         if free is not None and count * self.image_bytes > free:
             if not as_fits:
                 raise DlcvError(
-                    f"the decoded images take {count * self.image_bytes // _MIB} MiB, and "
+                    f"the decoded images need {count * self.image_bytes // _MIB} MiB, and "
                     f"{free // _MIB} MiB of memory are free",
-                    "choose a limit, as in --set data.cache=512MiB; the others are decoded when "
-                    "they are needed",
+                    "choose a limit, as in --set data.cache=512MiB; images beyond it are decoded "
+                    "whenever they are needed",
                 )
             count = free // 2 // self.image_bytes
         self._kept = np.empty((count, *self.size, 3), np.uint8)
         self._colour = np.zeros((3, 2), np.int64)
         digests = []
 
-        def take(index: int) -> tuple[bytes, Ints]:
+        def decode_and_sum(index: int) -> tuple[bytes, Ints]:
             content = read_bytes(self.files[index])
             image = stretch(decode_rgb(content, self.files[index]), self.size)
             if index < count:
@@ -129,10 +129,10 @@ class FewShotSet:
             return hashlib.sha256(content).digest(), _sums(image)
 
         threads = min(8, usable_cores())
-        found = read_ahead(take, range(len(self.files)), threads=threads, ahead=256)
-        for name, (digest, sums) in zip(self._names, found, strict=True):
+        results = read_ahead(decode_and_sum, range(len(self.files)), threads=threads, ahead=256)
+        for name, (digest, sums) in zip(self._names, results, strict=True):
             digests.append((name, digest))
-            # Whole numbers: the sum is the same whatever is kept, and in whatever order.
+            # Sums of integers do not depend on their order, nor on which images are kept.
             self._colour += sums
             if progress is not None:
                 progress(len(digests), len(self.files))
@@ -145,29 +145,29 @@ class FewShotSet:
         Raises:
             DataError: a file that is not kept cannot be read any more.
         """
-        wanted = np.asarray(indices, np.int64)
-        turns, own = np.divmod(wanted.ravel(), len(self.files))
-        found = np.empty((own.size, *self.size, 3), np.uint8)
-        here = own < len(self._kept)
-        if here.all():
-            # Any other mode than its default writes to `out` at once.
-            np.take(self._kept, own, axis=0, out=found, mode="clip")
+        places = np.asarray(indices, np.int64)
+        rotations, own = np.divmod(places.ravel(), len(self.files))
+        pixels = np.empty((own.size, *self.size, 3), np.uint8)
+        is_kept = own < len(self._kept)
+        if is_kept.all():
+            # The default mode would buffer the output instead of writing to `out` directly.
+            np.take(self._kept, own, axis=0, out=pixels, mode="clip")
         else:
-            found[here] = self._kept[own[here]]
-            away = np.flatnonzero(~here)
-            decoded = read_ahead(self._decode, own[away].tolist(), threads=4, ahead=64)
-            for place, image in zip(away, decoded, strict=True):
-                found[place] = image
+            pixels[is_kept] = self._kept[own[is_kept]]
+            missing = np.flatnonzero(~is_kept)
+            decoded = read_ahead(self._decode, own[missing].tolist(), threads=4, ahead=64)
+            for place, image in zip(missing, decoded, strict=True):
+                pixels[place] = image
         for quarter in range(1, QUARTERS):
-            turned = np.flatnonzero(turns == quarter)
-            if turned.size:
-                found[turned] = np.rot90(found[turned], quarter, axes=(1, 2))
-        return found.reshape(*wanted.shape, *self.size, 3)
+            rotated = np.flatnonzero(rotations == quarter)
+            if rotated.size:
+                pixels[rotated] = np.rot90(pixels[rotated], quarter, axes=(1, 2))
+        return pixels.reshape(*places.shape, *self.size, 3)
 
     def colour(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and standard deviation of R, G, B in [0, 1] over all images, once read.
+        """Return mean and standard deviation of R, G, B in [0, 1] over all images; `read` first.
 
-        The deviation is at least 0.01, so that images of one colour can be normalised.
+        The standard deviation is at least 0.01, so that images of one colour can be normalised.
         """
         pixels = len(self.files) * self.size[0] * self.size[1]
         mean, square = self._colour[:, 0] / pixels / 255, self._colour[:, 1] / pixels / 255**2
@@ -175,7 +175,7 @@ class FewShotSet:
         return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())
 
     def describe(self) -> str:
-        """Return one line: how many images are kept, and in how much memory."""
+        """Return one line: the number of images kept decoded, and their memory."""
         return (
             f"{self.split}: {self.kept} of {len(self.files)} images decoded in memory, "
             f"{-(-self._kept.nbytes // _MIB)} MiB"
@@ -188,38 +188,37 @@ class FewShotSet:
 def duplicate_remarks(sets: Sequence[FewShotSet]) -> list[str]:
     """Return a line for each split with images that are in another class too, byte for byte.
 
-    Such an image has two right answers in an episode; in another split, its class was seen in
-    training under another name.
+    Such an image has two correct classes in an episode; if the other class is in another split,
+    the image was seen in training.
 
     Args:
-        sets: read; those that are trained on first.
+        sets: the splits, after `read`; the training split first.
     """
     first: dict[bytes, tuple[str, str, str]] = {}
     lines = []
     for data in sets:
         places = ((one.name, file) for one in data.classes for file in one.files)
-        twice: dict[str, list[str]] = {}
+        copies: dict[str, list[str]] = {}
         for (name, file), digest in zip(places, data.digests, strict=True):
             shown = _name(file, data.root)
             split, other, same = first.setdefault(digest, (data.split, name, shown))
             if (split, other) != (data.split, name):
-                twice.setdefault(split, []).append(f"{shown} is {same}")
+                copies.setdefault(split, []).append(f"{shown} is {same}")
         lines += [
-            f"duplicates: {len(found)} of the {len(data.digests)} images of {data.split} are in "
-            f"another class {'' if split == data.split else f'of {split} '}too, the first: "
-            f"{found[0]}"
-            for split, found in twice.items()
+            f"duplicates: {len(names)} of the {len(data.digests)} images of {data.split} are in "
+            f"another class {'' if split == data.split else f'of {split} '}too, e.g. {names[0]}"
+            for split, names in copies.items()
         ]
     return lines
 
 
 def _name(file: Path, root: Path) -> str:
-    """Return a file's path below the folder; of one that a CSV names elsewhere, all of it."""
+    """Return a file's path relative to the folder; of a file elsewhere, the full path."""
     return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
 def _sums(image: Pixels) -> Ints:
-    """Return the sum of the values of R, G and B and of their squares, int64 [3, 2]."""
+    """Return the sums of the values of R, G and B and of their squares, int64 [3, 2]."""
     values = np.arange(256)
     counts = np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
     return np.stack([counts @ values, counts @ values**2], axis=1).astype(np.int64)

@@ -1,7 +1,7 @@
-"""Made characters of made alphabets, each drawn by several hands: a set for few-shot learning.
+"""Draw a synthetic set for few-shot learning: characters of alphabets, each by several drawers.
 
-A stand-in for Omniglot (Lake, Salakhutdinov and Tenenbaum 2015, Science 350, 1332) in its own tree
-of folders, drawn from a seed alone.
+It stands in for Omniglot (Lake, Salakhutdinov and Tenenbaum 2015, Science 350, 1332), has the same
+tree of folders, and is drawn from a seed alone.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Strokes = list[Floats]
 
 SMALLEST_SIDE = 16
 
-_POINTS = 24  # of a stroke
-_INK_BOX = 0.58  # side of a character before a hand moves it, as a share of the image's
+_POINTS = 24  # points of a stroke
+_INK_BOX = 0.58  # side of a character before a drawer distorts it, as a fraction of the image's
 _SUPERSAMPLED = 3
-# What the generators of a seed are told apart by.
-_OF_ALPHABET, _OF_HAND, _OF_IMAGE = range(3)
-# Two characters of an alphabet are at least so unlike: share of the cells of their sketches.
-_UNLIKE, _SKETCH, _TRIES = 0.35, 7, 40
+# Make the generators of one seed different.
+_OF_ALPHABET, _OF_DRAWER, _OF_IMAGE = range(3)
+# Two characters of an alphabet differ in at least this fraction of the grid cells that they touch.
+_MIN_DIFFERENCE, _GRID, _TRIES = 0.35, 7, 40
 
 
 def make_glyphs(
@@ -43,52 +43,54 @@ def make_glyphs(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write `alphabets` x `characters` x `drawers` images into `folder`.
+    """Write a synthetic set of `alphabets` x `characters` x `drawers` images into `folder`.
 
     The layout is Omniglot's: `ALPHABET/characterNN/NNNN_DD.png`, grey, black on white, a file for
-    each drawer. An image depends on `seed`, its numbers and `size` alone: more alphabets,
-    characters or drawers leave the first ones as they were, and the same seed gives the same bytes
+    each drawer. An image depends on `seed`, its numbers and `size` alone. So more alphabets,
+    characters or drawers do not change the first ones, and the same seed gives the same bytes
     (under the same versions of numpy and Pillow). Alphabets differ in the strokes that their
-    characters share, drawers in slant, proportions and pen; each image trembles on its own.
+    characters share, drawers in slant, proportions and pen, and images in random deviations. The
+    folder appears when the set is complete.
 
     Args:
-        folder: new, or empty.
-        alphabets, characters, drawers: each at least 1; characters of each alphabet.
+        folder: a new or an empty folder.
+        alphabets: number of alphabets, at least 1.
+        characters: number of characters in each alphabet, at least 1.
+        drawers: number of images of each character, at least 1.
         size: (height, width) in pixels, each at least 16.
         seed: at least 0.
         progress: called with (images done, images in all).
 
     Raises:
-        UsageError: a size or a number that cannot be.
-        DataError: the folder already holds something: somebody's images might lie there. The set
-            appears when it is complete, so a process that is killed leaves no part of it.
+        UsageError: a size or a number is out of range.
+        DataError: the folder is not empty.
     """
     if min(size) < SMALLEST_SIDE:
         raise UsageError(
-            f"a made character of {size[0]}x{size[1]} pixels is too small",
-            f"both sides must be at least {SMALLEST_SIDE}",
+            f"a size of {size[0]}x{size[1]} pixels is too small for synthetic characters",
+            f"choose a --size of {SMALLEST_SIDE}x{SMALLEST_SIDE} or more",
         )
     if min(alphabets, characters, drawers) < 1 or seed < 0:
         raise UsageError(
-            f"nothing to make: alphabets {alphabets}, characters {characters}, drawers {drawers}, "
-            f"seed {seed}",
-            "numbers are at least 1, and the seed at least 0",
+            f"cannot draw a set of {alphabets} alphabets, {characters} characters and {drawers} "
+            f"drawers from seed {seed}",
+            "give numbers of at least 1, and a seed of at least 0",
         )
     total, done = alphabets * characters * drawers, 0
     with new_folder(folder) as partial:
         for number in range(alphabets):
             known = draw_alphabet(np.random.default_rng([seed, _OF_ALPHABET, number]), characters)
-            hands = [
-                Hand(np.random.default_rng([seed, _OF_HAND, number, drawer]))
-                for drawer in range(drawers)
+            people = [
+                Drawer(np.random.default_rng([seed, _OF_DRAWER, number, person]))
+                for person in range(drawers)
             ]
             for index, strokes in enumerate(known, 1):
                 place = partial / f"Alphabet_{number + 1:02d}" / f"character{index:02d}"
                 place.mkdir(parents=True)
-                for drawer, hand in enumerate(hands, 1):
-                    rng = np.random.default_rng([seed, _OF_IMAGE, number, index, drawer])
-                    Image.fromarray(hand.draw(rng, strokes, size)).save(
-                        place / f"{number * 100 + index:04d}_{drawer:02d}.png"
+                for person, drawer in enumerate(people, 1):
+                    rng = np.random.default_rng([seed, _OF_IMAGE, number, index, person])
+                    Image.fromarray(drawer.draw(rng, strokes, size)).save(
+                        place / f"{number * 100 + index:04d}_{person:02d}.png"
                     )
                     done += 1
                     if progress is not None:
@@ -96,11 +98,11 @@ def make_glyphs(
 
 
 def draw_alphabet(rng: Rng, characters: int) -> list[Strokes]:
-    """Invent an alphabet.
+    """Return a random alphabet.
 
     Args:
-        rng: of this alphabet alone.
-        characters: how many.
+        rng: the generator of this alphabet alone.
+        characters: number of characters.
 
     Returns:
         The strokes of each character, float64 [24, 2] of (x, y) each, in a box of side 1 about
@@ -108,30 +110,29 @@ def draw_alphabet(rng: Rng, characters: int) -> list[Strokes]:
     """
     style = _Style(rng)
     known: list[Strokes] = []
-    sketches: list[NDArray[np.bool_]] = []
+    known_cells: list[NDArray[np.bool_]] = []
     for _ in range(characters):
         strokes, tries = style.character(rng), 1
-        # In a large alphabet no room may be left: the last try is then taken as it is.
-        while tries < _TRIES and not _is_new(_sketch(strokes), sketches):
+        # A large alphabet may have no new character left: the last try is then accepted.
+        while tries < _TRIES and not _is_new(_touched_cells(strokes), known_cells):
             strokes, tries = style.character(rng), tries + 1
         known.append(strokes)
-        sketches.append(_sketch(strokes))
+        known_cells.append(_touched_cells(strokes))
     return known
 
 
 class _Style:
-    """What the characters of an alphabet have in common: strokes, their directions, their number.
+    """The style of an alphabet: the strokes, directions and numbers of strokes of its characters.
 
-    Without it, any stroke would tell the alphabet nothing, and characters of one would be no more
-    alike than those of two.
+    It makes characters of the same alphabet more alike than characters of two alphabets.
     """
 
     def __init__(self, rng: Rng) -> None:
         kinds = rng.choice(len(_KINDS), size=int(rng.integers(3, 6)), replace=False)
         lean = rng.normal(0, 0.12)
         angles = lean + rng.choice(8, size=int(rng.integers(3, 6)), replace=False) * math.pi / 4
-        self.words = [
-            _turned(_KINDS[kind](rng) * rng.uniform(0.5, 1.0), angle)
+        self.vocabulary = [
+            _rotated(_KINDS[kind](rng) * rng.uniform(0.5, 1.0), angle)
             for kind in kinds
             for angle in rng.choice(angles, size=2, replace=False)
         ]
@@ -140,11 +141,11 @@ class _Style:
         self.dotted = rng.choice([0.0, 0.0, 0.25])
 
     def character(self, rng: Rng) -> Strokes:
-        """Put some of the strokes together, the later ones mostly onto the earlier."""
+        """Return a random character: some of the strokes, most of them attached to one another."""
         strokes: Strokes = []
         for _ in range(self.fewest + int(rng.integers(0, 3))):
-            word = self.words[rng.integers(len(self.words))]
-            stroke = (word - word[0]) * rng.choice([0.6, 1.0])
+            template = self.vocabulary[rng.integers(len(self.vocabulary))]
+            stroke = (template - template[0]) * rng.choice([0.6, 1.0])
             if strokes and rng.random() < self.joined:
                 onto = strokes[rng.integers(len(strokes))]
                 stroke = stroke + onto[rng.choice([0, _POINTS // 2, _POINTS - 1])]
@@ -153,49 +154,54 @@ class _Style:
             strokes.append(stroke)
         if rng.random() < self.dotted:
             strokes.append(rng.uniform(-0.5, 0.5, 2) + np.zeros((_POINTS, 2)))
-        return _boxed(strokes)
+        return _scaled_to_box(strokes)
 
 
-class Hand:
-    """One who draws: how the characters lean and are stretched, the pen, and how it trembles."""
+class Drawer:
+    """A drawer: the slant and proportions of the characters, the pen, and its random deviations."""
 
     def __init__(self, rng: Rng) -> None:
         self.angle = rng.normal(0, 0.18)
         self.shear = rng.normal(0, 0.22)
         self.stretch = np.exp(rng.normal(0, 0.16, 2))
         self.pen = rng.uniform(0.022, 0.045)
-        self.tremble = rng.uniform(0.03, 0.08)
+        self.deviation = rng.uniform(0.03, 0.08)
 
     def draw(self, rng: Rng, strokes: Strokes, size: tuple[int, int]) -> Bytes:
-        """Draw a character.
+        """Return an image of a character.
 
         Args:
-            rng: of this image alone.
-            strokes: see `draw_alphabet`.
+            rng: the generator of this image alone.
+            strokes: the character, as in `draw_alphabet`.
             size: (height, width) in pixels.
 
         Returns:
-            uint8 [H, W], 0 ink on 255 paper.
+            uint8 [H, W], ink 0 on paper 255.
         """
         angle, shear = self.angle + rng.normal(0, 0.07), self.shear + rng.normal(0, 0.08)
         stretch = _INK_BOX * self.stretch * np.exp(rng.normal(0, 0.06, 2))
-        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        to_paper = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(stretch)
+        rotation = np.array(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        )
+        to_paper = rotation @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(stretch)
         moved = rng.normal(0, 0.03, 2)
-        drawn = [self._trembling(rng, stroke) @ to_paper.T + moved for stroke in strokes]
+        drawn = [self._deviating(rng, stroke) @ to_paper.T + moved for stroke in strokes]
         return _ink(drawn, self.pen * math.exp(rng.normal(0, 0.08)), size)
 
-    def _trembling(self, rng: Rng, stroke: Floats) -> Floats:
-        """Move a stroke as a whole, its ends and its middle, smoothly along it."""
+    def _deviating(self, rng: Rng, stroke: Floats) -> Floats:
+        """Return a stroke shifted, and bent smoothly by random moves of its ends and middle."""
         along = _along()[:, None]
-        knots = rng.normal(0, self.tremble, (3, 2)) + rng.normal(0, 0.6 * self.tremble, 2)
+        knots = rng.normal(0, self.deviation, (3, 2)) + rng.normal(0, 0.6 * self.deviation, 2)
         start, middle, end = knots
         bend = start * (1 - along) ** 2 + 2 * middle * along * (1 - along) + end * along**2
         return np.asarray(stroke + bend)
 
 
 def _ink(strokes: Strokes, pen: float, size: tuple[int, int]) -> Bytes:
-    """Draw strokes, in shares of the smaller side from the middle, with a round pen."""
+    """Return the image of strokes, uint8 [H, W], drawn with a round pen.
+
+    Coordinates and `pen` are fractions of the smaller side, from the middle of the image.
+    """
     height, width = (side * _SUPERSAMPLED for side in size)
     span = min(height, width)
     radius = max(pen * span / 2, _SUPERSAMPLED / 2)
@@ -210,35 +216,35 @@ def _ink(strokes: Strokes, pen: float, size: tuple[int, int]) -> Bytes:
     return np.asarray(small, np.uint8)
 
 
-def _boxed(strokes: Strokes) -> Strokes:
-    """Move a character into the box of side 1 about the origin, its proportions half kept."""
+def _scaled_to_box(strokes: Strokes) -> Strokes:
+    """Return a character scaled into the box of side 1 about the origin."""
     points = np.concatenate(strokes)
     low, high = points.min(0), points.max(0)
     sides = np.maximum(high - low, 1e-9)
-    # One that is a mere line keeps being one.
+    # The limit keeps a character that is a mere line from being stretched to a box.
     scale = 1 / np.maximum(sides, 0.35 * sides.max())
     return [(stroke - (low + high) / 2) * scale for stroke in strokes]
 
 
-def _sketch(strokes: Strokes) -> NDArray[np.bool_]:
-    """Return which cells of a coarse grid a character touches, bool [7, 7]."""
-    cells = np.clip(((np.concatenate(strokes) + 0.5) * _SKETCH).astype(int), 0, _SKETCH - 1)
-    grid = np.zeros((_SKETCH, _SKETCH), np.bool_)
+def _touched_cells(strokes: Strokes) -> NDArray[np.bool_]:
+    """Return the cells of a coarse grid that a character touches, bool [7, 7]."""
+    cells = np.clip(((np.concatenate(strokes) + 0.5) * _GRID).astype(int), 0, _GRID - 1)
+    grid = np.zeros((_GRID, _GRID), np.bool_)
     grid[cells[:, 1], cells[:, 0]] = True
     return grid
 
 
-def _is_new(sketch: NDArray[np.bool_], known: list[NDArray[np.bool_]]) -> bool:
-    """Say whether of the cells touched, enough are touched by one of two characters alone."""
-    return all((sketch ^ other).sum() >= _UNLIKE * (sketch | other).sum() for other in known)
+def _is_new(cells: NDArray[np.bool_], known: list[NDArray[np.bool_]]) -> bool:
+    """Return whether a character differs enough from each known one, by their grid cells."""
+    return all((cells ^ other).sum() >= _MIN_DIFFERENCE * (cells | other).sum() for other in known)
 
 
-def _turned(points: Floats, angle: float) -> Floats:
+def _rotated(points: Floats, angle: float) -> Floats:
     cos, sin = math.cos(angle), math.sin(angle)
     return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]))
 
 
-# Kinds of strokes: each gives float64 [24, 2] of about unit length that starts along x.
+# Kinds of strokes: each function returns float64 [24, 2] of about unit length that starts along x.
 
 
 def _along() -> Floats:

@@ -1,7 +1,7 @@
-"""Images by class: what a folder of classes, a CSV or Omniglot's tree holds.
+"""Recognise a set of images by class: folders of classes, a CSV, or Omniglot's tree.
 
-A set without splits has the one split `all`. Classes have groups where their folder has (Omniglot's
-alphabets), so that a set can be cut between groups.
+A set without splits has the one split `all`. Classes may belong to groups (Omniglot's alphabets),
+so that a set can be split between groups.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from dlcvcli.data.image_table import ImageRow, ImageTables, read_image_tables
-from dlcvcli.data.layouts import ALL, SPLIT_NAMES, by_split, canonical_split, chosen_split
 from dlcvcli.data.left_out import left_out, unread_hint
 from dlcvcli.data.reading import is_image
+from dlcvcli.data.splits import ALL, SPLIT_NAMES, by_split, canonical_split, chosen_split
 from dlcvcli.errors import DataError, UsageError, nearest
 
 ImageLayoutName = Literal["class_folders", "csv", "omniglot"]
@@ -27,9 +27,9 @@ class ImageClass:
     """One class and its images.
 
     Attributes:
-        name: unique within its split; with its group before it, where it has one.
+        name: unique within its split; in a set with groups it starts with the group's name.
         files: its images, in the order of their names.
-        group: what it belongs to, such as an alphabet; its own name where there are no groups.
+        group: its group, such as an alphabet; its own name in a set without groups.
     """
 
     name: str
@@ -42,14 +42,14 @@ Split = tuple[ImageClass, ...]
 
 @dataclass(frozen=True)
 class ImageLayout:
-    """What a folder was recognised as.
+    """A recognised set of images by class.
 
     Attributes:
         name: the layout.
-        root: the folder that holds it; the given one, or the one folder inside it.
+        root: the folder of the set: the given one, or the only folder inside it.
         splits: split name -> its classes, in the order of their names.
-        ids: split name -> what a CSV calls its images in a column `id` -> their files.
-        unlabelled: the CSV files of splits that name images and no labels.
+        ids: split name -> id of an image in a CSV column `id` -> its file.
+        unlabelled: the CSV files of splits that name images without labels.
     """
 
     name: ImageLayoutName
@@ -59,16 +59,18 @@ class ImageLayout:
     unlabelled: tuple[Path, ...] = ()
 
     def describe(self) -> str:
-        """Return one line for people: the layout, the size of each split, and what is left out.
+        """Return one line: the layout, the size of each split, and the files left out.
 
-        A CSV says which images are used; of folders it is all of them.
+        Images that a CSV does not name are not reported: the CSV chooses the images.
         """
         parts = (
             f"{split} {sum(len(c.files) for c in classes)} images of {len(classes)} classes"
             for split, classes in self.splits.items()
         )
         line = f"layout {self.name}: {', '.join(parts)}"
-        line += "".join(f"; {path.name} left out: it has no labels" for path in self.unlabelled)
+        line += "".join(
+            f"; {path.name} left out, since it has no labels" for path in self.unlabelled
+        )
         if self.name == "csv":
             return line
         used = [file for split in self.splits.values() for one in split for file in one.files]
@@ -98,36 +100,36 @@ def find_image_layout(
     inner = _folders(root)
     problems: list[DataError] = []
     for folder in (root, *(inner if len(inner) == 1 else ())):
-        found = _find_omniglot(folder) if layout in {"auto", "omniglot"} else None
-        if found is None and layout in {"auto", "csv"}:
+        recognised = _find_omniglot(folder) if layout in {"auto", "omniglot"} else None
+        if recognised is None and layout in {"auto", "csv"}:
             tables = read_image_tables(folder, allow_outside=allow_outside)
-            found = _from_tables(folder, tables)
+            recognised = _from_tables(folder, tables)
             problems += tables.problems
-        if found is None and layout in {"auto", "class_folders"}:
-            found = _find_class_folders(folder)
-            if found is not None and problems and _may_be_of_a_csv(found):
+        if recognised is None and layout in {"auto", "class_folders"}:
+            recognised = _find_class_folders(folder)
+            if recognised is not None and problems and _may_be_of_a_csv(recognised):
                 raise problems[0]
-        if found is not None:
-            return found
+        if recognised is not None:
+            return recognised
     if problems:
         raise problems[0]
+    kind = "that dlcv recognises" if layout == "auto" else f"in layout '{layout}'"
     raise DataError(
-        f"{root} holds no images by class that dlcv knows"
-        + ("" if layout == "auto" else f" as layout '{layout}'"),
+        f"{root} holds no images by class {kind}",
         unread_hint(root)
         + "expected folders named after their classes (with or without train/, val/, test/ above), "
         "SPLIT.csv with filename,label beside the images, or Omniglot's alphabets",
     )
 
 
-def _may_be_of_a_csv(found: ImageLayout) -> bool:
-    """Return whether what looks like classes may be the folder of images beside a CSV."""
-    names = {one.name.lower() for classes in found.splits.values() for one in classes}
+def _may_be_of_a_csv(recognised: ImageLayout) -> bool:
+    """Return whether the class folders found may be the folder of images beside a CSV."""
+    names = {one.name.lower() for classes in recognised.splits.values() for one in classes}
     return len(names) == 1 or "images" in names
 
 
 def image_split(layout: ImageLayout, split: str) -> Split:
-    """Return the classes of a split; a set without splits gives all of them.
+    """Return the classes of a split; of a set without splits, all classes.
 
     Raises:
         DataError: there is no such split.
@@ -146,17 +148,19 @@ def _images(folder: Path) -> tuple[Path, ...]:
 
 
 def _classes_in(folder: Path) -> Split:
-    """Return the folders of images in a folder, each a class of its own group."""
-    found = ((inner.name, _images(inner)) for inner in _folders(folder))
-    return tuple(ImageClass(name, files, name) for name, files in found if files)
+    """Return the classes of a folder: each folder of images in it, in a group of its own."""
+    files_of_class = ((inner.name, _images(inner)) for inner in _folders(folder))
+    return tuple(ImageClass(name, files, name) for name, files in files_of_class if files)
 
 
 def _find_class_folders(root: Path) -> ImageLayout | None:
     folders = _folders(root)
-    found = {path: _classes_in(path) for path in folders if canonical_split(path.name) in _SPLITS}
-    splits = by_split({path: classes for path, classes in found.items() if classes})
-    # A class may be called `train`, but not every class is called like a split.
-    if not splits and len(found) < len(folders):
+    by_folder = {
+        path: _classes_in(path) for path in folders if canonical_split(path.name) in _SPLITS
+    }
+    splits = by_split({path: classes for path, classes in by_folder.items() if classes})
+    # A class may be named `train`; not all classes are named after splits.
+    if not splits and len(by_folder) < len(folders):
         classes = _classes_in(root)
         splits = {ALL: classes} if classes else {}
     return ImageLayout("class_folders", root, splits) if splits else None
@@ -175,12 +179,14 @@ def _characters_in(folder: Path) -> Split:
 
 
 def _find_omniglot(root: Path) -> ImageLayout | None:
-    # As it is distributed: the background set to train on, the evaluation set to test on.
+    # As Omniglot is distributed: the background set to train on, the evaluation set to test on.
     parts = {"train": root / "images_background", "test": root / "images_evaluation"}
-    found = {split: _characters_in(folder) for split, folder in parts.items() if folder.is_dir()}
-    splits = {split: classes for split, classes in found.items() if classes}
-    # One part alone is a set without splits, but not where the other is there and empty.
-    if len(found) == 1 and splits:
+    by_split_name = {
+        split: _characters_in(folder) for split, folder in parts.items() if folder.is_dir()
+    }
+    splits = {split: classes for split, classes in by_split_name.items() if classes}
+    # One part alone is a set without splits, unless the other part exists and is empty.
+    if len(by_split_name) == 1 and splits:
         splits = {ALL: next(iter(splits.values()))}
     if not splits:
         classes = _characters_in(root)
@@ -192,7 +198,7 @@ def _from_tables(root: Path, tables: ImageTables) -> ImageLayout | None:
     splits = {split: _classes_of(rows) for split, rows in tables.splits.items()}
     ids = {split: _ids_of(rows) for split, rows in tables.splits.items()}
     if len(splits) == 1 and not splits.keys() & _SPLITS:
-        # One table, whatever it is called, is a set without splits.
+        # A single table that is not named after a split is a set without splits.
         splits = {ALL: next(iter(splits.values()))}
         ids = {ALL: next(iter(ids.values()))}
     return ImageLayout("csv", root, splits, ids, tables.unlabelled) if splits else None
@@ -208,6 +214,6 @@ def _classes_of(rows: list[ImageRow]) -> Split:
 
 
 def _ids_of(rows: list[ImageRow]) -> dict[str, Path]:
-    """Return what a CSV calls its images; an id of several images names none of them."""
-    often = Counter(row.id for row in rows)
-    return {row.id: row.file for row in rows if row.id and often[row.id] == 1}
+    """Return id -> file of the images of a CSV, without ids that several images have."""
+    uses = Counter(row.id for row in rows)
+    return {row.id: row.file for row in rows if row.id and uses[row.id] == 1}

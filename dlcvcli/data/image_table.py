@@ -1,4 +1,4 @@
-"""CSV files that name images: with their labels, with ids, or with both."""
+"""Read CSV files that name images, with labels, ids, or both."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlcvcli.data.csv_tables import CsvTable, csv_files, read_csv
-from dlcvcli.data.layouts import by_split, canonical_split
 from dlcvcli.data.set_paths import path_in_set
+from dlcvcli.data.splits import by_split, canonical_split
 from dlcvcli.errors import DataError
 
 FILES, LABELS, IDS = ("filename", "file", "image"), ("label", "class"), ("id",)
-_TRAINED_OR_TESTED = frozenset({"train", "val", "test"})
+_SPLITS = frozenset({"train", "val", "test"})
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class ImageRow:
     """A line of a CSV.
 
     Attributes:
-        line: its number in the file.
+        line: number of the line in the file.
         file: the image.
         label: its class; empty in a CSV without labels.
-        id: what the CSV calls it; empty in one without ids.
+        id: its id; empty in a CSV without ids.
     """
 
     line: int
@@ -37,9 +37,9 @@ class ImageTables:
     """The CSV files of a folder of images by class.
 
     Attributes:
-        splits: split -> the rows of its CSV, for those with labels.
+        splits: split -> rows of its CSV, for CSV files with labels.
         unlabelled: CSV files of splits that name images without labels.
-        problems: why each other CSV cannot be used.
+        problems: for each other CSV, the reason why it cannot be used.
     """
 
     splits: dict[str, list[ImageRow]]
@@ -48,14 +48,14 @@ class ImageTables:
 
 
 def read_image_tables(root: Path, *, allow_outside: bool = False) -> ImageTables:
-    """Read the CSV files in a folder of images by class.
+    """Return the CSV files in a folder of images by class.
 
-    Files named like a split have to be usable beside others that are; any others may be about
-    something else.
+    If one CSV can be used, every CSV that is named after a split must be usable too; CSV files with
+    other names may hold something else.
 
     Raises:
         DataError: a CSV is empty, names a file that does not exist or lies outside of the folder,
-            or an image under two labels; or two CSVs are named like one split.
+            or gives an image two labels; or two CSV files are named after the same split.
     """
     labelled: dict[Path, list[ImageRow]] = {}
     unlabelled: list[Path] = []
@@ -88,7 +88,7 @@ def read_image_tables(root: Path, *, allow_outside: bool = False) -> ImageTables
 
 
 def _wrong_columns(table: CsvTable) -> DataError:
-    """Return the error for a CSV whose first line is not the header that was expected."""
+    """Return the error for a CSV without the expected header."""
     return DataError(
         f"{table.path} has no columns of images and labels; its first line is "
         f"{table.describe_columns()}",
@@ -98,10 +98,10 @@ def _wrong_columns(table: CsvTable) -> DataError:
 
 
 def image_rows(table: CsvTable, root: Path, *, allow_outside: bool = False) -> list[ImageRow]:
-    """Return what each line of a CSV with a column of images says; files need not exist.
+    """Return the rows of a CSV with a column of images; the files need not exist.
 
     Raises:
-        DataError: a file lies outside of the root.
+        DataError: a file lies outside of the root, and `allow_outside` is false.
     """
     names = list(table.fields(table.column(FILES)))
     folder = _folder_of(table.path, names[:1])
@@ -120,11 +120,11 @@ def image_rows(table: CsvTable, root: Path, *, allow_outside: bool = False) -> l
 
 
 def _is_split(path: Path) -> bool:
-    return canonical_split(path.stem) in _TRAINED_OR_TESTED
+    return canonical_split(path.stem) in _SPLITS
 
 
 def _folder_of(table: Path, names: list[str]) -> Path:
-    """Return the folder that the images of a CSV lie in: its own name's, `images`, or beside it."""
+    """Return the folder of a CSV's images: the one named like it, `images`, or the CSV's own."""
     places = (table.with_suffix(""), table.parent / "images", table.parent)
     first = os.path.normpath(names[0]) if names else ""
     return next((place for place in places if os.path.isfile(place / first)), places[0])
@@ -138,19 +138,21 @@ def _require_complete(table: CsvTable, rows: list[ImageRow]) -> None:
     for row, name, (_, fields) in zip(rows, names, table.lines, strict=True):
         if not name or not row.label:
             raise DataError(
-                f"{table.path}, line {row.line}: a file and its label are wanted, and it has "
-                f"{', '.join(repr(field) for field in fields[:4])}"
+                f"{table.path}, line {row.line} lacks the {'label' if name else 'file name'}: it "
+                f"holds {', '.join(repr(field) for field in fields[:4])}",
+                "fill in both columns, or remove the line",
             )
         if not os.path.isfile(row.file):
             folder = table.path.stem
             raise DataError(
-                f"{table.path.name} names {name} (line {row.line}), and {row.file} does not exist",
-                f"put the images beside {table.path.name}, into a folder {folder} or images",
+                f"{table.path.name} names {name} (line {row.line}), but {row.file} does not exist",
+                f"put the images beside {table.path.name}, or into a folder {folder} or images "
+                "beside it",
             )
 
 
 def _require_one_label(tables: dict[Path, list[ImageRow]]) -> None:
-    """Refuse an image with two labels, and two lines of a CSV for one image."""
+    """Refuse an image with two labels, and two lines of a CSV for the same image."""
     seen: dict[Path, tuple[Path, ImageRow]] = {}
     for path, rows in tables.items():
         for row in rows:
@@ -160,7 +162,10 @@ def _require_one_label(tables: dict[Path, list[ImageRow]]) -> None:
                 raise DataError(
                     f"{row.file} has the label '{first.label}' ({where}) and the label "
                     f"'{row.label}' ({path.name}, line {row.line})",
-                    "an image belongs to one class: remove one of the two lines",
+                    "an image has one class: remove one of the two lines",
                 )
             if first is not row and table == path:
-                raise DataError(f"{path}, line {row.line}: {row.file} is there twice ({where})")
+                raise DataError(
+                    f"{path}, line {row.line} names {row.file} a second time ({where})",
+                    "remove one of the two lines",
+                )

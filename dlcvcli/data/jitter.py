@@ -1,4 +1,4 @@
-"""Small random movements of images: turned, scaled, sheared, shifted, mirrored."""
+"""Random affine transforms of images: rotated, scaled, sheared, shifted, flipped."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dlcvcli.config.fewshot import JitterSettings
+from dlcvcli.config.schema import JitterSettings
 
 
 def jitter(images: Tensor, settings: JitterSettings, rng: np.random.Generator) -> Tensor:
-    """Move each image in a way of its own, about its centre.
+    """Return the images, each transformed at random about its centre.
 
-    Bilinear; what comes in from beyond the border looks as the border does.
+    Interpolation is bilinear; pixels from beyond the border take the colour of the border.
 
     Args:
         images: uint8 ``[N, H, W, 3]``.
-        settings: how far; nothing at all returns the images as they are.
-        rng: where the movements come from.
+        settings: the limits of each transform; if all are off, the images are returned unchanged.
+        rng: the source of every draw.
 
     Returns:
         uint8 ``[N, H, W, 3]``.
@@ -33,7 +33,7 @@ def jitter(images: Tensor, settings: JitterSettings, rng: np.random.Generator) -
     mirror = np.where(rng.random(count) < settings.flip, -1.0, 1.0)
     shift = rng.uniform(-2 * settings.shift, 2 * settings.shift, (2, count))
     height, width = images.shape[1:3]
-    # Where each pixel comes from, in units of half a side; the ratio keeps circles round.
+    # The source of each pixel, in units of half a side; the ratio keeps circles round.
     ratio = height / width
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     theta = np.stack(

@@ -1,40 +1,29 @@
-"""What does this folder hold? Recognising the layouts of segmentation sets.
+"""Recognise the layout of a segmentation set: pairs of an image and its annotation per split.
 
-Each layout gives pairs of an image and its annotation per split. A set without splits has the one
-split `all`. `validation` and `valid` are other names of the split `val`.
+A set without splits has the one split `all`. `validation` and `valid` are other names of the split
+`val`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from dlcvcli.data.left_out import is_unread, left_out, unread_hint
 from dlcvcli.data.reading import is_image
 from dlcvcli.data.set_paths import path_in_set
+from dlcvcli.data.splits import ALL, SPLIT_NAMES, by_split, chosen_split, folders_in
 from dlcvcli.errors import DataError, UsageError, nearest
 
 LayoutName = Literal["sat_mask", "images_masks", "camvid", "voc"]
 
-T = TypeVar("T")
-
-ALL = "all"
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-
 
 @dataclass(frozen=True)
 class Pair:
-    """An image file and its annotation file; `name` is what users call it."""
+    """An image file and its annotation file; `name` is the name that users see."""
 
     name: str
     image: Path
@@ -43,11 +32,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a folder was recognised as.
+    """A recognised segmentation set.
 
     Attributes:
         name: the layout.
-        root: the folder that holds it; the given one, or the one folder inside it.
+        root: the folder of the set: the given one, or the only folder inside it.
         splits: split name -> pairs in the order of their names.
         preset: the class set that the layout implies, if any.
     """
@@ -58,45 +47,21 @@ class Layout:
     preset: str | None
 
     def describe(self) -> str:
-        """Return one line for people: the layout, the size of each split, and what is left out."""
+        """Return one line: the layout, the size of each split, and the images left out."""
         sizes = ", ".join(f"{split} {len(pairs)}" for split, pairs in self.splits.items())
         return f"layout {self.name}: {sizes}{self.left_out()}"
 
     def left_out(self) -> str:
-        """Return which images of the folder are in no split; see `left_out.left_out`.
+        """Return a text on the images of the folder that are in no split; see `left_out.left_out`.
 
-        The lists of a VOC devkit say what is used of it, and most of its images are for detection.
+        It is empty for a VOC devkit: its lists name the images in use, and most of the others are
+        for detection.
         """
         if self.name == "voc":
             return ""
         pairs = [pair for split in self.splits.values() for pair in split]
         used = [path for pair in pairs for path in (pair.image, pair.mask)]
         return left_out(self.root, used, SPLIT_NAMES)
-
-
-def canonical_split(name: str) -> str:
-    """Return the name under which a split is kept: `validation` -> `val`."""
-    return ALL if name.lower() == ALL else SPLIT_NAMES.get(name.lower(), name)
-
-
-def by_split(contents: Mapping[Path, T]) -> dict[str, T]:
-    """Return split -> what the folder, or the file, that is named like it holds.
-
-    Raises:
-        DataError: two are named like the same split, e.g. `val.csv` and `validation.csv`.
-    """
-    found: dict[str, T] = {}
-    owner: dict[str, Path] = {}
-    for path, content in contents.items():
-        name = canonical_split(path.name if path.is_dir() else path.stem)
-        other = owner.setdefault(name, path)
-        if other is not path:
-            raise DataError(
-                f"{path.parent} holds the split '{name}' twice, in {other.name} and {path.name}",
-                "keep one of the two, or put the content of both into it",
-            )
-        found[name] = content
-    return found
 
 
 def find_layout(root: Path, layout: str = "auto") -> Layout:
@@ -120,14 +85,14 @@ def find_layout(root: Path, layout: str = "auto") -> Layout:
     finders = _FINDERS if layout == "auto" else {layout: _FINDERS[layout]}
     for folder in (root, *_wrapped(root)):
         for find in finders.values():
-            found = find(folder)
-            if found is not None:
-                return found
+            recognised = find(folder)
+            if recognised is not None:
+                return recognised
     raise DataError(_not_recognised(root, layout), unread_hint(root) + _EXPECTED)
 
 
 def pairs_of(layout: Layout, split: str) -> tuple[Pair, ...]:
-    """Return the pairs of a split; a set without splits gives all of them.
+    """Return the pairs of a split; of a set without splits, all pairs.
 
     Raises:
         DataError: there is no such split.
@@ -135,43 +100,8 @@ def pairs_of(layout: Layout, split: str) -> tuple[Pair, ...]:
     return chosen_split(layout.splits, split, layout.root)
 
 
-def chosen_split(splits: Mapping[str, T], split: str, root: Path) -> T:
-    """Return what a split holds; a set without splits gives all of it.
-
-    Raises:
-        DataError: there is no such split.
-    """
-    wanted = canonical_split(split)
-    if wanted in splits:
-        return splits[wanted]
-    if set(splits) == {ALL}:
-        return splits[ALL]
-    raise DataError(
-        f"{root} has no split '{split}'{_emptied(root, wanted)}", nearest(wanted, splits)
-    )
-
-
-def _emptied(root: Path, split: str) -> str:
-    named = [path for path in _folders(root) if canonical_split(path.name) == split]
-    return f": no image in its folder {named[0].name} is part of the set" if named else ""
-
-
-def require_two_splits(train: str, val: str, splits: Iterable[str]) -> None:
-    """Refuse to train and to validate on one split.
-
-    Raises:
-        UsageError: both names stand for it.
-    """
-    if canonical_split(train) == canonical_split(val):
-        raise UsageError(
-            f"data.train_split and data.val_split are the same split '{train}': a score on the "
-            "training images means nothing",
-            f"choose another one of {', '.join(splits)}",
-        )
-
-
 def find_image(pairs: tuple[Pair, ...], name: str) -> Pair:
-    """Return the pair that a short name stands for: `0013` for `0013_sat.jpg`.
+    """Return the pair with a name, which may be short: `0013` for `0013_sat.jpg`.
 
     Raises:
         UsageError: no pair has this name.
@@ -192,12 +122,8 @@ _EXPECTED = (
 
 
 def _wrapped(root: Path) -> list[Path]:
-    folders = [p for p in _folders(root) if p.name != "__MACOSX"]
+    folders = [p for p in folders_in(root) if p.name != "__MACOSX"]
     return folders if len(folders) == 1 else []
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _not_recognised(root: Path, layout: str) -> str:
@@ -218,13 +144,13 @@ def _stem(path: Path, suffix: str) -> str:
 
 
 def _by_name(files: list[Path], suffix: str, kind: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    files_by_name: dict[str, Path] = {}
     for path in files:
         name = _stem(path, suffix)
-        if name in found:
-            raise DataError(f"two {kind} are named {name}: {found[name]} and {path.name}")
-        found[name] = path
-    return found
+        if name in files_by_name:
+            raise DataError(f"two {kind} are named {name}: {files_by_name[name]} and {path.name}")
+        files_by_name[name] = path
+    return files_by_name
 
 
 def _match(
@@ -234,7 +160,11 @@ def _match(
     image_suffix: str = "",
     mask_suffix: str = "",
 ) -> tuple[Pair, ...]:
-    """Pair files of one or two folders by name, and refuse what is left over."""
+    """Pair the files of one or two folders by name.
+
+    Raises:
+        DataError: an image has no mask, or a mask no image.
+    """
     first = _by_name(images, image_suffix, "images")
     second = _by_name(masks, mask_suffix, "masks")
     lone_images = [name for name in first if name not in second]
@@ -248,33 +178,33 @@ def _match(
             raise DataError(
                 f"{kind} {paths[names[0]]} has no {other}{more}",
                 _near_miss(names[0], suffix, folders, other)
-                or f"add the {other}, or take the {kind} out of the set",
+                or f"add the {other}, or remove the {kind} from the set",
             )
     return tuple(Pair(name, first[name], second[name]) for name in sorted(first))
 
 
 def _near_miss(name: str, suffix: str, folders: Iterable[Path], kind: str) -> str:
-    """Return a hint that names the file which was probably meant to be one half of a pair."""
+    """Return a hint that names the file which is probably the missing half of a pair."""
     for path in (path for folder in folders for path in sorted(folder.iterdir())):
         if is_unread(path) and _stem(path, suffix) == name:
-            return f"{path} is of a format that is not read: convert it to PNG"
+            return f"{path} has a format that dlcv does not read: convert it to PNG"
         if suffix and is_image(path) and path.stem == name:
             return f"if {path.name} is the {kind}, rename it to {name}{suffix}{path.suffix}"
     return ""
 
 
 def _splits(root: Path, pair: Callable[[Path], tuple[Pair, ...]]) -> dict[str, tuple[Pair, ...]]:
-    """Collect the split folders below `root` in which `pair` finds something."""
-    named = [folder for folder in _folders(root) if folder.name.lower() in SPLIT_NAMES]
-    found = {folder: pair(folder) for folder in named}
-    return by_split({folder: pairs for folder, pairs in found.items() if pairs})
+    """Return the pairs of each folder in `root` that is named after a split and holds some."""
+    named = [folder for folder in folders_in(root) if folder.name.lower() in SPLIT_NAMES]
+    by_folder = {folder: pair(folder) for folder in named}
+    return by_split({folder: pairs for folder, pairs in by_folder.items() if pairs})
 
 
 def _sat_pairs(folder: Path) -> tuple[Pair, ...]:
     files = _images(folder)
     images = [p for p in files if p.stem.endswith("_sat")]
     masks = [p for p in files if p.stem.endswith("_mask")]
-    # A split of images alone is a test split without annotations, not a broken one.
+    # Images without any mask are a test split without annotations, not a broken split.
     return _match((folder,), images, masks, "_sat", "_mask") if masks else ()
 
 
@@ -307,16 +237,16 @@ def _find_images_masks(root: Path) -> Layout | None:
 def _find_camvid(root: Path) -> Layout | None:
     annotated = [
         (folder, root / f"{folder.name}annot")
-        for folder in _folders(root)
+        for folder in folders_in(root)
         if (root / f"{folder.name}annot").is_dir()
     ]
-    found = {folder: _folder_pairs(folder, annotations) for folder, annotations in annotated}
-    splits = by_split({folder: pairs for folder, pairs in found.items() if pairs})
+    by_folder = {folder: _folder_pairs(folder, annotations) for folder, annotations in annotated}
+    splits = by_split({folder: pairs for folder, pairs in by_folder.items() if pairs})
     return Layout("camvid", root, splits, "camvid11") if splits else None
 
 
 def _find_voc(root: Path) -> Layout | None:
-    """Find a Pascal VOC devkit: its folder of a year, or what holds the one `VOCdevkit/VOCyear`."""
+    """Find a Pascal VOC devkit, given `VOCdevkit/VOCyear` or the folder that holds `VOCdevkit`."""
     years = [root, *sorted(root.glob("VOCdevkit/VOC*"))]
     kits = [folder for folder in years if (folder / "ImageSets" / "Segmentation").is_dir()]
     if not kits:
@@ -326,8 +256,8 @@ def _find_voc(root: Path) -> Layout | None:
         raise DataError(f"{root} holds several years of VOC: {listed}", "name one of their folders")
     kit = kits[0]
     files = sorted((kit / "ImageSets" / "Segmentation").glob("*.txt"))
-    found = {file: _listed_pairs(file, kit) for file in files}
-    splits = by_split({file: pairs for file, pairs in found.items() if pairs})
+    by_file = {file: _listed_pairs(file, kit) for file in files}
+    splits = by_split({file: pairs for file, pairs in by_file.items() if pairs})
     return Layout("voc", kit, splits, "voc21") if splits else None
 
 
@@ -351,7 +281,7 @@ def _listed_pairs(file: Path, kit: Path) -> tuple[Pair, ...]:
             if not path.is_file():
                 raise DataError(
                     f"{pair.name} of {file.name} has no {kind}: {path} does not exist",
-                    f"add the {kind}, or take its line out of {file}",
+                    f"add the {kind}, or remove its line from {file}",
                 )
     return tuple(pairs)
 

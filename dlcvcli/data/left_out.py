@@ -1,4 +1,4 @@
-"""Image files that a set leaves out: counted and named, so that none is missing in silence."""
+"""Count and name the image files that a set leaves out, so that none is skipped silently."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dlcvcli.data.reading import is_image
 
-# Formats that cameras, phones and editors write; those that dlcv reads do not count.
+# Formats that cameras, phones and editors write; `is_unread` excludes those that dlcv reads.
 _FORMATS = frozenset(
     {
         *(".apng", ".arw", ".avif", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".eps", ".exr"),
@@ -23,24 +23,24 @@ _LOOKED_AT = 10_000
 
 
 def is_unread(path: Path) -> bool:
-    """Return whether a file's name ends like that of an image format that dlcv does not read."""
-    named = path.suffix.lower() in _FORMATS and not path.name.startswith(".")
-    return named and not is_image(path)
+    """Return whether a file has the suffix of an image format that dlcv does not read."""
+    is_format = path.suffix.lower() in _FORMATS and not path.name.startswith(".")
+    return is_format and not is_image(path)
 
 
 def left_out(
     root: Path, used: Iterable[Path], split_names: Collection[str], *, everywhere: bool = False
 ) -> str:
-    """Return which images a set leaves out, to go behind its description; empty for none.
+    """Return a text on the images that a set leaves out, to follow its description.
 
-    Looked through are those folders at the top of the set that hold its images or are named like a
-    split, so that figures and notes beside them need no word.
+    It is empty if there are none. Only those top folders of the set are searched that hold its
+    images or are named after a split, so that figures and notes beside them are not reported.
 
     Args:
         root: the set's folder.
         used: its images and masks.
         split_names: names of splits, in lower case.
-        everywhere: look through all folders, and at the files beside them.
+        everywhere: search all folders, and the files beside them.
     """
     known = {os.fspath(path) for path in used}
     top = os.fspath(root / "x")[:-1]
@@ -53,7 +53,7 @@ def left_out(
     for name in folders:
         if everywhere or name in held or name.lower() in split_names:
             _scan(root / name, split_names, known, missed, empty)
-    # Links to folders are not looked through, and may hold all of a split.
+    # Links to folders are not searched, and may hold a complete split.
     empty = [
         path for path in empty if not any(file.startswith(f"{path}{os.sep}") for file in known)
     ]
@@ -68,7 +68,7 @@ def left_out(
 
 
 def describe_unread(folder: Path) -> str:
-    """Return a line on the files in a folder whose image format is not read; empty for none."""
+    """Return a line on the files in a folder whose image format dlcv does not read, or ""."""
     unread = sorted(path for path in folder.iterdir() if is_unread(path))
     return f"{folder}: {_describe_unread(unread, folder)}" if unread else ""
 
@@ -76,17 +76,20 @@ def describe_unread(folder: Path) -> str:
 def _describe_unread(unread: Sequence[Path], root: Path) -> str:
     formats = ", ".join(sorted({path.suffix.lower() for path in unread}))
     some = _some(unread, root)
-    return f"{_count(unread, 'file')} left out, since {formats} is not read ({some})"
+    return f"{_count(unread, 'file')} left out, since dlcv does not read {formats} ({some})"
 
 
 def unread_hint(root: Path) -> str:
-    """Return a hint for a set that was not recognised and holds a format that is not read."""
+    """Return a hint for an unrecognised set with images in a format that dlcv does not read."""
     levels = ("*", "*/*", "*/*/*")
     files = islice(chain.from_iterable(root.glob(level) for level in levels), _LOOKED_AT)
     first = next((path for path in files if is_unread(path)), None)
     if first is None:
         return ""
-    return f"{first.suffix} is not read ({first.relative_to(root)}): convert the images to PNG; "
+    return (
+        f"dlcv does not read {first.suffix} ({first.relative_to(root)}): convert the images to "
+        "PNG; "
+    )
 
 
 def _scan(
@@ -96,7 +99,11 @@ def _scan(
     missed: list[Path],
     empty: list[Path],
 ) -> bool:
-    """Gather images that are not known, and folders without any; return whether there are some."""
+    """Collect unknown images into `missed` and folders without images into `empty`.
+
+    Returns:
+        Whether the folder holds any image, known or unknown.
+    """
     names, folders = _entries(folder)
     own = _missed(folder, names, known)
     missed += own
@@ -114,14 +121,14 @@ def _entries(folder: Path, *, links: bool = False) -> tuple[list[str], list[str]
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.startswith(".") and entry.name != "__MACOSX":
-                # Deep in a set, a link may lead back to a folder above it.
+                # Below the top of a set, a link may lead back to a folder above it.
                 inner = entry.is_dir() and (links or not entry.is_symlink())
                 (folders if inner else names).append(entry.name)
     return sorted(names), sorted(folders)
 
 
 def _missed(folder: Path, names: Iterable[str], known: Collection[str]) -> list[Path]:
-    # A path for each of a million files takes longer than to list them.
+    # To make a Path for each of a million files takes longer than to list them.
     paths = (folder / name for name in names if _join(folder, name) not in known)
     return [path for path in paths if is_image(path) or is_unread(path)]
 

@@ -1,4 +1,4 @@
-"""Training batches: read, changed and stacked by torch's DataLoader, step by step."""
+"""Training batches, step by step: read, augmented and stacked by torch's DataLoader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -21,29 +21,34 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.cache import ImageCache
 from dlcvcli.data.sampler import BatchPlan, Draw, StepRange
-from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.data.source import ImageSource
 from dlcvcli.errors import DataError, DlcvError
 
 Batch = dict[str, Tensor]
 
+Augment = Callable[[np.random.Generator, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+"""Changes an image, uint8 [3, H, W], and its mask, uint8 [H, W], if it has one."""
+
 
 class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
-    """Augmented samples of a segmentation set; a sample is a function of (seed, epoch, index).
+    """Augmented images, with their masks if they have any.
+
+    A sample is a function of (seed, epoch, index) alone: {"images": uint8 [h, w, 3]}, and "masks":
+    uint8 [h, w] where the images have masks.
 
     Args:
-        data: the set.
-        augment: the changes.
-        seed: of the changes.
-        cache: where decoded samples are kept, if anywhere; it changes no sample.
+        data: the images.
+        augment: the random changes.
+        seed: seed of the changes.
+        cache: keeps decoded samples, if given; it changes no sample.
     """
 
     def __init__(
         self,
-        data: SegmentationSet,
-        augment: SegmentationAugment,
+        data: ImageSource,
+        augment: Augment,
         seed: int,
         cache: ImageCache | None = None,
     ) -> None:
@@ -60,21 +65,24 @@ class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
         try:
             image, mask = self._decoded(index)
         except DataError as error:
-            # Raised in the main process: a worker would bury it in a traceback.
+            # To be raised in the main process: a worker would wrap it into a traceback.
             return error
         rng = np.random.default_rng((self.seed, epoch, index))
         image, mask = self.augment(rng, image.permute(2, 0, 1), mask)
-        return {"images": image.permute(1, 2, 0).contiguous(), "masks": mask.contiguous()}
+        sample = {"images": image.permute(1, 2, 0).contiguous()}
+        if mask is not None:
+            sample["masks"] = mask.contiguous()
+        return sample
 
-    def _decoded(self, index: int) -> tuple[Tensor, Tensor]:
+    def _decoded(self, index: int) -> tuple[Tensor, Tensor | None]:
         """Return an image, uint8 [H, W, 3], and its mask, uint8 [H, W], of the image's size."""
-        known = None if self.cache is None else self.cache.get(index)
-        if known is not None:
-            return known
+        kept = None if self.cache is None else self.cache.get(index)
+        if kept is not None:
+            return kept
         sample = self.data.read(index)
         image = torch.from_numpy(np.array(sample.image))
-        mask = torch.from_numpy(np.array(sample.mask))
-        if mask.shape != image.shape[:2]:
+        mask = None if sample.mask is None else torch.from_numpy(np.array(sample.mask))
+        if mask is not None and mask.shape != image.shape[:2]:
             mask = F.resize(
                 mask[None], list(image.shape[:2]), interpolation=InterpolationMode.NEAREST_EXACT
             )[0]
@@ -94,10 +102,10 @@ def _stack(samples: Sequence[dict[str, Tensor] | DataError]) -> Batch | DataErro
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:
-    """Ignore what Ctrl-C and job managers send to all processes: the main one stops in good order.
+    """Ignore the signals that Ctrl-C and job managers send to all processes.
 
-    A worker that died of it would turn the good order into an error. Workers end with the loader,
-    or when the main process is gone.
+    The main process saves and stops; a worker that died of the signal would make that an error.
+    Workers end with the loader, or when the main process is gone.
     """
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
@@ -110,9 +118,10 @@ _owner = os.getpid()
 
 @atexit.register
 def _end_workers() -> None:
-    """Kill the workers whose loader is held by the traceback of an error until the very end.
+    """Kill the workers that are left when the interpreter exits.
 
-    Python's own way is a SIGTERM, which they ignore, and to wait for them.
+    The traceback of an error may keep their loader alive until then. Python itself would send them
+    SIGTERM, which they ignore, and wait for them.
     """
     if os.getpid() == _owner:
         for worker in _workers:
@@ -123,9 +132,9 @@ def _end_workers() -> None:
 def _own_child_signal() -> Iterator[None]:
     """Undo the SIGCHLD handler that torch installs for the workers it starts.
 
-    It raises at whatever line the main thread has reached when a worker dies, so that a write of a
-    checkpoint, for one, fails in its stead. Without it, the wait for the next batch finds a dead
-    worker within 5 s.
+    The handler raises at whatever line the main thread has reached when a worker dies, for example
+    while a checkpoint is written. Without it, the wait for the next batch detects a dead worker
+    within 5 s.
     """
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() != threading.main_thread():
         yield
@@ -139,12 +148,12 @@ def _own_child_signal() -> Iterator[None]:
 
 @contextmanager
 def _report_dead_worker(workers: set[BaseProcess]) -> Iterator[None]:
-    """Turn whatever waiting for a batch raises into a `DlcvError`, where a worker has died."""
+    """Turn any error raised while waiting for a batch into a `DlcvError` if a worker has died."""
     try:
         yield
     except Exception as error:
-        # An error of torch's or of a pipe, depending on what the worker was doing; it may not have
-        # ended yet.
+        # The error comes from torch or from a pipe, depending on what the worker was doing. The
+        # worker may not have ended yet.
         ended = connection.wait(
             [worker.sentinel for worker in workers], timeout=min(1, len(workers))
         )
@@ -156,9 +165,9 @@ def _report_dead_worker(workers: set[BaseProcess]) -> Iterator[None]:
 
 
 class _EndEvent:
-    """Torch's event that tells workers to end, without its lock where a worker has died.
+    """Torch's event that tells workers to end, without its lock if a worker has died.
 
-    A worker may be killed while it holds the lock, and whoever asks for it then waits for ever.
+    A worker may be killed while it holds the lock, and setting the event would then never return.
     """
 
     def __init__(self, shared: Any, workers: set[BaseProcess]) -> None:
@@ -194,8 +203,8 @@ def _worker_died(worker: BaseProcess) -> DlcvError:
         how = f"ended with exit status {status}"
     return DlcvError(
         f"a loader worker (process {worker.pid}) {how}",
-        "use fewer --workers or a smaller data.cache, and go on with --resume; "
-        "the run's last checkpoint is intact",
+        "use fewer --workers or a smaller data.cache, and continue the run with --resume from its "
+        "last checkpoint",
     )
 
 
@@ -204,9 +213,9 @@ class TrainingBatches:
 
     Args:
         dataset: maps a `Draw` to a dict of tensors.
-        plan: which draws make up a step.
-        workers: loader processes; 0 reads in the main process.
-        pin_memory: page-locked batches, for a GPU.
+        plan: the draws of each step.
+        workers: number of loader processes; 0 reads in the main process.
+        pin_memory: return batches in page-locked memory, for a GPU.
     """
 
     def __init__(
@@ -233,8 +242,8 @@ class TrainingBatches:
     ) -> Generator[Batch]:
         """Yield a rank's batch of each step from `start` to `stop`.
 
-        One loader serves the whole range, so that workers do not restart at each epoch; close the
-        generator to end them early.
+        One loader serves all steps, so that workers do not restart at each epoch. Close the
+        generator to end the workers early.
 
         Raises:
             DataError: a sample cannot be read.
@@ -246,8 +255,8 @@ class TrainingBatches:
             num_workers=self.workers if workers is None else workers,
             collate_fn=_stack,
             pin_memory=self.pin_memory,
-            # The loader draws a base seed from the global generator otherwise, which would make
-            # the numbers of a run depend on how often it was resumed.
+            # Without it the loader draws a base seed from the global generator, and the numbers of
+            # a run would depend on how often it was resumed.
             generator=torch.Generator(),
             worker_init_fn=_leave_signals_to_the_main_process,
         )
@@ -269,6 +278,6 @@ class TrainingBatches:
                     raise batch
                 yield batch
         finally:
-            # Ends the workers now. They ignore SIGTERM, so they must not be left to the
-            # interpreter's exit, which would wait for them.
+            # End the workers now. They ignore SIGTERM, so the interpreter would wait for them when
+            # it exits.
             del iterator

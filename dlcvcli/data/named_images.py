@@ -1,4 +1,4 @@
-"""Images by the names that an episode file calls them, of a set that need not have labels."""
+"""Find the images that an episode file names, in a set with or without labels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dlcvcli.data.csv_tables import csv_files, read_csv
 from dlcvcli.data.image_table import FILES, IDS, image_rows
-from dlcvcli.data.layouts import canonical_split
 from dlcvcli.data.set_paths import path_in_set
+from dlcvcli.data.splits import canonical_split
 from dlcvcli.errors import DataError
 
 
@@ -21,24 +21,25 @@ def locate_images(
     source: str = "an episode",
     allow_outside: bool = False,
 ) -> list[Path]:
-    """Return the files that names stand for: paths below the folder, or ids of its CSV files.
+    """Return the files of named images.
 
     Args:
-        folder: the set, or a folder that holds nothing but the set's.
-        names: what to find.
-        split: the name of the CSV, without its ending, that ids are of; None for any.
-        source: what names them, for messages.
+        folder: the set, or a folder that holds nothing but the set's folder.
+        names: paths below the folder, or ids of its CSV files.
+        split: look for ids in the CSV of this split alone; None looks in every CSV.
+        source: the place of the names, for messages.
         allow_outside: accept files outside of the folder.
 
     Raises:
-        DataError: a name stands for no file or for one outside of the folder, or an id for two.
+        DataError: there is no such image, it lies outside of the folder, or two images have the
+            same id.
     """
     if not folder.is_dir():
         raise DataError(f"data folder {folder} does not exist")
     inner = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
     roots = [folder, *(inner if len(inner) == 1 else ())]
     ids: dict[str, Path] | None = None
-    found = []
+    files = []
     for name in names:
         places = (
             path_in_set(name, root, folder, source, allow_outside=allow_outside) for root in roots
@@ -51,14 +52,15 @@ def locate_images(
         if path is None or not os.path.isfile(path):
             raise DataError(
                 f"image '{name}' is not in {folder}",
-                "give the set that the episodes were drawn from; its CSV may name images by id",
+                "give the set that the episodes were drawn from as --data; names are paths in it, "
+                "or ids of its CSV files",
             )
-        found.append(path)
-    return found
+        files.append(path)
+    return files
 
 
 def _ids(roots: Sequence[Path], split: str | None, allow_outside: bool) -> dict[str, Path]:
-    found: dict[str, tuple[Path, Path]] = {}
+    owners: dict[str, tuple[Path, Path]] = {}
     for path in (path for root in roots for path in csv_files(root)):
         if split is not None and canonical_split(path.stem) != canonical_split(split):
             continue
@@ -66,12 +68,12 @@ def _ids(roots: Sequence[Path], split: str | None, allow_outside: bool) -> dict[
         if table.column(FILES) is None or table.column(IDS) is None:
             continue
         for row in image_rows(table, path.parent, allow_outside=allow_outside):
-            file, other = found.setdefault(row.id, (row.file, path))
+            file, other = owners.setdefault(row.id, (row.file, path))
             if file != row.file:
                 raise DataError(
                     f"the id '{row.id}' is in {other.name} and in {path.name}"
                     if other != path
-                    else f"{path}, line {row.line}: the id '{row.id}' is there twice",
-                    "say which of them is meant with --split NAME" if other != path else "",
+                    else f"{path}, line {row.line}: the id '{row.id}' is used a second time",
+                    "choose one of the two with --split NAME" if other != path else "",
                 )
-    return {name: file for name, (file, _) in found.items()}
+    return {name: file for name, (file, _) in owners.items()}

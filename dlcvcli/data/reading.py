@@ -1,7 +1,7 @@
-"""Decoding images and reading ahead: the one way in which pixels enter dlcv.
+"""Decode image files, and read ahead in threads.
 
-Training, evaluation under PyTorch and ONNX Runtime, and prediction all read through this file, so
-that they see the same pixels. It needs numpy and Pillow only.
+Training, evaluation under PyTorch and ONNX Runtime, and prediction all read images through this
+module, so that they see the same pixels. It needs numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ B = TypeVar("B")
 Pixels = NDArray[np.uint8]
 
 Progress = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
+"""Called with (items done, items in all)."""
 
 FORMATS = {
     "JPEG": (".jpg", ".jpeg"),
@@ -37,16 +37,16 @@ FORMATS = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-"""Pillow's name of each format that is read, and how the names of its files end.
+"""Pillow's name of each format that dlcv reads -> its file suffixes.
 
-Files are recognised by their content; no other decoder of Pillow is tried, since some of them start
-other programs (EPS starts Ghostscript).
+Files are recognised by their content. No other decoder of Pillow is tried, since some start other
+programs (EPS starts Ghostscript).
 """
 
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 MAX_PIXELS = 1_000_000_000
-"""The largest image that is decoded: 3 GB as RGB."""
+"""Number of pixels of the largest image that is decoded, which takes 3 GB as RGB."""
 
 # Pillow's own limit is 89 million pixels; a satellite scene of 10,000 x 10,000 has more.
 Image.MAX_IMAGE_PIXELS = None
@@ -63,38 +63,39 @@ _UPRIGHT = {
 }
 _INVERSE = {6: 8, 8: 6}
 _LIES_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
-# Pillow rotates the pixels of a TIFF itself, and gives the size that they then have from the start.
+# Pillow rotates the pixels of a TIFF itself, and reports its size after the rotation.
 _SELF_ROTATED = frozenset({"TIFF"})
 _BITS_PER_SAMPLE = 258
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file's name ends like an image's and it is not hidden."""
+    """Return whether a file has an image suffix and is not hidden."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 @contextmanager
 def enough_memory(path: Path) -> Iterator[None]:
-    """Name the file whose decoding runs out of memory.
+    """Turn a MemoryError into a DataError that names the file.
 
     Raises:
-        DataError: in place of a MemoryError.
+        DataError: memory ran out within the context.
     """
     try:
         yield
     except MemoryError as error:
         raise DataError(
-            f"not enough memory to decode {path}", "free memory, or cut the image into smaller ones"
+            f"not enough memory to decode {path}",
+            "free memory, or split the image into smaller ones",
         ) from error
 
 
 @contextmanager
 def _open(source: io.BytesIO | Path, path: Path) -> Iterator[Image.Image]:
-    """Open an image whose pixels are not decoded yet: the only place that does.
+    """Open an image without decoding its pixels; every image is opened here.
 
     Raises:
-        DataError: it cannot be opened, or what is done with it within the context fails.
+        DataError: it cannot be opened, or an operation on it within the context fails.
     """
     try:
         with Image.open(source, formats=tuple(FORMATS)) as image:
@@ -103,17 +104,17 @@ def _open(source: io.BytesIO | Path, path: Path) -> Iterator[Image.Image]:
                 raise DataError(
                     f"{path} has {width} x {height} pixels; "
                     f"at most {MAX_PIXELS:,} pixels can be read",
-                    "cut it into smaller images",
+                    "split it into smaller images",
                 )
             yield image
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{path} is not an image in a format that is read ({', '.join(FORMATS)})",
-            "convert it, for instance to PNG; if it is of one of these formats, it is damaged",
+            f"{path} is not an image in a format that dlcv reads ({', '.join(FORMATS)})",
+            "convert it, for instance to PNG; if it has one of these formats, it is damaged",
         ) from error
-    # Of a damaged file Pillow's decoders raise errors of many types, and each has its own.
+    # For a damaged file, each of Pillow's decoders raises errors of other types.
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
@@ -128,11 +129,11 @@ class Decoded:
     """A decoded image file.
 
     Attributes:
-        image: the pixels, rotated as the EXIF orientation says.
-        orientation: that orientation, 2 to 8; 1 where the pixels are stored upright.
-        deep: whether the file has more than 8 bits a channel. Of colours Pillow keeps the upper 8
-            bits alone, and `image.mode` does not tell.
-        spread: whether grey values of less than 8 bits were spread over 0..255, as 0 to 3 become
+        image: the pixels, rotated by the EXIF orientation.
+        orientation: that orientation, 2 to 8; 1 if the pixels are stored upright.
+        deep: whether the file has more than 8 bits per channel. Pillow keeps only the upper 8 bits
+            of colours, and `image.mode` does not show that.
+        spread: whether grey values of less than 8 bits were spread over 0..255, e.g. 0 to 3 to
             0, 85, 170, 255.
     """
 
@@ -143,14 +144,14 @@ class Decoded:
 
 
 def decode(content: bytes, path: Path) -> Decoded:
-    """Decode an image's bytes fully.
+    """Return the image of a file's bytes, decoded completely.
 
     Raises:
         DataError: the format is not one of `FORMATS`, the bytes are damaged or end too early, or
             there are more than `MAX_PIXELS` pixels; names the file.
     """
     with _open(io.BytesIO(content), path) as image:
-        # Before the pixels are decoded, since Pillow drops some of it then.
+        # Before the pixels are decoded, since Pillow drops some of this information then.
         orientation, deep, spread = _orientation(image), _is_deep(image), _is_spread(image)
         image.load()
     upright = image if image.format in _SELF_ROTATED else _rotate(image, orientation)
@@ -158,8 +159,8 @@ def decode(content: bytes, path: Path) -> Decoded:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an image whose pixels are not decoded yet, 1 for upright."""
-    # A PNG may say it behind its pixels too, where only decoding all of them would find it.
+    """Return the EXIF orientation of an image whose pixels are not decoded yet; 1 is upright."""
+    # A PNG may have it behind its pixels, where only decoding all of them would find it.
     if image.format == "PNG" and not image.info.keys() & {"exif", "Raw profile type exif"}:
         return 1
     value = image.getexif().get(_ORIENTATION)
@@ -171,14 +172,14 @@ def _rotate(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def rotate_mask(mask: Pixels, orientation: int, *, back: bool = False) -> Pixels:
-    """Rotate [H, W] as an EXIF orientation says to show it upright, or back to how it is stored."""
+    """Return a mask, uint8 [H, W], rotated upright by an EXIF orientation, or back as stored."""
     if back:
         orientation = _INVERSE.get(orientation, orientation)
     return np.asarray(_rotate(Image.fromarray(mask), orientation))
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Return whether an image whose pixels are not decoded yet has more than 8 bits a channel."""
+    """Return whether an image whose pixels are not decoded yet has more than 8 bits per channel."""
     if image.mode in _DEEP_MODES:
         return True
     if image.format == "TIFF":
@@ -216,16 +217,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_rgb(content: bytes, path: Path) -> Pixels:
-    """Decode an image to RGB, uint8 [H, W, 3], rotated as its EXIF orientation says.
+    """Return an image as RGB, uint8 [H, W, 3], rotated by its EXIF orientation.
 
     Raises:
-        DataError: it cannot be decoded, or has more than 8 bits a channel.
+        DataError: it cannot be decoded, or has more than 8 bits per channel.
     """
     return decode_oriented_rgb(content, path)[0]
 
 
 def decode_oriented_rgb(content: bytes, path: Path) -> tuple[Pixels, int]:
-    """Return what `decode_rgb` does, and the EXIF orientation by which it was rotated."""
+    """Return the result of `decode_rgb` and the EXIF orientation that it was rotated by."""
     with enough_memory(path):
         decoded = decode(content, path)
         return _to_rgb(decoded, path), decoded.orientation
@@ -235,25 +236,25 @@ def _to_rgb(decoded: Decoded, path: Path) -> Pixels:
     """Return a decoded image as RGB, uint8 [H, W, 3].
 
     Raises:
-        DataError: it has more than 8 bits a channel. What range of the values is in use is not
-            known: scaling 12 bits that are stored in 16 makes them nearly black.
+        DataError: it has more than 8 bits per channel. The range of values in use is unknown:
+            scaling 12 bits that are stored in 16 would make the image nearly black.
     """
     image = decoded.image
     if decoded.deep:
         raise DataError(
-            f"{path} has more than 8 bits a channel (mode {image.mode})",
-            "scale it to 8 bits first",
+            f"{path} has more than 8 bits per channel (mode {image.mode})",
+            "convert it to 8 bits per channel first",
         )
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_rgb(path: Path) -> Pixels:
-    """Read an image file as RGB, uint8 [H, W, 3]; see `decode_rgb`."""
+    """Return an image file as RGB, uint8 [H, W, 3]; see `decode_rgb`."""
     return decode_rgb(read_bytes(path), path)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) from an image's header, as `read_rgb` would give it.
+    """Return the (height, width) of `read_rgb`'s result, from the image's header alone.
 
     Raises:
         DataError: the header cannot be read.
@@ -266,7 +267,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def stretch(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """Resize RGB to (height, width): bilinear with antialiasing, as Pillow does it."""
+    """Return RGB, uint8 [H, W, 3], resized to (height, width) by Pillow's antialiased bilinear."""
     if image.shape[:2] == size:
         return image
     height, width = size
@@ -280,8 +281,9 @@ def read_ahead(
 ) -> Iterator[B]:
     """Apply `function` to each item in threads, and yield the results in the items' order.
 
-    Decoding releases the interpreter's lock, so threads suffice. At most `ahead` results wait, so
-    memory does not grow with the number of items. An exception is raised where its item stands.
+    Decoding releases the interpreter's lock, so threads suffice. At most `ahead` results are kept
+    waiting, so memory does not grow with the number of items. An exception is raised in place of
+    its item's result.
     """
     if threads < 1:
         yield from map(function, items)

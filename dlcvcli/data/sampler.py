@@ -1,7 +1,8 @@
 """The global order of training samples, as a pure function of (seed, epoch).
 
-There is no state to save: any step's batch can be named from the step alone, so a run resumes in
-the middle of an epoch, on other ranks and with other workers, without repeating or losing a sample.
+The sampler has no state to save: the batch of a step follows from the step alone. So a run resumes
+in the middle of an epoch, with other numbers of ranks and workers, without repeating or losing a
+sample.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from dlcvcli.errors import UsageError
 
 Draw = tuple[int, int]
-"""(epoch, sample index): what a training sample's content is a function of, given the seed."""
+"""(epoch, sample index); with the seed, it determines the content of a training sample."""
 
 
 @lru_cache(maxsize=4)
@@ -27,14 +28,14 @@ def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Which samples make up the global batch of each step.
+    """The samples of the global batch of each step.
 
     The last incomplete batch of an epoch is dropped.
 
     Attributes:
-        count: samples in the set.
-        batch_size: global batch, over all ranks.
-        seed: of the order.
+        count: number of samples in the set.
+        batch_size: size of the global batch, over all ranks.
+        seed: seed of the order.
     """
 
     count: int
@@ -51,15 +52,19 @@ class BatchPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in an epoch."""
+        """Number of full batches in an epoch."""
         return self.count // self.batch_size
 
     def draws(self, step: int, rank: int = 0, world_size: int = 1) -> list[Draw]:
-        """Return a rank's slice of the global batch of `step` (0 is the first)."""
+        """Return a rank's part of the global batch of `step`, from 0.
+
+        Raises:
+            UsageError: the ranks cannot have equally many samples.
+        """
         if self.batch_size % world_size:
             raise UsageError(
                 f"batch size {self.batch_size} cannot be split over {world_size} ranks",
-                f"choose a multiple of {world_size}; the batch size is global",
+                f"choose a multiple of {world_size}: --batch-size counts the images of all ranks",
             )
         epoch, place = divmod(step, self.steps_per_epoch)
         share = self.batch_size // world_size
@@ -70,7 +75,7 @@ class BatchPlan:
 
 @dataclass(frozen=True)
 class StepRange:
-    """The batches of the steps `start` to `stop` of one rank, in the order of the steps."""
+    """One rank's batches of the steps `start` to `stop`, in the order of the steps."""
 
     plan: BatchPlan
     start: int

@@ -1,7 +1,7 @@
-"""Which images a model was trained on and which its run validated on, by fingerprint.
+"""The images that a model was trained, validated and tested on, by digest.
 
-A model carries this record in its checkpoint and its ONNX file, so that a set is recognised by its
-images, wherever it lies and whatever its files are called.
+Checkpoints and ONNX files carry this record, so that a set is recognised by its images, whatever
+its path and its file names.
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ from typing import Any
 
 from dlcvcli.errors import DataError, UsageError
 
-# Bytes of SHA-256 that are kept of an image. Of a million images, any two are alike by chance with
-# a probability of 3e-8; a record of them takes 11 MB as text.
+# Bytes of SHA-256 that are kept of an image. Among a million images, two have the same digest by
+# chance with a probability of 3e-8; the record of a million images takes 11 MB as text.
 LENGTH = 8
 
 
 def image_digest(sha256: bytes) -> bytes:
-    """Return what is kept of an image file's SHA-256."""
+    """Return the digest of an image file from its SHA-256: its first `LENGTH` bytes."""
     return sha256[:LENGTH]
 
 
 def digest_of(content: bytes) -> bytes:
-    """Return what identifies an image file, from its bytes."""
+    """Return the digest that identifies an image file, from the file's bytes."""
     return image_digest(hashlib.sha256(content).digest())
 
 
 @dataclass(frozen=True)
 class SeenImages:
-    """The images of a model's training, as `digest_of` their files.
+    """The images that a model has seen, each as the `digest_of` its file.
 
     Attributes:
-        trained: those that its weights were trained on, with those of the weights it began from.
-        validated: those that its run was validated on, one entry an image.
-        tested: those that its run is tested on at its end, where it has such a split.
-        complete: False where the weights that the run began from do not say what they were
-            trained on, so that `trained` may lack some.
+        trained: images that the weights were trained on, including those of the weights that the
+            run started from.
+        validated: images that the run was validated on, one entry per image.
+        tested: images that the run is tested on at its end, where it has a test split.
+        complete: False where the weights that the run started from do not record what they were
+            trained on, so that images may be missing from `trained`.
     """
 
     trained: frozenset[bytes]
@@ -48,37 +49,40 @@ class SeenImages:
 
     @property
     def leaked(self) -> int:
-        """How many of the validation images were trained on."""
+        """Number of validation images that were trained on."""
         return self.count_trained(self.validated)
 
     def count_trained(self, digests: Sequence[bytes]) -> int:
-        """Return how many of some images were trained on."""
+        """Return how many of the images were trained on."""
         return sum(digest in self.trained for digest in digests)
 
     def require_apart(self, root: object) -> None:
-        """Refuse to validate on exactly the images that are trained on.
+        """Refuse validation images that are exactly the training images.
+
+        Args:
+            root: the set, for the message.
 
         Raises:
-            DataError: names the set.
+            DataError: they are the same images.
         """
         if self.trained == set(self.validated):
             raise DataError(
-                f"the validation images of {root} are its training images, all "
-                f"{len(self.validated)} of them: their score would mean nothing",
+                f"all {len(self.validated)} validation images of {root} are its training images: "
+                "their score would mean nothing",
                 "put other images into one of the splits, or choose the splits with "
-                "--set data.train_split=NAME and data.val_split",
+                "--set data.train_split=NAME and --set data.val_split=NAME",
             )
 
     def beginning_from(self, weights: SeenImages | None, source: str, *, allow: bool) -> SeenImages:
-        """Return the record of this run when it begins from another's weights.
+        """Return the record of a run that starts from the weights of another run.
 
         Args:
-            weights: the record of the other; None where it has none.
-            source: how the user named it, e.g. `--init runs/first`.
-            allow: whether the weights may have been trained on validation or test images.
+            weights: the record of the other run; None where it has none.
+            source: the weights as the user named them, e.g. `--init runs/first`.
+            allow: accept weights that were trained on validation or test images of this run.
 
         Raises:
-            UsageError: they were, and may not.
+            UsageError: the weights were trained on such images, and `allow` is false.
         """
         if weights is None:
             return replace(self, complete=False)
@@ -89,7 +93,7 @@ class SeenImages:
                 f"{source} was trained on {seen} of the {len(held_out)} images that this run is "
                 f"validated {'or tested ' if self.tested else ''}on: its scores would be too high",
                 "split the set as that run did (the same --seed and data.holdout), or add "
-                "--allow-seen to train all the same",
+                "--allow-seen to train anyway",
             )
         return replace(
             self,
@@ -98,7 +102,7 @@ class SeenImages:
         )
 
     def warnings(self) -> list[str]:
-        """Return why scores of the run may be too high, line by line."""
+        """Return the reasons why scores of the run may be too high, one line each."""
         lines = [
             f"{self.count_trained(digests)} of the {len(digests)} {name} images were trained on: "
             f"the {name} score is too high"
@@ -107,13 +111,13 @@ class SeenImages:
         ]
         if not self.complete:
             lines.append(
-                "it is not recorded what the weights that the run began from were trained on: if "
-                "that was validation images, the score is too high"
+                "it is not recorded what the weights that the run started from were trained on: "
+                "if that was validation images, the score is too high"
             )
         return lines
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain types: the digests of each part in one string, in base64."""
+        """Return plain types: the digests of each part as one base64 string."""
         parts = {
             "trained": sorted(self.trained),
             "validated": self.validated,
@@ -124,10 +128,10 @@ class SeenImages:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SeenImages:
-        """Make a record from plain types; the inverse of `as_dict`.
+        """Return the record that `as_dict` made plain types of.
 
         Raises:
-            KeyError, TypeError, ValueError: it is damaged.
+            KeyError, TypeError, ValueError: the data is damaged.
         """
         trained, validated, tested = (
             _split(data[key]) for key in ("trained", "validated", "tested")

@@ -1,28 +1,20 @@
-"""A segmentation set: images with their annotations, read one by one as uint8 arrays."""
+"""Segmentation sets: images with their annotations, read one by one as uint8 arrays."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from dlcvcli.data.layouts import (
-    ALL,
-    Layout,
-    Pair,
-    canonical_split,
-    find_layout,
-    pairs_of,
-    require_two_splits,
-)
+from dlcvcli.data.layouts import Layout, Pair, find_layout, pairs_of
 from dlcvcli.data.masks import decode_oriented_mask, match_orientation
 from dlcvcli.data.reading import Pixels, decode_oriented_rgb, enough_memory, read_bytes, stretch
 from dlcvcli.data.seen_images import image_digest
+from dlcvcli.data.splits import ALL, canonical_split, require_two_splits
 from dlcvcli.errors import DataError, UsageError
-from dlcvcli.files import as_bytes
 from dlcvcli.palette import PRESETS, ClassSet, Mask, load_class_set, with_ignore_index
 
 
@@ -31,13 +23,13 @@ class Sample:
     """One annotated image.
 
     Attributes:
-        name: what users call it.
+        name: the name that users see.
         image: uint8 [H, W, 3], RGB, stretched to the set's size where it has one.
         mask: uint8 [h, w], class ids at the annotation's own size.
         digest: SHA-256 over the bytes of both files.
-        image_digest: what identifies the image's file; see `seen_images.digest_of`.
-        orientation_unclear: the image was rotated by its EXIF orientation, and whether its mask had
-            to be cannot be told from the sizes; it was not.
+        image_digest: identifies the image file; see `seen_images.digest_of`.
+        orientation_unclear: the image was rotated by its EXIF orientation, and the sizes do not
+            show whether its mask had to be rotated too; the mask was left as it is.
     """
 
     name: str
@@ -54,11 +46,11 @@ class SegmentationSet:
 
     Attributes:
         pairs: the files.
-        classes: what the ids mean.
+        classes: the classes of the ids.
         split: the split's name.
-        root: the folder it was found in.
-        size: stretch every image to (height, width); None leaves its own size.
-        binarise: see `masks.decode_mask`.
+        root: the folder of the set.
+        size: stretch every image to (height, width); None keeps the image's own size.
+        binarise: round colours to 0 and 255 before looking them up; see `masks.decode_mask`.
     """
 
     pairs: tuple[Pair, ...]
@@ -71,12 +63,17 @@ class SegmentationSet:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The image files."""
+        return [pair.image for pair in self.pairs]
+
     def read(self, index: int) -> Sample:
-        """Read and decode one pair.
+        """Return one pair, decoded.
 
         Raises:
-            DataError: a file cannot be read or decoded, the annotation holds a value off the
-                table, or the two differ in size.
+            DataError: a file cannot be read or decoded, the annotation holds an id or colour that
+                is not in the class set, or the two differ in size.
         """
         pair = self.pairs[index]
         sample = read_pair(pair, self.classes, binarise=self.binarise)
@@ -86,13 +83,13 @@ class SegmentationSet:
             return replace(sample, image=stretch(sample.image, self.size))
 
     def digests(self, index: int) -> tuple[bytes, bytes]:
-        """Return `digest` and `image_digest` of one pair without decoding it; see `Sample`."""
+        """Return `digest` and `image_digest` (see `Sample`) of one pair without decoding it."""
         pair = self.pairs[index]
         return _digests(read_bytes(pair.image), read_bytes(pair.mask))
 
 
 def read_pair(pair: Pair, classes: ClassSet, *, binarise: bool = False) -> Sample:
-    """Read and decode an image and its annotation, both upright, at the image's own size.
+    """Return an image and its annotation, decoded and upright, at the image's own size.
 
     Raises:
         DataError: see `SegmentationSet.read`.
@@ -120,21 +117,13 @@ def _shape(pixels: Pixels) -> str:
     return f"{pixels.shape[1]} x {pixels.shape[0]} (width x height)"
 
 
-def fingerprint(digests: Iterable[tuple[str, bytes]]) -> str:
-    """Return one SHA-256 for a set, from its samples' names and digests, in any order."""
-    total = hashlib.sha256()
-    for name, digest in sorted(digests):
-        total.update(as_bytes(name) + b"\0" + digest)
-    return total.hexdigest()
-
-
 def class_set_for(layout: Layout, classes: str, ignore_index: int | None) -> ClassSet:
-    """Return the class set to read a layout with.
+    """Return the class set of a recognised set.
 
     Args:
-        layout: the recognised layout, which may imply a preset.
-        classes: preset or file; `auto` takes what the layout implies.
-        ignore_index: replaces the class set's own, where given.
+        layout: the recognised set, whose layout may imply a preset.
+        classes: preset or file; `auto` takes the preset that the layout implies.
+        ignore_index: replaces that of the class set, if given.
 
     Raises:
         UsageError: the layout implies no classes and none were named.
@@ -159,57 +148,63 @@ def open_split(
     size: tuple[int, int] | None = None,
     binarise: bool = False,
 ) -> SegmentationSet:
-    """Open one split of a folder; a set without splits gives all of it.
+    """Open one split of a folder; of a set without splits, all of it.
 
     Raises:
         DataError: the folder or the split does not exist, or files do not pair up.
-        UsageError: the classes are not known.
+        UsageError: the classes are unknown.
     """
-    found = find_layout(folder, layout)
+    recognised = find_layout(folder, layout)
     if not isinstance(classes, ClassSet):
-        classes = class_set_for(found, classes, ignore_index)
-    return split_of(found, split, classes, size=size, binarise=binarise)
+        classes = class_set_for(recognised, classes, ignore_index)
+    return split_of(recognised, split, classes, size=size, binarise=binarise)
 
 
 def split_of(
-    found: Layout,
+    layout: Layout,
     split: str,
     classes: ClassSet,
     *,
     size: tuple[int, int] | None = None,
     binarise: bool = False,
 ) -> SegmentationSet:
-    """Return one split of a recognised set; a set without splits gives all of it.
+    """Return one split of a recognised set; of a set without splits, all of it.
 
     Raises:
         DataError: there is no such split.
     """
-    pairs = pairs_of(found, split)
-    name = canonical_split(split) if canonical_split(split) in found.splits else ALL
-    return SegmentationSet(pairs, classes, name, found.root, size, binarise)
+    pairs = pairs_of(layout, split)
+    name = canonical_split(split) if canonical_split(split) in layout.splits else ALL
+    return SegmentationSet(pairs, classes, name, layout.root, size, binarise)
 
 
 def training_splits(
-    found: Layout, train: str, val: str, *, holdout: float, seed: int
+    layout: Layout, train: str, val: str, *, holdout: float, seed: int
 ) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     """Return the pairs to train and to validate on.
 
-    A set without splits holds out a seeded share, the same at every call.
+    Of a set without splits, a random fraction is held out to validate on.
+
+    Args:
+        layout: the set.
+        train, val: names of the two splits.
+        holdout: fraction of the images to hold out, in (0, 1).
+        seed: seed of the choice; the same seed holds out the same images.
 
     Raises:
-        DataError: a split does not exist, or there is too little to hold any out.
-        UsageError: both are the same split.
+        DataError: a split does not exist, or there are too few images to hold any out.
+        UsageError: both names stand for the same split.
     """
-    if set(found.splits) != {ALL}:
-        require_two_splits(train, val, found.splits)
-        return pairs_of(found, train), pairs_of(found, val)
-    pairs = found.splits[ALL]
+    if set(layout.splits) != {ALL}:
+        require_two_splits(train, val, layout.splits)
+        return pairs_of(layout, train), pairs_of(layout, val)
+    pairs = layout.splits[ALL]
     count = round(len(pairs) * holdout)
     if not 1 <= count < len(pairs):
         raise DataError(
-            f"{found.root} has {len(pairs)} images and no splits; "
+            f"{layout.root} has {len(pairs)} images and no splits; "
             f"holding out {holdout:.0%} leaves one side empty",
-            "add images, or choose another share with --set data.holdout=X",
+            "add images, or choose another fraction, as in --set data.holdout=0.2",
         )
     held = set(np.random.default_rng(seed).permutation(len(pairs))[:count].tolist())
     return (

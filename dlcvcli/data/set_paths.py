@@ -1,4 +1,4 @@
-"""Files that a CSV or a list of a set names: one spelling of each, and none outside of the set."""
+"""Resolve file names in the CSV files and lists of a set, and refuse files outside of the set."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dlcvcli.errors import DataError
 def path_in_set(
     name: str, folder: Path, root: Path, source: str, *, allow_outside: bool | None = None
 ) -> Path:
-    """Return the file that a name stands for, spelled as a path below the root where it lies there.
+    """Return the path of a named file, as a path below the root if it lies there.
 
-    Lists come with the sets of others, and what they name is shown in figures and pages. Folders
-    of the set that are links to elsewhere are followed: whoever put them there meant them.
+    A list that comes with somebody else's set must not make dlcv read, and show in figures, files
+    outside of the set. Links to folders elsewhere are followed: the user put them into the set.
 
     Args:
         name: relative to the folder, or absolute.
-        folder: in the set, or its root.
+        folder: folder of the set that relative names start from.
         root: the set's folder.
-        source: what names it, for the message, such as `train.csv, line 3`.
-        allow_outside: whether the user accepts files outside of the root; None where there is no
-            flag for it.
+        source: the place of the name, for the message, such as `train.csv, line 3`.
+        allow_outside: whether the user accepts files outside of the root; None if the command has
+            no flag for that.
 
     Raises:
-        DataError: it lies outside.
+        DataError: the file lies outside of the root, and that is not accepted.
     """
-    # To take a path apart takes longer than all else here, and sets have a million of them.
+    # This test avoids the slow path functions below for nearly all of a million names.
     if ".." not in name and not os.path.isabs(name) and not os.path.splitdrive(name)[0]:
         return folder / name
     file, top = os.path.abspath(folder / name), Path(os.path.abspath(root))

@@ -1,4 +1,4 @@
-"""Made land-cover tiles: satellite-like images with exact masks, drawn from a seed alone."""
+"""Draw synthetic land-cover tiles from a seed: satellite-like images with exact masks."""
 
 from __future__ import annotations
 
@@ -10,41 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from dlcvcli.data.synthetic_scene import Bytes, Floats, Ints, Rng, Scene, Size
+from dlcvcli.data.synthetic_textures import ROADS, TEXTURES
 from dlcvcli.errors import UsageError
 from dlcvcli.files import new_folder
 from dlcvcli.palette import PRESETS
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
-Rng = np.random.Generator
-Size = tuple[int, int]
 
 URBAN, AGRICULTURE, RANGELAND, FOREST, WATER, BARREN, UNKNOWN = range(7)
 
 SMALLEST_SIDE = 64
 SPLITS = ("train", "validation")
 
-# How often a class is drawn for a tile beside its leading one: fields are everywhere, open water
-# is rarer, as in the countryside that such tiles show.
-_SHARES = np.array([0.12, 0.40, 0.14, 0.18, 0.07, 0.09])
-# What a single parcel inside farmland turns into: mostly it stays a field.
+# Probability of each class in a tile beside its leading class: fields are common and open water is
+# rare, as in the countryside.
+_PROBABILITIES = np.array([0.12, 0.40, 0.14, 0.18, 0.07, 0.09])
+# Probability of each class for a single parcel of farmland, most of which stay fields.
 _PARCEL_CLASSES = np.array([AGRICULTURE, RANGELAND, FOREST, URBAN, BARREN])
-_PARCEL_SHARES = np.array([0.86, 0.05, 0.05, 0.02, 0.02])
-
-
-def _shades(text: str) -> Floats:
-    return np.array([tuple(bytes.fromhex(word)) for word in text.split()], np.float32)
-
-
-# Colour alone must not tell the class: fields reach from bare soil (the colour of barren) over
-# stubble (rangeland) to dark crops (forest), some water is as green as woods, roofs of any hue.
-_FIELDS = _shades("607e40 8c9252 a29064 405832 907656 767e4c b6a278 526c38")
-_ROOFS = _shades("b4ac9e a8967c 966452 cec8bc 70706e 847868 92886e")
-_ROADS = _shades("b0a084 989694 b8b6b2 707074")
-_WATERS = _shades("2a4254 3a5248 465650 4a5c3a 34482e 64684a")
-_RANGES = _shades("88845c 767e52 9c906a")
-_BARRENS = _shades("b4a486 9a9484 a89274")
+_PARCEL_PROBABILITIES = np.array([0.86, 0.05, 0.05, 0.02, 0.02])
 
 
 def make_landcover(
@@ -56,23 +38,31 @@ def make_landcover(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a made land-cover set of `train` and `validation` tiles into `folder`.
+    """Write a synthetic land-cover set into `folder`.
 
     The layout is DeepGlobe's: `SPLIT/NNNN_sat.jpg` beside `SPLIT/NNNN_mask.png`, numbered from
     0000, masks as RGB in the colours of the preset `landcover7`. A tile depends on `seed`, its
-    split, its number and `size` alone: more tiles leave the first ones as they were, and the same
-    seed gives the same bytes (under the same versions of numpy and Pillow). Seven tiles in a row
-    hold all seven classes.
+    split, its number and `size` alone. So more tiles do not change the first ones, and the same
+    seed gives the same bytes (under the same versions of numpy and Pillow). Any seven consecutive
+    tiles contain all seven classes. The folder appears when the set is complete.
 
-    `size` is (height, width) in pixels, each at least 64. `progress(done, total)` is called after
-    each tile. Raises UsageError for a size or a number that cannot be, DataError when `folder`
-    already holds something, since somebody's images might lie there. The set appears when it is
-    complete: a process that is killed leaves nothing that could be taken for one.
+    Args:
+        folder: a new or an empty folder.
+        train, validation: numbers of tiles, at least 0.
+        size: (height, width) in pixels, each at least 64.
+        seed: at least 0.
+        progress: called with (tiles done, tiles in all).
+
+    Raises:
+        UsageError: a size or a number is out of range.
+        DataError: the folder is not empty.
     """
     _check_size(size)
     if min(train, validation, seed) < 0:
-        seen = f"train {train}, validation {validation}, seed {seed}"
-        raise UsageError(f"numbers of tiles and seed must not be negative: {seen}")
+        raise UsageError(
+            "numbers of tiles and the seed must not be negative, but are: "
+            f"train {train}, validation {validation}, seed {seed}"
+        )
     colours = np.array(PRESETS["landcover7"].colours, np.uint8)
     done = 0
     with new_folder(folder) as partial:
@@ -90,23 +80,32 @@ def make_landcover(
 
 
 def landcover_tile(rng: Rng, size: Size, *, lead: int | None = None) -> tuple[Bytes, Bytes]:
-    """Draw one land-cover tile and its mask.
+    """Return one synthetic land-cover tile and its mask.
 
-    `size` is (height, width), each at least 64, else UsageError. `lead` is the class (0 to 6) that
-    surely occurs; None draws it. Returns the image, uint8 [H, W, 3] RGB, and the mask, uint8
-    [H, W] with the ids 0 urban, 1 agriculture, 2 rangeland, 3 forest, 4 water, 5 barren,
-    6 unknown. Regions grow with the tile; what is fine (rows, roofs, roads) grows with its square
-    root, so that a small tile reads as one seen from higher up and still resolves its textures.
+    Regions grow in proportion to the tile. Details (rows, roofs, roads) grow with its square root,
+    so that a small tile looks as if seen from higher up and its textures are still resolved.
+
+    Args:
+        rng: the generator of this tile alone.
+        size: (height, width) in pixels, each at least 64.
+        lead: a class id, 0 to 6, that is certain to occur; None draws it.
+
+    Returns:
+        The image, uint8 [H, W, 3], RGB, and the mask, uint8 [H, W], with the ids 0 urban,
+        1 agriculture, 2 rangeland, 3 forest, 4 water, 5 barren, 6 unknown.
+
+    Raises:
+        UsageError: the size is too small.
     """
     _check_size(size)
     lead = int(rng.integers(7)) if lead is None else lead
-    scene = _Scene(rng, size)
+    scene = Scene(rng, size)
     mask = _zones(scene, lead)
     if rng.random() < (0.5 if lead == WATER else 0.14):
         _add_river(scene, mask)
     _add_ponds(scene, mask)
     paint = np.empty((mask.size, 3), np.float32)
-    for label, texture in enumerate(_TEXTURES):
+    for label, texture in enumerate(TEXTURES):
         at = np.flatnonzero(mask == label)
         if at.size:
             paint[at] = texture(scene, at)
@@ -119,68 +118,16 @@ def landcover_tile(rng: Rng, size: Size, *, lead: int | None = None) -> tuple[By
 
 def _check_size(size: Size) -> None:
     if min(size) < SMALLEST_SIDE:
-        seen = f"a made tile of {size[0]}x{size[1]} pixels is too small"
-        raise UsageError(seen, f"both sides must be at least {SMALLEST_SIDE}")
+        raise UsageError(
+            f"a size of {size[0]}x{size[1]} pixels is too small for synthetic tiles",
+            f"choose a --size of {SMALLEST_SIDE}x{SMALLEST_SIDE} or more",
+        )
 
 
-class _Scene:
-    """One tile's generator, its coordinates and its parcels; every pixel array is flat [H * W]."""
-
-    def __init__(self, rng: Rng, size: Size) -> None:
-        self.rng, self.size = rng, size
-        # Pixels a side of a square of the same area: the unit of regions, and that of textures.
-        self.span = math.sqrt(size[0] * size[1])
-        self.fine = max(math.sqrt(self.span / 512), 0.45)
-        self.y, self.x = (axis.ravel() for axis in np.indices(size, np.float32))
-        angle = rng.uniform(0, math.pi)
-        cos, sin = math.cos(angle), math.sin(angle)
-        # x and y turned into the frame that parcels and streets follow, and a little bent.
-        self.u = self.x * cos + self.y * sin + self.noise(self.span * 0.7) * (0.02 * self.span)
-        self.v = self.y * cos - self.x * sin + self.noise(self.span * 0.7) * (0.02 * self.span)
-        self.parcel, centres, self.edge = _parcels(rng, self.u, self.v, self.span)
-        turn = np.array([[cos, -sin], [sin, cos]], np.float32)
-        self.centres: Floats = (centres[:, None, :] * turn).sum(-1)  # back to [parcels, (x, y)]
-
-    def noise(self, cell: float) -> Floats:
-        """Draw smooth noise of about unit spread whose bumps are `cell` pixels wide."""
-        height, width = self.size
-        rows, columns = height / max(cell, 1.0), width / max(cell, 1.0)
-        grid = self.rng.standard_normal((math.ceil(rows) + 3, math.ceil(columns) + 3), np.float32)
-        # Bicubic needs a neighbour on every side: without the margin, borders look stretched.
-        box = (1.0, 1.0, 1.0 + columns, 1.0 + rows)
-        field = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC, box=box)
-        return np.asarray(field, np.float32).ravel() * np.float32(1.3)
-
-    def tint(self, spread: float, count: int = 1) -> Floats:
-        """Draw colour offsets [count, 3]: brightness varies more than hue."""
-        light, hue = self.rng.normal(0, spread, (count, 1)), self.rng.normal(0, spread, (count, 3))
-        return (light + 0.4 * hue).astype(np.float32)
-
-
-def _parcels(rng: Rng, u: Floats, v: Floats, span: float) -> tuple[Ints, Floats, Floats]:
-    """Cut the plane into rows of rectangles; give ids, centres in (u, v) and border distances."""
-    low, high = float(v.min()) - 1, float(v.max()) + 1
-    depths = rng.uniform(0.11, 0.26, math.ceil((high - low) / (0.11 * span)) + 1) * span
-    lines = (low + np.concatenate([[0.0], np.cumsum(depths)])).astype(np.float32)
-    row = np.searchsorted(lines, v, side="right") - 1
-    widths = (rng.uniform(0.13, 0.34, depths.size) * span).astype(np.float32)
-    starts = np.float32(u.min()) - widths * rng.random(depths.size, np.float32) - 1
-    across = (u - starts[row]) / widths[row]
-    column = across.astype(np.int64)
-    columns = int(column.max()) + 1
-    part = across - column
-    edge_u = np.minimum(part, 1 - part) * widths[row]
-    edge_v = np.minimum(v - lines[row], lines[row + 1] - v)
-    middle_u = starts[:, None] + (np.arange(columns, dtype=np.float32) + 0.5) * widths[:, None]
-    middle_v = np.repeat(((lines[1:] + lines[:-1]) / 2)[:, None], columns, axis=1)
-    centres = np.stack([middle_u.ravel(), middle_v.ravel()], axis=1).astype(np.float32)
-    return row * columns + column, centres, np.minimum(edge_u, edge_v)
-
-
-def _zones(scene: _Scene, lead: int) -> Bytes:
-    """Lay the large regions: built and farmed land in whole parcels, the rest with wild borders."""
+def _zones(scene: Scene, lead: int) -> Bytes:
+    """Return the mask of the large regions: urban and farmed parcels, the rest irregular."""
     rng, span, width = scene.rng, scene.span, scene.size[1]
-    others = rng.choice(6, size=int(rng.integers(2, 5)), replace=False, p=_SHARES)
+    others = rng.choice(6, size=int(rng.integers(2, 5)), replace=False, p=_PROBABILITIES)
     count = int(rng.integers(5, 9))
     seeds = rng.uniform(-0.05, 1.05, (count, 2)) * scene.size[::-1]
     kinds = rng.choice(others, size=count)
@@ -189,8 +136,8 @@ def _zones(scene: _Scene, lead: int) -> Bytes:
         scene.noise(span * 0.22) * (0.06 * span) + scene.noise(span * 0.05) * (0.012 * span)
         for _ in range(2)
     )
-    # The leading class has its seed near the middle and the others keep off, lest it be a sliver;
-    # the seed moves with the warp, so that this very pixel is of its class.
+    # The leading class has its seed near the middle and the others keep a distance, so that it is
+    # not a sliver. The seed moves with the warp, so that its own pixel is of its class.
     x, y = (rng.uniform(0.35, 0.65, 2) * scene.size[::-1]).astype(int)
     home = y * width + x
     kinds[0] = kinds[0] if lead == UNKNOWN else lead
@@ -200,13 +147,13 @@ def _zones(scene: _Scene, lead: int) -> Bytes:
     wild = kinds[_nearest(scene.x + warp_x, scene.y + warp_y, seeds)]
     by_parcel = kinds[_nearest(scene.centres[:, 0], scene.centres[:, 1], seeds)]
     farmed = by_parcel == AGRICULTURE
-    by_parcel[farmed] = rng.choice(_PARCEL_CLASSES, size=farmed.sum(), p=_PARCEL_SHARES)
+    by_parcel[farmed] = rng.choice(_PARCEL_CLASSES, size=farmed.sum(), p=_PARCEL_PROBABILITIES)
     by_parcel[scene.parcel[home]] = kinds[0]
     farmed[scene.parcel[home]] = kinds[0] == AGRICULTURE
     ordered = (farmed | (by_parcel == URBAN))[scene.parcel]
     tame = by_parcel[scene.parcel]
     untamed = (wild != AGRICULTURE) & (wild != URBAN)
-    # No shore follows a fence: water comes from the wild borders alone.
+    # Shores do not follow parcel borders: water comes from the irregular regions alone.
     use_wild = (~ordered & untamed) | (wild == WATER) | (tame == WATER)
     return np.where(use_wild, wild, tame).astype(np.uint8)
 
@@ -221,8 +168,8 @@ def _nearest(x: Floats, y: Floats, seeds: NDArray[np.float64]) -> Ints:
     return label
 
 
-def _curve(scene: _Scene, swing: float) -> Floats:
-    """Give each pixel's distance from a winding line that crosses the tile, in pixels."""
+def _curve(scene: Scene, swing: float) -> Floats:
+    """Return each pixel's distance, in pixels, from a winding line that crosses the tile."""
     rng, span, (height, width) = scene.rng, scene.span, scene.size
     angle = rng.uniform(0, math.pi)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -241,7 +188,7 @@ def _curve(scene: _Scene, swing: float) -> Floats:
     return distance
 
 
-def _add_river(scene: _Scene, mask: Bytes) -> None:
+def _add_river(scene: Scene, mask: Bytes) -> None:
     half = scene.rng.uniform(0.012, 0.035) * scene.span
     distance = _curve(scene, 0.75) + scene.noise(scene.span * 0.06) * np.float32(0.2 * half)
     bank = int(scene.rng.choice([FOREST, RANGELAND, BARREN]))
@@ -249,7 +196,7 @@ def _add_river(scene: _Scene, mask: Bytes) -> None:
     mask[distance < half] = WATER
 
 
-def _add_ponds(scene: _Scene, mask: Bytes) -> None:
+def _add_ponds(scene: Scene, mask: Bytes) -> None:
     rng = scene.rng
     for _ in range(int(rng.integers(1, 7))):
         x, y = rng.uniform(0, 1, 2) * (scene.size[1], scene.size[0])
@@ -266,13 +213,13 @@ def _add_ponds(scene: _Scene, mask: Bytes) -> None:
         mask.reshape(scene.size)[top:bottom, left:right][inside] = WATER
 
 
-def _add_roads(scene: _Scene, mask: Bytes, paint: Floats) -> None:
+def _add_roads(scene: Scene, mask: Bytes, paint: Floats) -> None:
     rng = scene.rng
     for _ in range(int(rng.integers(1, 4))):
         wide = max(rng.uniform(2, 4) * scene.fine, 1.4)
         distance = _curve(scene, rng.choice([0.03, 0.12, 0.3]))
-        colour = _ROADS[rng.integers(len(_ROADS))] + scene.tint(7)
-        # A dim verge: without it a road over ground of its own colour could not be seen at all.
+        colour = ROADS[rng.integers(len(ROADS))] + scene.tint(7)
+        # A darker verge, without which a road over ground of its own colour would be invisible.
         paint[distance < wide / 2 + 1.6 * scene.fine] *= np.float32(0.84)
         cover = np.clip(wide / 2 + 0.5 - distance, 0, 1).astype(np.float32)
         at = np.flatnonzero(cover)
@@ -280,89 +227,8 @@ def _add_roads(scene: _Scene, mask: Bytes, paint: Floats) -> None:
         mask[distance < wide / 2] = URBAN
 
 
-# Textures: each gives float32 [n, 3] for the n flat pixel numbers in `at`.
-
-
-def _urban(scene: _Scene, at: Ints) -> Floats:
-    rng, fine = scene.rng, scene.fine
-    house, block = 10.0 * fine, 44.0 * fine
-    u, v = scene.u[at], scene.v[at]
-    cell_u, cell_v = np.floor(u / house), np.floor(v / house)
-    # A small table read round and round: no two houses next to each other are alike.
-    lot = ((cell_u.astype(np.int64) * 31 + cell_v.astype(np.int64) * 57) % 1009).astype(np.int64)
-    roof = _ROOFS[rng.integers(len(_ROOFS), size=1009)] + scene.tint(9, 1009)
-    reach = rng.uniform(0.26, 0.46, (1009, 2)).astype(np.float32)
-    built = rng.random(1009) < rng.uniform(0.65, 0.9)
-    garden = np.array([102, 108, 76], np.float32) + scene.tint(9)
-    paint = garden + (scene.noise(5 * fine)[at] * 9)[:, None]
-    off_u, off_v = np.abs(u / house - cell_u - 0.5), np.abs(v / house - cell_v - 0.5)
-    shade = built[lot] & (off_u < reach[lot, 0] + 0.12) & (off_v < reach[lot, 1] + 0.12)
-    paint[shade] *= np.float32(0.72)
-    roofed = built[lot] & (off_u < reach[lot, 0]) & (off_v < reach[lot, 1])
-    paint[roofed] = roof[lot[roofed]]
-    street = np.minimum(np.mod(u, block), np.mod(v, block * 1.4)) < max(4.0 * fine, 2.0)
-    paint[street] = np.array([142, 136, 124], np.float32) + scene.tint(8)
-    return np.asarray(paint, np.float32)
-
-
-def _agriculture(scene: _Scene, at: Ints) -> Floats:
-    rng, fine = scene.rng, scene.fine
-    count = len(scene.centres)
-    colour = _FIELDS[rng.integers(len(_FIELDS), size=count)] + scene.tint(8, count)
-    turn = rng.choice([0.0, math.pi / 2], size=count) + rng.normal(0, 0.15, count)
-    # Rows closer than four pixels would hardly survive the JPEG.
-    pitch = np.maximum(rng.uniform(5, 10, count) * fine, 4)
-    wave = (np.stack([np.cos(turn), np.sin(turn)]) * (2 * math.pi / pitch)).astype(np.float32)
-    depth = rng.uniform(9, 22, count).astype(np.float32)
-    field = scene.parcel[at]
-    rows = np.sin(scene.u[at] * wave[0, field] + scene.v[at] * wave[1, field]) * depth[field]
-    uneven = scene.noise(scene.span * 0.12)[at] * 5
-    paint = colour[field] + (rows + uneven)[:, None]
-    paint[scene.edge[at] < max(1.3 * fine, 0.8)] *= np.float32(0.8)
-    return np.asarray(paint, np.float32)
-
-
-def _rangeland(scene: _Scene, at: Ints) -> Floats:
-    mottle = scene.noise(26 * scene.fine)[at] * 9 + scene.noise(9 * scene.fine)[at] * 5
-    base = _RANGES[scene.rng.integers(len(_RANGES))] + scene.tint(8)
-    drift = scene.noise(scene.span * 0.3)[at, None] * np.array([10, 4, 2], np.float32)
-    paint = base + drift + mottle[:, None]
-    paint[scene.noise(4 * scene.fine)[at] > 2.1] *= np.float32(0.78)  # single shrubs
-    return np.asarray(paint, np.float32)
-
-
-def _forest(scene: _Scene, at: Ints) -> Floats:
-    fine = scene.fine
-    crowns = scene.noise(max(5.5 * fine, 3.0)) + scene.noise(max(9 * fine, 4.0)) * np.float32(0.7)
-    relief = crowns.reshape(scene.size)
-    step = max(round(1.6 * fine), 1)
-    # Light from one side: a crown's near side is bright, its far side lies in shadow.
-    lit = relief - np.roll(relief, (step, step), (0, 1))
-    shade = (crowns * 10 + lit.ravel() * 14)[at]
-    kinds = scene.noise(scene.span * 0.15)[at, None] * np.array([7, 5, 2], np.float32)
-    base = np.array([66, 86, 52], np.float32) + scene.tint(9)
-    return np.asarray(base + kinds + shade[:, None] * np.array([0.9, 1.0, 0.8]), np.float32)
-
-
-def _water(scene: _Scene, at: Ints) -> Floats:
-    base = _WATERS[scene.rng.integers(len(_WATERS))] + scene.tint(6)
-    depth = scene.noise(scene.span * 0.5)[at] * 6
-    return np.asarray(base + depth[:, None] * np.array([0.8, 1.0, 1.1]), np.float32)
-
-
-def _barren(scene: _Scene, at: Ints) -> Floats:
-    rng, fine = scene.rng, scene.fine
-    base = _BARRENS[rng.integers(len(_BARRENS))] + scene.tint(10)
-    drift = scene.noise(scene.span * 0.2)[at] * 9 + scene.noise(14 * fine)[at] * 6
-    speckle = rng.standard_normal(at.size, np.float32) * 9 + scene.noise(2.2 * fine)[at] * 9
-    return np.asarray(base + (drift + speckle)[:, None], np.float32)
-
-
-_TEXTURES = (_urban, _agriculture, _rangeland, _forest, _water, _barren)
-
-
-def _light(scene: _Scene, paint: Floats) -> None:
-    """Apply one sun, one haze and one white balance to the tile, in place."""
+def _light(scene: Scene, paint: Floats) -> None:
+    """Apply sunlight, haze and white balance to the tile, in place."""
     gain = scene.rng.uniform(0.82, 1.17) * scene.rng.normal(1, 0.028, 3)
     haze = scene.rng.uniform(0, 20)
     shade = 1 + scene.noise(scene.span * 0.8) * np.float32(0.035)
@@ -370,8 +236,8 @@ def _light(scene: _Scene, paint: Floats) -> None:
     paint += np.array([0.9, 1.0, 1.1], np.float32) * np.float32(haze)
 
 
-def _hide(scene: _Scene, mask: Bytes, paint: Floats) -> None:
-    """Cover a corner with the black outside the swath, or a part with a cloud, as unknown."""
+def _hide(scene: Scene, mask: Bytes, paint: Floats) -> None:
+    """Cover a corner in black, as outside of the swath, or a part by a cloud; mark it unknown."""
     rng, span, (height, width) = scene.rng, scene.span, scene.size
     if rng.random() < 0.6:
         in_x = np.abs(scene.x - np.float32(rng.integers(2) * (width - 1)))
@@ -390,8 +256,8 @@ def _hide(scene: _Scene, mask: Bytes, paint: Floats) -> None:
     mask[thick > 0.5] = UNKNOWN
 
 
-def _expose(scene: _Scene, paint: Floats) -> Bytes:
-    """Blur a little, add sensor noise and round to uint8 [H, W, 3]."""
+def _expose(scene: Scene, paint: Floats) -> Bytes:
+    """Return the tile as uint8 [H, W, 3], slightly blurred and with sensor noise."""
     rng, shape = scene.rng, (*scene.size, 3)
     sharp = Image.fromarray(np.clip(paint, 0, 255).astype(np.uint8).reshape(shape))
     soft = sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.35, 0.75)))

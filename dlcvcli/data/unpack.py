@@ -1,6 +1,6 @@
-"""Unpacking an archive that somebody else made: nothing lands outside, nothing but plain files.
+"""Unpack archives from other people safely: only plain files, and none outside of the folder.
 
-The whole list of contents is read and judged before the first file is written.
+The complete list of contents is checked before the first file is written.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _ENCRYPTED = 0x1
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive says that it holds.
+    """The content of an archive, from its list of contents.
 
     Attributes:
         files: number of files.
-        size: bytes that they take unpacked.
+        size: bytes of the unpacked files.
     """
 
     files: int
@@ -39,15 +39,15 @@ class Contents:
 
 
 def look_into(path: Path) -> Contents:
-    """Read the list of contents of a tar (plain or compressed) or zip file, and judge it.
+    """Return the content of a tar (plain or compressed) or zip file, after checking it.
 
     Raises:
-        DataError: it is no such file, is damaged, or holds something else than files and folders
-            that stay inside: an absolute name, one with `..`, a link, a device.
+        DataError: the file is not an archive or is damaged, or it holds anything but files and
+            folders below its own folder: an absolute name, one with `..`, a link, a device.
     """
     with _open(path) as archive:
-        found = list(_members(archive, path))
-    return Contents(len(found), sum(size for _, size, _ in found))
+        members = list(_members(archive, path))
+    return Contents(len(members), sum(size for _, size, _ in members))
 
 
 def unpack(path: Path, folder: Path, progress: Progress | None = None) -> None:
@@ -55,11 +55,11 @@ def unpack(path: Path, folder: Path, progress: Progress | None = None) -> None:
 
     Args:
         path: a tar or zip file, see `look_into`.
-        folder: where to.
-        progress: called with the bytes written and those of the whole archive.
+        folder: the new folder.
+        progress: called with (bytes written, bytes in all).
 
     Raises:
-        DataError: see `look_into`.
+        DataError: as for `look_into`.
     """
     total = look_into(path).size
     done = 0
@@ -73,12 +73,12 @@ def unpack(path: Path, folder: Path, progress: Progress | None = None) -> None:
 
 Archive = tarfile.TarFile | zipfile.ZipFile
 Member = tuple[str, int, Callable[[Path], None]]
-"""Its name, its bytes, and what writes it below a folder."""
+"""Its name, its size in bytes, and a function that writes it below a folder."""
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[Archive]:
-    """Open an archive of either kind, and say in our words that it is damaged."""
+    """Open a tar or zip file, and turn the errors of damaged files into a DataError."""
     if path.is_dir():
         raise DataError(f"{path} is a folder; a tar or zip file is needed")
     if not path.is_file():
@@ -95,17 +95,17 @@ def _open(path: Path) -> Iterator[Archive]:
     except _DAMAGE as error:
         detail = " ".join(str(error).split())
         raise DataError(
-            f"{path} is damaged or ends early: {detail}", "get the file once more"
+            f"{path} is damaged or incomplete: {detail}", "download the file again"
         ) from error
 
 
 def _members(archive: Archive, path: Path) -> Iterator[Member]:
-    """Yield the files of an archive, but for what macOS adds; folders come to be with them."""
+    """Yield the files of an archive, without those that macOS adds."""
     if isinstance(archive, tarfile.TarFile):
-        found = _tar_members(archive, path)
+        members = _tar_members(archive, path)
     else:
-        found = _zip_members(archive, path)
-    for member in found:
+        members = _zip_members(archive, path)
+    for member in members:
         parts = PurePosixPath(member[0]).parts
         if parts and "__MACOSX" not in parts and not parts[-1].startswith("._"):
             yield member
@@ -113,11 +113,14 @@ def _members(archive: Archive, path: Path) -> Iterator[Member]:
 
 def _tar_members(archive: tarfile.TarFile, path: Path) -> Iterator[Member]:
     if not hasattr(tarfile, "data_filter"):
-        raise DlcvError("this Python cannot unpack a tar file safely", "update it: 3.11.4 or newer")
+        raise DlcvError(
+            "this version of Python cannot unpack a tar file safely",
+            "update it to 3.11.4 or newer",
+        )
     for member in archive:
         _require_inside(member.name, path)
-        # Links are refused though Python's filter judges them: no data set needs one, and
-        # the filter has been tricked with them (CVE-2025-4517).
+        # Links are refused although Python's filter checks them: no data set needs one, and they
+        # have been used to bypass the filter (CVE-2025-4517).
         if not (member.isreg() or member.isdir()):
             raise DataError(f"{path} holds '{member.name}', which is neither file nor folder")
         if member.isreg():
@@ -132,7 +135,7 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
     for member in archive.infolist():
         _require_inside(member.filename, path)
         if member.flag_bits & _ENCRYPTED:
-            raise DataError(f"{path} is encrypted", "unpack it by hand, and pack it without")
+            raise DataError(f"{path} is encrypted", "create the archive again without a password")
         if not member.is_dir():
 
             def write(folder: Path, member: zipfile.ZipInfo = member) -> None:
@@ -142,10 +145,10 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
 
 
 def _require_inside(name: str, path: Path) -> None:
-    """Refuse a name that would land elsewhere, on any system."""
+    """Refuse a name that would be written outside of the folder on any operating system."""
     parts = PureWindowsPath(name)
     if parts.anchor or ".." in parts.parts or "\0" in name:
         raise DataError(
-            f"{path} holds '{name}', which would land outside of the folder",
+            f"{path} holds '{name}', which would be written outside of the folder",
             "do not use this file: no data set needs such names",
         )

@@ -1,1 +1,1 @@
-"""What this machine and this installation can do, and how to mend what they cannot."""
+"""Examine the machine and the installation, and report how to fix what does not work."""

@@ -1,4 +1,4 @@
-"""The examination: machine, GPU, training, the ONNX road, and a model file where one is given."""
+"""Examine the machine, GPU, training, running ONNX models, and optionally a model file."""
 
 from __future__ import annotations
 
@@ -26,45 +26,46 @@ TORCH = "pip install --force-reinstall 'torch>=2.11' 'torchvision>=0.26'"
 _CUDA_WHEEL = (sys.platform, platform.machine()) in {("linux", "x86_64"), ("win32", "AMD64")}
 RUNTIME = f"pip install 'onnxruntime{'-gpu[cuda,cudnn]' if _CUDA_WHEEL else ''}>=1.28'"
 ONE_RUNTIME = "pip uninstall -y onnxruntime onnxruntime-gpu && " + RUNTIME
-DRIVER = "bring the NVIDIA driver up to date (CUDA 13 needs 580 or newer)"
+DRIVER = "update the NVIDIA driver (CUDA 13 needs 580 or newer)"
+# Limits in MiB, below which the report warns.
 LITTLE_DISK, LITTLE_MEMORY = 10 << 10, 4 << 10
 
 _PACKAGES = (
     *("torch", "torchvision", "lightning-fabric", "onnx", "onnxscript", "onnxruntime"),
     *("onnxruntime-gpu", "numpy", "pillow", "scikit-learn", "matplotlib", "segment-anything"),
 )
-# As Linux names them.
+# CPU flag of Linux -> name of the instruction set.
 _BF16 = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX-BF16", "bf16": "BF16"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One line of the report.
 
     Attributes:
         area: machine, gpu, training, onnx or model.
-        name: what was looked at.
-        value: what was seen.
-        status: `ok`; `note`, what is worth knowing; `bad`, what keeps `area` from working.
-        mend: the command, or the step, that mends it; empty where there is nothing to mend.
+        name: the part that was examined.
+        value: the value seen.
+        status: `ok`; `note` if it may matter; `bad` if it keeps `area` from working.
+        fix: the command or the step that fixes it; empty if there is nothing to fix.
     """
 
     area: str
     name: str
     value: str
     status: Status = "ok"
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """All findings, in the order of a report."""
+    """All findings, in the order of the report."""
 
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing keeps the ONNX road, training or the model from working."""
+        """Whether training, running ONNX models and the model file all work."""
         return all(finding.status != "bad" for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,24 +74,24 @@ class Examination:
 
 
 def examine(model: Path | None = None) -> Examination:
-    """Look at everything that dlcv needs, and at a model where one is given.
+    """Return findings on everything that dlcv needs, and on a model if one is given.
 
     Args:
         model: an `.onnx` file, or a run folder that holds one.
     """
     driver = driver_obstacle()
-    listed = _gpus() if driver is None else []
+    gpus = _gpus() if driver is None else []
     version, runtime = _installed("torch"), ask("onnxruntime")
     torch = ask("torch") if version else {}
-    found = [*_machine(), *_gpu_findings(driver, listed)]
-    # A container may have the driver without nvidia-smi; hidden GPUs are nobody's fault.
-    has_gpu = driver is None and not _hidden() and bool(listed or torch.get("gpus"))
-    found += _training(version, torch, has_gpu)
-    found += _onnx(runtime, torch, has_gpu)
+    findings = [*_machine(), *_gpu_findings(driver, gpus)]
+    # A container may have the driver without nvidia-smi. GPUs that the user hid are not missing.
+    has_gpu = driver is None and not _hidden() and bool(gpus or torch.get("gpus"))
+    findings += _training(version, torch, has_gpu)
+    findings += _onnx(runtime, torch, has_gpu)
     if model is not None:
         file = RunFolder(model).onnx if model.is_dir() else model
-        found += _model(ask("model", str(file)), file)
-    return Examination(tuple(found))
+        findings += _model(ask("model", str(file)), file)
+    return Examination(tuple(findings))
 
 
 def _hidden() -> bool:
@@ -118,7 +119,7 @@ def _machine() -> Iterator[Finding]:
             "memory",
             f"{free / 1024:.1f} of {total / 1024:.1f} GiB free",
             "note" if short else "ok",
-            "end other programs, or choose a smaller --batch-size" if short else "",
+            "close other programs, or choose a smaller --batch-size" if short else "",
         )
     disk = shutil.disk_usage(Path.cwd()).free >> 20
     full = disk < LITTLE_DISK
@@ -127,7 +128,7 @@ def _machine() -> Iterator[Finding]:
         "disk",
         f"{disk / 1024:.1f} GiB free in {Path.cwd()}",
         "note" if full else "ok",
-        "make room: a run keeps checkpoints of up to some hundred MB each" if full else "",
+        "free some space: each checkpoint of a run takes up to several hundred MB" if full else "",
     )
     versions = {name: _installed(name) for name in _PACKAGES}
     listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
@@ -173,13 +174,13 @@ def _gpu_findings(driver: str | None, gpus: list[str]) -> Iterator[Finding]:
         return
     if not gpus:
         yield Finding(
-            "gpu", "driver", "found, but nvidia-smi lists no GPU", "note", "run nvidia-smi"
+            "gpu", "driver", "installed, but nvidia-smi lists no GPU", "note", "run nvidia-smi"
         )
     if _hidden():
         yield Finding(
             "gpu",
             "CUDA_VISIBLE_DEVICES",
-            "hides every GPU; everything runs on the CPU",
+            "hides every GPU: everything runs on the CPU",
             "note",
             "unset CUDA_VISIBLE_DEVICES",
         )
@@ -187,92 +188,94 @@ def _gpu_findings(driver: str | None, gpus: list[str]) -> Iterator[Finding]:
         yield Finding("gpu", f"GPU {index}", line)
 
 
-def _training(version: str | None, found: dict[str, Any], has_gpu: bool) -> Iterator[Finding]:
+def _training(version: str | None, probe: dict[str, Any], has_gpu: bool) -> Iterator[Finding]:
     if version is None:
-        yield Finding("training", "torch", "not installed: the ONNX road alone", "note", TRAIN)
+        yield Finding(
+            "training", "torch", "not installed: only ONNX models can be run", "note", TRAIN
+        )
         return
-    if "error" in found:
-        wrong = f"torch {version} does not work: {found['error']}"
+    if "error" in probe:
+        wrong = f"torch {version} does not work: {probe['error']}"
         yield Finding("training", "torch", wrong, "bad", TORCH)
         return
     cuda = "no CUDA"
-    if found["cuda"]:
-        cuda = f"CUDA {found['cuda']}, cuDNN {_cudnn(found['cudnn'])}"
-    about = f"{found['torch']} with {cuda}, torchvision {found['torchvision']}"
+    if probe["cuda"]:
+        cuda = f"CUDA {probe['cuda']}, cuDNN {_cudnn(probe['cudnn'])}"
+    about = f"{probe['torch']} with {cuda}, torchvision {probe['torchvision']}"
     yield Finding("training", "torch", about)
-    if found["cuda_available"]:
-        bad = not found.get("computes")
-        says = "does not compute" if bad else "computes"
-        yield Finding("training", "on the GPU", says, "bad" if bad else "ok", DRIVER if bad else "")
+    if probe["cuda_available"]:
+        bad = not probe.get("computes")
+        state = "a test computation failed" if bad else "a test computation works"
+        yield Finding(
+            "training", "on the GPU", state, "bad" if bad else "ok", DRIVER if bad else ""
+        )
     elif has_gpu:
         yield Finding(
             "training",
             "on the GPU",
             f"torch does not see it ({cuda})",
             "bad",
-            DRIVER if found["cuda"] else TORCH,
+            DRIVER if probe["cuda"] else TORCH,
         )
-    yield Finding("training", "precision", f"{found['precision']}: {found['precision_reason']}")
+    yield Finding("training", "precision", f"{probe['precision']}: {probe['precision_reason']}")
     for package in ("lightning-fabric", "onnx", "onnxscript", "matplotlib"):
         if _installed(package) is None:
             yield Finding("training", package, "not installed", "bad", TRAIN)
 
 
 def _cudnn(number: int) -> str:
-    """Return cuDNN's version as it is written, from the number that it gives itself."""
+    """Return cuDNN's version as text, from its version number."""
     major, rest = divmod(number, 10_000 if number >= 90_000 else 1_000)
     return f"{major}.{rest // 100}.{rest % 100}"
 
 
-def _onnx(found: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> Iterator[Finding]:
+def _onnx(probe: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> Iterator[Finding]:
     wheels = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
     if len(wheels) == 2:
         yield Finding(
             "onnx",
             "wheels",
-            "onnxruntime and onnxruntime-gpu are both installed, in one folder: the last one wins",
+            "onnxruntime and onnxruntime-gpu are both installed, and overwrite each other's files",
             "bad",
             ONE_RUNTIME if sys.platform != "darwin" else "pip uninstall -y onnxruntime-gpu",
         )
     if not wheels:
         yield Finding("onnx", "onnxruntime", "not installed", "bad", RUNTIME)
         return
-    if "error" in found:
-        wrong = f"does not work: {found['error']}"
+    if "error" in probe:
+        wrong = f"does not work: {probe['error']}"
         yield Finding("onnx", "onnxruntime", wrong, "bad", ONE_RUNTIME)
         return
     built = ", built for the CPU only"
-    if found["cuda"]:
-        cudnn = f" and cuDNN {found['cudnn']}" if found["cudnn"] else ""
-        built = f", built for CUDA {found['cuda']}{cudnn}"
-    yield Finding("onnx", "onnxruntime", f"{wheels[0]} {found['version']}{built}")
-    yield from _libraries(found, torch, has_gpu)
-    sessions = {provider: ask("session", provider) for provider in found["providers"]}
+    if probe["cuda"]:
+        cudnn = f" and cuDNN {probe['cudnn']}" if probe["cudnn"] else ""
+        built = f", built for CUDA {probe['cuda']}{cudnn}"
+    yield Finding("onnx", "onnxruntime", f"{wheels[0]} {probe['version']}{built}")
+    yield from _libraries(probe, torch, has_gpu)
+    sessions = {provider: ask("session", provider) for provider in probe["providers"]}
     for provider, result in sessions.items():
         yield _session(provider, result, has_gpu)
 
 
-def _libraries(found: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> Iterator[Finding]:
-    if not found["cuda"]:
+def _libraries(probe: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> Iterator[Finding]:
+    if not probe["cuda"]:
         if has_gpu:
-            yield Finding(
-                "onnx", "CUDA", "there is a GPU, and this build cannot use it", "bad", ONE_RUNTIME
-            )
+            yield Finding("onnx", "CUDA", "this build cannot use the GPU", "bad", ONE_RUNTIME)
         return
     theirs = torch.get("cuda")
-    if theirs and theirs.split(".")[0] != found["cuda"].split(".")[0]:
+    if theirs and theirs.split(".")[0] != probe["cuda"].split(".")[0]:
         yield Finding(
             "onnx",
             "CUDA",
-            f"onnxruntime is built for CUDA {found['cuda']} and torch for {theirs}: in one process "
-            "only one of them finds its libraries",
+            f"onnxruntime is built for CUDA {probe['cuda']} and torch for {theirs}: in the same "
+            "process, only one of them finds its libraries",
             "bad" if has_gpu else "note",
             "pip install 'torch>=2.11' 'onnxruntime-gpu[cuda,cudnn]>=1.28'",
         )
-    if found["missing_libraries"] is None:
+    if probe["missing_libraries"] is None:
         return
     # The driver's own library comes with the driver, not with a package.
-    absent = [name for name in found["missing_libraries"] if not name.startswith("libcuda.")]
+    absent = [name for name in probe["missing_libraries"] if not name.startswith("libcuda.")]
     if absent:
         yield Finding(
             "onnx",
@@ -282,30 +285,32 @@ def _libraries(found: dict[str, Any], torch: dict[str, Any], has_gpu: bool) -> I
             RUNTIME,
         )
     else:
-        yield Finding("onnx", "libraries", "all that CUDA needs are there")
+        yield Finding("onnx", "libraries", "CUDA has all that it needs")
 
 
-def _session(provider: str, found: dict[str, Any], has_gpu: bool) -> Finding:
+def _session(provider: str, probe: dict[str, Any], has_gpu: bool) -> Finding:
     name = f"session on {provider}"
-    if "error" not in found:
-        return Finding("onnx", name, "one node runs")
+    if "error" not in probe:
+        return Finding("onnx", name, "a test model runs")
     if provider == "cpu":
-        return Finding("onnx", name, found["error"], "bad", ONE_RUNTIME)
+        return Finding("onnx", name, probe["error"], "bad", ONE_RUNTIME)
     if provider == "cuda" and has_gpu:
-        return Finding("onnx", name, found["error"], "bad", f"{RUNTIME}; if it is there, {DRIVER}")
-    return Finding("onnx", name, found["error"], "note")
+        return Finding(
+            "onnx", name, probe["error"], "bad", f"{RUNTIME}; if it is installed, {DRIVER}"
+        )
+    return Finding("onnx", name, probe["error"], "note")
 
 
-def _model(found: dict[str, Any], path: Path) -> Iterator[Finding]:
-    if "error" in found:
-        yield Finding("model", str(path), found["error"], "bad", found.get("mend", ""))
+def _model(probe: dict[str, Any], path: Path) -> Iterator[Finding]:
+    if "error" in probe:
+        yield Finding("model", str(path), probe["error"], "bad", probe.get("fix", ""))
         return
     size = f"{os.path.getsize(path) / 2**20:.1f} MiB"
-    if "foreign" in found:
-        yield Finding("model", path.name, f"{size}; {found['foreign']}", "note", found["mend"])
+    if "foreign" in probe:
+        yield Finding("model", path.name, f"{size}; {probe['foreign']}", "note", probe["fix"])
     else:
-        classes = f", {found['classes']} classes" if "classes" in found else ""
-        about = f"{found['model']} ({found['task']}{classes})"
+        classes = f", {probe['classes']} classes" if "classes" in probe else ""
+        about = f"{probe['model']} ({probe['task']}{classes})"
         yield Finding("model", path.name, f"{about}, {size}")
-    nodes = ", ".join(f"{provider} {count}" for provider, count in found["nodes"].items())
-    yield Finding("model", "nodes", f"{nodes} ({found['provider_reason']})")
+    nodes = ", ".join(f"{provider} {count}" for provider, count in probe["nodes"].items())
+    yield Finding("model", "nodes", f"{nodes} ({probe['provider_reason']})")

@@ -1,4 +1,4 @@
-"""Which shared libraries a library needs, and which of them this machine does not have."""
+"""List the shared libraries that a library needs, and those that are missing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _DT_NULL, _DT_NEEDED, _DT_STRTAB = 0, 1, 5
 
 
 def needed_by(library: Path) -> list[str]:
-    """Return the names that a 64-bit little-endian ELF library asks its loader for.
+    """Return the names of the libraries that a 64-bit little-endian ELF library needs.
 
     Source: the ELF-64 object file format, version 1.5, chapters 6 to 8.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: the file is not such a library.
     """
     with library.open("rb") as file:
         header = file.read(64)
         if len(header) < 64 or header[:6] != b"\x7fELF\x02\x01":
-            raise ValueError(f"{library} is no 64-bit ELF library")
+            raise ValueError(f"{library} is not a 64-bit ELF library")
         (table,) = struct.unpack_from("<Q", header, 32)
         size, count = struct.unpack_from("<HH", header, 54)
         loads, dynamic = [], (0, 0)
@@ -53,7 +53,7 @@ def _at(file: BinaryIO, offset: int, length: int) -> bytes:
 
 
 def missing(names: Iterable[str]) -> list[str]:
-    """Return those of the libraries that cannot be loaded by name."""
+    """Return the names of the libraries that cannot be loaded."""
     absent = []
     for name in names:
         try:

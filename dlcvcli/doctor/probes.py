@@ -1,7 +1,7 @@
-"""What PyTorch and ONNX Runtime say of themselves, each asked in a process of its own.
+"""Probe PyTorch and ONNX Runtime, each in a process of its own.
 
-A broken installation may die with a signal where it should raise, and two runtimes in one process
-share the libraries of the one that was loaded first. So `ask("torch")` runs this file as a program.
+A broken installation may die by a signal instead of raising an error, and two runtimes in the same
+process share the libraries of the first one loaded. So `ask("torch")` runs this file as a program.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-# y = x + x on two floats, opset 18: what `onnx.helper` makes of one Add node. The road without
-# torch has no package that could write it.
+# y = x + x on two floats, opset 18: the bytes that `onnx.helper` gives for one Add node. The
+# torch-free install has no package that could write them.
 ONE_NODE = bytes.fromhex(
     "080a3a350a0e0a01780a017812017922034164641201675a0f0a0178120a0a08080112040a020802620f0a0179"
     "120a0a08080112040a02080242040a001012"
@@ -28,8 +28,12 @@ _TIMEOUT = 120
 def ask(what: str, *arguments: str) -> dict[str, Any]:
     """Run a probe in a process of its own.
 
+    Args:
+        what: name of the probe: torch, onnxruntime, session or model.
+        arguments: arguments of the probe.
+
     Returns:
-        What it found; `{"error": reason}` where it failed or died.
+        The result of the probe; `{"error": reason}` if it failed or died.
     """
     with TemporaryDirectory(prefix="dlcv-doctor-") as folder:
         answer = Path(folder) / "answer.json"
@@ -41,22 +45,22 @@ def ask(what: str, *arguments: str) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             return {"error": f"no answer within {_TIMEOUT} seconds"}
         if answer.is_file():
-            found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-            return found
+            result: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+            return result
     if done.returncode < 0:
-        return {"error": f"it died of signal {-done.returncode}"}
+        return {"error": f"its process was killed by signal {-done.returncode}"}
     said = done.stderr.strip().splitlines()
     return {"error": said[-1] if said else f"exit status {done.returncode}"}
 
 
 def probe_torch() -> dict[str, Any]:
-    """Return what PyTorch and torchvision find."""
+    """Return versions, devices and the training precision of PyTorch and torchvision."""
     import torch
     import torchvision
 
-    # Compiled for another torch, it loads, and fails here.
+    # A torchvision that was compiled for another torch loads, and fails here.
     torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
         "cuda": torch.version.cuda,
@@ -64,34 +68,34 @@ def probe_torch() -> dict[str, Any]:
         "cuda_available": torch.cuda.is_available(),
         "gpus": [],
     }
-    if found["cuda_available"]:
+    if result["cuda_available"]:
         for index in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(index)
-            found["gpus"].append({"name": about.name, "memory_mb": about.total_memory >> 20})
+            result["gpus"].append({"name": about.name, "memory_mb": about.total_memory >> 20})
         x = torch.randn(8, 8, device="cuda")
-        found["computes"] = bool(torch.isfinite(x @ x).all())
+        result["computes"] = bool(torch.isfinite(x @ x).all())
     from dlcvcli.engine.precision import choose_precision
 
-    precision = choose_precision("auto", "cuda" if found["cuda_available"] else "cpu")
-    return {**found, "precision": precision.name, "precision_reason": precision.reason}
+    precision = choose_precision("auto", "cuda" if result["cuda_available"] else "cpu")
+    return {**result, "precision": precision.name, "precision_reason": precision.reason}
 
 
 def probe_onnxruntime() -> dict[str, Any]:
-    """Return what ONNX Runtime was built for, and which of CUDA's libraries are missing.
+    """Return the version and providers of ONNX Runtime, and which of CUDA's libraries are missing.
 
-    `missing_libraries` is None where that cannot be told: without CUDA, and on Windows.
+    `missing_libraries` is None where it is unknown: without CUDA, and on Windows.
     """
     import onnxruntime as ort
 
     from dlcvcli.doctor.libraries import missing, needed_by
+    from dlcvcli.runtime.session import PROVIDERS
 
     built = ort.get_available_providers()
-    names = (("cpu", "CPU"), ("cuda", "CUDA"), ("tensorrt", "Tensorrt"))
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "version": ort.__version__,
         "cuda": getattr(ort, "cuda_version", "") or None,
         "cudnn": _cudnn_major(),
-        "providers": [own for own, name in names if f"{name}ExecutionProvider" in built],
+        "providers": [flag for flag, (name, _) in PROVIDERS.items() if name in built],
         "missing_libraries": None,
     }
     library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
@@ -99,25 +103,28 @@ def probe_onnxruntime() -> dict[str, Any]:
         ort.preload_dlls()
         own = "libonnxruntime_providers_shared.so"
         needed = [name for name in needed_by(library) if name != own]
-        if found["cudnn"]:
-            # It is loaded by name at run time, so the table of the library does not have it.
-            needed.append(f"libcudnn.so.{found['cudnn']}")
-        found["missing_libraries"] = missing(needed)
-    return found
+        if result["cudnn"]:
+            # cuDNN is loaded by name at run time, and the library's table does not list it.
+            needed.append(f"libcudnn.so.{result['cudnn']}")
+        result["missing_libraries"] = missing(needed)
+    return result
 
 
 def _cudnn_major() -> str | None:
-    """Return the cuDNN that the wheel of ONNX Runtime asks for; it tells it nowhere else."""
+    """Return the major version of cuDNN from the requirements of ONNX Runtime's wheel.
+
+    ONNX Runtime does not report it anywhere else.
+    """
     try:
         asked = metadata.requires("onnxruntime-gpu") or []
     except metadata.PackageNotFoundError:
         return None
-    found = (re.match(r"nvidia-cudnn-cu\d+\D+(\d+)", requirement) for requirement in asked)
-    return next((match[1] for match in found if match), None)
+    matches = (re.match(r"nvidia-cudnn-cu\d+\D+(\d+)", requirement) for requirement in asked)
+    return next((match[1] for match in matches if match), None)
 
 
 def probe_session(provider: Any) -> dict[str, Any]:
-    """Run one node under a provider; each in a process of its own, as one may bring it down."""
+    """Run a model of one node under a provider; a broken provider may crash the process."""
     import numpy as np
 
     from dlcvcli.runtime.session import open_session
@@ -130,23 +137,24 @@ def probe_session(provider: Any) -> dict[str, Any]:
 
 
 def probe_model(path: str) -> dict[str, Any]:
-    """Return what an ONNX file is, and how its nodes are spread over the providers."""
+    """Return model, task and classes of an ONNX file, and the number of nodes per provider."""
     from dlcvcli.errors import ModelFileError
-    from dlcvcli.runtime.metadata import SegmenterCard, read_card
+    from dlcvcli.runtime.metadata import read_task
     from dlcvcli.runtime.session import open_session
+    from dlcvcli.tasks.registry import task_named
 
     session = open_session(Path(path), count_nodes=True)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "provider": session.provider,
         "provider_reason": session.reason,
         "nodes": session.nodes,
     }
     try:
-        card = read_card(session.metadata, path)
+        card = task_named(read_task(session.metadata, path)).card().read(session.metadata, path)
     except ModelFileError as error:
-        return {**found, "foreign": error.message, "mend": error.hint}
-    found |= {"model": card.model, "task": card.task}
-    return found | ({"classes": len(card.classes)} if isinstance(card, SegmenterCard) else {})
+        return {**result, "foreign": error.message, "fix": error.hint}
+    result |= {"model": card.model, "task": card.task}
+    return result | ({} if card.class_count is None else {"classes": card.class_count})
 
 
 _PROBES: dict[str, Callable[..., dict[str, Any]]] = {
@@ -163,14 +171,14 @@ def _main() -> None:
 
     answer, what, *arguments = sys.argv[1:]
     try:
-        found = _PROBES[what](*arguments)
+        result = _PROBES[what](*arguments)
     except DlcvError as error:
-        found = {"error": error.message, "mend": error.hint}
+        result = {"error": error.message, "fix": error.hint}
     except Exception as error:
-        # A broken installation raises anything; the doctor's business is to say what.
+        # A broken installation may raise anything, and the report is to name it.
         lines = str(error).strip().splitlines() or [""]
-        found = {"error": f"{type(error).__name__}: {lines[0]}"}
-    write_json(Path(answer), found)
+        result = {"error": f"{type(error).__name__}: {lines[0]}"}
+    write_json(Path(answer), result)
 
 
 if __name__ == "__main__":

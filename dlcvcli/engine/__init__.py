@@ -1,1 +1,1 @@
-"""The engine: one step-based loop for every task, exact resume, nothing lost."""
+"""The training engine: one step-based loop for every task, with exact resume."""

@@ -1,7 +1,7 @@
-"""Checkpoints: tensors and plain types only, written atomically, checked before they are used.
+"""Checkpoints: tensors and plain types only, written atomically and verified when loaded.
 
-A checkpoint is a zip archive with a CRC-32 of every tensor and of everything else in it. Torch
-writes these checksums and does not look at them when it loads.
+A checkpoint is a zip archive with a CRC-32 of each entry. torch.save writes these checksums, but
+torch.load does not verify them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,15 @@ from dlcvcli.data.seen_images import SeenImages
 from dlcvcli.engine.soundness import first_not_finite
 from dlcvcli.errors import CheckpointError, ConfigError
 from dlcvcli.files import replacing
+from dlcvcli.models.averaging import NETWORK
 
 FORMAT = 1
+# Prefixes of the trained network in checkpoints of older versions.
+_OLD_PREFIXES = frozenset({"segmenter", "protonet"})
 _ZIP = b"PK\x03\x04"
-_HINT = "use another checkpoint of the run (checkpoints/last.ckpt, best.ckpt) or a copy of this one"
+_HINT = (
+    "use the run's other checkpoint (checkpoints/last.ckpt or best.ckpt) or a backup of this one"
+)
 
 Checkpoint = dict[str, Any]
 
@@ -93,34 +98,34 @@ _REQUIRED = {name for name, field in _Layout.model_fields.items() if field.is_re
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint so that a crash or a full disk leaves the old one whole.
+    """Write a checkpoint atomically: a crash or a full disk leaves the old file intact.
 
     Raises:
         CheckpointError: it cannot be written; names the reason.
     """
-    # Without the process's number, so that what a killed process left is written over.
+    # The name has no process id: the next save overwrites the file of a killed process.
     partial = path.with_name(f".{path.name}.tmp")
     try:
         with replacing(path, partial) as file:
             torch.save({"format": FORMAT, **checkpoint}, file)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
-        # torch reports a failed write of the file below it as a RuntimeError.
+        # torch.save raises RuntimeError when it cannot write to the file.
         hint = (
-            "the last good checkpoint stays; make room and go on with --resume"
+            "the last good checkpoint stays intact: free disk space and continue with --resume"
             if path.exists()
-            else "the run has no checkpoint yet: make room, delete its folder and start it again"
+            else "the run has no checkpoint yet: free disk space, delete its folder and restart it"
         )
         reason = _reason(error, path)
         raise CheckpointError(f"cannot save the checkpoint {path}: {reason}", hint) from error
 
 
 def _reason(error: BaseException, path: Path) -> str:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
     free = shutil.disk_usage(path.parent).free >> 20
     return f"writing failed, with {free} MiB free on the disk"
 
@@ -136,14 +141,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def link_checkpoint(source: Path, target: Path) -> None:
-    """Give a checkpoint a second name, atomically; a copy where links are not possible.
+    """Hard-link a checkpoint to a second path atomically, or copy it where links fail.
 
     Raises:
         CheckpointError: neither is possible.
     """
     partial = target.with_name(f".{target.name}.tmp")
     partial.unlink(missing_ok=True)
-    # Renaming one name of a file to another name of the same file does nothing.
+    # os.replace does nothing if both paths are links to one file, and would leave `partial`.
     if target.exists() and target.samefile(source):
         return
     try:
@@ -160,20 +165,48 @@ def link_checkpoint(source: Path, target: Path) -> None:
 def load_checkpoint(path: Path) -> Checkpoint:
     """Load a checkpoint onto the CPU.
 
-    Only tensors and plain types are loaded; anything else in the file is refused, never run.
+    A file with anything but tensors and plain types is refused, and code in it does not run.
 
     Raises:
-        CheckpointError: the file is missing, cut short or damaged, holds other objects, is no
-            checkpoint of dlcv, or has a value of a wrong type or a weight that is not finite.
+        CheckpointError: the file is missing, truncated or damaged, contains other objects, is not
+            a checkpoint of dlcv, or has a value of the wrong type or a non-finite weight.
     """
+    _require_file(path)
+    _require_checksums(path)
+    data = _load_checked(path)
+    data["task"] = {_current_name(name): value for name, value in data["task"].items()}
+    name = first_not_finite(data["task"])
+    if name is not None:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: its weight '{name}' is not finite", _HINT
+        )
+    return data
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings that a checkpoint was trained with, without loading its tensors.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds other objects or is no checkpoint of
+            dlcv.
+    """
+    _require_file(path)
+    config: dict[str, Any] = _load_checked(path, mmap=_is_zip(path))["config"]
+    return config
+
+
+def _require_file(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"checkpoint {path} does not exist")
-    _require_checksums(path)
-    data = _load(path)
+
+
+def _load_checked(path: Path, *, mmap: bool = False) -> Checkpoint:
+    """Load a checkpoint, and refuse one without the keys and types of `_Layout`."""
+    data = _load(path, mmap=mmap)
     if not isinstance(data, dict) or not data.keys() >= _REQUIRED:
         raise CheckpointError(
             f"{path} is not a checkpoint of dlcv",
-            "a plain state dict can be used as --weights PATH",
+            "use --weights PATH to start from a plain state dict",
         )
     if isinstance(data["format"], int) and data["format"] != FORMAT:
         raise CheckpointError(
@@ -183,26 +216,32 @@ def load_checkpoint(path: Path) -> Checkpoint:
         validate(_Layout, data)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {path} is damaged: {error.message}", _HINT) from error
-    name = first_not_finite(data["task"])
-    if name is not None:
-        raise CheckpointError(
-            f"checkpoint {path} is damaged: its weight '{name}' is not finite", _HINT
-        )
-    return data
+    checkpoint: Checkpoint = data
+    return checkpoint
+
+
+def _current_name(name: str) -> str:
+    """Return the current name of a tensor of an older checkpoint.
+
+    Those call the trained network by its class, and its image encoder an embedder.
+    """
+    first, dot, rest = name.partition(".")
+    if dot and first in _OLD_PREFIXES:
+        name = f"{NETWORK}{rest}"
+    return re.sub(r"^(network|average)\.embedder\.", r"\1.encoder.", name)
 
 
 def _require_checksums(path: Path) -> None:
-    """Compare the contents of a checkpoint with their checksums; older formats have none.
+    """Verify the checksums in a checkpoint; files in torch's old format have none.
 
     Takes 0.08 s for 180 MB.
 
     Raises:
-        CheckpointError: they differ, or the file is cut short.
+        CheckpointError: a checksum does not match, or the file is truncated.
     """
     try:
-        with path.open("rb") as file:
-            if file.read(len(_ZIP)) != _ZIP:
-                return
+        if not _is_zip(path):
+            return
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except Exception as error:
@@ -214,52 +253,59 @@ def _require_checksums(path: Path) -> None:
         )
 
 
-def _load(path: Path) -> Any:
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
+
+
+def _load(path: Path, *, mmap: bool) -> Any:
     try:
         with warnings.catch_warnings():
-            # Of torch on strange files; the error below says it all.
+            # torch warns about unusual files; the errors below suffice.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
-        found = re.search(r"(?:GLOBAL|global|class|type)\s+`?([\w.]+)", str(error))
-        what = f" ({found[1]})" if found else ""
+        match = re.search(r"(?:GLOBAL|global|class|type)\s+`?([\w.]+)", str(error))
+        what = f" ({match[1]})" if match else ""
         raise CheckpointError(
-            f"checkpoint {path} holds more than tensors and plain types{what}, or is damaged; "
+            f"checkpoint {path} contains more than tensors and plain types{what}, or is damaged; "
             "it was not loaded",
             "loading such a file can run code: use a checkpoint that `dlcv train` wrote",
         ) from error
     except Exception as error:
-        # The bytes of another format can raise nearly anything.
+        # Files in another format can raise nearly anything.
         raise _unreadable(path) from error
 
 
 def _unreadable(path: Path) -> CheckpointError:
     return CheckpointError(
-        f"checkpoint {path} cannot be read: it is cut short or no checkpoint", _HINT
+        f"checkpoint {path} cannot be read: it is truncated or not a checkpoint", _HINT
     )
 
 
 def seen_images_of(checkpoint: Checkpoint, source: object = "the checkpoint") -> SeenImages | None:
-    """Return which images a checkpoint was trained and validated on; None where it has no record.
+    """Return the images that a checkpoint was trained and validated on; None without a record.
 
     Args:
-        checkpoint: loaded.
-        source: what to call it in an error.
+        checkpoint: a loaded checkpoint.
+        source: its name in error messages.
 
     Raises:
         CheckpointError: the record is damaged.
     """
-    kept = checkpoint["data"].get("seen")
-    if kept is None:
+    record = checkpoint["data"].get("seen")
+    if record is None:
         return None
     try:
-        return SeenImages.from_dict(kept)
+        return SeenImages.from_dict(record)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{source}: its record of images is damaged", _HINT) from error
+        raise CheckpointError(
+            f"{source}: its record of training images is damaged", _HINT
+        ) from error
 
 
 def keep_numbered(folder: Path, source: Path, step: int, keep: int) -> None:
-    """Keep `source` as `step-NNNNNNN.ckpt` and delete all but the newest `keep` of those."""
+    """Link `source` to `step-NNNNNNN.ckpt` and delete all but the newest `keep` such files."""
     if keep < 1:
         return
     link_checkpoint(source, folder / f"step-{step:07d}.ckpt")

@@ -1,4 +1,4 @@
-"""The same bits from run to run, on a GPU too."""
+"""Bit-identical results from run to run, also on GPUs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import contextmanager
 
 import torch
 
-# Of the two settings with which cuBLAS repeats its sums exactly, the one for speed; read when CUDA
-# is first used (cuBLAS documentation, section 2.1.4, "Results Reproducibility").
+# The faster of the two values that make cuBLAS deterministic; cuBLAS reads it when CUDA is first
+# used (cuBLAS documentation, section 2.1.4, "Results Reproducibility").
 _CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @contextmanager
 def deterministic_algorithms(enabled: bool = True) -> Iterator[None]:
-    """Let PyTorch choose only algorithms that give the same bits each time.
+    """Restrict PyTorch to deterministic algorithms inside the `with` block.
 
-    On a CPU, dlcv's training has that property anyway. On a GPU, the gradient of the bilinear
-    resize and sums over many threads depend on the order in which these end; their exact
-    replacements are slower. Where an operation has none, PyTorch warns and names it.
+    Training on a CPU is deterministic without it. On a GPU, the gradient of bilinear resizing and
+    sums over many threads depend on the order in which threads finish; the deterministic
+    replacements are slower. PyTorch warns about operations that have none.
 
     Args:
-        enabled: False leaves everything as it is.
+        enabled: False: change nothing.
     """
     if not enabled:
         yield
@@ -34,7 +34,7 @@ def deterministic_algorithms(enabled: bool = True) -> Iterator[None]:
         torch.backends.cudnn.benchmark,
     )
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Which convolution is fastest is a matter of timing.
+    # It chooses convolution algorithms by timing them, which differs from run to run.
     torch.backends.cudnn.benchmark = False
     try:
         yield

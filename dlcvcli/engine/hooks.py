@@ -1,4 +1,4 @@
-"""What a caller may do while the engine trains. The engine knows no console and no figure."""
+"""Callbacks for the caller of the engine, which itself neither prints nor draws."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlcvcli.tasks.base import Task
+    from dlcvcli.engine.task import Task
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained.
+    """The steps of a run and its batch size.
 
     Attributes:
-        start_step: steps already done; 0 for a new run.
-        total_steps: steps of the whole run.
+        start_step: steps that are already done; 0 for a new run.
+        total_steps: steps of the complete run.
         steps_per_epoch: full batches in an epoch.
-        batch_size: global.
+        batch_size: global batch size.
     """
 
     start_step: int
@@ -28,45 +28,45 @@ class Plan:
     batch_size: int
 
     def epoch_of(self, step: int) -> float:
-        """Return how many epochs `step` steps are; a whole number at an epoch's end."""
+        """Return the number of epochs in `step` steps; an integer at the end of an epoch."""
         epochs = step / self.steps_per_epoch
         return int(epochs) if epochs.is_integer() else round(epochs, 4)
 
 
 class Hooks:
-    """Called by the engine on rank 0; every method may be overridden, none must be.
+    """Callbacks of the engine on rank 0; override the ones you need.
 
-    `step` counts the steps done. Methods must not change the task.
+    `step` is the number of completed steps. Methods must not change the task.
     """
 
     def on_start(self, plan: Plan) -> None:
-        """Training begins or goes on."""
+        """Handle the start of a new or resumed training."""
 
     def on_step(self, step: int) -> None:
-        """A step is done; called at every step, so it must be cheap."""
+        """Handle a completed step; called at every step, so it must be fast."""
 
     def on_log(self, record: Record) -> None:
-        """A training record was written to metrics.jsonl."""
+        """Handle a training record that was written to metrics.jsonl."""
 
     def on_validation_start(self, step: int) -> None:
-        """Validation begins."""
+        """Handle the start of a validation."""
 
     def on_validation(self, record: Record, is_best: bool) -> None:
-        """A validation record was written to metrics.jsonl."""
+        """Handle a validation record that was written to metrics.jsonl."""
 
     def on_snapshot(self, step: int, task: Task) -> None:
-        """The task stands at `step`, in evaluation mode, for a look at what it predicts.
+        """Inspect the predictions of the task, in evaluation mode, after `step` steps.
 
-        Called where `wants_snapshot` is true: before the first step (0) and after any.
+        Called where `wants_snapshot` returns True: before the first step (0) or after any step.
         """
 
     def wants_snapshot(self, step: int) -> bool:
-        """Whether `on_snapshot` shall be called at `step`."""
+        """Return whether to call `on_snapshot` at `step`."""
         return False
 
 
 class HookList(Hooks):
-    """Several hooks as one."""
+    """Calls several hooks in order."""
 
     def __init__(self, *hooks: Hooks) -> None:
         self.hooks = hooks

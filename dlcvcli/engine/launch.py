@@ -1,4 +1,4 @@
-"""Devices, ranks and precision, through Lightning Fabric; the only file that knows it."""
+"""Devices, ranks and precision; the only module that uses Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from dlcvcli.engine.peers import Peers
 from dlcvcli.engine.precision import Asked, Precision, choose_precision
+from dlcvcli.engine.task import Batch, Outcome, Task
 from dlcvcli.errors import DeviceError, UsageError
 from dlcvcli.machine import torchrun_shape
-from dlcvcli.tasks.base import Batch, Outcome, Task
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ _FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"
 
 
 class Launcher:
-    """One rank of a run: its device, its place among the ranks, and what they do together."""
+    """One rank of a run: its device, its number and its communication with the other ranks."""
 
     def __init__(
         self,
@@ -50,13 +50,18 @@ class Launcher:
 
     @property
     def is_main(self) -> bool:
-        """Whether this rank speaks and writes for all."""
+        """Whether this rank writes logs and files for all ranks."""
         return self.rank == 0
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether this rank computes on a GPU."""
+        return self.device.type == "cuda"
+
+    @property
     def device_name(self) -> str:
-        """Name of the device for people."""
-        if self.device.type == "cuda":
+        """Readable name of the device, e.g. of the GPU model."""
+        if self.on_gpu:
             return torch.cuda.get_device_name(self.device)
         return self.device.type.upper()
 
@@ -65,69 +70,69 @@ class Launcher:
     ) -> tuple[Callable[[Batch, Tensor], Outcome], Any]:
         """Move a task to the device and wrap it and its optimiser for precision and ranks.
 
-        Network weights are laid out channels-last, in which convolutions train faster.
+        Weights are stored channels-last, since convolutions train faster in that memory format.
         """
         if self._sync_batchnorm and self.world_size > 1:
-            # It takes over the parameters themselves, so the optimiser still has them.
+            # The conversion keeps the parameter objects, so the optimiser still refers to them.
             nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
         task.to(memory_format=torch.channels_last)
         wrapped, stepper = self._fabric.setup(task, optimizer)
         return wrapped, stepper
 
     def move(self, batch: Batch) -> Batch:
-        """Return a batch on the device, copied while the host goes on where memory is pinned."""
+        """Return a batch on the device; the copy is asynchronous from pinned memory."""
         return {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
 
     def backward(self, loss: Tensor) -> None:
-        """Compute gradients, scaled where the precision needs it."""
+        """Compute gradients, with loss scaling if the precision needs it."""
         self._fabric.backward(loss)
 
     def clip(self, wrapped: Any, stepper: Any, norm: float) -> None:
-        """Scale the gradients down to a norm."""
+        """Clip the gradients to a maximum norm."""
         self._fabric.clip_gradients(wrapped, stepper, max_norm=norm, error_if_nonfinite=False)
 
     def no_sync(self, wrapped: Any, enabled: bool) -> AbstractContextManager[None]:
-        """Hold back the exchange of gradients while a batch is accumulated."""
+        """Skip gradient synchronisation while the parts of a batch are accumulated."""
         return self._fabric.no_backward_sync(wrapped, enabled=enabled)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return a context in which forward calls run in the training precision."""
+        """Return a context manager for forward calls in the training precision."""
         return self._fabric.autocast()
 
     def sum(self, value: Tensor) -> Tensor:
-        """Return the sum of a tensor over the ranks; the tensor itself stays."""
+        """Return the sum of a tensor over the ranks; the argument is not changed."""
         if self.world_size == 1:
             return value
-        # Fabric reduces in place.
+        # Fabric reduces in place, hence the copy.
         return torch.as_tensor(self._fabric.all_reduce(value.clone(), reduce_op="sum"))
 
-    def largest(self, value: Tensor) -> Tensor:
-        """Return the elementwise maximum over the ranks; the tensor itself stays."""
+    def max(self, value: Tensor) -> Tensor:
+        """Return the elementwise maximum over the ranks; the argument is not changed."""
         if self.world_size == 1:
             return value
         return torch.as_tensor(self._fabric.all_reduce(value.clone(), reduce_op="max"))
 
-    def share_buffers(self, module: nn.Module) -> None:
-        """Give every rank rank 0's buffers: statistics of BatchNorm, which differ between ranks.
+    def broadcast_buffers(self, module: nn.Module) -> None:
+        """Copy rank 0's buffers to all ranks: BatchNorm statistics differ between ranks.
 
-        DDP does so before each forward call that trains; what is scored in between has to be the
-        network that rank 0 saves.
+        DDP does the same before each forward call in training. Validation needs it too, since all
+        ranks must score the network that rank 0 saves.
         """
         if self.world_size > 1:
             for buffer in module.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
-    def tell(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """Return rank 0's value on every rank."""
         return value if self.world_size == 1 else self._fabric.broadcast(value)
 
     def barrier(self) -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank has called this."""
         self._fabric.barrier()
 
     @property
     def scaler_state(self) -> dict[str, Any]:
-        """State of the fp16 scaler; empty in other precisions."""
+        """State of the fp16 gradient scaler; empty in other precisions."""
         return dict(self._fabric.strategy.precision.state_dict())
 
     @scaler_state.setter
@@ -141,7 +146,7 @@ class Launch:
     """The ranks of a run, before they start.
 
     Attributes:
-        peers: the other ranks of this machine; to be watched from before `start`.
+        peers: the other ranks of this machine; watch them from before `start`.
     """
 
     fabric: Fabric
@@ -152,16 +157,16 @@ class Launch:
     sync_batchnorm: bool
 
     def start(self) -> Launcher:
-        """Start this rank, and the others of this machine where it is the one to do so.
+        """Start this rank; local rank 0 also starts the other ranks, except under torchrun.
 
         Raises:
-            DeviceError: the ranks did not find each other.
+            DeviceError: the ranks could not connect.
         """
         self.fabric.launch()
         if self.fabric.world_size != self.ranks:
-            # Fabric would otherwise make several runs of one rank without a word.
+            # Without this check, Fabric would silently run several trainings with one rank each.
             raise DeviceError(
-                f"{self.ranks} ranks were asked for and {self.fabric.world_size} found each other"
+                f"{self.ranks} ranks were requested, but only {self.fabric.world_size} connected"
             )
         return Launcher(
             self.fabric,
@@ -174,26 +179,26 @@ class Launch:
 def launch(
     *, devices: int = 1, precision: Asked = "auto", sync_batchnorm: bool = False
 ) -> Launcher:
-    """Prepare the ranks and start; see `prepare`."""
+    """Prepare and start the ranks; see `prepare`."""
     return prepare(devices=devices, precision=precision, sync_batchnorm=sync_batchnorm).start()
 
 
 def prepare(*, devices: int, precision: Asked, sync_batchnorm: bool) -> Launch:
-    """Find out which ranks there are to be, and start none.
+    """Determine the ranks of a run without starting them.
 
-    Under torchrun the ranks exist already, and `devices` must agree with them or be 1.
+    Under torchrun the ranks exist already, and `devices` must be their number or 1.
 
     Args:
-        devices: ranks on this machine, one to a GPU, or processes on a CPU.
-        precision: of the training; see `choose_precision`.
-        sync_batchnorm: compute the statistics of BatchNorm over the ranks together.
+        devices: ranks on this machine: one per GPU, or processes on a CPU.
+        precision: the training precision; see `choose_precision`.
+        sync_batchnorm: compute BatchNorm statistics over all ranks.
 
     Raises:
-        DeviceError: more GPUs are asked for than there are.
-        UsageError: `devices` contradicts torchrun, srun made copies instead of ranks, or
-            `sync_batchnorm` without a GPU.
+        DeviceError: more GPUs are requested than the machine has.
+        UsageError: `devices` contradicts torchrun, srun started several processes without
+            torchrun, or `sync_batchnorm` is set without a GPU.
     """
-    # Fabric's own notices ("Using default ...") are not the user's business.
+    # Fabric logs notices ("Using default ...") that mean nothing to users of dlcv.
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning_fabric")
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
@@ -203,19 +208,19 @@ def prepare(*, devices: int, precision: Asked, sync_batchnorm: bool) -> Launch:
         if devices not in {1, shape[0]}:
             raise UsageError(
                 f"--devices {devices} under torchrun with {shape[0]} ranks on this machine",
-                "leave --devices out: torchrun says how many",
+                "leave --devices out: torchrun sets the number of ranks",
             )
         devices, nodes = shape
     else:
         _refuse_copies()
     if accelerator == "cuda" and devices > torch.cuda.device_count():
         raise DeviceError(
-            f"--devices {devices}, and this machine has {torch.cuda.device_count()} GPU(s)"
+            f"--devices {devices}, but this machine has {torch.cuda.device_count()} GPU(s)"
         )
     if sync_batchnorm and accelerator != "cuda":
         raise UsageError(
-            "--sync-batchnorm needs GPUs: PyTorch has no such norm for a CPU",
-            "leave it out; statistics are then those of each rank's share",
+            "--sync-batchnorm needs GPUs: PyTorch has no synchronised BatchNorm on CPUs",
+            "leave it out: each rank then computes the statistics of its own part of the batch",
         )
     chosen = choose_precision(precision, accelerator)
     ranks = devices * nodes
@@ -226,7 +231,7 @@ def prepare(*, devices: int, precision: Asked, sync_batchnorm: bool) -> Launch:
         num_nodes=nodes,
         strategy=_Ranks() if several else "auto",
         precision=_FABRIC_PRECISION[chosen.name],  # type: ignore[arg-type]
-        # Inside a SLURM job Fabric would take the job's shape for that of the run.
+        # In a SLURM job, Fabric would otherwise use the job's tasks as the ranks of the run.
         plugins=[] if shape is not None else [LightningEnvironment()],
     )
     return Launch(
@@ -243,13 +248,14 @@ def _refuse_copies() -> None:
     copies = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
     if copies > 1:
         raise UsageError(
-            f"srun started {copies} copies of dlcv, and each would train for itself",
-            "let srun start one torchrun per machine (docs/many-gpus.md), or one dlcv: --ntasks=1",
+            f"srun started {copies} copies of dlcv, and each would train on its own",
+            "let srun start one torchrun per machine (docs/guides/many-gpus.md), or one dlcv with "
+            "--ntasks=1",
         )
 
 
 class _Ranks(DDPStrategy):
-    """DDP whose ranks on this machine are in our own care; see `peers`."""
+    """DDP with our own supervision of this machine's ranks; see `peers`."""
 
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
@@ -257,10 +263,10 @@ class _Ranks(DDPStrategy):
 
 
 class _RankStarter(_SubprocessScriptLauncher):
-    """Starts the other ranks as Fabric does, and takes them from its observer.
+    """Starts the other ranks as Fabric does, but without Fabric's observer.
 
-    That one kills all ranks 5 seconds after the first has ended, in the middle of whatever rank 0
-    writes, and without a word.
+    The observer kills all ranks 5 seconds after the first one has ended, without a message and
+    possibly while rank 0 writes a file.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -281,6 +287,6 @@ def _peers(fabric: Fabric) -> Peers:
 
 
 def unwrap(wrapped: Any) -> nn.Module:
-    """Return the module inside Fabric's wrapper."""
+    """Return the module in Fabric's wrapper."""
     module = getattr(wrapped, "module", wrapped)
     return module if isinstance(module, nn.Module) else wrapped

@@ -1,4 +1,4 @@
-"""The other ranks of this machine: a rank that dies must not leave the others waiting for ever."""
+"""Supervision of the other ranks on this machine, so that none waits for ever for a dead one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-_EVERY = 0.5
-# Ranks that end together, each for the same reason, do not end in the same instant.
+# Seconds between two checks.
+_INTERVAL = 0.5
+# Seconds after which a failure counts: ranks that all stop for the same reason end one by one.
 _GRACE = 3.0
 
 
 class Peers:
-    """The processes that this rank's fate hangs on.
+    """The processes that this rank depends on.
+
+    With neither argument there is nothing to supervise: the run has one rank, or torchrun
+    supervises its ranks.
 
     Args:
-        children: the ranks that this process starts, rank 1 first; may still be growing.
+        children: the ranks that this process starts, rank 1 first; the list may still grow.
         parent: process id of the rank that started this one.
-
-    Without either there are none to look after: a run of one rank, and torchrun, which looks after
-    its ranks itself.
     """
 
     def __init__(
@@ -35,22 +36,22 @@ class Peers:
         self.children = () if children is None else children
         self.parent = parent
 
-    def fallen(self, wait: float = 0.0) -> str | None:
-        """Return which rank has ended before its time, and how; None where all are well.
+    def find_failed(self, wait: float = 0.0) -> str | None:
+        """Return which rank has failed and how, as text; None if all ranks are running.
 
         Args:
-            wait: seconds in which one may still be found to have ended.
+            wait: seconds to keep checking.
         """
         if self.alone:
             return None
         until = time.monotonic() + wait
         while True:
-            found = self._look()
-            if found is not None or time.monotonic() >= until:
-                return found
+            failure = self._check()
+            if failure is not None or time.monotonic() >= until:
+                return failure
             time.sleep(0.05)
 
-    def _look(self) -> str | None:
+    def _check(self) -> str | None:
         for rank, child in enumerate(self.children, 1):
             status = child.poll()
             if status is not None and status < 0:
@@ -58,31 +59,31 @@ class Peers:
             if status:
                 return f"rank {rank} ended with exit status {status}"
         if self.parent is not None and os.getppid() != self.parent:
-            return "rank 0 is gone"
+            return "rank 0 has ended"
         return None
 
     @contextmanager
-    def watched(self, lost: Callable[[str], None]) -> Iterator[None]:
-        """Look after the other ranks inside the `with`.
+    def watched(self, on_failure: Callable[[str], None]) -> Iterator[None]:
+        """Watch the other ranks inside the `with` block, and stop them all if one fails.
 
-        This rank may hang in an exchange with one that is gone, where no exception reaches it: so
-        `lost` is called on a thread of its own, with what `fallen` says, and has to end the
-        process.
+        This rank may hang in a collective call that waits for the failed one, where no exception
+        can reach it. `on_failure` is therefore called on a separate thread, with the text of
+        `find_failed`, and must end the process.
         """
         over = threading.Event()
 
-        def look() -> None:
-            while not over.wait(_EVERY):
-                found = self.fallen()
-                if found is not None and not over.wait(_GRACE):
+        def watch() -> None:
+            while not over.wait(_INTERVAL):
+                failure = self.find_failed()
+                if failure is not None and not over.wait(_GRACE):
                     self.stop()
-                    lost(found)
+                    on_failure(failure)
                     return
 
         if self.alone:
             yield
             return
-        thread = threading.Thread(target=look, name="peers", daemon=True)
+        thread = threading.Thread(target=watch, name="peers", daemon=True)
         thread.start()
         try:
             yield
@@ -90,7 +91,7 @@ class Peers:
             over.set()
 
     def stop(self) -> None:
-        """End the ranks that this process started."""
+        """Kill the ranks that this process started."""
         for child in self.children:
             if child.poll() is None:
                 child.kill()

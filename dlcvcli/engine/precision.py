@@ -1,4 +1,4 @@
-"""Which number format to train in, and why."""
+"""Choice of the number format to train in."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ Chosen = Literal["fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class Precision:
-    """The training precision in force, and the reason for it."""
+    """The training precision, and why it was chosen."""
 
     name: Chosen
     reason: str
 
 
 def choose_precision(asked: Asked, device_type: str) -> Precision:
-    """Resolve `auto` for a device, and refuse what it cannot do.
+    """Return the precision for a device, with `auto` resolved.
 
-    bf16 is chosen where the hardware computes in it; the library's emulation is slower than fp32.
+    `auto` selects bf16 only where the hardware has bf16 instructions; emulated bf16 is slower than
+    fp32.
 
     Raises:
-        DeviceError: fp16 on a CPU, which has no scaler and no speed to offer there.
+        DeviceError: fp16 on a CPU, where it is slow and has no gradient scaler.
     """
     native = _native_bf16(device_type)
     if asked == "fp16" and device_type != "cuda":
@@ -36,10 +37,10 @@ def choose_precision(asked: Asked, device_type: str) -> Precision:
             "use --precision auto",
         )
     if asked == "bf16":
-        note = "asked for" if native else "asked for; emulated here, slower than fp32"
+        note = "as requested" if native else "as requested; emulated here, slower than fp32"
         return Precision("bf16", note)
     if asked != "auto":
-        return Precision(asked, "asked for")
+        return Precision(asked, "as requested")
     if native:
         return Precision("bf16", f"the {device_type.upper()} has bf16 instructions")
     if device_type == "cuda":
@@ -52,7 +53,7 @@ def _native_bf16(device_type: str) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type != "cpu":
         return False
-    # Torch 2.11 does not have it yet.
+    # torch.cpu.get_capabilities is newer than torch 2.11.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if not capabilities:
         return bool(torch.cpu._is_avx512_bf16_supported())

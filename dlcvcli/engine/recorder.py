@@ -1,4 +1,4 @@
-"""What a run says of itself while it trains: metrics.jsonl, speeds, and the hooks that listen."""
+"""Records of a training in progress: metrics.jsonl, speed, and calls of the hooks."""
 
 from __future__ import annotations
 
@@ -20,25 +20,21 @@ from dlcvcli.runs import RunFolder
 
 @dataclass
 class Best:
-    """The best validation so far; `value` is None before the first."""
+    """The best validation score so far; `value` is None before the first validation."""
 
     metric: str
     value: float | None = None
     step: int = 0
 
-    def beaten_by(self, value: float | None) -> bool:
-        """Return whether a new value is strictly better (higher)."""
-        return value is not None and (self.value is None or value > self.value)
-
 
 @dataclass(frozen=True)
 class Totals:
-    """What was trained so far, over all resumptions; validation and saving left out.
+    """Images and time of training so far, over all resumptions, without validation and saving.
 
     Attributes:
-        images: seen.
-        seconds: in training.
-        waited: seconds thereof in which the loop waited for data.
+        images: images trained on.
+        seconds: time in training.
+        waited: part of `seconds` that the loop waited for data.
     """
 
     images: int = 0
@@ -47,12 +43,12 @@ class Totals:
 
     @property
     def images_per_s(self) -> float:
-        """Images per second of training."""
+        """Training throughput in images per second."""
         return self.images / max(self.seconds, 1e-9)
 
     @property
     def data_wait(self) -> float:
-        """Share of the training time spent waiting for data."""
+        """Fraction of the training time spent waiting for data."""
         return self.waited / max(self.seconds, 1e-9)
 
 
@@ -61,12 +57,12 @@ class _Window:
     """Running sums since the last training record.
 
     Attributes:
-        scalars: sums of losses and the like, scalars; on the device until they are read.
-        steps: how many were added.
-        waited: seconds thereof in which the loop waited for data.
-        earlier: seconds that an earlier session of the run trained in this window.
-        paused: seconds of this session that were not training.
-        began: when this session's part began.
+        scalars: sums of losses and other reported scalars, on the device until they are read.
+        steps: number of steps in the sums.
+        waited: seconds that the loop waited for data.
+        earlier: seconds of training in this window before the run was resumed.
+        paused: seconds since `began` that were not training.
+        began: start time of the window, or of its part since the run was resumed.
     """
 
     scalars: dict[str, Tensor] = field(default_factory=dict)
@@ -82,11 +78,11 @@ class _Window:
 
 
 class Recorder:
-    """Keeps the running sums of a run and writes its records; only rank 0 writes and calls hooks.
+    """Accumulates running sums and writes records; only rank 0 writes and calls hooks.
 
     Args:
-        run: whose metrics.jsonl is written.
-        hooks: told of every record.
+        run: the run folder, with metrics.jsonl.
+        hooks: called with every record.
         launcher: this rank.
     """
 
@@ -99,40 +95,40 @@ class Recorder:
         self._window = _Window()
 
     def start(self, plan: Plan) -> None:
-        """Begin to record."""
+        """Start recording."""
         self.plan = plan
         if self.launcher.is_main:
             self.hooks.on_start(plan)
         self._window.began = time.perf_counter()
 
     def waited(self, seconds: float) -> None:
-        """Note time in which the loop waited for data."""
+        """Add time that the loop waited for data."""
         self._window.waited += seconds
 
     def paused(self, seconds: float) -> None:
-        """Note time that is not training: validation, saving, snapshots."""
+        """Add time that is not training: validation, saving, snapshots."""
         self._window.paused += seconds
 
     def add(self, scalars: dict[str, Tensor]) -> None:
-        """Add a step's loss and what its task reports: scalars on the device."""
+        """Add a step's loss and the other scalars that its task reports, on the device."""
         sums = self._window.scalars
         for name, value in scalars.items():
             sums[name] = sums[name] + value if name in sums else value
 
     def step_done(self, step: int) -> None:
-        """Note a finished step."""
+        """Count a completed step."""
         self._window.steps += 1
         if self.launcher.is_main:
             self.hooks.on_step(step)
 
     def log(self, step: int, lr: float, *, partial: bool = False) -> None:
-        """Write the record of the steps since the last one; nothing where there were none.
+        """Write a record of the steps since the last record, if there were any.
 
         Args:
-            step: the step's number.
+            step: number of completed steps.
             lr: the learning rate.
-            partial: the run stops between two records. The sums go on: a resumed run replaces this
-                record by the one of the complete interval.
+            partial: the run stops between two records. The sums are kept: a resumed run replaces
+                this record with that of the complete interval.
         """
         window, plan = self._window, self.plan
         if not window.steps:
@@ -162,7 +158,7 @@ class Recorder:
             self.hooks.on_log(record)
 
     def validation(self, step: int, metrics: dict[str, Any], *, is_best: bool) -> Record:
-        """Write the record of a validation, and return it."""
+        """Write and return the record of a validation."""
         record = {"step": step, "epoch": self.plan.epoch_of(step), "split": "val", **metrics}
         self._write(record)
         if self.launcher.is_main:
@@ -171,7 +167,7 @@ class Recorder:
 
     @property
     def totals(self) -> Totals:
-        """What was trained so far."""
+        """Images and time of training so far."""
         before, window = self._before, self._window
         if not window.steps:
             return before
@@ -182,10 +178,10 @@ class Recorder:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: the totals, and the running sums since the last record.
+        """Return the totals and the running sums since the last record, for a checkpoint.
 
-        `window` holds the sums as means over the ranks, so that another number of ranks can go on
-        with them. Every rank has to call this.
+        The sums in `window` are means over the ranks, so that a run can resume with another number
+        of ranks. Every rank must call this.
         """
         window = self._window
         ranks = self.launcher.world_size
@@ -202,16 +198,16 @@ class Recorder:
         }
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:
-        """Go on from the `state` in a checkpoint; older ones have no `window`."""
+        """Continue from the `state` in a checkpoint; older checkpoints have no `window`."""
         self._before = Totals(**checkpoint["totals"])
-        kept = checkpoint.get("window")
-        if kept is not None:
+        window = checkpoint.get("window")
+        if window is not None:
             device = self.launcher.device
             self._window = _Window(
-                {name: value.to(device) for name, value in kept["scalars"].items()},
-                kept["steps"],
-                kept["waited"],
-                kept["seconds"],
+                {name: value.to(device) for name, value in window["scalars"].items()},
+                window["steps"],
+                window["waited"],
+                window["seconds"],
             )
 
     def _write(self, record: Record) -> None:
@@ -223,5 +219,5 @@ class Recorder:
         except OSError as error:
             raise DlcvError(
                 f"cannot write {self.run.metrics}: {error.strerror}",
-                "the last good checkpoint stays; make room and go on with --resume",
+                "the last good checkpoint stays intact: free disk space and continue with --resume",
             ) from error

@@ -1,4 +1,4 @@
-"""Losses and weights that are no numbers: found where it costs nothing, and never saved."""
+"""Detection of non-finite losses and weights, so that no checkpoint contains them."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dlcvcli.engine.task import Batch, Task
 from dlcvcli.errors import NonFiniteLoss
-from dlcvcli.tasks.base import Batch, Task
 
 _HINT = (
     "lower --lr, clip with --set optim.clip_norm=1, or train with --precision fp32; "
-    "the run's checkpoints are sound"
+    "the run's checkpoints are intact"
 )
 
 
 class LossWatch:
-    """Remembers on the device the first step whose loss is not finite, so that no step waits.
+    """Records on the device the first step with a non-finite loss, without synchronisation.
 
     Args:
-        device: of the losses.
-        never: a number above that of any step; `first` until a loss is bad.
+        device: device of the losses.
+        never: a number above that of any step; the value of `first` while all losses are finite.
     """
 
     def __init__(self, device: torch.device, never: int) -> None:
         self._first = torch.full((), never, device=device)
 
     def note(self, step: int, loss: Tensor) -> None:
-        """Look at a step's loss, a scalar."""
-        seen = torch.where(torch.isfinite(loss), self._first, step)
-        self._first = torch.minimum(self._first, seen)
+        """Record a step if its loss, a scalar, is not finite."""
+        candidate = torch.where(torch.isfinite(loss), self._first, step)
+        self._first = torch.minimum(self._first, candidate)
 
     @property
     def first(self) -> Tensor:
-        """The first bad step, int64; on the device, reading it waits."""
+        """The first step with a non-finite loss, int64, on the device: reading it synchronises."""
         return self._first
 
 
-def refuse_loss(step: int, batch: Batch, file: Path | None) -> None:
-    """Stop at a loss that is not finite.
+def raise_non_finite_loss(step: int, batch: Batch, file: Path | None) -> None:
+    """Save the batch of a non-finite loss, and raise the error.
 
     Args:
-        step: the step's number, from 1.
-        batch: what it was computed of.
-        file: where to save the batch; None on all ranks but one.
+        step: number of the step, from 1.
+        batch: the batch of the step.
+        file: file for the batch; None on all ranks but one.
 
     Raises:
         NonFiniteLoss: always.
@@ -56,13 +56,13 @@ def refuse_loss(step: int, batch: Batch, file: Path | None) -> None:
             torch.save(batch, file)
             saved = f"; the batch is saved as {file}"
         except (OSError, RuntimeError):
-            # A full disk, say: the loss is the news.
+            # For example a full disk: the error to report is the loss.
             saved = f"; the batch could not be saved as {file}"
     raise NonFiniteLoss(f"the loss is not finite at step {step}{saved}", _HINT)
 
 
 def require_finite_weights(task: Task, step: int) -> None:
-    """Keep the last good checkpoint from being replaced by one that nothing can come of.
+    """Refuse to save non-finite weights, which would replace a usable checkpoint.
 
     Raises:
         NonFiniteLoss: a weight or running statistic is infinite or not a number.
@@ -71,9 +71,9 @@ def require_finite_weights(task: Task, step: int) -> None:
         return
     if step == 0:
         raise NonFiniteLoss(
-            "the weights are not finite before the first step", "choose other --weights"
+            "the weights are not finite before the first step", "choose another file for --weights"
         )
-    raise NonFiniteLoss(f"the weights after step {step} are not finite; not saved", _HINT)
+    raise NonFiniteLoss(f"the weights after step {step} are not finite and were not saved", _HINT)
 
 
 def first_not_finite(state: Mapping[str, Tensor]) -> str | None:
@@ -81,8 +81,8 @@ def first_not_finite(state: Mapping[str, Tensor]) -> str | None:
     names = [name for name, value in state.items() if value.is_floating_point() and value.numel()]
     if not names:
         return None
-    # Both extremes are NaN where a value is, and are found in a tenth of the time of looking at
-    # each value. One answer for all, so that a GPU is waited for once.
+    # aminmax returns NaN if any value is NaN, in a tenth of the time of isfinite on each value. One
+    # stacked result for all tensors synchronises with a GPU once.
     finite = torch.stack(
         [torch.isfinite(torch.stack(torch.aminmax(state[name]))).all() for name in names]
     )

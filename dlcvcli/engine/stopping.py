@@ -1,4 +1,4 @@
-"""The wish to stop: a signal, or the time that a run may take."""
+"""Requests to stop a run: a signal, or the end of its maximum time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SIGNALS = tuple(
 )
 
 
-class StopWish:
-    """Remembers a signal instead of dying of it, while training goes to the end of its step.
+class StopRequest:
+    """Catches signals inside the `with` block, so that training can complete its step and save.
 
-    A second SIGINT gives up waiting and interrupts at once.
+    A second SIGINT raises KeyboardInterrupt at once.
 
     Args:
-        max_time: seconds after which the wish arises by itself; None for never.
+        max_time: seconds after which to stop; None: no limit.
     """
 
     def __init__(self, max_time: float | None = None) -> None:
@@ -32,7 +32,7 @@ class StopWish:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     @property
-    def wished(self) -> bool:
+    def requested(self) -> bool:
         """Whether to stop after this step."""
         return self.signal is not None or self.out_of_time
 
@@ -41,7 +41,7 @@ class StopWish:
             try:
                 self._before[number] = signal.signal(number, self._remember)
             except ValueError:
-                # Handlers can be set in the main thread only; elsewhere max_time still holds.
+                # Handlers can be set in the main thread only; elsewhere only max_time applies.
                 break
         return self
 

@@ -1,1 +1,1 @@
-"""From a checkpoint to a self-describing ONNX file with a certificate."""
+"""Export of checkpoints to self-describing ONNX files with a certificate."""

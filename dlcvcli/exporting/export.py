@@ -1,158 +1,221 @@
-"""Export a checkpoint: trace, certify, and only then give the file its name."""
+"""Export a checkpoint: trace it, certify the files, and only then give them their names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import onnx
 import torch
 
 from dlcvcli import __version__
-from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
-from dlcvcli.errors import CheckFailed, UsageError, naming
-from dlcvcli.exporting.certify import Certificate, check_structure
-from dlcvcli.exporting.export_embedder import EmbedderSubject
-from dlcvcli.exporting.export_segmenter import SegmenterSubject
-from dlcvcli.exporting.subject import Subject, VerifyData
+from dlcvcli.errors import CheckFailed, DlcvError, UsageError
+from dlcvcli.exporting.certify import Case, Certificate
+from dlcvcli.exporting.structure import check_structure
+from dlcvcli.exporting.subject import Graph, Subject
 from dlcvcli.exporting.tracing import DEFAULT_OPSET
-from dlcvcli.files import sha256_of, write_atomically, write_json
-from dlcvcli.runs import ModelRef
+from dlcvcli.exporting.writing import move_model, write_model
+from dlcvcli.files import make_folder, sha256_of, write_json
 from dlcvcli.runtime.metadata import ModelCard
-from dlcvcli.runtime.model_file import with_digest
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported file and its certificate; `certificate` is None where none was asked for."""
+    """The result of an export.
 
-    path: Path
+    Attributes:
+        out: the ONNX file, or the folder of a model with several graphs.
+        paths: every file of the model; external data follows its ONNX file.
+        card: what the model says of itself.
+        certificate: None where none was asked for.
+        facts: what users want to know of the model.
+    """
+
+    out: Path
+    paths: tuple[Path, ...]
     card: ModelCard
     certificate: Certificate | None
+    facts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A graph in the temporary folder.
+
+    Attributes:
+        graph: the graph.
+        model: its `onnx.ModelProto`, as `write_model` left it.
+        path: the file that users get.
+        traced: the file with every output that was traced; may be the same.
+    """
+
+    graph: Graph
+    model: Any
+    path: Path
+    traced: Path
+
+
+def check_opset(opset: int) -> None:
+    """Refuse a version of the operator set that cannot be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    newest = onnx.defs.onnx_opset_version()
+    if not DEFAULT_OPSET <= opset <= newest:
+        raise UsageError(f"--opset {opset}: the exporter writes opset {DEFAULT_OPSET} to {newest}")
 
 
 def export(
-    ref: ModelRef,
+    subject: Subject,
     out: Path,
     *,
     opset: int = DEFAULT_OPSET,
     verify: bool = True,
-    verify_data: VerifyData | None = None,
-    with_logits: bool = False,
-    episode: bool = False,
+    verify_data: Any = None,
     say: Say = lambda text: None,
 ) -> Exported:
-    """Export a checkpoint to an ONNX file and certify it.
+    """Export a model to ONNX and certify it.
+
+    The files get their names when all are complete and certified, so that an export that fails or
+    is killed leaves those of an earlier one as they were.
 
     Args:
-        ref: the checkpoint.
-        out: the file to write; its certificate is written beside it (see `certificate_path`).
-        opset: of the file.
-        verify: compare with PyTorch and write the certificate.
-        verify_data: a split on which both backends are scored too, of the checkpoint's task.
-        with_logits: of a segmenter, give the logits out as a second output.
-        episode: of a few-shot model, export the graph of whole episodes, not the encoder.
-        say: told what is going on.
+        subject: the model.
+        out: the file to write; for a model of several graphs, the folder of their files.
+        opset: version of the operator set.
+        verify: compare with PyTorch and write the certificate, see `certificate_path`.
+        verify_data: a set on which both backends are scored too, from `Subject.open_data`.
+        say: called with a line for each stage.
 
     Raises:
-        UsageError: not a checkpoint, an option of another task, or an opset that cannot be written.
-        CheckFailed: the file is not within the tolerances; it is kept as `NAME.failed.onnx`.
-        CheckpointError, DlcvError: the checkpoint cannot be read, or the tracer fails.
+        UsageError: an opset that cannot be written.
+        CheckFailed: a file is not within the tolerances; they are kept as `NAME.failed.onnx`.
+        DlcvError: the exporter fails, or a file cannot be written.
     """
-    if ref.kind != "checkpoint":
-        raise UsageError(f"{ref.path} is an ONNX file already", "give a run folder or a .ckpt")
-    newest = onnx.defs.onnx_opset_version()
-    if not DEFAULT_OPSET <= opset <= newest:
-        raise UsageError(f"--opset {opset}: the exporter writes opset {DEFAULT_OPSET} to {newest}")
-    checkpoint = load_checkpoint(ref.path)
-    with naming(ref.path):
-        subject = _subject(
-            checkpoint, sha256_of(ref.path), with_logits=with_logits, episode=episode
-        )
-    say(f"tracing {subject.card.model} ({ref.path})")
-    traced = subject.trace(opset)
-    final = subject.given_out(traced)
-    content = final.SerializeToString()
-    certificate = None
-    if verify:
-        say("comparing with PyTorch")
-        certificate = Certificate(
-            check_structure(final, subject.inputs, subject.outputs),
-            subject.compare(content, traced.SerializeToString()),
-        )
-        if verify_data is not None:
-            say(f"scoring both on {subject.amount(verify_data)}")
-            certificate = replace(certificate, dataset=subject.score(content, verify_data))
-    return _write(out, content, subject.card, certificate, opset)
+    check_opset(opset)
+    subject.card = replace(subject.card, versions={**subject.card.versions, **_exporter_versions()})
+    several = len(subject.graphs) > 1
+    with _temporary_folder(out if several else out.parent, out) as folder:
+        say(f"tracing {subject.card.model}")
+        files = [
+            _trace(graph, graph.name if several else out.stem, folder, out, opset)
+            for graph in subject.graphs
+        ]
+        certificate = None
+        if verify:
+            say("comparing with PyTorch")
+            certificate = _certify(files)
+            if verify_data is not None:
+                say(f"scoring both on {subject.amount(verify_data)}")
+                score = subject.score([file.path for file in files], verify_data)
+                certificate = replace(certificate, dataset=score)
+        return _publish(files, out, subject, certificate, opset)
 
 
-def require_fitting(task: object, *, with_logits: bool, episode: bool) -> None:
-    """Refuse options that are another task's.
+def certificate_path(out: Path) -> Path:
+    """Return the certificate of an exported file, or of a folder of them.
 
-    Args:
-        task: of the checkpoint.
-        with_logits, episode: see `export`.
-
-    Raises:
-        UsageError: one is.
+    It is `certificate.json` in a folder and beside `model.onnx`, else `NAME.certificate.json`.
     """
-    if with_logits and task == "fewshot":
-        raise UsageError(
-            "--logits is for segmenters, and the checkpoint holds a few-shot model",
-            "--episode exports a graph that gives the logits of whole episodes",
-        )
-    if episode and task == "seg":
-        raise UsageError(
-            "--episode is for few-shot models, and the checkpoint holds a segmenter",
-            "leave --episode out",
-        )
+    if out.suffix != ".onnx":
+        return out / "certificate.json"
+    name = "certificate.json" if out.name == "model.onnx" else f"{out.stem}.certificate.json"
+    return out.with_name(name)
 
 
-def _subject(checkpoint: Checkpoint, sha256: str, *, with_logits: bool, episode: bool) -> Subject:
-    task = checkpoint["config"].get("task")
-    require_fitting(task, with_logits=with_logits, episode=episode)
-    versions = _exporter_versions()
-    if task == "fewshot":
-        return EmbedderSubject(checkpoint, sha256, versions, episode=episode)
-    return SegmenterSubject(checkpoint, sha256, versions, with_logits=with_logits)
+def _trace(graph: Graph, name: str, folder: Path, out: Path, opset: int) -> _Written:
+    model = graph.trace(opset)
+    path = folder / f"{name}.onnx"
+    same = [value.name for value in model.graph.output] == list(graph.outputs)
+    traced = path if same else folder / f"{name}.traced.onnx"
+    with _naming(out):
+        write_model(model, path, traced, graph.outputs)
+    return _Written(graph, model, path, traced)
 
 
-def _write(
-    out: Path, content: bytes, card: ModelCard, certificate: Certificate | None, opset: int
+def _certify(files: Sequence[_Written]) -> Certificate:
+    structure: dict[str, str | None] = {}
+    cases: list[Case] = []
+    for file in files:
+        prefix = f"{file.graph.name}." if len(files) > 1 else ""
+        checks = check_structure(file.path, file.graph.inputs, file.graph.outputs)
+        structure |= {f"{prefix}{name}": reason for name, reason in checks.items()}
+        cases += file.graph.compare(file.path, file.traced)
+    return Certificate(structure, tuple(cases))
+
+
+def _publish(
+    files: Sequence[_Written],
+    out: Path,
+    subject: Subject,
+    certificate: Certificate | None,
+    opset: int,
 ) -> Exported:
-    """Write the file and its certificate, under names that say so where the certificate failed."""
+    """Move the files to their names, which say so where the certificate failed, and certify them.
+
+    Raises:
+        CheckFailed: the certificate failed.
+    """
     failed = certificate is not None and not certificate.passed
-    path = out.with_name(f"{out.stem}.failed.onnx") if failed else out
-    write_atomically(path, with_digest(content))
+    suffix = ".failed.onnx" if failed else ".onnx"
+    several = len(files) > 1
+    paths: list[Path] = []
+    models: list[Path] = []
+    for file in files:
+        place = out / f"{file.path.stem}{suffix}" if several else out.with_suffix(suffix)
+        with _naming(place):
+            paths += move_model(file.model, file.path, place)
+        models.append(place)
     if certificate is not None:
+        digests = {path.name: sha256_of(path) for path in models}
+        name, digest = next(iter(digests.items()))
+        report = certificate_path(out if several else models[0])
+        if several and failed:
+            report = report.with_name("failed.certificate.json")
         write_json(
-            certificate_path(path),
+            report,
             {
-                "file": path.name,
-                "sha256": sha256_of(path),
-                "checkpoint_sha256": card.checkpoint_sha256,
-                "model": card.model,
+                **({"files": digests} if several else {"file": name, "sha256": digest}),
+                "checkpoint_sha256": subject.card.checkpoint_sha256,
+                "model": subject.card.model,
                 "opset": opset,
-                "versions": card.versions,
+                "versions": subject.card.versions,
                 **certificate.as_dict(),
             },
         )
-    if failed:
-        assert certificate is not None
-        raise CheckFailed(
-            f"the exported file is not within the tolerances: {certificate.failures[0]}",
-            f"it is kept as {path}; {certificate_path(path).name} beside it has every figure",
-        )
-    return Exported(path, card, certificate)
+        if failed:
+            raise CheckFailed(
+                f"the exported file is not within the tolerances: {certificate.failures[0]}",
+                f"it is kept as {', '.join(map(str, models))}; {report.name} beside it has every "
+                "figure",
+            )
+    return Exported(out, tuple(paths), subject.card, certificate, subject.facts())
 
 
-def certificate_path(file: Path) -> Path:
-    """Return where a file's certificate lies: `certificate.json` beside a run's `model.onnx`."""
-    name = "certificate.json" if file.name == "model.onnx" else f"{file.stem}.certificate.json"
-    return file.with_name(name)
+@contextlib.contextmanager
+def _temporary_folder(parent: Path, out: Path) -> Iterator[Path]:
+    """Yield a folder in the file system of the results, which is deleted at the end."""
+    make_folder(parent)
+    with _naming(out):
+        held = TemporaryDirectory(prefix=f".{out.stem}.", suffix=".partial", dir=parent)
+    with held as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Report errors of the file system as a failure to write `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise DlcvError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _exporter_versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Tracing a module into an ONNX graph: what is the same for every task."""
+"""Trace a module into an ONNX graph."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def trace_graph(
     """Return an `onnx.ModelProto` of a module in evaluation mode, with a card as metadata.
 
     Args:
-        graph: what is traced; its modules stop writing in place.
-        example: inputs, with no axis of length 1 and no two of one length that are not the same: a
-            tracer could take them for constants, or for one.
-        shapes: for each input, axis -> `torch.export.Dim` of those that are dynamic, or None.
+        graph: the module; it is put into evaluation mode, and its parts stop writing in place.
+        example: inputs. Different axes have different lengths and none has length 1, which the
+            tracer could take for one axis and for a constant.
+        shapes: for each input, axis -> `torch.export.Dim` of the dynamic ones, or None.
         inputs, outputs: their names.
         card: what the file says of itself.
-        opset: of the file.
+        opset: version of the operator set.
 
     Raises:
-        DlcvError: the exporter fails; carries its own words.
+        DlcvError: the exporter fails; quotes its message.
     """
-    # Writing over an input makes the tracer copy it first: twice the time for the same graph.
+    # Parts that write in place make tracing take twice the time for the same graph.
     for module in graph.modules():
         if getattr(module, "inplace", False):
             setattr(module, "inplace", False)  # noqa: B010 - unknown to the type of Module
-    with quiet():
+    with silence():
         try:
             program = torch.onnx.export(
                 graph.eval(),
@@ -78,7 +78,7 @@ def trace_graph(
 
 
 def _forget_origins(message: Any) -> None:
-    """Drop the tracer's notes: stack traces with the paths of the machine that exported."""
+    """Remove the tracer's notes, which are stack traces with paths of this machine."""
     for field, value in message.ListFields():
         if field.name in {"metadata_props", "doc_string"}:
             message.ClearField(field.name)
@@ -89,15 +89,15 @@ def _forget_origins(message: Any) -> None:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the exporter's chatter off stdout and stderr; errors still raise."""
+def silence() -> Iterator[None]:
+    """Suppress output, warnings and log messages of the exporter; errors are still raised."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
     levels = [logger.level for logger in loggers]
-    aside = io.StringIO()
+    unused = io.StringIO()
     with (
         warnings.catch_warnings(),
-        contextlib.redirect_stdout(aside),
-        contextlib.redirect_stderr(aside),
+        contextlib.redirect_stdout(unused),
+        contextlib.redirect_stderr(unused),
     ):
         warnings.simplefilter("ignore")
         for logger in loggers:

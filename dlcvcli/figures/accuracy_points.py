@@ -1,4 +1,4 @@
-"""The accuracies of few-shot runs as points with their 95 % intervals, reported beside measured."""
+"""Few-shot accuracies as points with 95 % intervals, measured and reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from dlcvcli.errors import DataError
 from dlcvcli.figures.style import SERIES, new_figure, styled
 
-# Inches: of a run, of each of its seeds beyond the first, and of what is around them.
+# Heights in inches: of a run, of each further seed, and of the margins.
 _RUN, _SEED, _AROUND = 0.5, 0.14, 0.9
 _WIDTH = 8.0
 _REPORTED = "#333333"
@@ -22,19 +22,19 @@ Point = tuple[float, float | None]
 def accuracy_points(
     runs: Mapping[str, Sequence[Point]], reported: Mapping[str, Point] | None = None
 ) -> Figure:
-    """Draw a row a run: a point for each seed, and hollow below them what was reported.
+    """Draw a row for each run: a point for each seed and, hollow below, the reported accuracy.
 
     Args:
-        runs: label -> (accuracy in [0, 1], half of its 95 % interval over episodes or None) of
-            each seed, one or more; from top to bottom.
-        reported: label -> the same of the report, for those runs that have one.
+        runs: label -> for each seed, (accuracy in [0, 1], half of its 95 % interval over episodes
+            or None); from top to bottom.
+        reported: label -> the same from a report, for the runs that have one.
 
     Raises:
         DataError: there is no run to draw.
     """
     if not any(runs.values()):
         raise DataError("there is no run to draw")
-    told = reported or {}
+    reported = reported or {}
     most = max(len(points) for points in runs.values())
     with styled():
         height = _AROUND + len(runs) * (_RUN + _SEED * (most - 1))
@@ -43,20 +43,20 @@ def accuracy_points(
     apart = _SEED / (_RUN + _SEED * (most - 1))
     for row, (label, points) in enumerate(runs.items()):
         for place, point in enumerate(points):
-            # Above the row's line, so that what was reported has room below it.
-            at = row + (place - (len(points) - 1) / 2) * apart - (0.12 if label in told else 0)
+            # Above the middle of the row, to leave space for the reported accuracy.
+            at = row + (place - (len(points) - 1) / 2) * apart - (0.12 if label in reported else 0)
             _draw_point(axes, point, at, SERIES[row % len(SERIES)], hollow=False)
-        if label in told:
+        if label in reported:
             below = row + (len(points) - 1) / 2 * apart + 0.2
-            _draw_point(axes, told[label], below, _REPORTED, hollow=True)
+            _draw_point(axes, reported[label], below, _REPORTED, hollow=True)
     axes.set_yticks(range(len(runs)), list(runs))
     axes.set_ylim(len(runs) - 0.45, -0.55)
-    axes.set_xlabel("accuracy, with its 95 % interval over the episodes")
+    axes.set_xlabel("accuracy, with 95 % interval over episodes")
     axes.margins(x=0.12)
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    if told:
+    if reported:
         figure.legend(handles=_legend(most), loc="outside upper center", ncols=2, frameon=False)
     return figure
 

@@ -1,4 +1,4 @@
-"""A network drawn as boxes and arrows, with the shapes that were measured on it."""
+"""Draw a network as boxes and arrows, with the shapes that were measured on it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path
-from torch import nn
 
-from dlcvcli.errors import UsageError
 from dlcvcli.figures.placement import FONT_SIZE, Box, Placement, place
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.models.diagram import Block, BlockFacts, Kind, measure
-from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.network import SegmentationNetwork
+from dlcvcli.models.network import Network
 from dlcvcli.models.observation import Size
 from dlcvcli.models.profile import Profile, profile, rounded
+from dlcvcli.models.registry import Gives
 
-# What a kind of block is called in the legend, and its colour.
+# Name in the legend and colour of each kind of block.
 KINDS: dict[Kind, tuple[str, str]] = {
     "data": ("input, output", SERIES[6]),
     "backbone": ("backbone", SERIES[0]),
@@ -34,46 +32,43 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "training": ("in training only", SERIES[3]),
 }
 
-_TO_A_VECTOR = {"mean": "mean over the map", "flatten": "the map, flattened"}
+_VECTOR_OPERATIONS = {"mean": "mean over the map", "flatten": "flattened map"}
+_CHANNELS: dict[Gives, str] = {"masks": "classes", "vectors": "values"}
 
 _TITLE_SIZE = 10.0
 _TITLE_HEIGHT = 0.5
 _LEGEND_ROW = 0.19
 _LEGEND_COLUMNS = 4
-_LEAST_WIDTH = 5.6
+_MIN_WIDTH = 5.6
 
 
-def architecture(name: str, network: nn.Module, size: Size = (512, 512)) -> Figure:
-    """Draw a network: its blocks, how data flows between them, shapes, strides and rates.
+def architecture(name: str, network: Network, size: Size = (512, 512)) -> Figure:
+    """Draw the blocks of a network and the data flow between them, with shapes and strides.
 
-    Shapes are channels x height x width of one image. The figure is made to be printed at its own
-    size, at which no text is below 7 points.
+    Shapes are channels x height x width of one image. Printed at the size of the figure, no text is
+    smaller than 7 points.
 
     Args:
-        name: what the title calls it.
-        network: a `SegmentationNetwork` or an `Encoder`, whose `diagram` is drawn; on the meta
-            device, so that nothing is computed.
+        name: name of the network in the title.
+        network: on the meta device, so that nothing is computed.
         size: height and width of the image, in pixels.
 
     Raises:
-        UsageError: a size that cannot be, or a network that has no diagram.
+        UsageError: an impossible size.
     """
-    if not isinstance(network, SegmentationNetwork | Encoder):
-        raise UsageError(f"model '{name}' has no diagram", "those in `dlcv models` do")
     diagram = network.diagram()
     facts = measure(network, diagram, size)
     texts = {block.name: lines_of(block, facts[block.name]) for block in diagram.blocks}
     placed = place(diagram, texts)
     kinds = [kind for kind in KINDS if any(block.kind == kind for block in diagram.blocks)]
     rows = -(-len(kinds) // _LEGEND_COLUMNS)
-    width = max(placed.width, _LEAST_WIDTH)
+    width = max(placed.width, _MIN_WIDTH)
     height = _TITLE_HEIGHT + placed.height + rows * _LEGEND_ROW
     deepest = max(facts[block.name].stride for block in diagram.blocks if block.kind == "backbone")
-    stages = network if isinstance(network, Encoder) else network.backbone
-    about = f"{type(stages).__name__} to stride {deepest:g} · "
+    about = f"{type(network.feature_extractor).__name__} to stride {deepest:g} · "
     with styled(), mpl.rc_context({"font.size": FONT_SIZE}):
         figure = new_figure(width, height)
-        figure.set_layout_engine("none")  # everything is placed already
+        figure.set_layout_engine("none")  # `place` has laid everything out
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         # Inches from the top left corner of the diagram, y downwards.
@@ -88,7 +83,7 @@ def architecture(name: str, network: nn.Module, size: Size = (512, 512)) -> Figu
 
 
 def lines_of(block: Block, facts: BlockFacts) -> list[str]:
-    """Return the lines in a block: title, what it does, stride and rate of a stage, shape."""
+    """Return the lines of text in a block: title, operations, stride of a stage, shape."""
     lines = [block.title.replace("_", " ")]
     if facts.enlarges > 1 and facts.operations:
         lines.append(f"{facts.operations} ×{facts.enlarges:g}")
@@ -96,23 +91,20 @@ def lines_of(block: Block, facts: BlockFacts) -> list[str]:
         lines.append(f"bilinear ×{facts.enlarges:g}")
     elif facts.operations:
         lines.append(facts.operations)
-    elif block.operation in _TO_A_VECTOR:
-        lines.append(_TO_A_VECTOR[block.operation])
+    elif block.operation in _VECTOR_OPERATIONS:
+        lines.append(_VECTOR_OPERATIONS[block.operation])
     if block.kind == "backbone":
-        rate = f", rate {facts.rate}" if facts.rate > 1 else ""
-        lines.append(f"stride {facts.stride:g}{rate}")
+        dilation = f", dilation {facts.dilation}" if facts.dilation > 1 else ""
+        lines.append(f"stride {facts.stride:g}{dilation}")
     lines.append("×".join(map(str, facts.shape)))
     return lines
 
 
 def facts_line(cost: Profile) -> str:
-    """Say in a line what a network costs."""
-    gives = (
-        f"{cost.embedding} values" if cost.num_classes is None else f"{cost.num_classes} classes"
-    )
+    """Return the cost of a network and the size of its output as one line of text."""
     return (
         f"{rounded(cost.parameters / 1e6)} M parameters · {rounded(cost.flops / 1e9)} GFLOPs "
-        f"at {cost.size[0]}×{cost.size[1]} · {gives}"
+        f"at {cost.size[0]}×{cost.size[1]} · {cost.channels} {_CHANNELS[cost.gives]}"
     )
 
 
@@ -179,10 +171,10 @@ def _add_legend(figure: Figure, kinds: Sequence[Kind], *, columns: int) -> None:
 
 
 def _look(kind: Kind) -> Mapping[str, Any]:
-    """Return a kind's edge in its colour, and its face in a light tint of it."""
+    """Return the style of a kind's boxes: an edge in its colour, a face in a light tint of it."""
     colour = KINDS[kind][1]
-    share = 0.0 if kind == "data" else 0.22
-    face = tuple(1 - share * (1 - part) for part in to_rgb(colour))
+    opacity = 0.0 if kind == "data" else 0.22
+    face = tuple(1 - opacity * (1 - channel) for channel in to_rgb(colour))
     return {
         "facecolor": face,
         "edgecolor": colour,

@@ -1,4 +1,4 @@
-"""The IoU of every class as bars, the runs of a study side by side."""
+"""IoU of each class as bars, for the runs of a study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from dlcvcli.errors import DataError
 from dlcvcli.figures.style import SERIES, new_figure, styled
 
-# Inches: of one bar, between classes, and of what is around them.
+# Heights in inches: of a bar, between classes, and of the margins.
 _BAR, _GAP, _AROUND = 0.15, 0.14, 1.1
 _WIDTH = 8.0
 
@@ -18,10 +18,10 @@ Score = tuple[float | None, float | None]
 
 
 def class_bars(names: Sequence[str], runs: Mapping[str, Mapping[str, Score]]) -> Figure:
-    """Draw a bar a class and run: its IoU with its number, and ±1 standard deviation as a whisker.
+    """Draw a bar for each class and run: the mean IoU, with an error bar of ±1 standard deviation.
 
     Args:
-        names: of the classes, from top to bottom.
+        names: names of the classes, from top to bottom.
         runs: label -> class -> (mean IoU or None, standard deviation over seeds or None).
 
     Raises:
@@ -35,11 +35,11 @@ def class_bars(names: Sequence[str], runs: Mapping[str, Mapping[str, Score]]) ->
     thick = _BAR / (len(runs) * _BAR + _GAP)
     for place, (label, scores) in enumerate(runs.items()):
         rows = np.arange(len(names)) + (place - (len(runs) - 1) / 2) * thick
-        found = [scores.get(name, (None, None)) for name in names]
-        means = [mean or 0.0 for mean, _ in found]
+        class_scores = [scores.get(name, (None, None)) for name in names]
+        means = [mean or 0.0 for mean, _ in class_scores]
         colour = SERIES[place % len(SERIES)]
         axes.barh(rows, means, height=0.86 * thick, color=colour, linewidth=0, label=label)
-        for row, (mean, sd) in zip(rows, found, strict=True):
+        for row, (mean, sd) in zip(rows, class_scores, strict=True):
             if mean is not None and sd is not None:
                 axes.errorbar(mean, row, xerr=sd, color="#333333", linewidth=0.8, capsize=1.5)
             axes.annotate(
@@ -54,7 +54,7 @@ def class_bars(names: Sequence[str], runs: Mapping[str, Mapping[str, Score]]) ->
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.45, -0.55)
     reach = [(mean or 0) + (sd or 0) for one in runs.values() for mean, sd in one.values()]
-    # Room for the numbers behind the bars.
+    # Space for the values beside the bars.
     axes.set_xlim(0, max(0.1, 1.09 * max(reach, default=0)))
     axes.set_xlabel("IoU" + (", mean ± sd over seeds" if _has_spread(runs) else ""))
     axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""Class colours that people with any colour vision can tell apart."""
+"""Class colours that can be distinguished with any colour vision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlcvcli.palette import ClassSet, Colour
 
 Floats = NDArray[np.float64]
 
-# Okabe and Ito 2008, "Color Universal Design", without the black that stands for "no label" here.
+# Okabe and Ito 2008, "Color Universal Design", without black, which marks pixels without a label.
 _FIRST: tuple[Colour, ...] = (
     (0, 114, 178),
     (230, 159, 0),
@@ -23,8 +23,9 @@ _FIRST: tuple[Colour, ...] = (
     (204, 121, 167),
 )
 
-# What linear RGB becomes for those who lack one kind of cone: Machado, Oliveira and Fernandes 2009,
-# "A Physiologically-based Model for Simulation of Color Vision Deficiency", severity 1.0.
+# Transforms of linear RGB for normal vision and for vision without one kind of cone, from Machado,
+# Oliveira and Fernandes 2009, "A Physiologically-based Model for Simulation of Color Vision
+# Deficiency", severity 1.0.
 _VISIONS = np.array(
     [
         [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -45,7 +46,7 @@ _VISIONS = np.array(
         ],
     ]
 )
-# IEC 61966-2-1: linear sRGB to CIE XYZ under D65, and the white that CIELAB is relative to.
+# IEC 61966-2-1: linear sRGB to CIE XYZ under D65, and the reference white of CIELAB.
 _XYZ = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -58,16 +59,16 @@ _LEVELS = 9
 
 
 def recoloured(classes: ClassSet) -> ClassSet:
-    """Return a class set in colours of `safe_colours`; what has no label is black."""
+    """Return a class set with `safe_colours`, and black for pixels without a label."""
     return replace(classes, colours=safe_colours(len(classes)), ignore_colour=None)
 
 
 @cache
 def safe_colours(count: int) -> tuple[Colour, ...]:
-    """Return colours that stay apart in normal, protanopic, deuteranopic and tritanopic vision.
+    """Return colours that differ in normal, protanopic, deuteranopic and tritanopic vision.
 
-    The first seven are Okabe and Ito's; each further one is that of a grid of colours which lies
-    farthest from all before it, and from black, in the vision that tells it least apart.
+    The first seven are those of Okabe and Ito. Each further colour is the one in a grid of colours
+    with the largest distance to black and all earlier colours, in the least favourable vision.
     """
     grid = np.linspace(0, 255, _LEVELS).round().astype(np.int64)
     candidates = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -84,7 +85,7 @@ def safe_colours(count: int) -> tuple[Colour, ...]:
 
 
 def appearance(colours: NDArray[np.int64]) -> Floats:
-    """Return how colours look in each vision: CIELAB, [visions, N, 3], of RGB 0 to 255 [N, 3]."""
+    """Return RGB colours [N, 3], 0 to 255, as CIELAB in each vision, [visions, N, 3]."""
     part = colours / 255
     linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
     seen = np.clip(np.einsum("vij,nj->vni", _VISIONS, linear), 0, 1)
@@ -95,6 +96,6 @@ def appearance(colours: NDArray[np.int64]) -> Floats:
 
 
 def distances(first: Floats, second: Floats) -> Floats:
-    """Return CIE76 differences [N, M] of two `appearance`s, the least over the visions."""
+    """Return CIE76 differences [N, M] between two `appearance`s, the minimum over the visions."""
     gaps: Floats = np.linalg.norm(first[:, :, None] - second[:, None], axis=-1)
     return np.asarray(gaps.min(axis=0))

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: where the pixels of each class went."""
+"""The confusion matrix as a figure."""
 
 from __future__ import annotations
 
@@ -14,84 +14,87 @@ from dlcvcli.figures.style import new_figure, styled
 from dlcvcli.runs import RunFolder
 
 _CELL = 0.42
-# Below this share a number says less than the empty cell.
+# Cells with a smaller fraction show no number.
 _SHOWN_FROM = 0.005
 _DARK_FROM = 0.55
 
 
 def confusion_figure(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
-    """Draw a confusion matrix, each row as shares of its true class.
+    """Draw a confusion matrix, with each row as fractions of its ground-truth class.
 
     Args:
-        names: of the classes.
-        counts: pixels by true class (row) and predicted class (column), of length `names` each.
+        names: names of the classes.
+        counts: pixels by ground-truth class (row) and predicted class (column).
 
     Raises:
-        DataError: no pixel was counted, or the counts are not square.
+        DataError: all counts are 0, or there is not one row and column for each class.
     """
     matrix = np.asarray(counts, dtype=np.float64)
     if matrix.shape != (len(names), len(names)):
-        raise DataError(f"a matrix of {matrix.shape} does not go with {len(names)} classes")
+        raise DataError(
+            f"a confusion matrix of shape {matrix.shape} does not match {len(names)} classes"
+        )
     totals = matrix.sum(axis=1)
     if not totals.any():
-        raise DataError("the confusion matrix counts no pixel")
-    # A class without a true pixel has no shares: its row stays grey.
-    shares = np.full_like(matrix, np.nan)
-    shares[totals > 0] = matrix[totals > 0] / totals[totals > 0, None]
+        raise DataError("the confusion matrix contains no pixels")
+    # The row of a class without ground-truth pixels stays grey.
+    fractions = np.full_like(matrix, np.nan)
+    fractions[totals > 0] = matrix[totals > 0] / totals[totals > 0, None]
     side = max(2.6, _CELL * len(names))
     with styled():
         figure = new_figure(side + 3.0, side + 1.5)
         axes = figure.subplots()
         axes.grid(visible=False)
         axes.set_facecolor("#e6e6e6")
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
         for spine in axes.spines.values():
             spine.set_visible(True)
-    for row, line in enumerate(shares):
-        for column, share in enumerate(line):
-            if share >= _SHOWN_FROM:
+    for row, line in enumerate(fractions):
+        for column, fraction in enumerate(line):
+            if fraction >= _SHOWN_FROM:
                 axes.text(
                     column,
                     row,
-                    f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.1f}",
+                    f"{100 * fraction:.0f}" if fraction >= 0.1 else f"{100 * fraction:.1f}",
                     ha="center",
                     va="center",
                     fontsize=7,
-                    color="white" if share >= _DARK_FROM else "black",
+                    color="white" if fraction >= _DARK_FROM else "black",
                     fontweight="bold" if row == column else "normal",
                 )
     places = range(len(names))
     axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(
         places,
-        [_with_share(n, t / totals.sum()) for n, t in zip(names, totals, strict=True)],
+        [_with_fraction(n, t / totals.sum()) for n, t in zip(names, totals, strict=True)],
     )
     axes.tick_params(length=0)
-    axes.set(xlabel="predicted class", ylabel="true class (share of all pixels)")
+    axes.set(xlabel="predicted class", ylabel="ground truth (fraction of all pixels)")
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
-    bar.set_label("share of the true class, numbers in %")
+    bar.set_label("fraction of ground truth, numbers in %")
     bar.outline.set_visible(False)
     return figure
 
 
 def read_confusion(source: Path) -> tuple[list[str], list[list[int]]]:
-    """Return the classes and counts of an evaluation: what `dlcv eval --json` wrote, or of a run.
+    """Return classes and counts from the JSON of `dlcv eval --json`, or from a run folder.
 
     Raises:
-        DataError: the file is not there, or holds no confusion matrix of a segmenter.
+        DataError: the file does not exist, or holds no confusion matrix.
     """
     file = RunFolder.open(source).results if source.is_dir() else source
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))["metrics"]["confusion"]
-        names = [str(name) for name in found["classes"]]
-        return names, [[int(count) for count in row] for row in found["counts"]]
+        confusion = json.loads(file.read_text(encoding="utf-8"))["metrics"]["confusion"]
+        names = [str(name) for name in confusion["classes"]]
+        return names, [[int(count) for count in row] for row in confusion["counts"]]
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{file} holds no confusion matrix", "make one: dlcv eval MODEL --data DIR --json FILE"
+            f"{file} holds no confusion matrix",
+            "create one with: dlcv eval MODEL --data DIR --json FILE",
         ) from error
 
 
-def _with_share(name: str, share: float) -> str:
-    return f"{name} ({share:.1%})" if share else f"{name} (absent)"
+def _with_fraction(name: str, fraction: float) -> str:
+    return f"{name} ({fraction:.1%})" if fraction else f"{name} (absent)"

@@ -12,27 +12,19 @@ from numpy.typing import NDArray
 from dlcvcli.errors import DataError
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 
 _SMOOTHED_FROM = 40
-# Curves that lie on each other are both seen.
+# Dashes keep both of two identical curves visible.
 _DASHES = ("-", "--", "-.", ":")
 
 
-METRICS = {
-    "miou": "validation mIoU",
-    "overall_acc": "validation pixel accuracy",
-    "mean_acc": "validation mean class accuracy",
-    "freqw_acc": "validation frequency-weighted IoU",
-    "accuracy": "validation accuracy of episodes",
-}
-
-
-def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
-    """Draw loss and a validation metric of several runs, each name in one colour.
+def curves(runs: Mapping[str, RunFolder], score: Score) -> Figure:
+    """Draw the training loss and a validation score of several runs, each in one colour.
 
     Args:
-        runs: name -> run; the names stand in the legend where there are several.
-        metric: a key of the validation records, such as those of `METRICS`.
+        runs: name -> run; the legend has the names if there are several runs.
+        score: the validation score; its best value is marked.
 
     Raises:
         DataError: no run has a record yet.
@@ -40,13 +32,13 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
     with styled():
         figure = new_figure(8, 3)
         left, right = figure.subplots(1, 2)
-    found = False
+    has_records = False
     for number, (name, run) in enumerate(runs.items()):
         colour, dash = SERIES[number % len(SERIES)], _DASHES[number % len(_DASHES)]
         records = list(run.read_metrics())
         train = _points(records, "train", "loss")
-        val = _points(records, "val", metric)
-        found = found or bool(train or val)
+        val = _points(records, "val", score.key)
+        has_records = has_records or bool(train or val)
         if train:
             x, y = np.array(train).T
             many = len(y) >= _SMOOTHED_FROM
@@ -58,7 +50,7 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
         if val:
             x, y = np.array(val).T
             right.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=3, label=name)
-            best = int(np.argmax(y))
+            best = int(np.argmax(y) if score.higher_is_better else np.argmin(y))
             right.annotate(
                 f"{y[best]:.3f}",
                 (x[best], y[best]),
@@ -67,13 +59,13 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
                 ha="center",
                 color=colour,
             )
-    if not found:
+    if not has_records:
         raise DataError("the runs have no records yet")
     left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel=METRICS.get(metric, metric))
+    right.set(xlabel="epoch", ylabel=f"validation {score.name}")
     right.margins(y=0.15)
     if len(runs) > 1:
-        # A run need not have been validated yet.
+        # The legend needs axes with all runs, and some may not have been validated yet.
         axes = right if len(right.lines) == len(runs) else left
         axes.legend(frameon=False)
     return figure
@@ -81,13 +73,16 @@ def curves(runs: Mapping[str, RunFolder], metric: str = "miou") -> Figure:
 
 def _points(records: list[dict[str, Any]], split: str, key: str) -> list[tuple[float, float]]:
     """Return (epoch, value) of the records that have a value."""
-    mine = [record for record in records if record["split"] == split]
-    return [(record["epoch"], record[key]) for record in mine if record.get(key) is not None]
+    return [
+        (record["epoch"], record[key])
+        for record in records
+        if record["split"] == split and record.get(key) is not None
+    ]
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a mean around each value, weighted by a bell as wide as a twentieth of the curve."""
+    """Return values smoothed with a Gaussian; its standard deviation is 1/40 of the curve."""
     width = max(1.0, len(values) / 40)
-    places = np.arange(len(values))
-    bell = np.exp(-0.5 * ((places[:, None] - places) / width) ** 2)
-    return np.asarray(bell @ values / bell.sum(axis=1))
+    positions = np.arange(len(values))
+    weights = np.exp(-0.5 * ((positions[:, None] - positions) / width) ** 2)
+    return np.asarray(weights @ values / weights.sum(axis=1))

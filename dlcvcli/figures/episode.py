@@ -1,4 +1,4 @@
-"""One episode: its images, what each query was taken for, and where all of them lie."""
+"""One episode: its images, the predicted classes of its queries, and the embeddings."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _MOST_QUERIES = 15
 _NAME = 18
 _SIDE = 4.6
 _WRONG = "#c1121f"
-# Pale colours are seen by their rim.
+# The edge keeps pale colours visible.
 _EDGE: Any = {"edgecolors": "#555555", "linewidths": 0.4}
-# In images: room for the names, between support and queries, and around each.
+# Widths, in images: of the names, between support and queries, and around each image.
 _NAMES, _GAP, _RIM = 2.7, 0.5, 0.06
 
 
 @dataclass(frozen=True)
 class EpisodePicture:
-    """What is drawn of an episode.
+    """Content of the figure of an episode.
 
     Attributes:
-        title: e.g. which model and episode.
-        names: of the N classes.
+        title: title, e.g. with model and episode.
+        names: names of the N classes.
         support: uint8 [N, K, H, W, 3].
         query: uint8 [M, H, W, 3].
         answers, predictions: int64 [M].
         support_points: float32 [N, K, D], embeddings.
         query_points: float32 [M, D].
-        on_sphere: compare directions instead of places, as the cosine does.
+        on_sphere: normalise embeddings to length 1, for the cosine distance.
     """
 
     title: str
@@ -57,64 +57,64 @@ class EpisodePicture:
 
 
 @in_style
-def episode_figure(found: EpisodePicture) -> Figure:
-    """Draw a row a class, support then queries, beside the embeddings in two dimensions.
+def episode_figure(episode: EpisodePicture) -> Figure:
+    """Draw a row for each class, with support and queries, and the embeddings in two dimensions.
 
-    The two are those along which the embeddings of the episode differ most (principal components).
-    A query in a red frame was taken for the class whose number stands on it.
+    The embeddings are projected onto their first two principal components. A red frame marks a
+    query that was misclassified, with the number of its predicted class.
     """
-    ways, shots = found.support.shape[:2]
+    ways, shots = episode.support.shape[:2]
     shown = min(shots, _MOST_SHOTS)
-    most = max(int((found.answers == way).sum()) for way in range(ways))
-    asked = min(most, _MOST_QUERIES)
-    wide, high = (_NAMES + shown + _GAP + asked) * _CELL, (ways + 1) * _CELL
+    most = max(int((episode.answers == way).sum()) for way in range(ways))
+    columns = min(most, _MOST_QUERIES)
+    wide, high = (_NAMES + shown + _GAP + columns) * _CELL, (ways + 1) * _CELL
     figure = new_figure(wide + _SIDE, max(_SIDE, high + 0.6))
     parts: Any = figure.subfigures(1, 2, width_ratios=(wide, _SIDE))
     left, right = parts
     colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in safe_colours(ways)]
-    right_count = int((found.answers == found.predictions).sum())
-    figure.suptitle(f"{found.title}: {right_count} of {len(found.answers)} queries right")
+    correct = int((episode.answers == episode.predictions).sum())
+    figure.suptitle(f"{episode.title}: {correct} of {len(episode.answers)} queries correct")
     axes = left.subplots()
-    # One frame for all images, in units of one of them.
-    axes.set(xlim=(-_NAMES, shown + _GAP + asked), ylim=(ways, -1), aspect="equal", anchor="N")
+    # One pair of axes for all images, in units of one image.
+    axes.set(xlim=(-_NAMES, shown + _GAP + columns), ylim=(ways, -1), aspect="equal", anchor="N")
     axes.set_axis_off()
-    _draw_images(axes, found, colours, shown, asked)
-    _draw_points(right, found, colours)
+    _draw_images(axes, episode, colours, shown, columns)
+    _draw_points(right, episode, colours)
     return figure
 
 
 def _draw_images(
-    axes: Any, found: EpisodePicture, colours: list[str], shown: int, asked: int
+    axes: Any, episode: EpisodePicture, colours: list[str], shown: int, columns: int
 ) -> None:
-    ways, shots = found.support.shape[:2]
+    ways, shots = episode.support.shape[:2]
     for way in range(ways):
-        name = found.names[way]
+        name = episode.names[way]
         short = name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
         axes.text(-0.15, way + 0.5, f"{short}  {way}", ha="right", va="center", fontsize=7)
         for shot in range(shown):
-            _framed(axes, (shot, way), found.support[way, shot], colours[way], 2.0)
-        mine = np.flatnonzero(found.answers == way)
-        # Wrong ones first, so that none of them is what is left out.
-        mine = mine[np.argsort(found.predictions[mine] == way, kind="stable")][:asked]
-        for place, query in enumerate(mine):
-            corner, taken = (shown + _GAP + place, way), int(found.predictions[query])
-            good = taken == way
-            colour, width = ("#bbbbbb", 0.6) if good else (_WRONG, 2.0)
-            _framed(axes, corner, found.query[query], colour, width)
-            if not good:
+            _framed(axes, (shot, way), episode.support[way, shot], colours[way], 2.0)
+        queries = np.flatnonzero(episode.answers == way)
+        # Misclassified queries first, so that none of them is left out.
+        queries = queries[np.argsort(episode.predictions[queries] == way, kind="stable")][:columns]
+        for place, query in enumerate(queries):
+            corner, predicted = (shown + _GAP + place, way), int(episode.predictions[query])
+            correct = predicted == way
+            colour, width = ("#bbbbbb", 0.6) if correct else (_WRONG, 2.0)
+            _framed(axes, corner, episode.query[query], colour, width)
+            if not correct:
                 axes.text(
-                    corner[0] + 0.12, way + 0.12, str(taken), ha="left", va="top", fontsize=6.5,
+                    corner[0] + 0.12, way + 0.12, str(predicted), ha="left", va="top", fontsize=6.5,
                     color="white", bbox={"facecolor": _WRONG, "edgecolor": "none", "pad": 0.8},
                 )  # fmt: skip
     more = f" ({shown} of {shots})" if shown < shots else ""
     axes.text(0, -0.2, f"support{more}", fontsize=8, ha="left" if shown > 1 else "right")
-    axes.text(shown + _GAP, -0.2, "queries; in red: wrong, and what it was taken for", fontsize=8)
+    axes.text(shown + _GAP, -0.2, "queries; in red: wrong, with the predicted class", fontsize=8)
 
 
 def _framed(
     axes: Any, corner: tuple[float, float], pixels: Pixels, colour: str, width: float
 ) -> None:
-    """Draw an image into the unit square whose upper left corner is given."""
+    """Draw an image with a frame into the unit square at its upper left corner."""
     x, y = corner
     inside = (x + _RIM, x + 1 - _RIM, y + 1 - _RIM, y + _RIM)
     axes.imshow(pixels, extent=inside, interpolation="nearest", aspect="equal")
@@ -124,28 +124,28 @@ def _framed(
     )
 
 
-def _draw_points(figure: Any, found: EpisodePicture, colours: list[str]) -> None:
-    ways, shots, width = found.support_points.shape
+def _draw_points(figure: Any, episode: EpisodePicture, colours: list[str]) -> None:
+    ways, shots, width = episode.support_points.shape
     axes = figure.subplots()
     points = np.concatenate(
         [
-            found.support_points.reshape(-1, width),
-            found.support_points.mean(axis=1),
-            found.query_points,
+            episode.support_points.reshape(-1, width),
+            episode.support_points.mean(axis=1),
+            episode.query_points,
         ]
     )
-    if found.on_sphere:
-        # As the cosine sees them; a prototype, too, is scaled after its mean.
+    if episode.on_sphere:
+        # The cosine distance normalises embeddings, and a prototype after the mean.
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    flat, share = flattened(points)
-    support, centres, query = np.split(flat, (ways * shots, ways * (shots + 1)))
+    projected, fractions = principal_components(points)
+    support, centres, query = np.split(projected, (ways * shots, ways * (shots + 1)))
     support = support.reshape(ways, shots, 2)
     for way in range(ways):
-        mine = found.answers == way
-        good = mine & (found.predictions == way)
-        axes.scatter(*query[good].T, s=18, color=colours[way], **_EDGE)
+        of_class = episode.answers == way
+        correct = of_class & (episode.predictions == way)
+        axes.scatter(*query[correct].T, s=18, color=colours[way], **_EDGE)
         axes.scatter(
-            *query[mine & ~good].T, s=34, marker="X", color=colours[way],
+            *query[of_class & ~correct].T, s=34, marker="X", color=colours[way],
             edgecolors="black", linewidths=0.7, zorder=3,
         )  # fmt: skip
         if shots > 1:
@@ -159,11 +159,11 @@ def _draw_points(figure: Any, found: EpisodePicture, colours: list[str]) -> None
             str(way), prototype, xytext=(6, 5), textcoords="offset points", fontsize=8, zorder=5
         )
     axes.set(
-        xlabel=f"first component ({share[0]:.0%} of the variance)",
-        ylabel=f"second component ({share[1]:.0%})",
+        xlabel=f"first principal component ({fractions[0]:.0%} of the variance)",
+        ylabel=f"second principal component ({fractions[1]:.0%})",
     )
-    axes.set_title("embeddings" + (", length 1" if found.on_sphere else ""), fontsize=8)
-    marks: list[tuple[str, str, float]] = [("*", "prototype", 11), ("o", "query, right", 5)]
+    axes.set_title("embeddings" + (", normalised" if episode.on_sphere else ""), fontsize=8)
+    marks: list[tuple[str, str, float]] = [("*", "prototype", 11), ("o", "query, correct", 5)]
     marks += [("X", "query, wrong", 6)] + ([("s", "support", 5)] if shots > 1 else [])
     handles = [
         Line2D([], [], marker=mark, linestyle="", markersize=size, color="#777777", label=name,
@@ -174,20 +174,20 @@ def _draw_points(figure: Any, found: EpisodePicture, colours: list[str]) -> None
                   fontsize=8)  # fmt: skip
 
 
-def flattened(points: Floats) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Return points [n, D] along their two main components, [n, 2], and each's share of variance.
+def principal_components(points: Floats) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Return the first two principal components [n, 2] of points [n, D], and their variances.
 
-    The sign of a component is such that its largest weight is positive: the same points give the
-    same picture on any machine.
+    The variances are fractions of the total. The largest weight of each component is positive, so
+    that the same points give the same figure on any machine.
     """
     centred = np.asarray(points, np.float64) - points.mean(axis=0, dtype=np.float64)
     _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     total = float(np.square(sizes).sum()) or 1.0
-    found = np.zeros((len(points), 2))
-    shares = [0.0, 0.0]
+    projected = np.zeros((len(points), 2))
+    fractions = [0.0, 0.0]
     for component in range(min(2, len(sizes))):
         direction = axes[component]
         sign = np.sign(direction[np.abs(direction).argmax()]) or 1.0
-        found[:, component] = centred @ (sign * direction)
-        shares[component] = float(sizes[component] ** 2) / total
-    return found, (shares[0], shares[1])
+        projected[:, component] = centred @ (sign * direction)
+        fractions[component] = float(sizes[component] ** 2) / total
+    return projected, (fractions[0], fractions[1])

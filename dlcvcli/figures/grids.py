@@ -1,4 +1,4 @@
-"""Images beside their annotations, many on one page."""
+"""Grids of images with their annotations."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CELL = 1.1
 def annotation_grid(
     samples: Sequence[Sample], classes: ClassSet, *, columns: int = 10, title: str = ""
 ) -> Figure:
-    """Draw each image with its annotation at its right, row by row.
+    """Draw each image with its annotation to the right, row by row.
 
     Args:
         samples: at least one.
-        classes: whose colours are drawn.
-        columns: pictures in a row, even: 10 are five images with five annotations.
-        title: above all.
+        classes: the class set with the colours.
+        columns: number of pictures in a row: 10 are five images with their annotations.
+        title: title of the figure.
     """
     pairs = max(1, min(columns // 2, len(samples)))
     rows = math.ceil(len(samples) / pairs)
@@ -38,7 +38,7 @@ def annotation_grid(
         line, column = place // pairs, 2 * (place % pairs)
         show_image(grid[line][column], sample.image)
         show_image(grid[line][column + 1], encode_colours(sample.mask, classes))
-        # Over the left one, reaching over both: a pair has one name.
+        # One name for each pair, above the image.
         grid[line][column].set_title(sample.name, fontsize=6, loc="left", pad=2)
     if title:
         figure.suptitle(title, fontsize=9)

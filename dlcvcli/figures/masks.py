@@ -1,4 +1,4 @@
-"""Masks as pictures: snapshots over training, and image | truth | predictions side by side."""
+"""Figures of masks: snapshots during training, and predictions beside the ground truth."""
 
 from __future__ import annotations
 
@@ -20,39 +20,38 @@ from dlcvcli.palette import ClassSet, Mask, encode_colours
 from dlcvcli.runs import RunFolder
 
 _CELL = 2.0
-# Letters beside each other in a cell.
+# Characters in a line of a cell.
 _TITLE = 24
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a picture: an image, its truth and what was predicted, all of one size.
+    """One row of a figure: an image, its ground truth and predicted masks, all of one size.
 
     Attributes:
-        name: written at its left.
+        name: text to the left of the row.
         image: uint8 [H, W, 3].
-        truth: uint8 [H, W].
-        masks: title -> uint8 [H, W].
-        captions: title -> what is written above that mask, in every line; in the first, below the
-            title.
+        ground_truth: uint8 [H, W].
+        masks: title -> predicted mask, uint8 [H, W].
+        captions: title -> text above that mask, below the title in the first row.
     """
 
     name: str
     image: Pixels
-    truth: Mask
+    ground_truth: Mask
     masks: dict[str, Mask]
     captions: dict[str, str] = field(default_factory=dict)
 
 
 @in_style
 def side_by_side(rows: Sequence[Row], classes: ClassSet, *, outlined: bool = False) -> Figure:
-    """Draw image | truth | predictions, a row an image, with the palette's legend.
+    """Draw image, ground truth and predictions in a row for each image, with a legend.
 
     Args:
-        rows: at least one, all with the same predictions.
-        classes: whose colours are drawn.
-        outlined: draw a line around what differs from the truth; single pixels along the edges of
-            things have none.
+        rows: one or more rows, all with the same titles of masks.
+        classes: the class set with the colours.
+        outlined: draw the boundaries of areas that differ from the ground truth, except for areas
+            that are narrower than three pixels.
     """
     titles = list(rows[0].masks)
     ratio = float(np.mean([row.image.shape[0] / row.image.shape[1] for row in rows]))
@@ -65,25 +64,26 @@ def side_by_side(rows: Sequence[Row], classes: ClassSet, *, outlined: bool = Fal
         first = line == 0
         show_image(grid[line][0], row.image, "image" if first else "")
         _name_row(grid[line][0], row.name)
-        show_image(grid[line][1], encode_colours(row.truth, classes), "truth" if first else "")
+        title = "ground truth" if first else ""
+        show_image(grid[line][1], encode_colours(row.ground_truth, classes), title)
         for column, title in enumerate(titles, 2):
             axes, mask = grid[line][column], row.masks[title]
             heading = [fill(title, _TITLE)] if first else []
             heading += [row.captions[title]] if title in row.captions else []
             show_image(axes, encode_colours(mask, classes), "\n".join(heading))
             if outlined:
-                _outline(axes, (mask != row.truth) & (row.truth < len(classes)))
-    shown = [mask for row in rows for mask in (row.truth, *row.masks.values())]
+                _outline(axes, (mask != row.ground_truth) & (row.ground_truth < len(classes)))
+    shown = [mask for row in rows for mask in (row.ground_truth, *row.masks.values())]
     class_legend(figure, classes, shown)
     return figure
 
 
 def _outline(axes: Any, differs: NDArray[np.bool_]) -> None:
-    """Draw a light line with a dark rim around areas of more than a few pixels."""
+    """Draw a white line with a black rim around areas at least three pixels wide."""
     areas = _opened(differs)
     if not areas.any():
         return
-    # Within a margin, so that an area at the border is closed along it.
+    # The margin closes the line of an area at the border of the image.
     framed = np.pad(areas, 1)
     ys, xs = (np.arange(side) - 1.0 for side in framed.shape)
     xs[[0, -1]] += (0.6, -0.6)
@@ -93,7 +93,7 @@ def _outline(axes: Any, differs: NDArray[np.bool_]) -> None:
 
 
 def _opened(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return an area without what is narrower than three pixels."""
+    """Return an area without its parts narrower than three pixels (morphological opening)."""
     inner = np.pad(area, 1, mode="edge")
     core = np.ones_like(area)
     grown = np.zeros_like(inner)
@@ -124,33 +124,33 @@ def snapshot_grid(
     images: Sequence[str] = (),
     steps: Sequence[int] = (),
 ) -> Figure:
-    """Draw the snapshots of a run: a column an image, a row a step, the truth in the last row.
+    """Draw the snapshots of a run: a column for each image, a row for each step, then ground truth.
 
     Args:
         run: the run folder.
-        classes: whose colours are drawn.
-        steps_per_epoch: to name rows by epochs; None names them by steps.
-        images: of which images, in this order; empty for all.
-        steps: of which steps; empty for all.
+        classes: the class set with the colours.
+        steps_per_epoch: used to label rows by epochs; None: label them by steps.
+        images: the images, in this order; empty: all.
+        steps: the steps; empty: all.
 
     Raises:
-        DataError: the run kept none, or not those.
+        DataError: the run has no snapshots, or none of an image or step.
     """
-    kept = sorted(p.name for p in run.snapshots.glob("*") if (p / "image.png").is_file())
-    found = run.snapshot_steps()
-    if not kept or not found:
-        raise DataError(f"{run.path} kept no snapshots", "train with --snapshot IMAGE")
+    names = sorted(p.name for p in run.snapshots.glob("*") if (p / "image.png").is_file())
+    all_steps = saved_steps(run)
+    if not names or not all_steps:
+        raise DataError(f"{run.path} has no snapshots", "train with --snapshot IMAGE")
     for name in images:
-        if name not in kept:
-            raise DataError(f"{run.path} kept no snapshots of {name}", nearest(name, kept))
+        if name not in names:
+            raise DataError(f"{run.path} has no snapshots of {name}", nearest(name, names))
     for step in steps:
-        if step not in found:
-            listed = ", ".join(map(str, found))
-            raise DataError(f"{run.path} kept no snapshots at step {step}", f"kept: {listed}")
-    subjects = [run.snapshots / name for name in images or kept]
-    steps = sorted(steps or found)
+        if step not in all_steps:
+            listed = ", ".join(map(str, all_steps))
+            raise DataError(f"{run.path} has no snapshots at step {step}", f"steps: {listed}")
+    subjects = [run.snapshots / name for name in images or names]
+    steps = sorted(steps or all_steps)
     rows = ["image.png", *(f"step-{step:07d}.png" for step in steps), "truth.png"]
-    labels = ["image", *(_step_label(step, steps_per_epoch) for step in steps), "truth"]
+    labels = ["image", *(_step_label(step, steps_per_epoch) for step in steps), "ground truth"]
     shapes = [read_rgb(subject / "image.png").shape for subject in subjects]
     ratio = float(np.mean([shape[0] / shape[1] for shape in shapes]))
     figure = new_figure(max(3.0, len(subjects) * _CELL + 0.5), len(rows) * _CELL * ratio + 0.7)
@@ -170,7 +170,7 @@ def _step_label(step: int, steps_per_epoch: int | None) -> str:
     if steps_per_epoch is None:
         return f"step {step}"
     epoch = step / steps_per_epoch
-    # Of a long epoch's first steps one digit would say 0.
+    # With one decimal, the first steps of a long epoch would be "epoch 0".
     return f"epoch {round(epoch, 1) or round(epoch, 3):g}"
 
 
@@ -184,3 +184,9 @@ def _draw_file(axes: object, path: Path, classes: ClassSet, masks: list[Mask], t
     mask = read_written_mask(path)
     masks.append(mask)
     show_image(axes, encode_colours(mask, classes), title)
+
+
+def saved_steps(run: RunFolder) -> list[int]:
+    """Return the steps at which a run saved masks, in order."""
+    files = run.snapshots.glob("*/step-*.png")
+    return sorted({int(file.stem.removeprefix("step-")) for file in files})

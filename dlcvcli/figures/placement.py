@@ -1,4 +1,4 @@
-"""Where the boxes and arrows of a diagram go, in inches from the top left corner."""
+"""Lay out the boxes and arrows of a diagram, in inches from the top left corner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.textpath import TextPath
 
 from dlcvcli.models.diagram import Block, Diagram
 
-# Points; no text of a diagram is smaller when it is printed at its own size.
+# In points: the smallest text of a diagram that is printed at the size of its figure.
 FONT_SIZE = 7.0
 
 Point = tuple[float, float]
@@ -28,7 +28,7 @@ _MARGIN = 0.12
 
 @dataclass(frozen=True)
 class Box:
-    """A block's rectangle: its centre, width and height."""
+    """The rectangle of a block: centre, width and height."""
 
     x: float
     y: float
@@ -58,13 +58,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where everything goes.
+    """The layout of a diagram.
 
     Attributes:
-        boxes: of each block by its name.
-        arrows: of each edge, (source, target), the corners of its line; the head is at the last.
-        width: of the whole, margins included.
-        height: of the whole, margins included.
+        boxes: box of each block by its name.
+        arrows: corners of the line of each edge (source, target); the head is at the last.
+        width: width of the diagram, margins included.
+        height: height of the diagram, margins included.
     """
 
     boxes: dict[str, Box]
@@ -74,13 +74,13 @@ class Placement:
 
 
 def place(diagram: Diagram, texts: Mapping[str, Sequence[str]]) -> Placement:
-    """Place a diagram's blocks in their columns and rows, and lead the arrows between them.
+    """Place the blocks of a diagram in columns and rows, and route the arrows between them.
 
-    A column is as wide as its widest text; all blocks of a column are as wide as it is.
+    A column is as wide as its widest text, and so are all of its blocks.
 
     Args:
-        diagram: its blocks.
-        texts: the lines in each block, the first of them bold.
+        diagram: the blocks and their connections.
+        texts: lines of text in each block by its name, the first of them bold.
     """
     spans = _columns(diagram, texts)
     heights = {name: len(lines) * _LINE + 2 * _PADDING for name, lines in texts.items()}
@@ -96,7 +96,7 @@ def place(diagram: Diagram, texts: Mapping[str, Sequence[str]]) -> Placement:
         )
     blocks = {block.name: block for block in diagram.blocks}
     arrows = {
-        (source, target): _lead(blocks[source], blocks[target], boxes)
+        (source, target): _route(blocks[source], blocks[target], boxes)
         for source, target in diagram.edges
     }
     return Placement(
@@ -108,7 +108,7 @@ def place(diagram: Diagram, texts: Mapping[str, Sequence[str]]) -> Placement:
 
 
 def crossed(placement: Placement) -> list[tuple[tuple[str, str], str]]:
-    """List the arrows that run through a block which is neither their source nor their target."""
+    """Return the arrows, each with a block that it crosses on its way from source to target."""
     return [
         (edge, name)
         for edge, corners in placement.arrows.items()
@@ -148,8 +148,8 @@ def _columns(
     return spans
 
 
-def _lead(source: Block, target: Block, boxes: Mapping[str, Box]) -> tuple[Point, ...]:
-    """Lead an arrow: along its row or column, around one corner, or around two."""
+def _route(source: Block, target: Block, boxes: Mapping[str, Box]) -> tuple[Point, ...]:
+    """Return the corners of an arrow: a straight line, or a line with one bend or two."""
     here, there = boxes[source.name], boxes[target.name]
     downwards = there.y > here.y
     if source.column == target.column:
@@ -159,11 +159,11 @@ def _lead(source: Block, target: Block, boxes: Mapping[str, Box]) -> tuple[Point
         )
     rightwards = target.column > source.column
     start = (here.right if rightwards else here.left, here.y)
-    if source.name in target.turned:
+    if source.name in target.vertical:
         return start, (there.x, here.y), (there.x, there.top if downwards else there.bottom)
     end = (there.left if rightwards else there.right, there.y)
     if source.row == target.row:
         return start, end
-    # Halfway between the columns, where the lines to or from neighbours lie on one another.
+    # Halfway between the columns, so that arrows to and from neighbouring blocks share a line.
     middle = start[0] + (_COLUMN_GAP if rightwards else -_COLUMN_GAP) / 2
     return start, (middle, here.y), (middle, there.y), end

@@ -1,4 +1,4 @@
-"""One look for every figure, and one way to save it."""
+"""Style, legends and saving of figures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from dlcvcli.palette import ClassSet, Mask
 
 P = ParamSpec("P")
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
+# The colours of Okabe and Ito, which can be distinguished with any colour vision.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
-# Width in inches of a colour with its name, for names as long as 'agriculture'.
+# Width in inches of a legend entry, for names up to the length of 'agriculture'.
 _LEGEND_ENTRY = 1.25
 
-# Any: matplotlib types every key of it by name.
+# Any, since matplotlib types each key of the dict.
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -40,18 +40,18 @@ _STYLE: Any = {
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches, drawn without any screen."""
+    """Return an empty figure of a size in inches, for drawing without a display."""
     with mpl.rc_context(_STYLE):
         return Figure(figsize=(width, height), layout="constrained")
 
 
 def styled() -> Any:
-    """Return the context in which axes and texts take the house's look."""
+    """Return a context manager in which axes and texts have the style of dlcv's figures."""
     return mpl.rc_context(_STYLE)
 
 
 def in_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Let everything that a function draws take the house's look."""
+    """Decorate a function that draws a figure so that it uses the style of dlcv's figures."""
 
     @wraps(draw)
     def drawn(*args: P.args, **options: P.kwargs) -> Figure:
@@ -62,18 +62,16 @@ def in_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the ending says the format (.png or .pdf)."""
+    """Write a figure as .png or .pdf, by the suffix of the path."""
     make_folder(path.parent)
     _take_literally(figure)
     figure.savefig(path, dpi=150)
 
 
 def _take_literally(figure: Figure) -> None:
-    """Write names as they are: one with dollar signs in it is no formula.
+    """Draw names literally: no math text between dollar signs, no bytes that are not UTF-8.
 
-    Of a file name that is not UTF-8, which matplotlib cannot draw, the other letters are kept.
-
-    The numbers along a logarithmic axis are formulas, of matplotlib's own making.
+    matplotlib formats the numbers of logarithmic axes as math text; these are unchanged.
     """
     numbers = {
         text
@@ -89,7 +87,7 @@ def _take_literally(figure: Figure) -> None:
 
 
 def show_image(axes: Any, pixels: Any, title: str = "") -> None:
-    """Draw pixels as they are, without axes, in a thin frame: a mask may be as white as paper."""
+    """Draw pixels without interpolation and ticks, in a thin frame, since masks may be white."""
     axes.imshow(pixels, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
@@ -100,7 +98,7 @@ def show_image(axes: Any, pixels: Any, title: str = "") -> None:
 
 
 def class_legend(figure: Figure, classes: ClassSet, masks: list[Mask]) -> None:
-    """Name the colours of the classes that occur in the masks, below the figure."""
+    """Draw a legend of the classes that occur in the masks, below the figure."""
     present = sorted({int(i) for mask in masks for i in np.unique(mask)})
     handles = [
         Patch(
@@ -118,7 +116,7 @@ def class_legend(figure: Figure, classes: ClassSet, masks: list[Mask]) -> None:
         figure.legend(
             handles=handles,
             loc="outside lower center",
-            # Rows of even length: two of three, not five and one.
+            # Rows of equal length: two of three entries, not five and one.
             ncols=math.ceil(len(handles) / rows),
             frameon=False,
             handlelength=1.2,

@@ -1,1 +1,1 @@
-"""Inference: a trained model behind one face, evaluation and prediction with it."""
+"""Inference: running trained models, evaluation and prediction."""

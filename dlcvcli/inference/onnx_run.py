@@ -1,4 +1,4 @@
-"""One call of an ONNX Runtime session, on the CPU or on a GPU and back."""
+"""Run an ONNX Runtime session, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dlcvcli.errors import ModelFileError
-from dlcvcli.inference.predictor import StageClock, require_finite
+from dlcvcli.runtime.clock import StageClock
+from dlcvcli.runtime.finite import require_finite
 from dlcvcli.runtime.session import Session, runtime_error
 
 
@@ -17,19 +18,21 @@ class OnnxRun:
 
     Attributes:
         provider: the execution provider in force.
-        notes: facts for a result: why the provider was chosen, and what it does not run.
+        on_gpu: whether it computes on a GPU.
+        notes: facts for the result: why the provider was chosen, and how many nodes each runs.
     """
 
     def __init__(self, session: Session) -> None:
         self.provider = session.provider
+        self.on_gpu = session.on_gpu
         self.notes: dict[str, Any] = {"provider_reason": session.reason}
         if session.nodes:
             self.notes["nodes_per_provider"] = session.nodes
         self._session = session.session
-        self._on_cpu = session.provider == "CPUExecutionProvider"
+        self._device = session.device
 
-    def gives(self, output: str) -> bool:
-        """Return whether the model has an output of that name."""
+    def has_output(self, output: str) -> bool:
+        """Return whether the model has an output of this name."""
         return output in {value.name for value in self._session.get_outputs()}
 
     def __call__(self, output: str, feed: Mapping[str, NDArray[Any]], clock: StageClock) -> Any:
@@ -38,14 +41,14 @@ class OnnxRun:
         Args:
             output: its name.
             feed: every input by its name.
-            clock: its stages `copy` (to and from the device) and `run` get the time.
+            clock: receives the time of `copy` (to and from the device) and `run`.
 
         Raises:
             ModelFileError: ONNX Runtime cannot run the model on such inputs.
             DlcvError: a value of a floating output is not finite.
         """
         try:
-            found = self._compute(output, feed, clock)
+            values = self._compute(output, feed, clock)
         except Exception as error:
             detail = runtime_error(error)
             if detail is None:
@@ -53,26 +56,26 @@ class OnnxRun:
             shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feed.items())
             raise ModelFileError(
                 f"ONNX Runtime cannot run the model on {shapes}: {detail}",
-                "where memory ran out: a smaller --batch-size, or --tile",
+                "if it ran out of memory, choose a smaller --batch-size, or --tile",
             ) from error
-        if found.dtype.kind == "f":
-            require_finite((found.min(), found.max()), output)
-        return found
+        if values.dtype.kind == "f":
+            require_finite((values.min(), values.max()), output)
+        return values
 
     def _compute(
         self, output: str, feed: Mapping[str, NDArray[Any]], clock: StageClock
     ) -> NDArray[Any]:
-        if self._on_cpu:
-            with clock.stage("run", lap=True):
-                found: NDArray[Any] = self._session.run([output], dict(feed))[0]
-            return found
-        # Small things cross the bus: uint8 images up, masks or embeddings down.
+        if not self.on_gpu:
+            with clock.stage("run"):
+                values: NDArray[Any] = self._session.run([output], dict(feed))[0]
+            return values
+        # Only uint8 images go to the GPU, and only masks or embeddings come back.
         binding = self._session.io_binding()
         with clock.stage("copy"):
             for name, value in feed.items():
                 binding.bind_cpu_input(name, value)
-            binding.bind_output(output, "cuda")
-        with clock.stage("run", lap=True):
+            binding.bind_output(output, self._device)
+        with clock.stage("run"):
             self._session.run_with_iobinding(binding)
             binding.synchronize_outputs()
         with clock.stage("copy"):

@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling: several fields of view of one map at once."""
+"""Atrous spatial pyramid pooling (ASPP): parallel convolutions of different dilation rates."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from torch import Tensor, nn
 from dlcvcli.models.diagram import Block, Sketch
 from dlcvcli.models.layers import conv3x3, conv_bn_relu
 
-# Chen et al. 2017, arXiv:1706.05587, section 3.3: the rates double where the output stride halves.
-ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
+# Dilation rates by output stride (Chen et al. 2017, arXiv:1706.05587, section 3.3).
+ASPP_DILATIONS = {16: (6, 12, 18), 8: (12, 24, 36)}
 
 
 class ASPP(nn.Module):
-    """Look at a map with five fields of view at once (Chen et al. 2017, section 3.3).
+    """Five parallel branches joined by a 1x1 convolution (Chen et al. 2017, section 3.3).
 
-    A 1x1 convolution, three atrous 3x3 ones and the mean of the whole map, side by side, then
-    joined by a 1x1 convolution. ``[N, in_channels, H, W]`` to ``[N, channels, H, W]``, any H, W.
+    The branches are a 1x1 convolution, three dilated 3x3 convolutions and the mean over the map.
+    ``[N, in_channels, H, W]`` to ``[N, channels, H, W]``, any H, W.
 
     Args:
         in_channels: channels of the input.
-        rates: dilations of the three 3x3 convolutions, in cells.
+        dilations: dilation rates of the three 3x3 convolutions, in cells.
         channels: channels of each branch and of the output.
         separable: whether the 3x3 convolutions are depthwise separable.
-        dropout: probability that a value of the output is dropped in training.
+        dropout: dropout probability of the output.
     """
 
     def __init__(
         self,
         in_channels: int,
-        rates: tuple[int, int, int],
+        dilations: tuple[int, int, int],
         *,
         channels: int = 256,
         separable: bool = False,
@@ -38,7 +38,8 @@ class ASPP(nn.Module):
         super().__init__()
         self.point = conv_bn_relu(in_channels, channels)
         self.atrous = nn.ModuleList(
-            conv3x3(in_channels, channels, dilation=rate, separable=separable) for rate in rates
+            conv3x3(in_channels, channels, dilation=dilation, separable=separable)
+            for dilation in dilations
         )
         self.image = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv_bn_relu(in_channels, channels))
         self.project = nn.Sequential(
@@ -47,18 +48,18 @@ class ASPP(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the joined map."""
+        """Return the joined map."""
         image = self.image(x).expand(-1, -1, x.shape[2], x.shape[3])
         branches = [self.point(x), *(branch(x) for branch in self.atrous), image]
         joined: Tensor = self.project(torch.cat(branches, dim=1))
         return joined
 
     def sketch(self, sketch: Sketch, after: Block) -> float:
-        """Add the module, called ``aspp``, to a diagram: columns 1 to 3, around a block's row.
+        """Add the module ``aspp`` of a network to its diagram, in columns 1 to 3.
 
         Args:
-            sketch: where to.
-            after: the block that feeds it.
+            sketch: the diagram.
+            after: the block that feeds it, in whose row it is centred.
 
         Returns:
             The row of its last block, ``project``.

@@ -1,6 +1,6 @@
-"""Image classifiers cut down to feature extractors, at a chosen output stride.
+"""Image classifiers without their heads as feature extractors, at a chosen output stride.
 
-The names of the parameters are torchvision's, so that its state dicts fit as they are.
+The parameters have the same names as in torchvision, whose state dicts load unchanged.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 51
 
 
 class Features(NamedTuple):
-    """Three maps of one image batch, float: ``low`` is fine and shallow, ``high`` coarse and deep.
+    """Three float maps of a batch: ``low`` is fine and shallow, ``high`` coarse and deep.
 
-    ``middle`` comes one stage before ``high``, where an auxiliary head looks.
+    ``middle`` is the output one stage before ``high``, the input of an auxiliary head.
     """
 
     low: Tensor
@@ -36,7 +36,7 @@ class Backbone(nn.Module):
     """Base of the feature extractors: images ``[N, 3, H, W]`` to `Features`.
 
     Attributes:
-        torchvision_weights: torchvision's name of the weights that ``imagenet`` means.
+        torchvision_weights: name of torchvision's weights that ``imagenet`` means.
         output_stride: input pixels per cell of ``high``.
         low_stride: input pixels per cell of ``low``.
         low_channels: channels of ``low``.
@@ -52,23 +52,23 @@ class Backbone(nn.Module):
     high_channels: int
 
     def forward(self, x: Tensor) -> Features:
-        """Compute the maps."""
+        """Return the maps."""
         raise NotImplementedError
 
     def stages(self) -> tuple[Stage, ...]:
-        """List the stages for a diagram; those that end in a map are tapped by its name."""
+        """Return the stages for the diagram; `Stage.tap` names the map that a stage outputs."""
         raise NotImplementedError
 
 
 class ResNet(Backbone):
     """A ResNet without its classifier (He et al. 2016, arXiv:1512.03385).
 
-    ``low`` is the output of layer1, ``[N, 256, H/4, W/4]``; ``middle`` that of layer3, 1024
-    channels, and ``high`` that of layer4, 2048 channels, both ``[H/S, W/S]`` (sizes rounded up), S
-    the output stride: the strides that would go beyond it become dilations.
+    ``low`` is the output of layer1, ``[N, 256, H/4, W/4]``, ``middle`` that of layer3,
+    ``[N, 1024, H/S, W/S]``, and ``high`` that of layer4, ``[N, 2048, H/S, W/S]``, with the output
+    stride S and sizes rounded up. Strides beyond S are replaced by dilation.
 
     Args:
-        net: torchvision's, of bottlenecks, with the dilations of the output stride.
+        net: torchvision's network of bottleneck blocks, dilated for the output stride.
         output_stride: 8 or 16.
     """
 
@@ -84,14 +84,14 @@ class ResNet(Backbone):
         self.high_channels = 2048
 
     def forward(self, x: Tensor) -> Features:
-        """Compute the outputs of layer1, layer3 and layer4."""
+        """Return the outputs of layer1, layer3 and layer4."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         low = self.layer1(x)
         middle = self.layer3(self.layer2(low))
         return Features(low, middle, self.layer4(middle))
 
     def stages(self) -> tuple[Stage, ...]:
-        """List the stem and the four layers."""
+        """Return the stem and the four layers."""
         return (
             Stage("stem", ("conv1", "bn1", "maxpool")),
             Stage("layer1", ("layer1",), tap="low"),
@@ -102,7 +102,7 @@ class ResNet(Backbone):
 
 
 class ResNet50(ResNet):
-    """ResNet-50; see `ResNet`.
+    """ResNet-50 as a `ResNet` backbone.
 
     Args:
         output_stride: 8 or 16.
@@ -119,7 +119,7 @@ class ResNet50(ResNet):
 
 
 class ResNet101(ResNet):
-    """ResNet-101; arguments and errors are those of `ResNet50`."""
+    """ResNet-101 as a `ResNet` backbone, with the arguments of `ResNet50`."""
 
     torchvision_weights = "ResNet101_Weights.IMAGENET1K_V2"
 
@@ -129,11 +129,11 @@ class ResNet101(ResNet):
 
 
 class _MobileNet(Backbone):
-    """A MobileNet's ``features``, with two taps on the way.
+    """The ``features`` of a MobileNet, which also return two intermediate maps.
 
-    The BatchNorms get PyTorch's own momentum (0.1). Torchvision gives MobileNetV3's 0.01, with
-    which a short run ends before the running statistics have left their starting values: after 60
-    steps on made squares, a loss of 0.5 in training was 1.4 in evaluation, and with 0.1 it was 0.5.
+    Every BatchNorm gets PyTorch's default momentum, 0.1. Torchvision uses 0.01 in MobileNetV3, with
+    which the running statistics of a short run stay near their initial values: after 60 steps on
+    synthetic data, a loss of 0.5 in training was 1.4 in evaluation; with 0.1 it was 0.5.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class _MobileNet(Backbone):
     ) -> None:
         super().__init__()
         _check_output_stride(output_stride)
-        # Where each stage begins: taken down before strides become dilations.
+        # The strides mark where stages begin, so they are read before they become dilations.
         self._starts = stage_starts(features)
         limit_stride(features, output_stride)
         for part in features.modules():
@@ -153,7 +153,7 @@ class _MobileNet(Backbone):
         self._middle_index = middle_index
 
     def forward(self, x: Tensor) -> Features:
-        """Compute the tapped maps and the last one."""
+        """Return the two intermediate maps and the last one."""
         low = middle = x
         for index, block in enumerate(self.features):
             x = block(x)
@@ -164,7 +164,7 @@ class _MobileNet(Backbone):
         return Features(low, middle, x)
 
     def stages(self) -> tuple[Stage, ...]:
-        """Cut ``features`` before each block that strides, or did before the stride was limited."""
+        """Return ``features`` split at the blocks with stride, also where it became dilation."""
         taps = {self._low_index: "low", self._middle_index: "middle"}
         taps[len(self.features) - 1] = "high"
         return feature_stages([*self._starts, len(self.features)], taps)
@@ -173,12 +173,12 @@ class _MobileNet(Backbone):
 class MobileNetV2(_MobileNet):
     """MobileNetV2 up to its last bottleneck (Sandler et al. 2018, arXiv:1801.04381).
 
-    ``low`` is ``[N, 24, H/4, W/4]``, ``middle`` ``[N, 96, H/S, W/S]``, ``high``
-    ``[N, 320, H/S, W/S]`` (sizes rounded up). The 1x1
-    layer to 1280 channels belongs to the classifier and is left out, as in section 6.3.
+    ``low`` is ``[N, 24, H/4, W/4]``, ``middle`` ``[N, 96, H/S, W/S]`` and ``high``
+    ``[N, 320, H/S, W/S]``, sizes rounded up. The 1x1 layer to 1280 channels belongs to the
+    classifier and is left out, as in section 6.3.
 
     Args:
-        output_stride: 8 or 16; the strides beyond it become dilations.
+        output_stride: 8 or 16; strides beyond it are replaced by dilation.
 
     Raises:
         UsageError: another output stride.
@@ -198,12 +198,12 @@ class MobileNetV2(_MobileNet):
 class MobileNetV3Large(_MobileNet):
     """MobileNetV3-Large with its last 1x1 layer (Howard et al. 2019, arXiv:1905.02244).
 
-    ``low`` is ``[N, 24, H/4, W/4]`` or ``[N, 40, H/8, W/8]``, ``middle`` ``[N, 112, H/S, W/S]``,
-    ``high`` ``[N, 960, H/S, W/S]`` (sizes rounded up).
+    ``low`` is ``[N, 24, H/4, W/4]`` or ``[N, 40, H/8, W/8]``, ``middle`` ``[N, 112, H/S, W/S]`` and
+    ``high`` ``[N, 960, H/S, W/S]``, sizes rounded up.
 
     Args:
-        output_stride: 8 or 16; the strides beyond it become dilations.
-        low_stride: 4 or 8: where ``low`` is tapped.
+        output_stride: 8 or 16; strides beyond it are replaced by dilation.
+        low_stride: stride of ``low``, 4 or 8.
 
     Raises:
         UsageError: another output stride.
@@ -224,7 +224,7 @@ class MobileNetV3Large(_MobileNet):
 
 
 class VGGFeatures(NamedTuple):
-    """Maps of one image batch at strides 8, 16 and 32, float, 256, 512 and 4096 channels."""
+    """Float maps of a batch at strides 8, 16 and 32, with 256, 512 and 4096 channels."""
 
     pool3: Tensor
     pool4: Tensor
@@ -234,13 +234,12 @@ class VGGFeatures(NamedTuple):
 class VGG16(nn.Module):
     """VGG-16 with its first two linear layers as convolutions (Long et al. 2015, section 3.1).
 
-    Images ``[N, 3, H, W]``, H and W multiples of 32, to `VGGFeatures`. fc6 is 7x7 on a map padded
-    by 3, so that fc7 stays on the grid of pool5, ``[N, 4096, H/32, W/32]``. (The paper's network
-    pads the image by 100 pixels instead, and computes on the margin.) Both are followed by ReLU
-    and `torch.nn.Dropout2d` of 0.5.
+    Images ``[N, 3, H, W]``, H and W multiples of 32, to `VGGFeatures`. fc6 has a 7x7 kernel and
+    padding 3, so that fc7 has the size of pool5, ``[N, 4096, H/32, W/32]``. (The paper pads the
+    image by 100 pixels instead.) Both are followed by ReLU and `torch.nn.Dropout2d` of 0.5.
 
     Attributes:
-        torchvision_weights: torchvision's name of the weights that ``imagenet`` means.
+        torchvision_weights: name of torchvision's weights that ``imagenet`` means.
         output_stride: input pixels per cell of fc7.
     """
 
@@ -262,47 +261,47 @@ class VGG16(nn.Module):
         self.dropout = nn.Dropout2d(0.5)
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
-                # Over the inputs: without BatchNorm the signal must keep its size by itself, and
-                # over the outputs fc6 alone would shrink it threefold.
+                # Without BatchNorm the weights alone must keep the variance of the activations;
+                # with `fan_out`, fc6 would shrink them threefold.
                 nn.init.kaiming_normal_(part.weight, mode="fan_in", nonlinearity="relu")
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
 
     def forward(self, x: Tensor) -> VGGFeatures:
-        """Compute the maps after pool3, pool4 and fc7."""
+        """Return the maps after pool3, pool4 and fc7."""
         pools: list[Tensor] = []
         for layer in self.features:
             x = layer(x)
             if isinstance(layer, nn.MaxPool2d):
                 pools.append(x)
-        # Padded by hand: with `padding=3`, oneDNN's gradient takes ten times as long or more on
-        # maps smaller than the kernel, that is, for images below 224 pixels.
+        # With `padding=3`, oneDNN's gradient takes ten times as long or more on maps smaller than
+        # the kernel, that is, for images below 224 pixels.
         x = self.dropout(F.relu(self.fc6(F.pad(x, (3, 3, 3, 3)))))
         x = self.dropout(F.relu(self.fc7(x)))
         return VGGFeatures(pools[2], pools[3], x)
 
     def stages(self) -> tuple[Stage, ...]:
-        """List the five blocks for a diagram, each up to its pooling, under the pooling's name."""
+        """Return the five blocks for the diagram, each named after the pooling that ends it."""
         pools = [i for i, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
-        found = []
+        stages = []
         for number, pool in enumerate(pools, start=1):
             first = 0 if number == 1 else pools[number - 2] + 1
             modules = tuple(f"features.{index}" for index in range(first, pool + 1))
-            found.append(Stage(f"pool{number}", modules, tap=f"pool{number}"))
-        return tuple(found)
+            stages.append(Stage(f"pool{number}", modules, tap=f"pool{number}"))
+        return tuple(stages)
 
 
 def limit_stride(features: nn.Module, output_stride: int) -> None:
-    """Turn the strides beyond a limit into dilations, in place.
+    """Replace strides beyond an output stride by dilation, in place.
 
-    A convolution that would go beyond the limit gets stride 1, and all later ones a doubled
-    dilation. It itself keeps the dilation that holds before it: so each remaining tap meets what
-    it met in training, and without global pooling every second cell of the new map equals the old
-    map exactly (Chen et al. 2017, arXiv:1706.05587, section 3.1).
+    A convolution whose stride would exceed the limit gets stride 1, and the dilation of all later
+    ones is doubled; its own dilation stays. So every kernel covers the same inputs as in
+    pre-training, and without global pooling every second cell of the new map equals the old map
+    exactly (Chen et al. 2017, arXiv:1706.05587, section 3.1).
 
     Args:
-        features: convolutions registered in the order in which they run, square odd kernels with
-            strides of 1 or 2.
+        features: convolutions registered in the order in which they run, with square odd kernels
+            and strides of 1 or 2.
         output_stride: the limit, in input pixels per cell.
     """
     stride, dilation = 1, 1
@@ -320,16 +319,16 @@ def limit_stride(features: nn.Module, output_stride: int) -> None:
 
 
 def stage_starts(features: nn.Sequential) -> list[int]:
-    """Return the indices of the blocks of a MobileNet's ``features`` that stride."""
+    """Return the indices of the blocks with stride in the ``features`` of a MobileNet."""
     return [index for index, block in enumerate(features) if _is_strided(block)]
 
 
 def feature_stages(bounds: Sequence[int], taps: Mapping[int, str]) -> tuple[Stage, ...]:
-    """List the stages of a MobileNet's ``features`` for a diagram.
+    """Return the stages of the ``features`` of a MobileNet for the diagram.
 
     Args:
-        bounds: where each begins; the last is where the last of them ends.
-        taps: index of a block -> which of the backbone's maps is its output.
+        bounds: index of the first block of each stage, and the end of the last stage.
+        taps: index of a block -> name of its output among the maps of the backbone.
     """
     return tuple(
         Stage(
@@ -346,7 +345,7 @@ def _is_strided(block: nn.Module) -> bool:
 
 
 def _dilated_stages(output_stride: int) -> list[bool]:
-    """Return which of a ResNet's last three stages are dilated instead of strided."""
+    """Return which of the last three stages of a ResNet have dilation instead of stride."""
     _check_output_stride(output_stride)
     return [False, output_stride == 8, True]
 

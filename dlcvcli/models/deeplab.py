@@ -1,23 +1,28 @@
-"""DeepLabV3 and V3+: atrous spatial pyramid pooling on a dilated backbone; V3+ adds a decoder."""
+"""DeepLabV3 and DeepLabV3+: ASPP on a dilated backbone; V3+ adds a decoder.
+
+Each function builds a network from ``num_classes``, ``weights_backbone`` (None, ``imagenet`` or a
+path; see `load_network`) and its options:
+
+- output_stride: 16, or 8 for a finer feature map and several times the FLOPs.
+- dropout: dropout probability of the ASPP's output.
+- auxiliary: of DeepLabV3, train an FCN head on the map before the deepest. `loss.auxiliary` is the
+  weight of its loss.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from dlcvcli.models.aspp import ASPP, ASPP_RATES
-from dlcvcli.models.backbones import (
-    Backbone,
-    MobileNetV2,
-    MobileNetV3Large,
-    ResNet50,
-    ResNet101,
-)
+from dlcvcli.models.aspp import ASPP, ASPP_DILATIONS
+from dlcvcli.models.backbones import Backbone, MobileNetV2, MobileNetV3Large, ResNet50, ResNet101
 from dlcvcli.models.diagram import Diagram, Sketch
 from dlcvcli.models.layers import conv3x3, conv_bn_relu, init_head, resize_like
 from dlcvcli.models.network import SegmentationNetwork
 
-# How the names of torchvision's DeepLabV3 follow from those of ours.
+# Prefixes of the head's parameter names here -> in torchvision's DeepLabV3.
 _TORCHVISION_HEADS = {
     "aspp.point.0.": "classifier.0.convs.0.0.",
     "aspp.point.1.": "classifier.0.convs.0.1.",
@@ -36,10 +41,10 @@ _TORCHVISION_HEADS = {
 
 
 class Decoder(nn.Module):
-    """Sharpen the deep map with the shallow one and classify (Chen et al. 2018, section 3.1).
+    """Refine the deep map with the shallow one and classify (Chen et al. 2018, section 3.1).
 
-    The deep map is resized to the shallow one, which a 1x1 convolution has narrowed to 48 channels
-    so that it does not outweigh the deep one; two 3x3 convolutions follow, then a 1x1 classifier.
+    The deep map is resized to the shallow one, which a 1x1 convolution has reduced to 48 channels
+    so that it does not outweigh the deep one. Two 3x3 convolutions and a 1x1 classifier follow.
 
     Args:
         low_channels: channels of the shallow map ``[N, low_channels, H, W]``.
@@ -60,23 +65,23 @@ class Decoder(nn.Module):
         self.classifier = nn.Conv2d(channels, num_classes, 1)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Compute the logits at the shallow map's size."""
+        """Return the logits at the size of the shallow map."""
         high = resize_like(high, low)
         logits: Tensor = self.classifier(self.refine(torch.cat([high, self.low(low)], dim=1)))
         return logits
 
 
 class DeepLabV3(SegmentationNetwork):
-    """DeepLabV3 (Chen et al. 2017, arXiv:1706.05587), with the head that torchvision gives it.
+    """DeepLabV3 (Chen et al. 2017, arXiv:1706.05587) with torchvision's head.
 
-    The ASPP, a 3x3 convolution and a 1x1 classifier at the backbone's output stride; the logits are
-    resized to the image. The 3x3 convolution is torchvision's; the paper classifies the ASPP's map.
+    The ASPP, a 3x3 convolution and a 1x1 classifier at the output stride of the backbone; the
+    logits are resized to the image. The paper has no 3x3 convolution after the ASPP.
 
     Args:
-        backbone: gives a deep map at output stride 8 or 16.
+        backbone: returns a deep map at output stride 8 or 16.
         num_classes: channels of the logits.
-        auxiliary: whether an FCN head classifies the map of the stage before, too, in training.
-        dropout: probability of dropping a value of the ASPP's output in training.
+        auxiliary: whether training has an FCN head on the map before the deepest.
+        dropout: dropout probability of the ASPP's output.
     """
 
     backbone: Backbone
@@ -91,21 +96,21 @@ class DeepLabV3(SegmentationNetwork):
             auxiliary_head(backbone.middle_channels, num_classes) if auxiliary else None
         )
         self.aspp = ASPP(
-            backbone.high_channels, ASPP_RATES[backbone.output_stride], dropout=dropout
+            backbone.high_channels, ASPP_DILATIONS[backbone.output_stride], dropout=dropout
         )
         self.classifier = nn.Sequential(conv3x3(256, 256), nn.Conv2d(256, num_classes, 1))
         init_head(self.aspp)
         init_head(self.classifier)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Classify every pixel.
+        """Return the logits of every pixel.
 
         Args:
             x: normalised images, float ``[N, 3, H, W]``, any H, W.
 
         Returns:
-            ``{"out": logits}``, float ``[N, num_classes, H, W]``; in training, with an auxiliary
-            head, its logits as ``aux`` too.
+            ``{"out": logits}``, float ``[N, num_classes, H, W]``, and in training the logits of the
+            auxiliary head, if any, as ``aux``.
         """
         _, middle, high = self.backbone(x)
         logits = {"out": resize_like(self.classifier(self.aspp(high)), x)}
@@ -114,7 +119,7 @@ class DeepLabV3(SegmentationNetwork):
         return logits
 
     def diagram(self) -> Diagram:
-        """Lay out the head up the right, and the auxiliary head, if any, left of the backbone."""
+        """Return the diagram: the head on the right, an auxiliary head left of the backbone."""
         sketch = Sketch(self.backbone.stages())
         middle = sketch.tap("middle")
         row = self.aspp.sketch(sketch, sketch.tap("high"))
@@ -130,10 +135,10 @@ class DeepLabV3(SegmentationNetwork):
 
 
 def auxiliary_head(in_channels: int, num_classes: int) -> nn.Sequential:
-    """Make a head that classifies a map on the way: a 3x3 convolution, dropout, a classifier.
+    """Return an auxiliary head: a 3x3 convolution, dropout and a 1x1 classifier.
 
-    ``[N, in_channels, h, w]`` to ``[N, num_classes, h, w]``, as in torchvision's segmenters (Zhao
-    et al. 2017, arXiv:1612.01105, section 3.3, has one to train very deep backbones).
+    ``[N, in_channels, h, w]`` to ``[N, num_classes, h, w]``, as in torchvision's segmentation
+    networks; proposed for very deep backbones (Zhao et al. 2017, arXiv:1612.01105, section 3.3).
     """
     head = nn.Sequential(
         conv3x3(in_channels, in_channels // 4),
@@ -148,10 +153,10 @@ class DeepLabV3Plus(SegmentationNetwork):
     """DeepLabV3+ on any backbone (Chen et al. 2018, arXiv:1802.02611).
 
     Args:
-        backbone: gives a shallow map at stride 4 and a deep one at output stride 8 or 16.
+        backbone: returns a shallow map at stride 4 and a deep one at output stride 8 or 16.
         num_classes: channels of the logits.
-        separable: whether the head's 3x3 convolutions are depthwise separable.
-        dropout: probability of dropping a value of the ASPP's output in training.
+        separable: whether the 3x3 convolutions of the head are depthwise separable.
+        dropout: dropout probability of the ASPP's output.
     """
 
     backbone: Backbone
@@ -168,7 +173,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         self.backbone = backbone
         self.aspp = ASPP(
             backbone.high_channels,
-            ASPP_RATES[backbone.output_stride],
+            ASPP_DILATIONS[backbone.output_stride],
             separable=separable,
             dropout=dropout,
         )
@@ -177,7 +182,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         init_head(self.decoder)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Classify every pixel.
+        """Return the logits of every pixel.
 
         Args:
             x: normalised images, float ``[N, 3, H, W]``, any H, W.
@@ -189,14 +194,14 @@ class DeepLabV3Plus(SegmentationNetwork):
         return {"out": resize_like(self.decoder(low, self.aspp(high)), x)}
 
     def diagram(self) -> Diagram:
-        """Lay out the ASPP along the bottom, the shallow map above it, the decoder up the right."""
+        """Return the diagram: the ASPP in the bottom rows, the decoder on the right."""
         sketch = Sketch(self.backbone.stages())
         low = sketch.tap("low")
         bottom = self.aspp.sketch(sketch, sketch.tap("high"))
         sketch.run("low", "head", (1, low.row), low.name, "decoder.low")
         joined = low.row + 0.5
         sketch.resize("up", (3, (bottom + joined) / 2), "project", "low")
-        sketch.join("joined", "concatenate", (3, joined), ("up", "low"), turned=("low",))
+        sketch.join("joined", "concatenate", (3, joined), ("up", "low"), vertical=("low",))
         sketch.run("refine", "head", (4, joined), "joined", "decoder.refine")
         sketch.run("classifier", "classifier", (4, joined * 2 / 3), "refine", "decoder.classifier")
         sketch.resize("full", (4, joined / 3), "classifier", "image")
@@ -204,122 +209,49 @@ class DeepLabV3Plus(SegmentationNetwork):
         return sketch.diagram()
 
 
-def deeplabv3plus_resnet50(
-    *,
-    num_classes: int,
-    weights_backbone: str | None = None,
-    output_stride: int = 16,
-    dropout: float = 0.1,
-) -> DeepLabV3Plus:
-    """Build DeepLabV3+ on ResNet-50.
+def _v3plus(
+    backbone: Callable[..., Backbone], *, separable: bool = False
+) -> Callable[..., DeepLabV3Plus]:
+    """Return the builder of DeepLabV3+ on a backbone."""
 
-    Args:
-        num_classes: channels of the logits.
-        weights_backbone: None, ``imagenet`` or a path (see `load_backbone`).
-        output_stride: 16, or 8: a finer map, and much more work.
-        dropout: probability of dropping a value of the ASPP's output in training.
+    def build(
+        *,
+        num_classes: int,
+        weights_backbone: str | None = None,
+        output_stride: int = 16,
+        dropout: float = 0.1,
+    ) -> DeepLabV3Plus:
+        network = DeepLabV3Plus(
+            backbone(output_stride=output_stride), num_classes, separable=separable, dropout=dropout
+        )
+        return network.fill(weights_backbone)
 
-    Raises:
-        UsageError: another output stride.
-        CheckpointError: the weights cannot be had, read or fitted.
-    """
-    backbone = ResNet50(output_stride=output_stride)
-    return _assemble(backbone, num_classes, weights_backbone, separable=False, dropout=dropout)
+    return build
 
 
-def deeplabv3plus_resnet101(
-    *,
-    num_classes: int,
-    weights_backbone: str | None = None,
-    output_stride: int = 16,
-    dropout: float = 0.1,
-) -> DeepLabV3Plus:
-    """Build DeepLabV3+ on ResNet-101.
+def _v3(backbone: Callable[..., Backbone]) -> Callable[..., DeepLabV3]:
+    """Return the builder of DeepLabV3 on a backbone."""
 
-    Arguments and errors are those of `deeplabv3plus_resnet50`.
-    """
-    backbone = ResNet101(output_stride=output_stride)
-    return _assemble(backbone, num_classes, weights_backbone, separable=False, dropout=dropout)
+    def build(
+        *,
+        num_classes: int,
+        weights_backbone: str | None = None,
+        output_stride: int = 16,
+        auxiliary: bool = False,
+        dropout: float = 0.1,
+    ) -> DeepLabV3:
+        network = DeepLabV3(
+            backbone(output_stride=output_stride), num_classes, auxiliary=auxiliary, dropout=dropout
+        )
+        return network.fill(weights_backbone)
 
-
-def deeplabv3plus_mobilenet_v2(
-    *,
-    num_classes: int,
-    weights_backbone: str | None = None,
-    output_stride: int = 16,
-    dropout: float = 0.1,
-) -> DeepLabV3Plus:
-    """Build DeepLabV3+ on MobileNetV2, with depthwise separable ASPP and decoder, 256 channels.
-
-    Arguments and errors are those of `deeplabv3plus_resnet50`.
-    """
-    backbone = MobileNetV2(output_stride=output_stride)
-    return _assemble(backbone, num_classes, weights_backbone, separable=True, dropout=dropout)
+    return build
 
 
-def deeplabv3plus_mobilenet_v3_large(
-    *,
-    num_classes: int,
-    weights_backbone: str | None = None,
-    output_stride: int = 16,
-    dropout: float = 0.1,
-) -> DeepLabV3Plus:
-    """Build DeepLabV3+ on MobileNetV3-Large, depthwise separable ASPP and decoder, 256 channels.
-
-    Arguments and errors are those of `deeplabv3plus_resnet50`.
-    """
-    backbone = MobileNetV3Large(output_stride=output_stride)
-    return _assemble(backbone, num_classes, weights_backbone, separable=True, dropout=dropout)
-
-
-def deeplabv3_resnet50(
-    *,
-    num_classes: int,
-    weights_backbone: str | None = None,
-    output_stride: int = 16,
-    auxiliary: bool = False,
-    dropout: float = 0.1,
-) -> DeepLabV3:
-    """Build DeepLabV3 on ResNet-50.
-
-    Args:
-        num_classes: channels of the logits.
-        weights_backbone: None, ``imagenet`` or a path (see `load_backbone`).
-        output_stride: 16, or 8: a finer map, and much more work.
-        auxiliary: whether an FCN head on layer3 is trained along; its share of the loss is a
-            setting, `loss.auxiliary`.
-        dropout: probability of dropping a value of the ASPP's output in training.
-
-    Raises:
-        UsageError: another output stride.
-        CheckpointError: the weights cannot be had, read or fitted.
-    """
-    backbone = ResNet50(output_stride=output_stride)
-    network = DeepLabV3(backbone, num_classes, auxiliary=auxiliary, dropout=dropout)
-    return network.fill(weights_backbone)
-
-
-def deeplabv3_resnet101(
-    *,
-    num_classes: int,
-    weights_backbone: str | None = None,
-    output_stride: int = 16,
-    auxiliary: bool = False,
-    dropout: float = 0.1,
-) -> DeepLabV3:
-    """Build DeepLabV3 on ResNet-101; arguments and errors are those of `deeplabv3_resnet50`."""
-    backbone = ResNet101(output_stride=output_stride)
-    network = DeepLabV3(backbone, num_classes, auxiliary=auxiliary, dropout=dropout)
-    return network.fill(weights_backbone)
-
-
-def _assemble(
-    backbone: Backbone,
-    num_classes: int,
-    weights: str | None,
-    *,
-    separable: bool,
-    dropout: float,
-) -> DeepLabV3Plus:
-    network = DeepLabV3Plus(backbone, num_classes, separable=separable, dropout=dropout)
-    return network.fill(weights)
+# The heads of the small backbones are depthwise separable, as their own convolutions are.
+deeplabv3plus_resnet50 = _v3plus(ResNet50)
+deeplabv3plus_resnet101 = _v3plus(ResNet101)
+deeplabv3plus_mobilenet_v2 = _v3plus(MobileNetV2, separable=True)
+deeplabv3plus_mobilenet_v3_large = _v3plus(MobileNetV3Large, separable=True)
+deeplabv3_resnet50 = _v3(ResNet50)
+deeplabv3_resnet101 = _v3(ResNet101)

@@ -1,7 +1,7 @@
-"""A network as a graph of blocks: what each network says of itself so that it can be drawn.
+"""Describe a network as a graph of blocks, from which it is drawn.
 
-A network names its blocks, the submodules in each and what feeds them. Everything that is written
-into the picture beyond a title (shapes, strides, kernels, rates) is measured on the network.
+A network lists its blocks, the submodules in each and the blocks that feed it. Everything else in
+the drawing (shapes, strides, kernels, dilations) is measured on the network.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 from torch import nn
 
-from dlcvcli.models.observation import EMBEDDING, Observation, Shape, Size, observe
+from dlcvcli.models.observation import Observation, Shape, Size, observe
 
 Kind = Literal[
     "data", "backbone", "context", "head", "classifier", "upsampling", "join", "training"
@@ -25,12 +25,12 @@ Operation = Literal[
     "", "input", "output", "resize", "concatenate", "add", "multiply", "mean", "flatten"
 ]
 
-# A size at which every cell of every map covers whole pixels, so that strides come out exact.
+# Every stride divides it, so that the measured strides are exact.
 _EVEN_SIZE = (512, 512)
 
-# What a picture does not list: it follows every convolution, or changes no shape.
-_UNSAID = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Dropout, nn.Dropout2d, nn.Identity)
-_WORDS = {
+# Left out of a drawing: these follow every convolution, or keep the shape.
+_OMITTED = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Dropout, nn.Dropout2d, nn.Identity)
+_NAMES = {
     "AdaptiveAvgPool2d": "mean",
     "BasicBlock": "basic block",
     "BilinearUpsample": "deconvolution",
@@ -44,21 +44,21 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Block:
-    """One box of a diagram: some submodules in a row, or an operation without any.
+    """One box of a diagram: submodules that run one after the other, or an operation without any.
 
     Attributes:
-        name: what other blocks call it.
-        title: its first line.
-        kind: what it is for; kinds have a colour each, and a line in the legend.
-        column: where it stands, from left to right; columns are as wide as what is in them.
-        row: where it stands, from the top down; fractions are allowed.
-        after: the names of the blocks that feed it.
+        name: its name in `after` of other blocks.
+        title: its first line of text.
+        kind: its role; each kind has a colour and an entry in the legend.
+        column: its column, counted from the left; a column is as wide as its widest text.
+        row: its row, counted from the top; fractions are allowed.
+        after: names of the blocks that feed it.
         modules: dotted names of its submodules in the order in which they run. Every parameter of
             a network belongs to one block.
-        operation: what it does where it names no submodules. ``resize`` is bilinear; ``mean`` and
-            ``flatten`` make a vector of a map.
-        like: for ``resize``, the block whose height and width it takes.
-        turned: those of `after` that come in from above or below, not from the side.
+        operation: what a block without submodules does. ``resize`` is bilinear; ``mean`` and
+            ``flatten`` turn a map into a vector.
+        like: the block to whose height and width ``resize`` resizes.
+        vertical: blocks in `after` whose arrows arrive from above or below, not from the side.
     """
 
     name: str
@@ -70,37 +70,37 @@ class Block:
     modules: tuple[str, ...] = ()
     operation: Operation = ""
     like: str = ""
-    turned: tuple[str, ...] = ()
+    vertical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Diagram:
-    """A network's blocks, from the image to the output; each stands after those that feed it."""
+    """The blocks of a network from the image to the outputs, each after those that feed it."""
 
     blocks: tuple[Block, ...]
 
     @property
     def edges(self) -> tuple[tuple[str, str], ...]:
-        """From which block to which the data flows."""
+        """The connections of the blocks, as pairs (source, target)."""
         return tuple((source, block.name) for block in self.blocks for source in block.after)
 
 
 @dataclass(frozen=True)
 class BlockFacts:
-    """What was measured of a block.
+    """Measurements of a block.
 
     Attributes:
-        shape: channels, height and width of its output, for one image; of a vector, its length.
+        shape: channels, height and width of its output for one image; the length of a vector.
         stride: pixels of the image per cell of the output, along an edge; a vector is one cell.
-        operations: what its submodules do, such as ``3×3, rate 12``; empty without submodules.
-        rate: the largest dilation in it; 1 without.
-        enlarges: how many times higher its output is than its first input; 1 for the image.
+        operations: operations of its submodules, such as ``3×3 dilation 12``; empty without any.
+        dilation: the largest dilation rate of its convolutions; 1 without any.
+        enlarges: height of its output as a multiple of its first input's; 1 for the image.
     """
 
     shape: Shape
     stride: float
     operations: str
-    rate: int
+    dilation: int
     enlarges: float
 
 
@@ -109,10 +109,10 @@ class Stage:
     """One stage of a backbone or an encoder, for the diagram.
 
     Attributes:
-        title: its line in the diagram.
+        title: its first line of text.
         modules: names of its submodules inside the backbone or encoder, in the order in which they
             run.
-        tap: which of the backbone's maps is its output, such as ``low``; empty for none.
+        tap: name of its output among the maps of the backbone, such as ``low``; empty for none.
     """
 
     title: str
@@ -121,14 +121,14 @@ class Stage:
 
 
 class Sketch:
-    """Draws up a diagram block by block, from the image on.
+    """Builds a diagram block by block, beginning with the image.
 
-    Rows and columns are those of `Block`; ``after`` names what feeds a block, in order.
+    In all methods, ``at`` is the column and row of a block, and ``after`` names the blocks that
+    feed it.
 
     Args:
-        stages: of the network's backbone; with the image they stand in column 0, from row 0 down.
-        root: what stands before the names of their submodules; empty where the network is an
-            encoder and nothing but its stages.
+        stages: stages of the backbone; they follow the image in column 0, from row 1 down.
+        root: prefix of the names of their submodules; empty for an encoder, which has no backbone.
     """
 
     def __init__(self, stages: Sequence[Stage], root: str = "backbone.") -> None:
@@ -148,19 +148,19 @@ class Sketch:
                 self._taps[stage.tap] = block
 
     def tap(self, name: str) -> Block:
-        """Return the stage whose output is a map of the backbone, such as ``low``."""
+        """Return the stage that outputs a map of the backbone, such as ``low``."""
         return self._taps[name]
 
     def run(
         self, name: str, kind: Kind, at: Place, after: str, *modules: str, title: str = ""
     ) -> Block:
-        """Add submodules that run one after the other; the output is that of the last."""
+        """Add a block of submodules that run one after the other."""
         return self._add(Block(name, title or name, kind, *at, (after,), modules))
 
     def resize(
         self, name: str, at: Place, after: str, like: str, kind: Kind = "upsampling"
     ) -> Block:
-        """Add a bilinear resize to another block's height and width."""
+        """Add a bilinear resize to the height and width of another block."""
         return self._add(Block(name, "resize", kind, *at, (after,), operation="resize", like=like))
 
     def join(
@@ -169,25 +169,25 @@ class Sketch:
         operation: Literal["concatenate", "add", "multiply"],
         at: Place,
         after: tuple[str, ...],
-        turned: tuple[str, ...] = (),
+        vertical: tuple[str, ...] = (),
     ) -> Block:
-        """Add an operation on several maps; those in `turned` come in from above or below."""
-        block = Block(name, operation, "join", *at, after, operation=operation, turned=turned)
+        """Add an operation on several maps; see `Block` for `vertical`."""
+        block = Block(name, operation, "join", *at, after, operation=operation, vertical=vertical)
         return self._add(block)
 
     def logits(self, at: Place, after: str, name: str = "logits", kind: Kind = "data") -> Block:
-        """Add an output at the image's size."""
+        """Add an output at the size of the image."""
         return self._add(Block(name, name, kind, *at, (after,), operation="output"))
 
     def embedding(self, operation: Literal["mean", "flatten"]) -> Block:
-        """Add the vector that an encoder makes of its last stage's map, below it."""
+        """Add the embedding of an encoder below its last stage."""
         last = self._blocks[-1]
         at = (last.column, last.row + 1)
-        block = Block(EMBEDDING, EMBEDDING, "data", *at, (last.name,), operation=operation)
-        return self._add(block)
+        name = "embedding"
+        return self._add(Block(name, name, "data", *at, (last.name,), operation=operation))
 
     def diagram(self) -> Diagram:
-        """Return what was added."""
+        """Return the diagram of all blocks that were added."""
         return Diagram(tuple(self._blocks))
 
     def _add(self, block: Block) -> Block:
@@ -196,18 +196,18 @@ class Sketch:
 
 
 def measure(network: nn.Module, diagram: Diagram, size: Size) -> dict[str, BlockFacts]:
-    """Measure the blocks of a diagram on the network, run as in training, without gradients.
+    """Measure the blocks of a diagram on the network, run in training mode without gradients.
 
     Args:
-        network: as in `observation.observe`, on the meta device.
-        diagram: the network's.
+        network: on the meta device.
+        diagram: the diagram of the network.
         size: height and width of the image, in pixels.
 
     Returns:
-        The facts of each block by its name.
+        The measurements of each block by its name.
 
     Raises:
-        UsageError: a size that cannot be.
+        UsageError: an impossible size.
     """
     shapes = _shapes(diagram, observe(network, size, training=True), size)
     even = _shapes(diagram, observe(network, _EVEN_SIZE, training=True), _EVEN_SIZE)
@@ -219,7 +219,7 @@ def measure(network: nn.Module, diagram: Diagram, size: Size) -> dict[str, Block
             shape=shapes[block.name],
             stride=_EVEN_SIZE[0] / height,
             operations=_operations(modules),
-            rate=max((_rate(conv) for conv in _convolutions(modules)), default=1),
+            dilation=max((_dilation(conv) for conv in _convolutions(modules)), default=1),
             enlarges=height / _height(even[block.after[0]]) if block.after else 1,
         )
     return facts
@@ -230,7 +230,7 @@ def _height(shape: Shape) -> int:
 
 
 def _shapes(diagram: Diagram, seen: Observation, size: Size) -> dict[str, Shape]:
-    """Return the shape of each block's output: measured, or what its operation makes of others."""
+    """Return the output shape of each block: measured, or computed from its operation."""
     shapes: dict[str, Shape] = {}
     for block in diagram.blocks:
         sources = [shapes[name] for name in block.after]
@@ -255,14 +255,14 @@ def _shapes(diagram: Diagram, seen: Observation, size: Size) -> dict[str, Shape]
 
 
 def _operations(modules: Iterable[nn.Module]) -> str:
-    """Say what modules do one after the other: ``2 × 3×3, max pool``."""
-    words = [word for module in modules for word in _said(module)]
-    runs = [(word, len(list(run))) for word, run in groupby(words)]
-    return ", ".join(word if count == 1 else f"{count} × {word}" for word, count in runs)
+    """Return the operations of modules that run one after the other: ``2 × 3×3, max pool``."""
+    names = [name for module in modules for name in _operation_names(module)]
+    runs = [(name, len(list(run))) for name, run in groupby(names)]
+    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in runs)
 
 
-def _said(module: nn.Module) -> list[str]:
-    if isinstance(module, _UNSAID):
+def _operation_names(module: nn.Module) -> list[str]:
+    if isinstance(module, _OMITTED):
         return []
     if isinstance(module, nn.Conv2d):
         return [_convolution(module)]
@@ -270,18 +270,18 @@ def _said(module: nn.Module) -> list[str]:
         parts = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
         if len(parts) == 2 and _is_depthwise(parts[0]) and parts[1].kernel_size == (1, 1):
             return [_convolution(parts[0], " separable")]
-        return [word for part in module for word in _said(part)]
-    name = type(module).__name__
-    return [_WORDS.get(name, name)]
+        return [name for part in module for name in _operation_names(part)]
+    class_name = type(module).__name__
+    return [_NAMES.get(class_name, class_name)]
 
 
 def _convolution(conv: nn.Conv2d, suffix: str = "") -> str:
-    rate = f" rate {_rate(conv)}" if _rate(conv) > 1 else ""
-    return "×".join(map(str, conv.kernel_size)) + suffix + rate
+    dilation = f" dilation {_dilation(conv)}" if _dilation(conv) > 1 else ""
+    return "×".join(map(str, conv.kernel_size)) + suffix + dilation
 
 
-def _rate(conv: nn.Conv2d) -> int:
-    # A single tap has no neighbours to stand apart from.
+def _dilation(conv: nn.Conv2d) -> int:
+    # Dilation has no effect on a 1x1 kernel.
     return conv.dilation[0] if max(conv.kernel_size) > 1 else 1
 
 

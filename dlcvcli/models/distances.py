@@ -1,6 +1,6 @@
-"""How like a query is to a prototype, as layers: the logits of a prototypical network.
+"""Distances between queries and prototypes as layers: the logits of a prototypical network.
 
-`dlcvcli.prototypes` has the same in numpy, for what runs without torch.
+`dlcvcli.prototypes` has the same in numpy, for the install without torch.
 """
 
 from __future__ import annotations
@@ -20,38 +20,37 @@ from dlcvcli.prototypes import packed
 class Distance(nn.Module):
     """Base: float32 queries ``[..., M, D]`` and prototypes ``[..., N, D]`` to ``[..., M, N]``.
 
-    A larger logit is a nearer prototype.
+    A larger value means a nearer prototype.
     """
 
     def spec(self) -> dict[str, Any]:
-        """Return what `dlcvcli.prototypes.read_distance` makes the same distance of."""
+        """Return the description from which `dlcvcli.prototypes.read_distance` builds the same."""
         raise NotImplementedError
 
 
 class EuclideanDistance(Distance):
-    """Minus the squared Euclidean distance (Snell et al. 2017, arXiv:1703.05175, eq. 2)."""
+    """The negative squared Euclidean distance (Snell et al. 2017, arXiv:1703.05175, eq. 2)."""
 
     def forward(self, query: Tensor, prototypes: Tensor) -> Tensor:
-        """Compute ``-||q - c||²``."""
+        """Return ``-||q - c||²``."""
         cross = query @ prototypes.transpose(-1, -2)
         own = query.square().sum(-1, keepdim=True)
         other = prototypes.square().sum(-1).unsqueeze(-2)
         return 2 * cross - own - other
 
     def spec(self) -> dict[str, Any]:
-        """See `Distance.spec`."""
         return {"name": "euclidean"}
 
 
 class CosineDistance(Distance):
-    """The cosine of both, each scaled to length 1, times a learnable scale.
+    """The cosine similarity times a learnable scale.
 
-    Without one the logits stay in [-1, 1], and no softmax of them comes near certainty (Gidaris and
-    Komodakis 2018, arXiv:1804.09458, section 3.2, where it starts at 10 as well). It is kept as its
-    logarithm, so that it stays positive and Adam moves it by a share of itself.
+    Without the scale, logits in [-1, 1] would limit how confident the softmax can be (Gidaris and
+    Komodakis 2018, arXiv:1804.09458, section 3.2, whose initial value is 10 as well). The parameter
+    is the logarithm of the scale, so that it stays positive and Adam changes it by a fraction.
 
     Args:
-        scale: that it starts from, above 0.
+        scale: initial value, above 0.
     """
 
     def __init__(self, scale: float = 10.0) -> None:
@@ -59,27 +58,26 @@ class CosineDistance(Distance):
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     def forward(self, query: Tensor, prototypes: Tensor) -> Tensor:
-        """Compute ``scale * cos(q, c)``."""
+        """Return ``scale * cos(q, c)``."""
         cosines = F.normalize(query, dim=-1) @ F.normalize(prototypes, dim=-1).transpose(-1, -2)
         return self.log_scale.exp() * cosines
 
     def spec(self) -> dict[str, Any]:
-        """See `Distance.spec`."""
         return {"name": "cosine", "scale": float(self.log_scale.detach().exp())}
 
 
 class ParametricDistance(Distance):
-    """A learned function of the pair: linear layers with ReLU between over ``[q, c]``.
+    """A learned function of the pair ``[q, c]``: linear layers with ReLU between them.
 
     Args:
         dimension: D.
-        hidden: width of the layers between.
-        layers: how many linear layers there are, at least 2.
+        hidden: width of the hidden layers.
+        layers: number of linear layers, at least 2.
     """
 
     def __init__(self, dimension: int, hidden: int = 128, layers: int = 3) -> None:
         super().__init__()
-        # The first layer over [q, c] is one for each of the two: pairs need not be laid out.
+        # The first layer is split into its two halves, so that no tensor of pairs [q, c] is needed.
         self.of_query = nn.Linear(dimension, hidden)
         self.of_prototype = nn.Linear(dimension, hidden, bias=False)
         widths = [hidden] * (layers - 1) + [1]
@@ -88,7 +86,7 @@ class ParametricDistance(Distance):
         )
 
     def forward(self, query: Tensor, prototypes: Tensor) -> Tensor:
-        """Compute the function of every pair."""
+        """Return the function's value of every pair."""
         x = self.of_query(query).unsqueeze(-2) + self.of_prototype(prototypes).unsqueeze(-3)
         for layer in self.rest:
             x = layer(F.relu(x))
@@ -96,7 +94,6 @@ class ParametricDistance(Distance):
         return logits
 
     def spec(self) -> dict[str, Any]:
-        """See `Distance.spec`; holds the weights."""
         weights = {k: packed(v.detach().cpu().numpy()) for k, v in self.state_dict().items()}
         return {"name": "parametric", "weights": weights}
 
@@ -107,10 +104,10 @@ def build_distance(
     """Build a distance by name.
 
     Args:
-        name: which.
-        dimension: of the embeddings.
-        scale: see `CosineDistance`.
-        hidden, layers: see `ParametricDistance`.
+        name: name of the distance.
+        dimension: length of the embeddings.
+        scale: of `CosineDistance`.
+        hidden, layers: of `ParametricDistance`.
     """
     match name:
         case "euclidean":

@@ -1,4 +1,4 @@
-"""What every encoder has: images in, one vector each out, and weights that can fill it."""
+"""The base class of encoders."""
 
 from __future__ import annotations
 
@@ -9,38 +9,46 @@ from torch import nn
 
 from dlcvcli.errors import UsageError
 from dlcvcli.models.diagram import Diagram, Sketch, Stage
+from dlcvcli.models.network import Network
 from dlcvcli.models.observation import in_mode
-from dlcvcli.models.weights import LoadReport, load_backbone
+from dlcvcli.models.weights import load_backbone
 
 
-class Encoder(nn.Module):
-    """Base of the encoders: normalised images ``[N, 3, H, W]`` to embeddings ``[N, D]``.
+class Encoder(Network):
+    """Base of the networks that return embeddings, float ``[N, D]``.
 
     Attributes:
-        any_size: whether D is the same for every size of image, as the mean over the last map is;
-            else the map is flattened.
-        torchvision_weights: what ``imagenet`` means, as ``Enum.MEMBER``; empty where nothing does.
-        load_report: what was loaded, None where nothing was.
+        any_size: whether D is the same for every image size, because the embedding is the mean of
+            the last map. If not, it is the flattened map.
+        torchvision_weights: the weights that ``imagenet`` means, as ``Enum.MEMBER``; empty for
+            none.
     """
 
+    gives = "vectors"
     any_size: ClassVar[bool] = True
     torchvision_weights: str = ""
-    load_report: LoadReport | None = None
+
+    @property
+    def feature_extractor(self) -> nn.Module:
+        return self
 
     def fill(self, weights: str | None) -> Self:
-        """Fill the encoder in place and return it.
+        """Load weights into the encoder in place.
 
         Args:
-            weights: None for nothing, ``imagenet`` or a path (see `load_backbone`).
+            weights: None for none, ``imagenet`` or a path (see `load_backbone`).
+
+        Returns:
+            The encoder itself.
 
         Raises:
-            CheckpointError: the weights cannot be had, read or fitted.
+            CheckpointError: the weights cannot be found or read, or do not fit.
             UsageError: ``imagenet``, and there are no such weights.
         """
         if weights == "imagenet" and not self.torchvision_weights:
             raise UsageError(
                 f"there are no ImageNet weights for {type(self).__name__}",
-                "leave --weights out, or name a file",
+                "leave --weights out, or give it the path of a file",
             )
         if weights is not None:
             self.load_report = load_backbone(
@@ -49,11 +57,11 @@ class Encoder(nn.Module):
         return self
 
     def stages(self) -> tuple[Stage, ...]:
-        """List the stages for the diagram, up to the last map."""
+        """Return the stages for the diagram, up to the last map."""
         raise NotImplementedError
 
     def diagram(self) -> Diagram:
-        """Lay out the stages one below the other, and the embedding below the last."""
+        """Return the stages in one column, with the embedding below the last."""
         sketch = Sketch(self.stages(), root="")
         sketch.embedding("mean" if self.any_size else "flatten")
         return sketch.diagram()

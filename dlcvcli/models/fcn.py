@@ -1,6 +1,13 @@
-"""FCN: a classifier made fully convolutional, its scores enlarged by a bilinear deconvolution."""
+"""FCN: a fully convolutional classifier whose scores are upsampled by transposed convolutions.
+
+Each function builds a network from ``num_classes``, ``weights_backbone`` (None, ``imagenet`` or a
+path; see `load_network`) and the option ``learn_upsampling``: whether training changes the bilinear
+kernels. fc6 and fc7 take the weights of the first two linear layers of VGG-16's classifier.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +19,13 @@ from dlcvcli.models.network import SegmentationNetwork
 
 
 def bilinear_kernel(size: int) -> Tensor:
-    """Compute the kernel with which a transposed convolution interpolates bilinearly.
+    """Return the kernel with which a transposed convolution interpolates bilinearly.
 
     w[i, j] = (1 - |i - c| / f) (1 - |j - c| / f), f = ceil(size / 2), c = f - 1 for an odd size
     and f - 1/2 for an even one (Long et al. 2015, section 3.3, as in their published code).
 
     Args:
-        size: edge of the kernel in pixels, at least 1; twice the stride for a stride above 1.
+        size: side of the kernel in pixels, at least 1; twice the stride for a stride above 1.
 
     Returns:
         float32 ``[size, size]``, values in (0, 1].
@@ -30,18 +37,18 @@ def bilinear_kernel(size: int) -> Tensor:
 
 
 class BilinearUpsample(nn.Module):
-    """Enlarge maps by a transposed convolution that starts as bilinear interpolation.
+    """Upsample maps by a transposed convolution, initialised as bilinear interpolation.
 
-    ``[N, channels, h, w]`` to ``[N, channels, h * stride, w * stride]``, each channel by itself:
-    kernel twice the stride, padding half of it. Less than half a stride from the border the
-    kernel meets cells that are not there, counted as zero; that weakens the logits of a pixel all
-    by the same factor, so the best class stays the best.
+    ``[N, channels, h, w]`` to ``[N, channels, h * stride, w * stride]``, each channel separately.
+    The kernel is twice the stride and the padding half the stride. Cells beyond the border count as
+    zero. Within half a stride of the border this scales all logits of a pixel by the same factor,
+    so that the predicted class is the same.
 
     Args:
         channels: number of channels.
         stride: even.
-        learnt: whether training changes the kernel. If not, it is a buffer, which no optimiser and
-            no unfreezing reaches.
+        learnt: whether training changes the kernel. If not, it is a buffer, which optimisers and
+            unfreezing do not touch.
     """
 
     weight: Tensor
@@ -56,7 +63,7 @@ class BilinearUpsample(nn.Module):
             self.register_buffer("weight", kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarge the maps."""
+        """Return the upsampled maps."""
         return F.conv_transpose2d(
             x,
             self.weight,
@@ -67,10 +74,10 @@ class BilinearUpsample(nn.Module):
 
 
 class FCN(SegmentationNetwork):
-    """Base of the FCNs on VGG-16: everything but how scores are fused and enlarged.
+    """Base of the FCNs on VGG-16, which differ in `fuse`.
 
-    Images are padded with zeros, at the right and below, to a multiple of 32; the logits are
-    cropped back. A kind of FCN says in `fuse` how features become logits.
+    Images are padded with zeros at the right and bottom to a multiple of 32, and the logits are
+    cropped to the image.
 
     Args:
         num_classes: channels of the logits.
@@ -82,11 +89,11 @@ class FCN(SegmentationNetwork):
         self.score = zero_score(4096, num_classes)
 
     def fuse(self, features: VGGFeatures) -> Tensor:
-        """Turn features into logits at the size of the padded image."""
+        """Return logits at the size of the padded image."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Classify every pixel.
+        """Return the logits of every pixel.
 
         Args:
             x: normalised images, float ``[N, 3, H, W]``, any H, W.
@@ -95,13 +102,13 @@ class FCN(SegmentationNetwork):
             ``{"out": logits}``, float ``[N, num_classes, H, W]``.
         """
         height, width = x.shape[2], x.shape[3]
-        # Not only when needed: a branch on the size would fix the size of an exported graph.
+        # Always called: a branch on the size would fix the size of an exported graph.
         padded = F.pad(x, (0, -width % 32, 0, -height % 32))
         features: VGGFeatures = self.backbone(padded)
         return {"out": self.fuse(features)[:, :, :height, :width]}
 
     def diagram(self) -> Diagram:
-        """Lay out VGG-16 down the left and along the bottom, the scores up the right."""
+        """Return the diagram: VGG-16 on the left and at the bottom, the scores on the right."""
         sketch = Sketch(self.backbone.stages())
         deepest = sketch.tap("pool5")
         bottom = deepest.row + 1
@@ -112,19 +119,19 @@ class FCN(SegmentationNetwork):
         return sketch.diagram()
 
     def sketch_fusion(self, sketch: Sketch) -> None:
-        """Add to a diagram what `fuse` does with the block ``score`` and the taps."""
+        """Add the blocks of `fuse` to a diagram, after the block ``score`` and the taps."""
         raise NotImplementedError
 
 
 class FCN32s(FCN):
-    """FCN-32s: the scores at stride 32, enlarged at once (Long et al. 2015, arXiv:1411.4038).
+    """FCN-32s: scores at stride 32, upsampled in one step (Long et al. 2015, arXiv:1411.4038).
 
-    The score layer starts at zero (section 4.3), so at first every class is as likely as another.
+    The score layer is initialised to zero (section 4.3), which makes all classes equally likely.
 
     Args:
         num_classes: channels of the logits.
-        learn_upsampling: whether training changes the bilinear kernel; the paper keeps the last
-            one fixed.
+        learn_upsampling: whether training changes the bilinear kernel. In the paper the last
+            upsampling is fixed.
     """
 
     def __init__(self, num_classes: int, *, learn_upsampling: bool = False) -> None:
@@ -132,25 +139,25 @@ class FCN32s(FCN):
         self.upscore = BilinearUpsample(num_classes, 32, learnt=learn_upsampling)
 
     def fuse(self, features: VGGFeatures) -> Tensor:
-        """Score the deepest map and enlarge it 32 times."""
+        """Return the scores of fc7, upsampled 32 times."""
         logits: Tensor = self.upscore(self.score(features.fc7))
         return logits
 
     def sketch_fusion(self, sketch: Sketch) -> None:
-        """Add the one step up."""
+        """Add the upsampling of the scores."""
         sketch.run("upscore", "upsampling", (2, 3), "score", "upscore")
         sketch.logits((2, 0), "upscore")
 
 
 class FCN16s(FCN):
-    """FCN-16s: the deepest scores, doubled, meet those of pool4 (Long et al. 2015, section 4.2).
+    """FCN-16s: adds the scores of pool4 to the upsampled scores of fc7 (Long et al. 2015, 4.2).
 
-    Every score layer starts at zero, so at first the deeper one alone decides what is learned.
+    All score layers are initialised to zero.
 
     Args:
         num_classes: channels of the logits.
-        learn_upsampling: whether training changes the bilinear kernels; the paper learns those
-            between and keeps the last fixed.
+        learn_upsampling: whether training changes the bilinear kernels. In the paper the last
+            upsampling is fixed and the others are learned.
     """
 
     def __init__(self, num_classes: int, *, learn_upsampling: bool = False) -> None:
@@ -160,26 +167,26 @@ class FCN16s(FCN):
         self.upscore = BilinearUpsample(num_classes, 16, learnt=learn_upsampling)
 
     def fuse(self, features: VGGFeatures) -> Tensor:
-        """Add the scores of pool4 at stride 16, and enlarge the sum 16 times."""
+        """Return the sum of scores at stride 16, upsampled 16 times."""
         scores = self.upscore2(self.score(features.fc7)) + self.score_pool4(features.pool4)
         logits: Tensor = self.upscore(scores)
         return logits
 
     def sketch_fusion(self, sketch: Sketch) -> None:
-        """Add the sum with pool4, and the step up from it."""
+        """Add the sum with pool4 and its upsampling."""
         sketch_sum(sketch, "upscore2", "score", column=2, pool="pool4")
         sketch.run("upscore", "upsampling", (2, 2), "sum_pool4", "upscore")
         sketch.logits((2, 0), "upscore")
 
 
 class FCN8s(FCN):
-    """FCN-8s: as FCN-16s, and the scores of pool3 as well (Long et al. 2015, section 4.2).
+    """FCN-8s: FCN-16s with the scores of pool3 as well (Long et al. 2015, section 4.2).
 
-    All streams are trained at once. The paper trains one after the other, or at once with pool4
-    scaled by 0.01 and pool3 by 0.0001, since its features, of images with values up to 255, are
-    large; of normalised images they are not.
+    All scores are trained at once. The paper adds them one after the other, or at once with pool4
+    scaled by 0.01 and pool3 by 0.0001, because images with values up to 255 give large features;
+    normalised images do not.
 
-    Arguments are those of `FCN16s`.
+    The arguments are those of `FCN16s`.
     """
 
     def __init__(self, num_classes: int, *, learn_upsampling: bool = False) -> None:
@@ -191,14 +198,14 @@ class FCN8s(FCN):
         self.upscore = BilinearUpsample(num_classes, 8, learnt=learn_upsampling)
 
     def fuse(self, features: VGGFeatures) -> Tensor:
-        """Add the scores of pool4 and of pool3, each at its stride, and enlarge the sum 8 times."""
+        """Return the sum of scores at stride 8, upsampled 8 times."""
         scores = self.upscore2(self.score(features.fc7)) + self.score_pool4(features.pool4)
         scores = self.upscore4(scores) + self.score_pool3(features.pool3)
         logits: Tensor = self.upscore(scores)
         return logits
 
     def sketch_fusion(self, sketch: Sketch) -> None:
-        """Add the sums with pool4 and pool3, each a column further, and the step up from them."""
+        """Add the sums with pool4 and pool3, and the upsampling of the last."""
         sketch_sum(sketch, "upscore2", "score", column=2, pool="pool4")
         sketch_sum(sketch, "upscore4", "sum_pool4", column=3, pool="pool3")
         sketch.run("upscore", "upsampling", (3, 1.5), "sum_pool3", "upscore")
@@ -206,14 +213,14 @@ class FCN8s(FCN):
 
 
 def sketch_sum(sketch: Sketch, upscore: str, after: str, *, column: int, pool: str) -> None:
-    """Add to a diagram: a pool's scores, deeper scores enlarged below them, and their sum.
+    """Add the scores of a pool, the upsampled deeper scores and their sum to a diagram.
 
     Args:
-        sketch: with VGG-16 in it.
-        upscore: the module that enlarges the deeper scores.
-        after: the block that gives them.
-        column: where the sum stands, at the height of the pool.
-        pool: the tap; its scores come from the module ``score_POOL``.
+        sketch: a diagram with VGG-16 in it.
+        upscore: the module that upsamples the deeper scores.
+        after: the block of the deeper scores.
+        column: column of the sum; its row is that of the pool.
+        pool: the tap, whose scores are the output of the module ``score_POOL``.
     """
     tap, scores = sketch.tap(pool), f"score_{pool}"
     sketch.run(scores, "classifier", (1, tap.row), tap.name, scores)
@@ -221,41 +228,26 @@ def sketch_sum(sketch: Sketch, upscore: str, after: str, *, column: int, pool: s
     sketch.join(f"sum_{pool}", "add", (column, tap.row), (scores, upscore))
 
 
-def fcn32s_vgg16(
-    *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
-) -> FCN32s:
-    """Build FCN-32s on VGG-16.
-
-    Args:
-        num_classes: channels of the logits.
-        weights_backbone: None, ``imagenet`` or a path (see `load_backbone`); fc6 and fc7 are taken
-            from the classifier's first two linear layers.
-        learn_upsampling: whether training changes the bilinear kernels.
-
-    Raises:
-        CheckpointError: the weights cannot be had, read or fitted.
-    """
-    return FCN32s(num_classes, learn_upsampling=learn_upsampling).fill(weights_backbone)
-
-
-def fcn16s_vgg16(
-    *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
-) -> FCN16s:
-    """Build FCN-16s on VGG-16; arguments and errors are those of `fcn32s_vgg16`."""
-    return FCN16s(num_classes, learn_upsampling=learn_upsampling).fill(weights_backbone)
-
-
-def fcn8s_vgg16(
-    *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
-) -> FCN8s:
-    """Build FCN-8s on VGG-16; arguments and errors are those of `fcn32s_vgg16`."""
-    return FCN8s(num_classes, learn_upsampling=learn_upsampling).fill(weights_backbone)
-
-
 def zero_score(channels: int, num_classes: int) -> nn.Conv2d:
-    """Make a 1x1 convolution ``[N, channels, h, w]`` to ``[N, num_classes, h, w]``, all zeros."""
+    """Return a 1x1 convolution from `channels` to `num_classes` channels, initialised to zero."""
     score = nn.Conv2d(channels, num_classes, 1)
     nn.init.zeros_(score.weight)
     if score.bias is not None:
         nn.init.zeros_(score.bias)
     return score
+
+
+def _builder(kind: Callable[..., FCN]) -> Callable[..., FCN]:
+    """Return the builder of an FCN."""
+
+    def build(
+        *, num_classes: int, weights_backbone: str | None = None, learn_upsampling: bool = False
+    ) -> FCN:
+        return kind(num_classes, learn_upsampling=learn_upsampling).fill(weights_backbone)
+
+    return build
+
+
+fcn32s_vgg16 = _builder(FCN32s)
+fcn16s_vgg16 = _builder(FCN16s)
+fcn8s_vgg16 = _builder(FCN8s)

@@ -1,4 +1,4 @@
-"""Small parts that the segmentation heads share."""
+"""Layers that segmentation heads share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def conv_bn_relu(
     dilation: int = 1,
     groups: int = 1,
 ) -> nn.Sequential:
-    """Make a convolution that keeps the map's size, then BatchNorm, then ReLU.
+    """Return a convolution that keeps the size of the map, BatchNorm and ReLU.
 
     Args:
         in_channels: channels of the input ``[N, in_channels, H, W]``.
         out_channels: channels of the output ``[N, out_channels, H, W]``.
         kernel_size: odd.
-        dilation: distance between the kernel's taps, in cells.
+        dilation: distance between the weights of the kernel, in cells.
         groups: as in `torch.nn.Conv2d`.
     """
     return nn.Sequential(
@@ -41,16 +41,16 @@ def conv_bn_relu(
 def conv3x3(
     in_channels: int, out_channels: int, *, dilation: int = 1, separable: bool = False
 ) -> nn.Sequential:
-    """Make a 3x3 convolution with BatchNorm and ReLU, whole or depthwise separable.
+    """Return a 3x3 convolution with BatchNorm and ReLU, plain or depthwise separable.
 
-    The separable one is a depthwise 3x3 and a pointwise 1x1, each with BatchNorm and ReLU
-    (Chen et al. 2018, sections 3.1 and 3.2).
+    The separable one is a depthwise 3x3 and a pointwise 1x1 convolution, each with BatchNorm and
+    ReLU (Chen et al. 2018, sections 3.1 and 3.2).
 
     Args:
         in_channels: channels of the input ``[N, in_channels, H, W]``.
         out_channels: channels of the output ``[N, out_channels, H, W]``.
-        dilation: distance between the kernel's taps, in cells.
-        separable: whether to factor it.
+        dilation: distance between the weights of the kernel, in cells.
+        separable: whether it is depthwise separable.
     """
     if not separable:
         return conv_bn_relu(in_channels, out_channels, kernel_size=3, dilation=dilation)
@@ -63,20 +63,20 @@ def conv3x3(
 
 
 def init_head(module: nn.Module) -> None:
-    """Give every convolution inside a head its starting weights, in place.
+    """Initialise the convolutions of a head in place: Kaiming normal weights, zero biases.
 
-    Kaiming normal over the inputs (He et al. 2015, arXiv:1502.01852, eq. 10), biases zero.
+    The variance is that of the fan-in (He et al. 2015, arXiv:1502.01852, eq. 10).
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
-            # Counted over the outputs, a classifier of few classes would start with logits of
-            # several units and a loss far above log(classes).
+            # With `fan_out`, a classifier of few classes would start with large logits and a loss
+            # far above log(classes).
             nn.init.kaiming_normal_(part.weight, mode="fan_in", nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
 
 
 def resize_like(x: Tensor, like: Tensor) -> Tensor:
-    """Resize maps ``[N, C, h, w]`` to the height and width of others, bilinear, corners apart."""
+    """Resize maps ``[N, C, h, w]`` bilinearly to the height and width of others."""
     size = (like.shape[2], like.shape[3])
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""LR-ASPP: a very light segmentation head on MobileNetV3-Large."""
+"""LR-ASPP: a segmentation head with few parameters, on MobileNetV3-Large."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from dlcvcli.models.network import SegmentationNetwork
 class LRASPP(SegmentationNetwork):
     """Lite reduced ASPP (Howard et al. 2019, arXiv:1905.02244, section 6.4).
 
-    The deep map, narrowed to 128 channels, is gated by its own mean over the image, resized to the
-    shallow map at stride 8 and classified; the shallow map's own classification is added. The mean
-    is over the whole map, where the paper's runs in 49x49 windows, so that any input size works.
+    The deep map, reduced to 128 channels, is multiplied by a gate computed from its mean, resized
+    to the shallow map at stride 8 and classified. The logits of the shallow map are added. The mean
+    is over the full map, so that any input size works; in the paper it is over 49x49 windows.
 
     Args:
-        backbone: gives a shallow map at stride 8 and a deep one at stride 16.
+        backbone: returns a shallow map at stride 8 and a deep one at stride 16.
         num_classes: channels of the logits.
-        channels: channels of the narrowed map.
+        channels: channels of the reduced deep map.
     """
 
     backbone: Backbone
-    # Torchvision dilates the convolution, too, whose stride it takes away; `limit_stride` says why
-    # ours does not. So its weights fit, and give other logits.
+    # Torchvision also dilates the convolution whose stride it removes, unlike `limit_stride`. Its
+    # weights load, but the logits differ.
     torchvision_heads: ClassVar[Mapping[str, str]] = {
         "narrow.": "classifier.cbr.",
         "gate.1.": "classifier.scale.1.",
@@ -36,8 +36,8 @@ class LRASPP(SegmentationNetwork):
         "classify_high.": "classifier.high_classifier.",
     }
     torchvision_note = (
-        "torchvision dilates one convolution more than this network, so its weights give other "
-        "logits until they are trained on"
+        "torchvision's network has one more dilated convolution, so the same weights give other "
+        "logits here until they are fine-tuned"
     )
 
     def __init__(self, backbone: Backbone, num_classes: int, *, channels: int = 128) -> None:
@@ -55,7 +55,7 @@ class LRASPP(SegmentationNetwork):
             init_head(head)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Classify every pixel.
+        """Return the logits of every pixel.
 
         Args:
             x: normalised images, float ``[N, 3, H, W]``, any H, W.
@@ -65,19 +65,19 @@ class LRASPP(SegmentationNetwork):
         """
         low, _, high = self.backbone(x)
         gated = self.narrow(high) * self.gate(high)
-        # A 1x1 classifier and a bilinear resize commute; this order resizes the fewer channels.
+        # A 1x1 classifier and a bilinear resize commute; this order resizes fewer channels.
         logits = resize_like(self.classify_high(gated), low) + self.classify_low(low)
         return {"out": resize_like(logits, x)}
 
     def diagram(self) -> Diagram:
-        """Lay out the gated deep map along the bottom, the shallow map's scores above it."""
+        """Return the diagram: the gated deep map in the bottom row, the shallow scores above."""
         sketch = Sketch(self.backbone.stages())
         low, high = sketch.tap("low"), sketch.tap("high")
         bottom, fused = high.row, low.row
         sketch.run("scores_low", "classifier", (1, fused), low.name, "classify_low")
         sketch.run("narrow", "context", (1, bottom), high.name, "narrow")
         sketch.run("gate", "context", (1, bottom + 1), high.name, "gate")
-        sketch.join("gated", "multiply", (2, bottom), ("narrow", "gate"), turned=("gate",))
+        sketch.join("gated", "multiply", (2, bottom), ("narrow", "gate"), vertical=("gate",))
         sketch.run("scores_high", "classifier", (3, bottom), "gated", "classify_high")
         sketch.resize("up", (3, (fused + bottom) / 2), "scores_high", "scores_low")
         sketch.join("scores", "add", (3, fused), ("scores_low", "up"))
@@ -91,10 +91,10 @@ def lraspp_mobilenet_v3_large(*, num_classes: int, weights_backbone: str | None 
 
     Args:
         num_classes: channels of the logits.
-        weights_backbone: None, ``imagenet`` or a path (see `load_backbone`).
+        weights_backbone: None, ``imagenet`` or a path (see `load_network`).
 
     Raises:
-        CheckpointError: the weights cannot be had, read or fitted.
+        CheckpointError: the weights cannot be found or read, or do not fit.
     """
     backbone = MobileNetV3Large(output_stride=16, low_stride=8)
     network = LRASPP(backbone, num_classes)

@@ -1,4 +1,4 @@
-"""What every segmentation network has: a backbone, and weights that can fill it."""
+"""The base classes of networks."""
 
 from __future__ import annotations
 
@@ -8,40 +8,65 @@ from typing import ClassVar, Self
 from torch import nn
 
 from dlcvcli.models.diagram import Diagram
+from dlcvcli.models.registry import Gives
 from dlcvcli.models.weights import LoadReport, load_network
 
 
-class SegmentationNetwork(nn.Module):
-    """Base of the networks: normalised images ``[N, 3, H, W]`` to ``{"out": logits}``.
+class Network(nn.Module):
+    """Base of all networks that take normalised images, float ``[N, 3, H, W]``.
 
-    In training a network may give logits of an auxiliary head as ``aux`` as well. All logits are
+    Attributes:
+        gives: what it returns, as in the registry.
+        load_report: which weights were loaded; None where none were.
+    """
+
+    gives: ClassVar[Gives]
+    load_report: LoadReport | None = None
+
+    @property
+    def feature_extractor(self) -> nn.Module:
+        """The part before the head, up to the deepest feature map."""
+        raise NotImplementedError
+
+    def diagram(self) -> Diagram:
+        """Return the blocks of the network and the connections between them, for its drawing."""
+        raise NotImplementedError
+
+
+class SegmentationNetwork(Network):
+    """Base of the networks that return ``{"out": logits}``.
+
+    In training a network may also return the logits of an auxiliary head as ``aux``. All logits are
     float ``[N, num_classes, H, W]``.
 
     Attributes:
-        backbone: an extractor with the name of torchvision's weights as `torchvision_weights`.
-        torchvision_heads: how names of the head begin here -> in torchvision's segmenter of the
-            same kind, where there is one.
-        torchvision_note: in what the same weights there mean something else, for the report.
-        load_report: what was loaded, None where nothing was.
+        backbone: the feature extractor, with the name of torchvision's weights as
+            `torchvision_weights`.
+        torchvision_heads: prefix of a head's parameter names here -> prefix in torchvision's
+            network of the same architecture, where there is one.
+        torchvision_note: how torchvision's network differs, for the load report.
     """
 
+    gives = "masks"
     backbone: nn.Module
     torchvision_heads: ClassVar[Mapping[str, str]] = {}
     torchvision_note: ClassVar[str] = ""
-    load_report: LoadReport | None = None
 
-    def diagram(self) -> Diagram:
-        """Say which blocks the network is made of, and what feeds each, for its drawing."""
-        raise NotImplementedError
+    @property
+    def feature_extractor(self) -> nn.Module:
+        return self.backbone
 
     def fill(self, weights: str | None) -> Self:
-        """Fill the backbone, and the head where the source has one, in place; return the network.
+        """Load weights into the backbone, and into the head where the source has one, in place.
 
         Args:
-            weights: None for nothing, ``imagenet`` or a path (see `load_network`).
+            weights: None for none, ``imagenet`` or a path (see `load_network`).
+
+        Returns:
+            The network itself.
 
         Raises:
-            CheckpointError: the weights cannot be had, read or fitted.
+            CheckpointError: the weights cannot be found or read, or do not fit.
         """
         if weights is not None:
             self.load_report = load_network(

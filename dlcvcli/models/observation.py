@@ -1,4 +1,4 @@
-"""One pass through a network, looked at: shapes, operations, and what autograd keeps.
+"""Measure one pass through a network: shapes, operations, and the memory that autograd keeps.
 
 On PyTorch's meta device, where tensors have shapes and no values, a pass takes a fraction of a
 second and no memory.
@@ -18,28 +18,28 @@ from torch.utils.flop_counter import FlopCounterMode
 from dlcvcli.errors import UsageError
 
 Size = tuple[int, int]
-# A map's channels, height and width; of anything else, its shape without the batch.
+# Shape without the batch: channels, height and width of a map, the length of a vector.
 Shape = tuple[int, ...]
 
-# Beyond it the number of a map's bytes would not fit the 64 bits that PyTorch has for it.
+# PyTorch counts the bytes of a map in 64 bits, which a larger image would overflow.
 LARGEST_SIDE = 65536
 
-# What an `Observation` calls the output of an encoder.
-EMBEDDING = "embedding"
+# Key of a network's main output.
+OUT = "out"
 
-# Two images: in training, a BatchNorm that sees 1x1 maps cannot do with one.
+# In training, a BatchNorm that sees 1x1 maps needs two images.
 _TRAINING_BATCH = 2
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one forward pass showed, by the dotted names of the modules that ran.
+    """Measurements of one forward pass, by the dotted names of the modules that ran.
 
     Attributes:
-        shapes: of each output, without the batch.
-        inputs: of each first input, without the batch.
-        flops: of each module with all inside it, for the whole batch.
-        outputs: of the network; that of an encoder under `EMBEDDING`.
+        shapes: shape of each module's output.
+        inputs: shape of each module's first input.
+        flops: FLOPs of each module, with all modules inside it, for the batch.
+        outputs: the network's outputs by name; a network that returns one tensor has `OUT` alone.
     """
 
     shapes: dict[str, Shape] = field(default_factory=dict)
@@ -49,30 +49,30 @@ class Observation:
 
 
 def observe(network: nn.Module, size: Size, *, training: bool = False) -> Observation:
-    """Run a network once, without gradients, and note what each module does.
+    """Run a network once, without gradients, and measure each module.
 
     Args:
-        network: images ``[N, 3, H, W]`` to ``{"out": logits [N, C, H, W]}`` or to embeddings
-            ``[N, D]``. Left in the mode that it was in.
+        network: takes images ``[N, 3, H, W]`` and returns a tensor, or several by name. Its modes
+            (training or evaluation) are restored.
         size: height and width of the image, in pixels.
-        training: whether it runs as in training, on two images, with its auxiliary head.
+        training: run it in training mode, on two images, with its auxiliary head.
 
     Raises:
         UsageError: a side of no pixels, or of more than `LARGEST_SIDE`.
     """
     seen = Observation()
     handles = [
-        module.register_forward_hook(_noting(name, seen))
+        module.register_forward_hook(_record_shapes(name, seen))
         for name, module in network.named_modules()
     ]
     counter = FlopCounterMode(display=False)
     try:
-        with counter, torch.no_grad(), _norms_passed_over(network):
+        with counter, torch.no_grad(), _skip_norms(network):
             seen.outputs.update(_run(network, size, training=training))
     finally:
         for handle in handles:
             handle.remove()
-    # The counter's names begin with the network's class.
+    # The counter's names begin with the class of the network.
     for name, counts in counter.get_flop_counts().items():
         if name != "Global":
             seen.flops[name.partition(".")[2]] = sum(counts.values())
@@ -80,12 +80,12 @@ def observe(network: nn.Module, size: Size, *, training: bool = False) -> Observ
 
 
 def kept_for_backward(network: nn.Module, size: Size) -> int:
-    """Measure what autograd keeps of one image of a training batch, in bytes.
+    """Return the bytes that autograd keeps for the backward pass, per image of a training batch.
 
-    Each storage is counted once; those of parameters and buffers are not.
+    Each storage is counted once. Those of parameters and buffers are not counted.
 
     Args:
-        network: as in `observe`; its parameters' type is what is counted.
+        network: as in `observe`, run in the type of its parameters.
         size: height and width of the image, in pixels.
 
     Raises:
@@ -95,7 +95,7 @@ def kept_for_backward(network: nn.Module, size: Size) -> int:
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        # Held on to, since the address of a storage that is freed may be given out again.
+        # A reference is kept, since the address of a freed storage may be used again.
         if _storage(tensor) not in own:
             kept.setdefault(_storage(tensor), tensor)
         return tensor
@@ -107,7 +107,7 @@ def kept_for_backward(network: nn.Module, size: Size) -> int:
 
 @contextmanager
 def in_mode(network: nn.Module, *, training: bool) -> Iterator[None]:
-    """Put a network into one of its modes, and each of its modules back into its own at the end."""
+    """Put a network into training or evaluation mode, and restore the mode of each module."""
     modes = {module: module.training for module in network.modules()}
     network.train(training)
     try:
@@ -118,37 +118,37 @@ def in_mode(network: nn.Module, *, training: bool) -> Iterator[None]:
 
 
 def require_pixels(size: Size) -> None:
-    """Check that there can be an image of a size (height, width).
+    """Check that an image of a size (height, width) is possible.
 
     Raises:
         UsageError: a side of no pixels, or of more than `LARGEST_SIDE`.
     """
     if not all(1 <= side <= LARGEST_SIDE for side in size):
         raise UsageError(
-            f"an image of {size[0]}x{size[1]} pixels cannot be",
-            f"each side has from 1 to {LARGEST_SIDE} pixels",
+            f"no image has {size[0]}x{size[1]} pixels",
+            f"choose a size with sides of 1 to {LARGEST_SIDE} pixels",
         )
 
 
 def _run(network: nn.Module, size: Size, *, training: bool) -> dict[str, Tensor]:
-    """Run a network in one of its modes, and put it back into its own."""
+    """Run a network on blank images, and return its outputs by name."""
     require_pixels(size)
     device = next(network.parameters()).device
     images = torch.zeros(_TRAINING_BATCH if training else 1, 3, *size, device=device)
     with in_mode(network, training=training):
         outputs: dict[str, Tensor] | Tensor = network(images)
-    return {EMBEDDING: outputs} if isinstance(outputs, Tensor) else outputs
+    return {OUT: outputs} if isinstance(outputs, Tensor) else outputs
 
 
 @contextmanager
-def _norms_passed_over(network: nn.Module) -> Iterator[None]:
-    """Let every BatchNorm hand its input on: no shape and no count depends on it.
+def _skip_norms(network: nn.Module) -> Iterator[None]:
+    """Make every BatchNorm return its input, on which no shape and no count depends.
 
-    The meta device has it as a dozen operations in Python, half the time of a pass.
+    On the meta device a BatchNorm is a dozen operations in Python, which take half the time.
     """
     norms = [vars(part) for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     for own in norms:
-        own["forward"] = _hand_on
+        own["forward"] = _identity
     try:
         yield
     finally:
@@ -156,7 +156,7 @@ def _norms_passed_over(network: nn.Module) -> Iterator[None]:
             del own["forward"]
 
 
-def _hand_on(x: Tensor) -> Tensor:
+def _identity(x: Tensor) -> Tensor:
     return x
 
 
@@ -165,16 +165,16 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _noting(name: str, seen: Observation) -> Callable[[nn.Module, Any, Any], None]:
-    """Make the hook that notes the shapes of a module."""
+def _record_shapes(name: str, seen: Observation) -> Callable[[nn.Module, Any, Any], None]:
+    """Return a forward hook that records the shapes of a module."""
 
-    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+    def record(module: nn.Module, inputs: Any, output: Any) -> None:
         if inputs and isinstance(inputs[0], Tensor):
             seen.inputs[name] = tuple(inputs[0].shape[1:])
-        if isinstance(output, dict):  # the network's: what it is for
-            output = output["out"]
-        if isinstance(output, tuple):  # a backbone's maps: the deepest
+        if isinstance(output, dict):  # the outputs of a network
+            output = output[OUT]
+        if isinstance(output, tuple):  # the maps of a backbone, the deepest last
             output = output[-1]
         seen.shapes[name] = tuple(output.shape[1:])
 
-    return note
+    return record

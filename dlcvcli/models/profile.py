@@ -1,17 +1,17 @@
-"""What a network costs, counted without memory or weights: parameters, operations, activations.
+"""Profile a network without memory or weights: parameters, FLOPs, activations.
 
-Networks are built and run on PyTorch's meta device, where tensors have shapes and no values, so
-that the largest of them takes a fraction of a second.
+Networks are built and run on PyTorch's meta device, where tensors have shapes and no values. This
+takes a fraction of a second for the largest.
 
 What is counted:
 
-- FLOPs: those of convolutions, transposed convolutions and matrix products in one prediction of
-  one image (`torch.utils.flop_counter`). One multiplication with its addition is 2. Normalisation,
-  activations, pooling and resizing are not counted: they are a few percent of the whole.
-- Activations: what autograd keeps in training between the forward and the backward pass, float32,
-  an image. Storages are counted once, weights and buffers not at all. The loss, the gradients on
-  their way back and the workspace of convolutions come on top, so it is a lower bound of what one
-  more image in the batch takes.
+- FLOPs: those of convolutions, transposed convolutions and matrix products in the prediction of
+  one image (`torch.utils.flop_counter`). A multiply-add counts as 2. Normalisation, activation
+  functions, pooling and resizing are not counted: they are a few percent of the total.
+- Activations: the bytes that autograd keeps from the forward pass to the backward pass, in
+  float32, per image. Storages are counted once, weights and buffers not at all. This is a lower
+  bound of the memory that one more image in the batch takes: the loss, the gradients of activations
+  and the workspace of convolutions are not included.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlcvcli.models.build import build_encoder, build_network
+from dlcvcli.models.network import Network
 from dlcvcli.models.observation import (
-    EMBEDDING,
+    OUT,
     Observation,
     Shape,
     Size,
@@ -32,26 +34,20 @@ from dlcvcli.models.observation import (
     observe,
     require_pixels,
 )
-from dlcvcli.models.registry import (
-    USUAL_SIZES,
-    build_encoder,
-    build_network,
-    model_entry,
-    require_size,
-)
+from dlcvcli.models.registry import USUAL_SIZES, Gives, model_entry, require_size
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Say what one module of a network, with all that is inside it, does and costs.
+    """Shape and cost of one module of a network, with all modules inside it.
 
     Attributes:
         name: its dotted name in the network; empty for the network itself.
-        kind: its class, with kernel, stride and dilation where it is a convolution.
-        shape: of its output for one image; None where a prediction does not run it by itself.
-        reshapes: whether the output's shape is another than the input's.
-        parameters: how many numbers training may change in it.
-        flops: of one prediction of one image.
+        kind: its class, and of a convolution its kernel, stride and dilation.
+        shape: shape of its output for one image; None where no prediction calls it.
+        reshapes: whether the shape of its output differs from that of its input.
+        parameters: number of its trainable values.
+        flops: FLOPs of the prediction of one image.
         parts: the modules inside it, in the order in which they were registered.
     """
 
@@ -65,28 +61,29 @@ class Layer:
 
     @property
     def has_run(self) -> bool:
-        """Whether a prediction runs it, or anything inside it."""
+        """Whether a prediction calls it or a module inside it."""
         return self.shape is not None or any(part.has_run for part in self.parts)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Say what a network costs; the module's head has what is counted.
+    """Cost of a network; the docstring of this module says what is counted.
 
     Attributes:
         size: height and width of the image, in pixels.
-        num_classes: channels of the logits; None of an encoder.
-        embedding: values that an encoder makes of an image; None of a segmentation network.
-        parameters: of the whole network, an auxiliary head included.
-        backbone_parameters: those of its backbone; of an encoder, all.
-        flops: of one prediction of one image.
-        activation_bytes: kept for the backward pass, an image of a training batch, float32.
+        gives: what the network returns, as in the registry.
+        channels: number of classes of the logits, or values of the embedding.
+        parameters: number of parameters, those of an auxiliary head included.
+        backbone_parameters: those of its feature extractor; for an encoder, all.
+        flops: FLOPs of the prediction of one image.
+        activation_bytes: float32 activations kept for the backward pass, per image of a training
+            batch.
         root: the network as a tree of layers.
     """
 
     size: Size
-    num_classes: int | None
-    embedding: int | None
+    gives: Gives
+    channels: int
     parameters: int
     backbone_parameters: int
     flops: int
@@ -95,14 +92,15 @@ class Profile:
 
     @property
     def weight_bytes(self) -> int:
-        """The bytes of the parameters in float32."""
+        """Bytes of the parameters in float32."""
         return 4 * self.parameters
 
     def layers(self, depth: int = 2) -> list[Layer]:
-        """Cut the tree at a depth; the rows add up to the whole.
+        """Return the layers at a depth of the tree; their counts add up to the totals.
 
-        A list of modules that never runs as a whole is no level of its own: its modules stand in
-        its place. What neither counts nor changes a shape (activations, dropout) is left out.
+        A list of modules that is never called itself does not count as a level: its modules take
+        its place. Modules without parameters and FLOPs that keep the shape, such as dropout, are
+        left out.
 
         Args:
             depth: levels below the network, at least 1.
@@ -117,79 +115,71 @@ def profile_model(
     size: Size | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Profile:
-    """Build a network by name, without memory, and count what it costs.
+    """Build a network by name on the meta device and profile it.
 
-    Images are padded to a multiple of a segmentation network's stride before it sees them, so that
-    is what is counted.
+    The counts are those of the image after padding, if the network's images are padded.
 
     Args:
         name: a key of `registry.MODELS`.
-        num_classes: channels of the logits; of no meaning to an encoder.
+        num_classes: channels of the logits; ignored by encoders.
         size: height and width of the image, in pixels; None for that of `registry.USUAL_SIZES`.
-        options: of the network's builder, such as ``output_stride``.
+        options: options of the network's builder, such as ``output_stride``.
 
     Raises:
-        UsageError: an unknown name or option, or a value or size that cannot be.
+        UsageError: an unknown name or option, or an impossible value or size.
     """
     entry = model_entry(name)
-    size = size or USUAL_SIZES[entry.task]
-    # In the words of the size that was asked for.
+    size = size or USUAL_SIZES[entry.gives]
+    # Checked before padding, so that an error names the size that was asked for.
     require_pixels(size)
     require_size(entry, size)
-    seen = size
-    if entry.task == "seg":
-        stride = entry.stride
-        seen = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
-    found = profile(build_on_meta(name, num_classes=num_classes, options=options), seen)
-    return replace(found, size=size)
+    height, width = (-(-side // entry.pad_multiple) * entry.pad_multiple for side in size)
+    network = build_on_meta(name, num_classes=num_classes, options=options)
+    return replace(profile(network, (height, width)), size=size)
 
 
 def rounded(number: float) -> str:
-    """Write a number for people: with one decimal, or below 1 with two significant digits."""
+    """Format a number for people: with one decimal, or below 1 with two significant digits."""
     return f"{number:.1f}" if number >= 1 or number == 0 else f"{number:.2g}"
 
 
 def build_on_meta(
     name: str, *, num_classes: int = 21, options: Mapping[str, Any] | None = None
-) -> nn.Module:
-    """Build a network whose tensors have shapes and no memory.
+) -> Network:
+    """Build a network on the meta device, where tensors have shapes and no values.
 
     Args:
         name: a key of `registry.MODELS`.
-        num_classes: channels of the logits; of no meaning to an encoder.
-        options: of the network's builder.
+        num_classes: channels of the logits; ignored by encoders.
+        options: options of the network's builder.
 
     Raises:
         UsageError: an unknown name or option, or a value that an option does not allow.
     """
     with torch.device("meta"):
-        if model_entry(name).task == "fewshot":
-            return build_encoder(name, **(options or {}))
-        return build_network(name, num_classes=num_classes, **(options or {}))
+        if model_entry(name).has_classes:
+            return build_network(name, num_classes=num_classes, **(options or {}))
+        return build_encoder(name, **(options or {}))
 
 
-def profile(network: nn.Module, size: Size) -> Profile:
-    """Count what a network on the meta device costs.
+def profile(network: Network, size: Size) -> Profile:
+    """Profile a network.
 
     Args:
-        network: images ``[N, 3, H, W]`` to ``{"out": logits [N, C, H, W]}``, with a ``backbone``,
-            or to embeddings ``[N, D]``; on any other device it is run for the count. Left in the
-            mode that it was in.
+        network: usually on the meta device; on any other its pass is computed. Its modes (training
+            or evaluation) are restored.
         size: height and width of the image, in pixels.
 
     Raises:
         UsageError: a side of no pixels, or of more than `LARGEST_SIDE`.
     """
     seen = observe(network, size)
-    embeds = EMBEDDING in seen.outputs
-    values = seen.outputs[EMBEDDING if embeds else "out"].shape[1]
-    backbone = network if embeds else network.get_submodule("backbone")
     return Profile(
         size=size,
-        num_classes=None if embeds else values,
-        embedding=values if embeds else None,
+        gives=network.gives,
+        channels=seen.outputs[OUT].shape[1],
         parameters=_parameters(network),
-        backbone_parameters=_parameters(backbone),
+        backbone_parameters=_parameters(network.feature_extractor),
         flops=seen.flops.get("", 0),
         activation_bytes=kept_for_backward(network, size),
         root=_tree("", network, seen),
@@ -214,7 +204,7 @@ def _tree(name: str, module: nn.Module, seen: Observation) -> Layer:
 
 
 def _kind(module: nn.Module) -> str:
-    """Name a module's class; of a convolution also what makes it the one that it is."""
+    """Return the class of a module, and of a convolution its kernel, stride and dilation."""
     words = [type(module).__name__]
     if isinstance(module, nn.Conv2d):
         words.append("x".join(map(str, module.kernel_size)))
@@ -227,12 +217,10 @@ def _kind(module: nn.Module) -> str:
 
 
 def _rows(layer: Layer, depth: int) -> list[Layer]:
-    """Return a layer, or its parts where it is cut further down, as rows of a table."""
-    only_a_list = layer.shape is None and layer.has_run
-    if layer.parts and (only_a_list or (depth > 1 and layer.has_run)):
-        rows = [
-            row for part in layer.parts for row in _rows(part, depth - (0 if only_a_list else 1))
-        ]
+    """Return the rows of a layer at a depth: its parts', and what the layer itself adds to them."""
+    is_list = layer.shape is None and layer.has_run
+    if layer.parts and (is_list or (depth > 1 and layer.has_run)):
+        rows = [row for part in layer.parts for row in _rows(part, depth - (0 if is_list else 1))]
         rest = Layer(
             name=layer.name,
             kind=f"{layer.kind} itself",

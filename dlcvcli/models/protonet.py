@@ -1,6 +1,6 @@
 """A prototypical network: an encoder with its preprocessing, and a distance.
 
-Training, validation, evaluation under PyTorch and the exported graphs all run these modules.
+Training, validation, evaluation with PyTorch and the exported graphs all run these modules.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dlcvcli.models.encoder import Encoder
 from dlcvcli.models.normalise import Normalise
 
 
-class Embedder(nn.Module):
+class ImageEncoder(nn.Module):
     """An encoder with its preprocessing: uint8 images ``[N, H, W, 3]`` to float ``[N, D]``.
 
     Args:
-        encoder: what embeds.
-        mean, std: see `Normalise`.
+        encoder: the network.
+        mean, std: constants of its `Normalise`.
     """
 
     def __init__(
@@ -32,30 +32,30 @@ class Embedder(nn.Module):
         self.normalise = Normalise(mean, std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute the embeddings."""
+        """Return the embeddings."""
         embeddings: Tensor = self.encoder(self.normalise(images))
         return embeddings
 
 
 class ProtoNet(nn.Module):
-    """Classify queries by their distance to the mean embedding of each class's support.
+    """Classify queries by their distance to the mean embedding of each class's support set.
 
     Snell et al. 2017, arXiv:1703.05175, section 2.
 
     Args:
-        embedder: of the images.
-        distance: from queries to prototypes.
+        encoder: computes the embeddings.
+        distance: computes the logits from queries and prototypes.
     """
 
-    def __init__(self, embedder: Embedder, distance: Distance) -> None:
+    def __init__(self, encoder: ImageEncoder, distance: Distance) -> None:
         super().__init__()
-        self.embedder = embedder
+        self.encoder = encoder
         self.distance = distance
 
     def forward(self, support: Tensor, query: Tensor) -> Tensor:
         """Return the logits of episodes, float32 ``[B, M, N]``.
 
-        Support and queries go through the encoder together, so that BatchNorm sees one batch.
+        The encoder gets support and query sets as one batch, which BatchNorm normalises together.
 
         Args:
             support: uint8 ``[B, N, K, H, W, 3]``.
@@ -63,21 +63,21 @@ class ProtoNet(nn.Module):
         """
         episodes, ways, shots = support.shape[:3]
         images = torch.cat([support.flatten(0, 2), query.flatten(0, 1)])
-        embeddings = self.embedder(images)
-        shown, asked = embeddings.split([episodes * ways * shots, query.shape[1] * episodes])
+        embeddings = self.encoder(images)
+        supports, queries = embeddings.split([episodes * ways * shots, query.shape[1] * episodes])
         return self.logits(
-            shown.unflatten(0, (episodes, ways, shots)), asked.unflatten(0, (episodes, -1))
+            supports.unflatten(0, (episodes, ways, shots)), queries.unflatten(0, (episodes, -1))
         )
 
     def logits(self, support: Tensor, query: Tensor) -> Tensor:
-        """Return the logits of embedded episodes, float32 ``[..., M, N]``.
+        """Return the logits of episodes from their embeddings, float32 ``[..., M, N]``.
 
         Args:
             support: float ``[..., N, K, D]``.
             query: float ``[..., M, D]``.
         """
-        # Half precision is for the encoder: squared distances of many values do not fit into it.
+        # Squared distances overflow in half precision, which is for the encoder alone.
         with torch.autocast(query.device.type, enabled=False):
             prototypes = support.float().mean(dim=-2)
-            found: Tensor = self.distance(query.float(), prototypes)
-        return found
+            logits: Tensor = self.distance(query.float(), prototypes)
+        return logits

@@ -1,4 +1,4 @@
-"""ResNet-12: the large encoder of few-shot learning."""
+"""ResNet-12: the usual larger encoder of few-shot learning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlcvcli.models.encoder import Encoder
 
 
 class ResidualBlock(nn.Module):
-    """Three 3x3 convolutions beside a 1x1 one, then 2x2 max pooling."""
+    """Three 3x3 convolutions with a 1x1 shortcut, then 2x2 max pooling."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -28,11 +28,11 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        beside = self.shortcut(x)
+        shortcut = self.shortcut(x)
         first, second, third = self.convs
         x = F.leaky_relu(first(x), 0.1)
         x = F.leaky_relu(second(x), 0.1)
-        return F.max_pool2d(F.leaky_relu(third(x) + beside, 0.1), 2)
+        return F.max_pool2d(F.leaky_relu(third(x) + shortcut, 0.1), 2)
 
 
 class ResNet12(Encoder):
@@ -42,7 +42,7 @@ class ResNet12(Encoder):
     arXiv:1904.03758, section 4.1; without its DropBlock).
 
     Args:
-        dropout: probability of dropping a channel after each block in training.
+        dropout: probability of dropping a channel after each block, in training.
     """
 
     def __init__(self, dropout: float = 0.1) -> None:
@@ -57,12 +57,12 @@ class ResNet12(Encoder):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="leaky_relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the embeddings."""
+        """Return the embeddings."""
         embeddings: Tensor = self.blocks(x).mean(dim=(2, 3))
         return embeddings
 
     def stages(self) -> tuple[Stage, ...]:
-        """List the blocks, each with its dropout."""
+        """Return the four blocks, each with its dropout."""
         pairs = range(0, len(self.blocks), 2)
         return tuple(
             Stage(f"block {number}", (f"blocks.{index}", f"blocks.{index + 1}"))
@@ -74,7 +74,7 @@ def resnet12(*, weights: str | None = None, dropout: float = 0.1) -> ResNet12:
     """Build `ResNet12`.
 
     Args:
-        weights: what fills it; see `Encoder.fill`.
-        dropout: probability of dropping a channel after each block in training.
+        weights: None, ``imagenet`` or a path (see `Encoder.fill`).
+        dropout: probability of dropping a channel after each block, in training.
     """
     return ResNet12(dropout).fill(weights)

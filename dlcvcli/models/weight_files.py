@@ -1,4 +1,4 @@
-"""State dicts from torchvision's hub or from a file, read without trust."""
+"""Load state dicts from torchvision's downloads or from untrusted files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from dlcvcli.models.averaging import AVERAGE, evaluated_weights
 
 State = dict[str, Tensor]
 
-# Where checkpoints keep a state dict, and how deep inside of each other it is looked for.
-_PLACES = ("task", "state_dict", "model")
-_DEEPEST = 4
+# Keys under which checkpoints keep a state dict, and how many levels of them are searched.
+_KEYS = ("task", "state_dict", "model")
+_MAX_LEVELS = 4
 
 
 def download(torchvision_name: str) -> State:
-    """Fetch torchvision's weights, or take them from its cache.
+    """Return torchvision's weights, downloaded or from its cache.
 
     Args:
         torchvision_name: as ``Enum.MEMBER``, e.g. ``ResNet50_Weights.IMAGENET1K_V2``.
 
     Raises:
-        CheckpointError: they cannot be had; says which file to bring, and where it goes.
+        CheckpointError: they cannot be downloaded; the hint says which file to put where.
     """
     chosen = get_weight(torchvision_name)
     name = chosen.url.rsplit("/", 1)[-1]
@@ -41,28 +41,28 @@ def download(torchvision_name: str) -> State:
     except (
         OSError,  # also urllib's URLError and HTTPError
         http.client.HTTPException,
-        RuntimeError,  # a wrong hash, or a cached file cut short
+        RuntimeError,  # a wrong hash or an incomplete file in the cache
         pickle.UnpicklingError,
         EOFError,
     ) as error:
         if (folder / name).exists():
             hint = f"the file in {folder} is damaged: delete it and try again"
         else:
-            hint = f"put {name} into {folder}, or give --weights PATH or --weights none"
+            hint = f"put {name} into {folder}, or use --weights PATH or --weights none"
         raise CheckpointError(
-            f"{torchvision_name}: cannot get {name} ({_reason(error)})", hint
+            f"{torchvision_name}: cannot download {name} ({_reason(error)})", hint
         ) from error
     return state
 
 
 def read_state(path: str) -> State:
-    """Read the state dict that a file holds, executing nothing.
+    """Return the state dict in a file without running code from the file.
 
-    It may lie under ``task``, ``state_dict`` or ``model``. Of a task that kept a moving average of
-    its weights, the average is taken.
+    It may be under ``task``, ``state_dict`` or ``model``. If a task's has a moving average of the
+    weights, only the average is returned.
 
     Raises:
-        CheckpointError: there is no such file, it cannot be read, or holds code or no tensors.
+        CheckpointError: the file does not exist, cannot be read, or holds code or no tensors.
     """
     if not Path(path).is_file():
         raise CheckpointError(
@@ -71,24 +71,24 @@ def read_state(path: str) -> State:
         )
     try:
         with warnings.catch_warnings():
-            # Of torch on strange files; the error below says it all.
+            # Torch warns of some files before it fails; the error below is enough.
             warnings.simplefilter("ignore")
             payload = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the bytes of a damaged file can raise nearly anything
+    except Exception as error:  # a damaged file can raise nearly any exception
         raise _unreadable(path, error) from error
     state = _state_in(payload)
     if not state:
         raise CheckpointError(
-            f"{path}: holds no tensors by name",
-            "a state dict is wanted, or a checkpoint with one under 'task', 'state_dict', 'model'",
+            f"{path}: no state dict in the file",
+            "save a state dict, or a checkpoint with one under 'task', 'state_dict' or 'model'",
         )
     return state
 
 
 def _unreadable(path: str, error: Exception) -> CheckpointError:
-    """Return the error about a file that torch does not load.
+    """Return the error for a file that torch does not load.
 
-    It holds none of torch's own text, which advises to load the file without `weights_only`: that
+    It quotes nothing from torch, which advises loading the file with `weights_only=False`: that
     would run the code in it.
     """
     if isinstance(error, PermissionError):
@@ -101,17 +101,17 @@ def _unreadable(path: str, error: Exception) -> CheckpointError:
     what, hint = "not a readable PyTorch file", "copy or download it again"
     if Path(path).suffix.lower() == ".onnx":
         what += ": it is an ONNX model"
-        hint = "give the checkpoint that it was exported from"
+        hint = "use the checkpoint that it was exported from"
     elif "TorchScript" in str(error):
         what += ": it is a TorchScript program"
         hint = "save the state dict alone: torch.save(model.state_dict(), PATH)"
     elif _begins_as_zip(path):
-        what += ": it is damaged or cut short"
+        what += ": it is damaged or incomplete"
     return CheckpointError(f"{path}: {what}", hint)
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of what an error says, but for torch's advice; see `_unreadable`."""
+    """Return the first line of an error, without the advice of torch; see `_unreadable`."""
     text = str(error).strip()
     return text.splitlines()[0] if text and "weights_only" not in text else type(error).__name__
 
@@ -122,11 +122,11 @@ def _begins_as_zip(path: str) -> bool:
 
 
 def _state_in(payload: Any) -> State:
-    """Find the state dict in what a checkpoint holds: tensors by name, everything else dropped."""
-    for _ in range(_DEEPEST):
+    """Return the tensors of the state dict in a checkpoint by name."""
+    for _ in range(_MAX_LEVELS):
         if not isinstance(payload, dict):
             return {}
-        nested = [payload[key] for key in _PLACES if isinstance(payload.get(key), dict)]
+        nested = [payload[key] for key in _KEYS if isinstance(payload.get(key), dict)]
         if not nested:
             break
         payload = nested[0]
@@ -139,6 +139,6 @@ def _state_in(payload: Any) -> State:
 
 
 def _has_plain_values(tensor: Tensor) -> bool:
-    """Whether a tensor can be copied into a parameter: dense, with values, not quantised."""
+    """Return whether a tensor can be copied into a parameter: dense, with values, not quantised."""
     dense = tensor.layout == torch.strided and not tensor.is_meta
     return dense and not tensor.is_quantized and not tensor.is_complex()

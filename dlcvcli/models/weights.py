@@ -1,4 +1,4 @@
-"""Fill a network with pre-trained weights, from torchvision or from a file; say what fitted."""
+"""Load pre-trained weights from torchvision or a file into a network, and report what fits."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dlcvcli.models.weight_files import State, download, read_state
 
 BACKBONE = "backbone."
 
-# A fully convolutional VGG's layers, and the linear ones of torchvision's that they come from.
+# Layers of a fully convolutional VGG -> torchvision's linear layers with the same weights.
 _LINEAR_SOURCES = {"fc6": "classifier.0", "fc7": "classifier.3"}
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was loaded into a backbone or a whole network; `str` makes a line of it.
+    """Which weights were loaded into a backbone or a network; `str` gives one line of text.
 
-    Counters of BatchNorm, which change no result, are loaded but not listed.
+    BatchNorm's counters, on which no output depends, are loaded but not listed.
 
     Attributes:
-        source: a weight name of torchvision, or the path of the file.
+        source: name of torchvision's weights, or the path of the file.
         what: `backbone` or `network`.
-        loaded: its tensors that were filled.
+        loaded: its tensors that were loaded.
         missing: its tensors that were not, and keep their random values.
-        left_over: the source's tensors that were not used, under the source's names.
-        note: what else is worth knowing.
+        left_over: tensors of the source that were not used, by the source's names.
+        note: a remark on the weights.
     """
 
     source: str
@@ -40,7 +40,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing)
-        line = f"{len(self.loaded)} of {total} {self.what} tensors filled from {self.source}"
+        line = f"{len(self.loaded)} of {total} {self.what} tensors loaded from {self.source}"
         if self.missing:
             line += f"; {len(self.missing)} missing: {_some(self.missing)}"
         if self.left_over:
@@ -51,26 +51,23 @@ class LoadReport:
 def load_backbone(
     module: nn.Module, weights: str, *, torchvision_name: str, prefix: str | None = None
 ) -> LoadReport:
-    """Fill a backbone, in place, with the tensors of a source that fit it by name and shape.
+    """Load the tensors of a source that fit a backbone by name and shape, in place.
 
-    A file may hold a classifier's state dict, a whole network's, or a checkpoint with one of them
-    under ``task``, ``state_dict`` or ``model``. What stands before the backbone's own names in it
-    (such as ``segmenter.network.backbone.``) is found by what fits best; of equals, the first in
-    the file is taken. Nothing in a file is executed.
+    A file may hold the state dict of a classifier or of a network, or a checkpoint with one of them
+    under ``task``, ``state_dict`` or ``model``. The prefix of the backbone's names in it (such as
+    ``network.backbone.``) is the one with which most tensors fit, and the first of equals. No
+    code in a file is run.
 
     Args:
         module: the backbone.
         weights: ``imagenet`` for torchvision's weights (downloaded once, hash checked), or the path
             of a file.
-        torchvision_name: what ``imagenet`` means here, as ``Enum.MEMBER``.
-        prefix: what stands before the backbone's names in the source; None to find it.
-
-    Returns:
-        What was loaded and what was not.
+        torchvision_name: the weights that ``imagenet`` means, as ``Enum.MEMBER``.
+        prefix: prefix of the backbone's names in the source; None to search for it.
 
     Raises:
-        CheckpointError: the file cannot be had or read, holds code or values that are not finite,
-            or fits less than half of the backbone's tensors.
+        CheckpointError: the weights cannot be downloaded or read, hold code or values that are not
+            finite, or fit less than half of the backbone's tensors.
     """
     source, state = _open(weights, torchvision_name)
     targets: State = module.state_dict()
@@ -89,24 +86,24 @@ def load_network(
     torchvision_heads: Mapping[str, str],
     torchvision_note: str = "",
 ) -> LoadReport:
-    """Fill a segmentation network, in place: its backbone, and its head where the source has one.
+    """Load weights into the backbone of a segmentation network, and its head if possible, in place.
 
-    The backbone is filled as `load_backbone` does it, and must fit. Where the source holds a whole
-    network, of dlcv's or of torchvision's, the head's tensors that agree in name and shape are
-    taken, too; a classifier of other classes does not, and stays random.
+    The backbone is loaded as in `load_backbone`. If the source holds a segmentation network of dlcv
+    or torchvision, the tensors of the head that fit by name and shape are loaded as well. A
+    classifier for other classes does not fit and stays random.
 
     Args:
-        network: with its backbone under ``backbone``.
-        weights: ``imagenet`` or the path of a file; see `load_backbone`.
-        torchvision_name: what ``imagenet`` means here, as ``Enum.MEMBER``.
-        torchvision_heads: how names of the head begin here -> in torchvision's segmenter.
-        torchvision_note: what to say where torchvision's segmenter was the source.
+        network: a network with its backbone under ``backbone``.
+        weights: ``imagenet`` or the path of a file, as in `load_backbone`.
+        torchvision_name: the weights that ``imagenet`` means, as ``Enum.MEMBER``.
+        torchvision_heads: prefix of the head's names here -> in torchvision's network.
+        torchvision_note: note of the report if the source is torchvision's network.
 
     Returns:
-        What was loaded: of the network where any of its head was, else of the backbone.
+        The report on the network if any of its head was loaded, else on the backbone.
 
     Raises:
-        CheckpointError: see `load_backbone`.
+        CheckpointError: as in `load_backbone`.
     """
     source, state = _open(weights, torchvision_name)
     targets: State = network.state_dict()
@@ -124,9 +121,9 @@ def load_network(
     if not head:
         return backbone
     report = _report(source, "network", state, targets, fits)
-    # Under other names than here, its head is torchvision's.
-    theirs = any(not key.endswith(name) for name, key in head.items())
-    return replace(report, note=torchvision_note) if theirs else report
+    # If the names differ, the head is torchvision's.
+    is_torchvision = any(not key.endswith(name) for name, key in head.items())
+    return replace(report, note=torchvision_note) if is_torchvision else report
 
 
 def _open(weights: str, torchvision_name: str) -> tuple[str, State]:
@@ -139,23 +136,23 @@ def _open(weights: str, torchvision_name: str) -> tuple[str, State]:
 def _best_fit(
     state: State, targets: State, prefix: str | None = None
 ) -> tuple[dict[str, str], str]:
-    """Return which tensor of the source each of a backbone takes, and what its names begin with."""
+    """Return the backbone's names with those in the source, and the source's prefix."""
     schemes = _schemes(state, targets) if prefix is None else [(prefix, "")]
-    found = [(_fits(state, targets, *scheme), scheme[0]) for scheme in schemes]
-    return max(found, key=lambda fit: len(fit[0]), default=({}, ""))
+    matches = [(_fits(state, targets, *scheme), scheme[0]) for scheme in schemes]
+    return max(matches, key=lambda match: len(match[0]), default=({}, ""))
 
 
 def _head_fits(
-    state: State, targets: State, root: str, theirs: Mapping[str, str]
+    state: State, targets: State, root: str, torchvision_heads: Mapping[str, str]
 ) -> dict[str, str]:
-    """Map a head's names to those of a source whose network's names begin with `root`."""
+    """Map a head's names to those of a source in which the network has the prefix `root`."""
     fits = {}
     for name, target in targets.items():
         names = [name]
         names += [
-            there + name.removeprefix(here)
-            for here, there in theirs.items()
-            if name.startswith(here)
+            theirs + name.removeprefix(ours)
+            for ours, theirs in torchvision_heads.items()
+            if name.startswith(ours)
         ]
         for candidate in names:
             tensor = state.get(root + candidate)
@@ -169,12 +166,12 @@ def _report(
     source: str, what: str, state: State, targets: State, fits: Mapping[str, str]
 ) -> LoadReport:
     used = set(fits.values())
-    wanted = [name for name in targets if not _is_counter(name)]
+    needed = [name for name in targets if not _is_counter(name)]
     return LoadReport(
         source=source,
         what=what,
-        loaded=tuple(name for name in wanted if name in fits),
-        missing=tuple(name for name in wanted if name not in fits),
+        loaded=tuple(name for name in needed if name in fits),
+        missing=tuple(name for name in needed if name not in fits),
         left_over=tuple(key for key in state if key not in used and not _is_counter(key)),
     )
 
@@ -185,12 +182,12 @@ def _require_half(report: LoadReport, state: State, targets: State, kind: str) -
 
 
 def _fill(module: nn.Module, source: str, state: State, fits: Mapping[str, str]) -> None:
-    """Copy the tensors that fit, after a look at their values."""
+    """Copy the tensors that fit, if all of their values are finite."""
     for key in set(fits.values()):
         if not _is_finite(state[key]):
             raise CheckpointError(
                 f"{source}: the values of '{key}' are not all finite",
-                "the training that wrote it diverged, or the file is incomplete; take another one",
+                "the training diverged or the file is incomplete: use another file",
             )
     targets: State = module.state_dict()
     filled = {name: state[key].reshape(targets[name].shape) for name, key in fits.items()}
@@ -198,36 +195,36 @@ def _fill(module: nn.Module, source: str, state: State, fits: Mapping[str, str])
 
 
 def _schemes(state: State, targets: State) -> list[tuple[str, str]]:
-    """List how the source's names may follow from the backbone's: (put before, cut off).
+    """Return how the source's names may follow from the backbone's: (prefix to add, to remove).
 
-    Torchvision's own segmenters drop the ``features.`` of a MobileNet's names.
+    Torchvision's segmentation networks have no ``features.`` in the names of a MobileNet.
     """
-    ends = [name for name in targets if not _is_counter(name)]
-    found: dict[tuple[str, str], None] = {}
-    for cut in ("", "features."):
-        for name in (ends[0], ends[len(ends) // 2], ends[-1]):
-            tail = name.removeprefix(cut)
+    names = [name for name in targets if not _is_counter(name)]
+    schemes: dict[tuple[str, str], None] = {}
+    for removed in ("", "features."):
+        for name in (names[0], names[len(names) // 2], names[-1]):
+            suffix = name.removeprefix(removed)
             for key in state:
-                before = key.removesuffix(tail)
-                if before != key and (not before or before.endswith(".")):
-                    found.setdefault((before, cut))
-    # Sorted by where the first key of the scheme stands in the file, so that ties have one order.
+                added = key.removesuffix(suffix)
+                if added != key and (not added or added.endswith(".")):
+                    schemes.setdefault((added, removed))
+    # Sorted by the place of a scheme's first key in the file; of equal fits the first is taken.
     order = {key: place for place, key in enumerate(state)}
     return sorted(
-        found,
+        schemes,
         key=lambda scheme: min(
-            order.get(scheme[0] + name.removeprefix(scheme[1]), len(order)) for name in ends
+            order.get(scheme[0] + name.removeprefix(scheme[1]), len(order)) for name in names
         ),
     )
 
 
-def _fits(state: State, targets: State, before: str, cut: str) -> dict[str, str]:
-    """Map the backbone's names to the source's, where the tensors' shapes agree."""
+def _fits(state: State, targets: State, added: str, removed: str) -> dict[str, str]:
+    """Map the backbone's names to the source's, for tensors of the same shape."""
     fits: dict[str, str] = {}
     for name, target in targets.items():
-        key = before + name.removeprefix(cut)
+        key = added + name.removeprefix(removed)
         layer, _, kind = name.rpartition(".")
-        linear = f"{before}{_LINEAR_SOURCES.get(layer, '')}.{kind}"
+        linear = f"{added}{_LINEAR_SOURCES.get(layer, '')}.{kind}"
         if key in state:
             if state[key].shape == target.shape:
                 fits[name] = key
@@ -237,9 +234,9 @@ def _fits(state: State, targets: State, before: str, cut: str) -> dict[str, str]
 
 
 def _is_same_layer(linear: Tensor, convolution: Tensor) -> bool:
-    """Say whether a linear layer's tensor is a convolution's, flattened, and usable."""
+    """Return whether a linear layer's tensor is finite and has a convolution's flattened shape."""
     flat = convolution.flatten(1) if convolution.ndim > 1 else convolution
-    # Torchvision's features-only VGG file holds a classifier of NaNs.
+    # Torchvision's features-only VGG weights have a classifier of NaNs.
     return linear.shape == flat.shape and _is_finite(linear)
 
 
@@ -252,13 +249,13 @@ def _is_counter(name: str) -> bool:
 
 
 def _misfit(report: LoadReport, state: State, targets: State, kind: str) -> CheckpointError:
-    """Say that a source does not fit, with the first tensor on either side."""
+    """Return the error for a source that does not fit, with the first tensor of each side."""
     name, key = next(iter(targets)), next(iter(state))
     total = len(report.loaded) + len(report.missing)
     return CheckpointError(
         f"{report.source}: fits {len(report.loaded)} of the {total} tensors of the backbone {kind}",
-        f"wanted names like '{name}' {list(targets[name].shape)}, "
-        f"the source begins with '{key}' {list(state[key].shape)}",
+        f"the backbone begins with '{name}' {list(targets[name].shape)}, "
+        f"the file with '{key}' {list(state[key].shape)}: use weights of this backbone",
     )
 
 

@@ -1,1 +1,1 @@
-"""ONNX Runtime: sessions whose provider is asserted, and what a model file says of itself."""
+"""ONNX Runtime: sessions whose provider is checked, and the metadata of model files."""

@@ -1,8 +1,8 @@
-"""ONNX Runtime sessions, made in one place, with the provider asked for or an error.
+"""Open ONNX Runtime sessions under the execution provider that was asked for.
 
-ONNX Runtime falls back to the CPU without raising, and `get_available_providers()` describes the
-build, not the machine. So the driver is looked for, the libraries are loaded first, and the
-provider in force is read back from the session.
+ONNX Runtime falls back to the CPU without an error, and `get_available_providers()` describes the
+build, not the machine. So the driver is checked, the libraries are loaded first, and the provider
+in force is read back from the session.
 """
 
 from __future__ import annotations
@@ -12,25 +12,30 @@ import ctypes
 import io
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnxruntime as ort
 
+from dlcvcli.config.names import Provider
 from dlcvcli.errors import DeviceError, ModelFileError
 from dlcvcli.machine import driver_obstacle
-from dlcvcli.runtime.model_file import ModelFile, inspect_file
+from dlcvcli.runtime.model_file import ModelFile, inspect_file, require_external
 
-Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
+_CPU = "CPUExecutionProvider"
 
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
+# `--provider` -> ONNX Runtime's name of it, and the device whose memory it computes in.
+PROVIDERS = {
+    "cpu": (_CPU, "cpu"),
+    "cuda": ("CUDAExecutionProvider", "cuda"),
+    "tensorrt": ("TensorrtExecutionProvider", "cuda"),
 }
+_DEVICES = dict(PROVIDERS.values())
+
 # A session is not on the GPU if its arithmetic is elsewhere.
 _HEAVY = frozenset({"Conv", "Resize", "ArgMax"})
 _SILENT = 4
@@ -44,8 +49,8 @@ class Session:
         session: the `onnxruntime.InferenceSession`.
         provider: the execution provider in force.
         reason: why, where `auto` chose.
-        nodes: provider -> number of nodes it runs; empty where the runtime does not tell.
-        channels: see `runtime.model_file.ModelFile`; None where it was opened from bytes.
+        nodes: provider -> number of nodes that it runs; empty where they were not counted.
+        channels: see `runtime.model_file.ModelFile`; None for a model opened from bytes.
     """
 
     session: Any
@@ -53,6 +58,16 @@ class Session:
     reason: str
     nodes: dict[str, int]
     channels: int | None = None
+
+    @property
+    def device(self) -> str:
+        """The device whose memory the provider computes in, as ONNX Runtime names it."""
+        return _DEVICES[self.provider]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the execution provider computes on a GPU."""
+        return self.device != "cpu"
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -71,19 +86,24 @@ def open_session(
 
     Args:
         model: the file, or its bytes.
-        provider: `auto` takes CUDA where it works, else the CPU, and says why.
+        provider: `auto` takes CUDA where it works, else the CPU, and gives the reason.
         fixed_shapes: whether inputs keep one shape, so that CUDA may search for the fastest
             convolution once.
-        count_nodes: count nodes per provider on the CPU too; elsewhere they always are.
+        count_nodes: count the nodes of each provider on the CPU too; elsewhere they always are.
 
     Raises:
-        ModelFileError: the file is missing, damaged, was changed after its export or is no ONNX
-            model.
+        ModelFileError: the file or its external data is missing, damaged or was changed after its
+            export, or it is not an ONNX model.
         DeviceError: the provider asked for is not in force; names the reason.
     """
-    found = _inspect(model) if isinstance(model, Path) else None
+    channels = None
+    if isinstance(model, Path):
+        file = _inspect(model)
+        with _naming(model):
+            require_external(file.metadata, model)
+        channels = file.channels
     session = _open_session(model, provider, fixed_shapes=fixed_shapes, count_nodes=count_nodes)
-    return session if found is None else replace(session, channels=found.channels)
+    return replace(session, channels=channels)
 
 
 def _open_session(
@@ -109,11 +129,11 @@ def _open_session(
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the `metadata_props` of an ONNX file, without the work of making it ready to run.
+    """Return the `metadata_props` of an ONNX file without opening a session.
 
     Raises:
-        ModelFileError: the file is missing, damaged, was changed after its export or is no ONNX
-            model.
+        ModelFileError: the file is missing, damaged or was changed after its export, or it is not
+            an ONNX model.
     """
     return _inspect(path).metadata
 
@@ -121,28 +141,36 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _inspect(path: Path) -> ModelFile:
     if not path.is_file():
         raise ModelFileError(f"{path} does not exist")
-    try:
+    with _naming(path):
         state = path.stat()
         return _inspect_once(path, state.st_mtime_ns, state.st_size)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Report a file that cannot be read or is malformed under its name."""
+    try:
+        yield
     except ValueError as error:
-        raise _not_a_model(path, "its bytes are none") from error
+        raise _not_a_model(path, "its content is malformed") from error
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror}") from error
 
 
 @lru_cache(maxsize=4)
 def _inspect_once(path: Path, changed: int, size: int) -> ModelFile:
-    """Inspect a file: a command asks what it is for, and then opens it."""
+    """Inspect a file: a command first asks for the task of a model, and then opens it."""
     return inspect_file(path)
 
 
 def gpu_obstacle() -> str | None:
-    """Return why CUDA cannot work on this machine, None where nothing stands in the way."""
-    if _PROVIDERS["cuda"] not in ort.get_available_providers():
+    """Return why CUDA cannot work on this machine; None where nothing stands in the way."""
+    name, _ = PROVIDERS["cuda"]
+    if name not in ort.get_available_providers():
         both = {"onnxruntime", "onnxruntime-gpu"} <= _installed_wheels()
         if both:
             return (
-                "onnxruntime and onnxruntime-gpu are both installed and the CPU one won; "
+                "onnxruntime and onnxruntime-gpu are both installed and the CPU one is loaded; "
                 "uninstall both, then install onnxruntime-gpu"
             )
         return "the installed onnxruntime is built for the CPU only"
@@ -150,18 +178,17 @@ def gpu_obstacle() -> str | None:
 
 
 def _installed_wheels() -> set[str]:
-    wheels = ("onnxruntime", "onnxruntime-gpu")
-    found = set()
-    for name in wheels:
+    installed = set()
+    for name in ("onnxruntime", "onnxruntime-gpu"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             metadata.version(name)
-            found.add(name)
-    return found
+            installed.add(name)
+    return installed
 
 
 def _options() -> Any:
     options = ort.SessionOptions()
-    # Anything lower gives up the blocked layouts, which are most of the speed on a CPU.
+    # Lower levels give up the blocked layouts, which are most of the speed on a CPU.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
     return options
@@ -170,27 +197,26 @@ def _options() -> Any:
 def _create(
     model: Path | bytes, provider: str, reason: str, *, fixed_shapes: bool, count_nodes: bool
 ) -> Session:
-    name = _PROVIDERS[provider]
+    name, device = PROVIDERS[provider]
     options = _options()
     requested: list[Any] = [name]
-    counts = count_nodes or provider != "cpu"
+    counts = count_nodes or device != "cpu"
     if counts:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if provider != "cpu":
+    if device == "cuda":
         search = "EXHAUSTIVE" if fixed_shapes else "HEURISTIC"
-        cuda = {"cudnn_conv_algo_search": search, "use_tf32": "0"}
-        requested = [(_PROVIDERS["cuda"], cuda), _PROVIDERS["cpu"]]
-        if provider == "tensorrt":
-            requested.insert(0, name)
-        # It prints what it cannot find to stdout, which carries the result only.
+        cuda, _ = PROVIDERS["cuda"]
+        with_cuda = (cuda, {"cudnn_conv_algo_search": search, "use_tf32": "0"})
+        requested = [with_cuda, _CPU] if name == cuda else [name, with_cuda, _CPU]
+        # It prints missing libraries to stdout, which is for the result only.
         with contextlib.redirect_stdout(io.StringIO()):
             ort.preload_dlls()
     session = _open(model, options, requested)
     in_force = session.get_providers()[0]
     if in_force != name:
         raise DeviceError(
-            f"{name} was asked for and {in_force} is in force: {_load_error(name)}",
-            "use --provider cpu, or mend the installation (CUDA 13 and cuDNN 9 are needed)",
+            f"{name} was asked for and {in_force} is in force: {_load_error(provider)}",
+            "use --provider cpu, or repair the installation (CUDA 13 and cuDNN 9 are needed)",
         )
     nodes = _nodes_per_provider(session, name) if counts else Counter()
     return Session(session, in_force, reason, dict(nodes))
@@ -218,7 +244,7 @@ def _not_a_model(label: object, detail: str) -> ModelFileError:
 
 
 def runtime_error(error: Exception) -> str | None:
-    """Return what an error of ONNX Runtime says, in one line; None for any other error."""
+    """Return the message of an error of ONNX Runtime in one line; None for any other error."""
     # Its own exception types are not public.
     if not type(error).__module__.startswith("onnxruntime"):
         return None
@@ -226,7 +252,7 @@ def runtime_error(error: Exception) -> str | None:
 
 
 def _nodes_per_provider(session: Any, wanted: str) -> Counter[str]:
-    """Count nodes per provider, and refuse heavy ones that landed elsewhere."""
+    """Count the nodes of each provider, and refuse heavy ones that another provider runs."""
     nodes: Counter[str] = Counter()
     strays: Counter[str] = Counter()
     for part in session.get_provider_graph_assignment_info():
@@ -235,15 +261,14 @@ def _nodes_per_provider(session: Any, wanted: str) -> Counter[str]:
             if part.ep_name != wanted and node.op_type in _HEAVY:
                 strays[node.op_type] += 1
     if strays:
-        found = ", ".join(f"{count} {op}" for op, count in strays.items())
-        raise DeviceError(f"{wanted} does not run all of the graph: {found} are placed elsewhere")
+        placed = ", ".join(f"{count} {op}" for op, count in strays.items())
+        raise DeviceError(f"{wanted} does not run all of the graph: {placed} are placed elsewhere")
     return nodes
 
 
-def _load_error(name: str) -> str:
-    """Return the loader's own words on why a provider's library does not load."""
-    part = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "tensorrt"}[name]
-    library = "onnxruntime_providers_" + part
+def _load_error(provider: str) -> str:
+    """Return the loader's message on why the library of a provider does not load."""
+    library = f"onnxruntime_providers_{provider}"
     file = f"{library}.dll" if sys.platform == "win32" else f"lib{library}.so"
     path = Path(ort.__file__).parent / "capi" / file
     try:

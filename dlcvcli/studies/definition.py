@@ -1,4 +1,4 @@
-"""What a study is: one YAML file that names its runs, what was reported of them, and its figures.
+"""The definition of a study: its runs, what was reported of them, and its figures.
 
 Needs no torch.
 """
@@ -10,84 +10,114 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
 from dlcvcli.config.load import resolve, validate
-from dlcvcli.config.values import CountOrZero, Settings, Share
+from dlcvcli.config.schema import RunSettings
+from dlcvcli.config.values import CountOrZero, Fraction, Settings
 from dlcvcli.errors import ConfigError, UsageError, nearest
-from dlcvcli.models.registry import require_task
-from dlcvcli.studies.kinds import KINDS, StudyKind, StudySettings, TaskName
-from dlcvcli.studies.made import MadeGlyphs, MadeTiles
+from dlcvcli.models.registry import require_network
+from dlcvcli.outcomes.spec import StudySpec, SyntheticSet, reported_keys
+from dlcvcli.tasks.registry import TASKS
 from dlcvcli.yaml_reader import parse_yaml, read_yaml, require_mapping
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, Field(min_length=1)]
 
+DEFAULT_TASK = next(iter(TASKS))
+STARTS = ("init", "backbone")
+"""Keys of a run that name an earlier run whose weights it starts from; flags of `dlcv train`."""
+
 
 class Reported(Settings):
-    """What the report says of a run; printed beside what was measured, never tested against.
+    """What the report says of a run; shown beside what was measured, never tested against.
 
-    Which of them a study may have is its task's: `StudyKind.reported`.
+    Its other keys are those of the scores of the run's task, and of their intervals.
     """
 
-    miou: Share | None = None
-    overall_acc: Share | None = None
-    mean_acc: Share | None = None
-    freqw_acc: Share | None = None
-    accuracy: Share | None = None
-    ci95: Share | None = Field(None, description="of the accuracy: half of its 95 % interval")
-    when: str = Field("", description="e.g. 'epoch 585': where the report had its best score")
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Fraction | None]
+
+    when: str = Field("", description="where the report had its best score, e.g. 'epoch 585'")
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Key -> reported value."""
+        return {key: value for key, value in self.__pydantic_extra__.items() if value is not None}
 
 
 class StudyRun(Settings):
     """One run: a recipe and what differs from it.
 
     Attributes:
-        name: its folder's name.
-        label: what tables and figures call it.
+        name: of its folder.
+        label: its name in tables and figures.
+        task: as in `dlcv train TASK`; that of the study where the definition names none.
+        data: a set of its own: a folder, or a synthetic set that the study makes; null for the data
+            of the study.
         recipe: a shipped recipe; null for the defaults.
         settings: what differs from the recipe, as in a recipe.
-        init: a run before it; with each seed, this one begins from the best weights of that one.
-        reported: the report's figures, where there is a report.
+        init: an earlier run; with each seed, this one starts from the best weights of that one.
+        backbone: the same, for the backbone only.
+        reported: values in the report, where there is a report.
     """
 
     name: Name
     label: Text
+    task: str
+    data: SerializeAsAny[SyntheticSet] | Text | None = None
     recipe: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     init: Name | None = None
+    backbone: Name | None = None
     reported: Reported = Reported()
+
+    @property
+    def starts(self) -> dict[str, str]:
+        """Flag of `dlcv train` -> the earlier run that it takes weights from."""
+        return {key: name for key in STARTS if (name := getattr(self, key)) is not None}
 
 
 class StudyFigures(Settings):
-    """Which figures are drawn, and which images they show; see `StudyKind.figures`."""
+    """Which images figures show; the other keys are figures of the tasks, and switch them off."""
 
-    curves: bool = True
-    classes: bool = Field(True, description="IoU of every class as bars")
-    snapshots: bool = Field(True, description="masks during training, a grid for each run")
-    side_by_side: bool = Field(True, description="image, truth and the best weights of each run")
-    points: bool = Field(True, description="accuracy of each run with its 95 % interval")
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, bool]
+
     images: tuple[str, ...] = Field(
-        (),
-        description="validation images to show: a wish, of which those are used that the set has",
+        (), description="validation images to show, where the set has them"
     )
     first: CountOrZero = Field(
         3, description="where it has none of them: this many from the beginning"
     )
 
+    def draws(self, name: str) -> bool:
+        """Return whether a figure is drawn."""
+        return self.__pydantic_extra__.get(name, True)
+
 
 class StudyDefinition(Settings):
-    """A whole study."""
+    """A complete study; made by `read_definition`, as its parts depend on the tasks."""
 
     name: Name
     title: Text
     question: Text
     source: Text
-    task: TaskName = "seg"
-    data: MadeTiles | MadeGlyphs | None = Field(None, description="null: the study needs --data")
+    task: str = DEFAULT_TASK
+    data: SerializeAsAny[SyntheticSet] | None = Field(None, description="null: it needs --data")
     runs: Annotated[tuple[StudyRun, ...], Field(min_length=1)]
     figures: StudyFigures = StudyFigures()
     notes: tuple[str, ...] = ()
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the user has to give a data folder."""
+        return self.data is None and any(run.data is None for run in self.runs)
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether a run may save snapshots of validation images."""
+        return any(study_spec(run.task).image_figures for run in self.runs)
 
     @model_validator(mode="after")
     def _names_differ(self) -> StudyDefinition:
@@ -99,37 +129,68 @@ class StudyDefinition(Settings):
         return self
 
     @model_validator(mode="after")
-    def _begin_from_earlier_runs(self) -> StudyDefinition:
-        earlier: list[str] = []
-        for run in self.runs:
-            if run.init is not None and run.init not in earlier:
-                known = any(other.name == run.init for other in self.runs)
-                which = (
-                    "which does not come before it" if known else "which the study does not have"
-                )
-                raise ValueError(f"run '{run.name}' begins from run '{run.init}', {which}")
-            earlier.append(run.name)
+    def _start_from_earlier_runs(self) -> StudyDefinition:
+        names = [run.name for run in self.runs]
+        for number, run in enumerate(self.runs):
+            for flag, name in run.starts.items():
+                if not hasattr(TASKS[run.task].flags.train, flag):
+                    raise ValueError(f"run '{run.name}': task {run.task} has no {flag}")
+                if name not in names[:number]:
+                    which = "which does not come before it"
+                    if name not in names:
+                        which = "which the study does not have"
+                    raise ValueError(f"run '{run.name}' starts from run '{name}', {which}")
         return self
 
     @model_validator(mode="after")
-    def _fits_its_task(self) -> StudyDefinition:
-        """Refuse what another task has: its scores, its figures."""
-        of_task = f"a study of task {self.task}"
+    def _reported_scores_are_of_its_task(self) -> StudyDefinition:
         for run in self.runs:
-            for name in Reported.model_fields:
-                alien = name not in {*self.kind.reported, "when"}
-                if alien and getattr(run.reported, name) is not None:
-                    raise ValueError(f"{of_task} has no reported {name}, as of run '{run.name}'")
-        known = {*self.kind.figures, *(("images", "first") if self.kind.shows_images else ())}
-        for name, field in StudyFigures.model_fields.items():
-            if name not in known and getattr(self.figures, name) != field.default:
-                raise ValueError(f"{of_task} has no figures.{name}")
+            for key in run.reported.scores:
+                known = reported_keys(TASKS[run.task].scores)
+                if key not in known:
+                    raise ValueError(
+                        f"a run of task {run.task} has no reported {key}, as of run '{run.name}'; "
+                        f"it may have {', '.join(known)}"
+                    )
         return self
 
-    @property
-    def kind(self) -> StudyKind:
-        """What its task brings along."""
-        return KINDS[self.task]
+    @model_validator(mode="after")
+    def _figures_are_of_its_tasks(self) -> StudyDefinition:
+        specs = [study_spec(run.task) for run in self.runs]
+        known = {name for spec in specs for name in spec.figures}
+        everywhere = {name for task in study_tasks() for name in study_spec(task).figures}
+        alien = [
+            # To switch a figure of another task on, which is the default, changes nothing.
+            name
+            for name, on in self.figures.__pydantic_extra__.items()
+            if name not in known and not (on and name in everywhere)
+        ]
+        if not self.shows_images:
+            default = StudyFigures()
+            alien += [
+                name
+                for name in StudyFigures.model_fields
+                if getattr(self.figures, name) != getattr(default, name)
+            ]
+        if alien:
+            tasks = " and ".join(dict.fromkeys(run.task for run in self.runs))
+            raise ValueError(
+                f"a study of task {tasks} has no figures.{alien[0]}; it has "
+                f"{', '.join(sorted(known))}"
+            )
+        return self
+
+
+def study_tasks() -> tuple[str, ...]:
+    """Return the tasks whose runs can be compared in a study."""
+    return tuple(name for name, spec in TASKS.items() if spec.study is not None)
+
+
+def study_spec(task: str) -> StudySpec:
+    """Return what studies need from one of `study_tasks`."""
+    make = TASKS[task].study
+    assert make is not None
+    return make()
 
 
 def study_names() -> tuple[str, ...]:
@@ -144,7 +205,7 @@ def study_names() -> tuple[str, ...]:
 
 
 def load_study(name_or_file: str) -> StudyDefinition:
-    """Return a shipped study by its name, or one of the user's own from a YAML file.
+    """Return a shipped study by its name, or a study of the user's from a YAML file.
 
     Raises:
         ConfigError: there is none of that name, or its file does not fit; names file and key.
@@ -154,12 +215,12 @@ def load_study(name_or_file: str) -> StudyDefinition:
         return parse_study(text, f"study '{name_or_file}'")
     path = Path(name_or_file)
     if path.suffix in {".yaml", ".yml"}:
-        return _check_study(read_yaml(path, "study file"), f"study file {path}")
+        return _with_valid_settings(read_yaml(path, "study file"), f"study file {path}")
     raise ConfigError(f"no study is called '{name_or_file}'", nearest(name_or_file, study_names()))
 
 
 def parse_study(text: str, source: str) -> StudyDefinition:
-    """Read a definition and check all of it, the settings of every run too.
+    """Return the definition of a YAML text, with the settings of every run checked.
 
     Args:
         text: the YAML.
@@ -168,37 +229,78 @@ def parse_study(text: str, source: str) -> StudyDefinition:
     Raises:
         ConfigError: it is not YAML, or a key or value does not fit.
     """
-    return _check_study(parse_yaml(text, source), source)
+    return _with_valid_settings(parse_yaml(text, source), source)
 
 
-def _check_study(data: Any, source: str) -> StudyDefinition:
-    tree = require_mapping(data, source)
-    kind = KINDS.get(str(tree.get("task", "seg")))
-    if kind is not None and isinstance(tree.get("data"), dict):
-        # By itself: of a value that may be of two kinds, errors would be those of both.
-        validate(kind.made, tree["data"], {"": f"{source}, data"})
-    definition = validate(StudyDefinition, tree, {"": source})
+def read_definition(data: Any, source: str) -> StudyDefinition:
+    """Return the definition of a tree of plain types.
+
+    Args:
+        data: the tree.
+        source: what errors call it.
+
+    Raises:
+        ConfigError: a key or value does not fit.
+    """
+    tree = dict(require_mapping(data, source))
+    task = _task_at(tree, source, "task", DEFAULT_TASK)
+    tree["data"] = _synthetic(task, tree.get("data"), f"{source}, data")
+    if isinstance(tree.get("runs"), list):
+        tree["runs"] = [_run_of(run, task, source, place) for place, run in enumerate(tree["runs"])]
+    return validate(StudyDefinition, tree, {"": source})
+
+
+def _run_of(run: Any, task: str, source: str, place: int) -> Any:
+    """Return a run with its task, and its synthetic set read as its task wants it."""
+    if not isinstance(run, dict):
+        return run
+    own = _task_at(run, source, f"runs.{place}.task", task)
+    data = _synthetic(own, run.get("data"), f"{source}, runs.{place}.data")
+    return {**run, "task": own, "data": data}
+
+
+def _task_at(tree: dict[str, Any], source: str, key: str, default: str) -> str:
+    task = tree.get("task") or default
+    if task not in study_tasks():
+        raise ConfigError(
+            f"key '{key}' in {source}: no task of studies is called {task!r}",
+            nearest(str(task), study_tasks()),
+        )
+    return str(task)
+
+
+def _synthetic(task: str, data: Any, source: str) -> Any:
+    """Return a mapping as the task's synthetic set, and everything else as it is."""
+    if not isinstance(data, dict):
+        return data
+    synthetic = study_spec(task).synthetic
+    if synthetic is None:
+        raise ConfigError(f"{source}: task {task} has no synthetic set", "leave data out")
+    return validate(synthetic, data, {"": source})
+
+
+def _with_valid_settings(data: Any, source: str) -> StudyDefinition:
+    definition = read_definition(data, source)
     for run in definition.runs:
         try:
-            run_settings(run, task=definition.task)
+            run_settings(run)
         except UsageError as error:
             what = error.message.replace(" in the flags", "")
             raise ConfigError(f"{source}, run '{run.name}': {what}", error.hint) from error
     return definition
 
 
-def run_settings(
-    run: StudyRun, sets: tuple[str, ...] = (), task: TaskName = "seg"
-) -> StudySettings:
+def run_settings(run: StudyRun, sets: tuple[str, ...] = ()) -> RunSettings:
     """Return the settings of a run, with the user's `--set` texts over the definition's.
 
     Raises:
-        UsageError: an unknown recipe, key or model, or a value that does not fit.
+        UsageError: an unknown recipe, key or network, or a value that does not fit.
     """
+    spec = TASKS[run.task]
     # A copy, as the layers above are merged into it.
     own = copy.deepcopy(run.settings)
-    settings = resolve(KINDS[task].schema, recipe=run.recipe, flags=own, sets=sets)
-    require_task(settings.model.name, task)
+    settings = resolve(spec.settings(), recipe=run.recipe, flags=own, sets=sets)
+    require_network(settings.model.name, spec.networks)
     return settings
 
 

@@ -1,4 +1,4 @@
-"""Where the demo puts what it makes."""
+"""The folder of the demo."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MARK = ".dlcv-demo"
 
 @dataclass(frozen=True)
 class DemoFolder:
-    """The files of one demo; nothing is made by naming them."""
+    """The files of one demo; nothing is created by naming them."""
 
     path: Path
 
     @property
     def data(self) -> Path:
-        """The made set."""
+        """The synthetic set."""
         return self.path / "data"
 
     @property
@@ -31,7 +31,7 @@ class DemoFolder:
 
     @property
     def figures(self) -> Path:
-        """The figures: those of the run, and the backends side by side."""
+        """The folder of figures: those of the run, and the backends side by side."""
         return self.run.figures
 
     @property
@@ -46,24 +46,24 @@ class DemoFolder:
 
     @property
     def page(self) -> Path:
-        """All of it as one page."""
+        """The report page."""
         return self.path / "index.html"
 
     @property
     def commands(self) -> Path:
-        """The commands that do the same again."""
+        """A shell script that repeats the steps."""
         return self.path / "commands.sh"
 
     def begin(self) -> None:
-        """Make the folder, replacing what an earlier demo left and nothing else.
+        """Create the folder; of an existing one, delete only the files of an earlier demo.
 
         Raises:
-            UsageError: it is a file, or holds something and was not made by a demo.
+            UsageError: it is a file, or a folder that is neither empty nor of a demo.
         """
         make_folder(self.path)
         if not (self.path / _MARK).is_file() and any(self.path.iterdir()):
             raise UsageError(
-                f"{self.path} is not empty and no demo made it", "choose another --out"
+                f"{self.path} is not empty and not the folder of a demo", "choose another --out"
             )
         for folder in (self.data, self.run.path, self.masks):
             shutil.rmtree(folder, ignore_errors=True)

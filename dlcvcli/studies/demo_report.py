@@ -1,4 +1,4 @@
-"""What the demo shows of itself: its figures and its page."""
+"""The figures and the page of the demo."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from dlcvcli.data.segmentation import SegmentationSet
+from dlcvcli.data.masks import read_written_mask
+from dlcvcli.data.segmentation import open_split
 from dlcvcli.figures.masks import Row, side_by_side
 from dlcvcli.figures.style import save
-from dlcvcli.inference.load import load_predictor
-from dlcvcli.inference.predictor import StageClock
-from dlcvcli.palette import ClassSet
-from dlcvcli.runs import find_model
+from dlcvcli.inference.prediction import PredictRequest
+from dlcvcli.reporter import Reporter, Silent
+from dlcvcli.runs import ModelRef, find_model
 from dlcvcli.studies.demo_folder import DemoFolder
 from dlcvcli.studies.pages import write_page
+from dlcvcli.tasks.spec import TaskSpec
 
 
 @dataclass
 class Step:
-    """One step of the road: what it is called, the command that does it, how long it took."""
+    """One step of the workflow.
+
+    Attributes:
+        title: what it does.
+        command: the command that does the same.
+        seconds: how long it took.
+    """
 
     title: str
     command: str
@@ -30,35 +39,46 @@ class Step:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Take the time of what happens inside the `with`."""
+        """Take the time from entering to leaving the context."""
         began = time.perf_counter()
         yield
         self.seconds = time.perf_counter() - began
 
 
-def draw(folder: DemoFolder, data: SegmentationSet, shown: tuple[str, ...]) -> None:
-    """Draw both backends beside the truth; the run has drawn its own figures."""
-    backends = {
-        "PyTorch": load_predictor(find_model(folder.run.path), provider="cpu"),
-        "ONNX Runtime": load_predictor(find_model(folder.run.onnx), provider="cpu"),
-    }
-    rows = []
-    for index, pair in enumerate(data.pairs):
-        if pair.name in shown:
+def predict(
+    spec: TaskSpec, ref: ModelRef, images: list[Path], out: Path, reporter: Reporter
+) -> None:
+    """Predict images on the CPU, as `dlcv predict` does, and report each result."""
+    assert spec.predict is not None
+    assert spec.flags.predict is not None
+    request = PredictRequest(ref, list(map(str, images)), (), out, "cpu", spec.flags.predict())
+    for line in spec.predict(request, reporter):
+        reporter.say(line)
+
+
+def draw(folder: DemoFolder, spec: TaskSpec, shown: tuple[str, ...]) -> None:
+    """Draw the masks of both backends beside the ground truth; training drew the other figures."""
+    data = open_split(folder.data, "val")
+    chosen = {index: pair for index, pair in enumerate(data.pairs) if pair.name in shown}
+    models = {"PyTorch": folder.run.path, "ONNX Runtime": folder.run.onnx}
+    with TemporaryDirectory(prefix="dlcv-demo-") as name:
+        for title, model in models.items():
+            images = [pair.image for pair in chosen.values()]
+            predict(spec, find_model(model), images, Path(name) / title, Silent())
+        rows = []
+        for index, pair in chosen.items():
             sample = data.read(index)
-            size = sample.mask.shape[0], sample.mask.shape[1]
             masks = {
-                title: predictor(sample.image[None], size, StageClock())[0]
-                for title, predictor in backends.items()
+                title: read_written_mask(Path(name) / title / f"{pair.image.stem}.png")
+                for title in models
             }
             rows.append(Row(pair.name, sample.image, sample.mask, masks))
     save(side_by_side(rows, data.classes), folder.figures / "side-by-side.png")
 
 
-def write_demo_page(
-    folder: DemoFolder, classes: ClassSet, steps: list[Step], result: dict[str, Any]
-) -> None:
-    """Tell on one page what was done and what came of it."""
+def write_demo_page(folder: DemoFolder, steps: list[Step], result: dict[str, Any]) -> None:
+    """Write the page: the steps and their results."""
+    classes = open_split(folder.data, "val").classes
     environment = json.loads(folder.run.environment.read_text(encoding="utf-8"))
     certificate = json.loads(folder.run.certificate.read_text(encoding="utf-8"))
     agreement = result["compare"]["argmax_agreement"]

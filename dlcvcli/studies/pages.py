@@ -1,4 +1,4 @@
-"""Report pages: one HTML file each that needs no other file, light and dark, wide and narrow."""
+"""Report pages: one HTML file each that needs no other file, for light and dark screens."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dlcvcli.palette import Colour
 
 
 def write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
-    """Fill a template and write the page.
+    """Write a page from a template.
 
     Args:
         path: the HTML file.
         template: its name in `studies/templates`.
-        content: what the template names; a name that is missing is an error.
+        content: name -> value for the template; a missing name is an error.
 
     Raises:
         DlcvError: the file cannot be written.
@@ -41,27 +41,32 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": score, "share": share, "picture": picture, "hex": css_colour}
+    environment.filters |= {
+        "score": score,
+        "percent": percent,
+        "picture": picture,
+        "hex": css_colour,
+    }
     return environment
 
 
 def score(value: float | None) -> str:
-    """Return a score in [0, 1] with four digits; a dash for one that does not exist."""
+    """Return a score in [0, 1] with four digits; a dash for None."""
     return "–" if value is None else f"{value:.4f}"
 
 
-def share(value: float | None) -> str:
-    """Return a share as a percentage with one digit."""
+def percent(value: float | None) -> str:
+    """Return a fraction as a percentage with one digit; a dash for None."""
     return "–" if value is None else f"{value:.1%}"
 
 
 def css_colour(colour: Colour) -> str:
-    """Return an RGB colour as CSS writes it."""
+    """Return an RGB colour in CSS notation."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def picture(path: Path) -> Markup:
-    """Return an image file as a data URI, so that the page holds it."""
+    """Return an image file as a data URI, so that the page contains it."""
     kind = mimetypes.guess_type(path.name)[0] or "image/png"
     content = base64.b64encode(path.read_bytes()).decode("ascii")
     return Markup("data:{};base64,{}").format(kind, content)

@@ -1,4 +1,4 @@
-"""What a study is going to run: its settings, its seeds and the command line of each run.
+"""What a study trains: settings, seeds and the command line of each run.
 
 Needs no torch.
 """
@@ -9,19 +9,24 @@ import contextlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from dlcvcli.config.load import differences, parse_set
+from dlcvcli.config.schema import RunSettings
 from dlcvcli.errors import ConfigError, UsageError, nearest
+from dlcvcli.outcomes.cells import NONE
+from dlcvcli.outcomes.spec import SyntheticSet, reported_keys
+from dlcvcli.outcomes.table import Table
 from dlcvcli.runs import RunFolder
-from dlcvcli.studies.definition import Reported, StudyDefinition, StudyRun, run_settings
-from dlcvcli.studies.kinds import StudySettings, TaskName
+from dlcvcli.studies.definition import StudyDefinition, StudyRun, run_settings
 from dlcvcli.studies.study_folder import StudyFolder
-from dlcvcli.studies.text_table import Table
+from dlcvcli.tasks.registry import TASKS
+
+S = TypeVar("S", bound=RunSettings)
 
 _LENGTHS = {"train.epochs": "train.steps", "train.steps": "train.epochs"}
 
@@ -31,22 +36,22 @@ class PlannedRun:
     """One training: a run of the definition with one seed.
 
     Attributes:
-        task: as in `dlcv train TASK`.
         run: of the definition.
         seed: its seed.
-        folder: where it goes.
-        init: the run whose weights it begins from; None for none.
+        folder: its run folder.
+        data: its own data folder; None for that of the study.
+        starts: flag of `dlcv train` -> the earlier run that it takes weights from.
     """
 
-    task: TaskName
     run: StudyRun
     seed: int
     folder: RunFolder
-    init: RunFolder | None = None
+    data: Path | None = None
+    starts: Mapping[str, RunFolder] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """What progress lines call it."""
+        """Its name in progress lines."""
         return f"{self.run.name} seed {self.seed}"
 
 
@@ -55,7 +60,7 @@ def planned_runs(
 ) -> list[PlannedRun]:
     """Return the trainings of a study: every run with seed 0, then every run with seed 1, ...
 
-    So a study that is broken off has compared its runs with the seeds that are done.
+    So a study that is stopped has compared its runs with the seeds that are done.
 
     Raises:
         UsageError: `only` names a run that the study does not have.
@@ -69,11 +74,11 @@ def planned_runs(
             )
     return [
         PlannedRun(
-            definition.task,
             run,
             seed,
             folder.run(run.name, seed),
-            None if run.init is None else folder.run(run.init, seed),
+            own_data(definition, folder, run),
+            {flag: folder.run(name, seed) for flag, name in run.starts.items()},
         )
         for seed in range(seeds)
         for run in definition.runs
@@ -81,7 +86,25 @@ def planned_runs(
     ]
 
 
-def study_settings(definition: StudyDefinition, sets: Sequence[str]) -> dict[str, StudySettings]:
+def own_data(definition: StudyDefinition, folder: StudyFolder, run: StudyRun) -> Path | None:
+    """Return the data folder of a run that does not use the study's; None for one that does.
+
+    Runs with equal synthetic sets share the folder of the first of them.
+    """
+    if run.data is None or isinstance(run.data, str):
+        return None if run.data is None else Path(run.data)
+    first = next(one for one in definition.runs if one.data == run.data)
+    return folder.run_data(first.name)
+
+
+def placed(settings: S, data: Path | str, seed: int) -> S:
+    """Return the settings of a training: on this data, with this seed."""
+    tree = settings.model_dump()
+    tree["data"]["path"], tree["train"]["seed"] = str(data), seed
+    return type(settings).model_validate(tree)
+
+
+def study_settings(definition: StudyDefinition, sets: Sequence[str]) -> dict[str, RunSettings]:
     """Return run -> settings, with the user's `--set` texts over the definition's.
 
     Raises:
@@ -92,40 +115,60 @@ def study_settings(definition: StudyDefinition, sets: Sequence[str]) -> dict[str
         key, _ = parse_set(text)
         if key in own:
             raise UsageError(f"--set {text}: a study sets that itself", f"see {own[key]}")
-    return {run.name: run_settings(run, tuple(sets), definition.task) for run in definition.runs}
+    return {run.name: run_settings(run, tuple(sets)) for run in definition.runs}
 
 
-def key_settings(definition: StudyDefinition, settings: Mapping[str, StudySettings]) -> Table:
+def key_settings(definition: StudyDefinition, settings: Mapping[str, RunSettings]) -> Table:
     """Return a column a run: its recipe, what was reported, and its settings off the defaults."""
-    defaults = definition.kind.schema()
-    changed = {name: differences(defaults, one) for name, one in settings.items()}
-    keys = sorted({key for found in changed.values() for key in found} - {"recipe"})
-    rows = [("label", *(run.label for run in definition.runs))]
-    if any(run.recipe for run in definition.runs):
-        rows.append(("recipe", *(run.recipe or "–" for run in definition.runs)))
-    if any(run.init for run in definition.runs):
-        rows.append(("begins from", *(run.init or "–" for run in definition.runs)))
-    for name in Reported.model_fields:
-        told = [getattr(run.reported, name) for run in definition.runs]
-        if any(told):
-            rows.append((f"reported {name}", *("–" if one is None else str(one) for one in told)))
+    runs = definition.runs
+    changed = {
+        name: differences(TASKS[one.task].settings().model_validate({}), one)
+        for name, one in settings.items()
+    }
+    keys = sorted({key for one in changed.values() for key in one} - {"recipe"})
+    facts: dict[str, list[Any]] = {"label": [run.label for run in runs]}
+    if len({run.task for run in runs}) > 1:
+        facts["task"] = [run.task for run in runs]
+    facts["recipe"] = [run.recipe for run in runs]
+    facts |= origins(runs)
+    scores = dict.fromkeys(key for run in runs for key in reported_keys(TASKS[run.task].scores))
+    for key in scores:
+        facts[f"reported {key}"] = [run.reported.scores.get(key) for run in runs]
+    facts["reported when"] = [run.reported.when or None for run in runs]
+    rows = [
+        (name, *(NONE if value is None else str(value) for value in values))
+        for name, values in facts.items()
+        if any(value is not None for value in values)
+    ]
     rows += [
-        (key, *(value_at(settings[run.name], key) for run in definition.runs))
+        (key, *(value_at(settings[run.name], key) for run in runs))
         for key in keys
-        # An empty set of options and a filled one differ in the whole of it, too.
+        # An empty mapping of options and a filled one differ as a whole, too.
         if not any(other.startswith(f"{key}.") for other in keys)
     ]
-    columns = ("", *(run.name for run in definition.runs))
+    columns = ("", *(run.name for run in runs))
     return Table("", columns, tuple(rows), words=len(columns))
 
 
-def value_at(settings: StudySettings, key: str) -> str:
+def origins(runs: Sequence[StudyRun]) -> dict[str, list[str | None]]:
+    """Return what runs start from and are trained on, a value a run, where any has its own."""
+    values = {
+        "starts from": [run.init for run in runs],
+        "backbone from": [run.backbone for run in runs],
+        "data": [
+            run.data.describe() if isinstance(run.data, SyntheticSet) else run.data for run in runs
+        ],
+    }
+    return {name: each for name, each in values.items() if any(each)}
+
+
+def value_at(settings: RunSettings, key: str) -> str:
     """Return the value at a dotted key as text; a dash for one that is not set."""
     value: Any = settings.model_dump(mode="json")
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     if value is None:
-        return "–"
+        return NONE
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -137,11 +180,11 @@ def train_arguments(
     images: Sequence[str] = (),
     devices: int | None = None,
 ) -> list[str]:
-    """Return what follows `dlcv` on the command line that trains a run from its beginning.
+    """Return the arguments of `dlcv` that train a run from its beginning.
 
     Args:
         planned: the run.
-        data: the data folder.
+        data: the data folder of the study.
         sets: the user's `--set` texts, which replace the definition's.
         images: names for `--snapshot`.
         devices: ranks; None for the default.
@@ -152,9 +195,11 @@ def train_arguments(
     words += [word for text in sets for word in ("--set", text)]
     words += [word for name in images for word in ("--snapshot", name)]
     words += [] if devices is None else ["--devices", str(devices)]
-    words += [] if planned.init is None else ["--init", str(planned.init.path)]
+    for flag, first in planned.starts.items():
+        words += [f"--{flag}", str(first.path)]
+    folder = str(planned.data or data)
     return [
-        *("train", planned.task, *recipe, "--data", str(data), "--seed", str(planned.seed)),
+        *("train", run.task, *recipe, "--data", folder, "--seed", str(planned.seed)),
         *(*words, "--out", str(planned.folder.path)),
     ]
 
@@ -165,11 +210,11 @@ def command_line(arguments: Iterable[str]) -> str:
 
 
 def _own_sets(settings: Mapping[str, Any], over: Sequence[str]) -> list[str]:
-    """Return the definition's settings as `--set` texts, without those that the user's replace."""
-    given = dict(parse_set(text) for text in over)
+    """Return a definition's settings as `--set` texts, without those that the user's replace."""
+    typed = dict(parse_set(text) for text in over)
     keys = {
         key
-        for name, value in given.items()
+        for name, value in typed.items()
         for key, _ in (_leaves(value, f"{name}.") if isinstance(value, dict) else [(name, None)])
     }
     replaced = keys | {_LENGTHS[key] for key in keys & _LENGTHS.keys()}
@@ -179,18 +224,18 @@ def _own_sets(settings: Mapping[str, Any], over: Sequence[str]) -> list[str]:
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    leaves: list[tuple[str, Any]] = []
     for key, value in tree.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            found += _leaves(value, f"{dotted}.")
+            leaves += _leaves(value, f"{dotted}.")
         else:
-            found.append((dotted, value))
-    return found
+            leaves.append((dotted, value))
+    return leaves
 
 
 def _as_yaml(value: Any) -> str:
-    """Return a value as `--set` reads it back."""
+    """Return a value as `--set` reads it."""
     if not isinstance(value, str):
         return json.dumps(value)
     with contextlib.suppress(ConfigError):

@@ -1,28 +1,27 @@
-"""A study's folder: where its files lie, what it was begun with, and what may not change since."""
+"""The folder of a study: its files, what it was begun with, and what may not change since."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from pydantic import SerializeAsAny
 
 from dlcvcli.config.load import differences, validate
-from dlcvcli.config.schema import RESUMABLE_CHANGES
+from dlcvcli.config.schema import RESUMABLE_CHANGES, RunSettings
 from dlcvcli.config.values import Count, Settings
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.runs import RunFolder
-from dlcvcli.studies.definition import StudyDefinition
-from dlcvcli.studies.kinds import StudySettings
+from dlcvcli.studies.definition import STARTS, StudyDefinition, read_definition
+from dlcvcli.tasks.registry import task_named
 from dlcvcli.yaml_reader import MAX_BYTES, read_yaml, require_mapping, to_yaml
 
 _MARK = ".dlcv-study"
-# Of a record: a run takes about 2 KB of it.
+# A run takes about 2 KB of the record.
 _LARGEST = 64 * MAX_BYTES
-
-State = Literal["finished", "unfinished", "not begun"]
 
 
 class StudyRecord(Settings):
@@ -33,21 +32,19 @@ class StudyRecord(Settings):
         sets: the user's `--set` texts.
         settings: run -> its settings, before what depends on the data was filled in.
         data: the data folder, absolute.
-        classes: its class set, as plain types; empty where classes are no class set's.
-        seeds: how many, from 0.
+        seeds: their number, from 0.
     """
 
     definition: StudyDefinition
     sets: tuple[str, ...]
-    settings: dict[str, StudySettings]
+    settings: dict[str, SerializeAsAny[RunSettings]]
     data: str
-    classes: dict[str, Any]
     seeds: Count
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """The files of one study; nothing is made by naming them."""
+    """The files of one study; nothing is created by naming them."""
 
     path: Path
 
@@ -58,12 +55,12 @@ class StudyFolder:
 
     @property
     def data(self) -> Path:
-        """The set that a study makes for itself."""
+        """The synthetic set that a study makes for itself."""
         return self.path / "data"
 
     @property
     def results(self) -> Path:
-        """All that was measured."""
+        """All measured values."""
         return self.path / "results.json"
 
     @property
@@ -86,15 +83,19 @@ class StudyFolder:
         """The report page."""
         return self.path / "index.html"
 
+    def run_data(self, name: str) -> Path:
+        """Return the folder of a synthetic set that a run has of its own."""
+        return self.path / "runs" / name / "data"
+
     def run(self, name: str, seed: int) -> RunFolder:
         """Return the folder of a run with one seed."""
         return RunFolder(self.path / "runs" / name / f"seed-{seed}")
 
     def begin(self) -> None:
-        """Make the folder; one that a study was begun in is used as it is.
+        """Create the folder; one in which a study was begun is used as it is.
 
         Raises:
-            UsageError: it, or one above it, is a file, or it holds something else.
+            UsageError: it or a folder above it is a file, or it holds something else.
         """
         make_folder(self.path)
         if not (self.path / _MARK).is_file() and any(self.path.iterdir()):
@@ -117,38 +118,38 @@ class StudyFolder:
                 f"{self.path} is not a study's folder: it holds no {self.record.name}",
                 "give the folder that `dlcv study run` wrote (its --out)",
             )
-        tree = require_mapping(read_yaml(self.record, "", limit=_LARGEST), str(self.record))
-        return validate(StudyRecord, tree, {"": str(self.record)})
+        source = str(self.record)
+        tree = require_mapping(read_yaml(self.record, "", limit=_LARGEST), source)
+        # Written by earlier versions; a run's environment.json has them.
+        tree.pop("classes", None)
+        if "definition" in tree:
+            tree["definition"] = read_definition(tree["definition"], source)
+        if isinstance(tree.get("settings"), dict):
+            tree["settings"] = {
+                name: _settings(value, f"{source}, settings of run '{name}'")
+                for name, value in tree["settings"].items()
+            }
+        return validate(StudyRecord, tree, {"": source})
 
     def write(self, record: StudyRecord) -> None:
-        """Write down what the study is begun with."""
+        """Write what the study is begun with."""
         write_atomically(self.record, to_yaml(record.model_dump(mode="json")))
 
 
-def state_of(run: RunFolder) -> State:
-    """Return how far a run has come."""
-    if read_results(run) is not None:
-        return "finished"
-    return "unfinished" if run.holds_run else "not begun"
-
-
-def read_results(run: RunFolder) -> dict[str, Any] | None:
-    """Return the outcome of a run; None for one that is not finished."""
-    if not run.results.is_file():
-        return None
-    results: dict[str, Any] = json.loads(run.results.read_text(encoding="utf-8"))
-    return results if results["finished"] and "metrics" in results else None
+def _settings(value: Any, source: str) -> RunSettings:
+    tree = require_mapping(value, source)
+    return validate(task_named(str(tree.get("task"))).settings(), tree, {"": source})
 
 
 def require_same_study(
     folder: StudyFolder,
     record: StudyRecord,
     definition: StudyDefinition,
-    settings: Mapping[str, StudySettings],
+    settings: Mapping[str, RunSettings],
 ) -> None:
-    """Refuse to go on with a study whose numbers would not be of one kind.
+    """Refuse to continue a study whose runs would not compare.
 
-    Words, reported figures and what to draw may have changed, and so may what changes no number
+    Texts, reported values and figures may have changed, and so may what changes no number
     (`config.schema.RESUMABLE_CHANGES`, snapshots).
 
     Raises:
@@ -160,31 +161,32 @@ def require_same_study(
             "choose another --out",
         )
     changed = changed_settings(record.settings, settings)
-    begun = {run.name: run.init for run in record.definition.runs}
+    begun = {run.name: run for run in record.definition.runs}
     changed += [
-        f"{run.name}: init: {begun[run.name]} -> {run.init}"
+        f"{run.name}: {key}: {getattr(begun[run.name], key)} -> {getattr(run, key)}"
         for run in definition.runs
-        if run.init != begun.get(run.name, run.init)
+        for key in (*STARTS, "data")
+        if run.name in begun and getattr(run, key) != getattr(begun[run.name], key)
     ]
     if changed:
         raise ConfigError(
             f"the study in {folder.path} was begun with other settings ({'; '.join(changed)})",
-            "go on without these changes, or choose another --out",
+            "continue without these changes, or choose another --out",
         )
 
 
 def changed_settings(
-    before: Mapping[str, StudySettings], after: Mapping[str, StudySettings]
+    before: Mapping[str, RunSettings], after: Mapping[str, RunSettings]
 ) -> list[str]:
-    """Return what differs between two studies' runs, a line each; what all share is said once."""
+    """Return what differs between the runs of two studies, a line for each difference."""
     lines = [f"run {name}: removed" for name in before if name not in after]
     lines += [f"run {name}: new" for name in after if name not in before]
     common = [name for name in before if name in after]
-    found: dict[str, list[str]] = {}
+    changes: dict[str, list[str]] = {}
     for name in common:
         for key, (old, new) in differences(before[name], after[name]).items():
             if key not in RESUMABLE_CHANGES and not key.startswith("snapshot."):
-                found.setdefault(f"{key}: {old} -> {new}", []).append(name)
-    for change, names in found.items():
+                changes.setdefault(f"{key}: {old} -> {new}", []).append(name)
+    for change, names in changes.items():
         lines.append(change if names == common else f"{', '.join(names)}: {change}")
     return lines

@@ -1,24 +1,25 @@
-"""Tables, figures and page of a study, written again from what its folder holds."""
+"""Tables, figures and page of a study, written from the content of its folder."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from dlcvcli.config.load import differences
 from dlcvcli.files import write_json
-from dlcvcli.palette import ClassSet, Colour
+from dlcvcli.outcomes.cells import NONE
+from dlcvcli.outcomes.page import Section
+from dlcvcli.outcomes.runs import RunOutcome
 from dlcvcli.runs import RunFolder
-from dlcvcli.studies.outcome import RunOutcome, StudyOutcome, read_outcome
+from dlcvcli.studies.outcome import StudyOutcome, TaskOutcome, read_outcome
 from dlcvcli.studies.pages import write_page
-from dlcvcli.studies.plan import command_line, planned_runs, train_arguments, value_at
-from dlcvcli.studies.seg_table import class_table
-from dlcvcli.studies.study_figures import StudyPictures, draw_study
+from dlcvcli.studies.plan import command_line, origins, planned_runs, train_arguments, value_at
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.studies.table import notes_of, page_tables, write_tables
-from dlcvcli.studies.worked_example import worked_example
 
-# Told elsewhere on the page, or the same for every run.
+# Shown elsewhere on the page, or the same for every run.
 _UNSHOWN = ("data.path", "train.seed", "snapshot.images")
 
 
@@ -36,54 +37,74 @@ def report_study(folder: StudyFolder) -> StudyOutcome:
     return outcome
 
 
-def write_study_page(outcome: StudyOutcome, pictures: StudyPictures) -> None:
-    """Tell a study on one page."""
-    shown = outcome.best or next((run for run in outcome.runs if run.finished), None)
-    example = None
-    if shown is not None and outcome.classes:
-        example = worked_example(shown.finished[min(shown.finished)]["metrics"])
+def draw_study(outcome: StudyOutcome) -> dict[str, list[Section]]:
+    """Replace the figures of a study; return task -> the sections of the page that show them.
+
+    Several tasks have a folder of figures each.
+    """
+    for old in outcome.folder.figures.rglob("*.png"):
+        old.unlink()
+    several = len(outcome.groups) > 1
+    sections = {}
+    for group in outcome.groups:
+        folder = outcome.folder.figures / group.task if several else outcome.folder.figures
+        sections[group.task] = _sections(outcome, group, folder)
+    return sections
+
+
+def _sections(outcome: StudyOutcome, group: TaskOutcome, folder: Path) -> list[Section]:
+    """Draw the figures of a task, without those that the definition switches off."""
+    spec, figures = group.spec, outcome.record.definition.figures
+    pictures = {
+        name: spec.draw(name, group.comparison, folder) if figures.draws(name) else []
+        for name in spec.figures
+    }
+    return [one for one in spec.sections(group.comparison, pictures) if not one.is_empty]
+
+
+def write_study_page(outcome: StudyOutcome, sections: dict[str, list[Section]]) -> None:
+    """Write the page of a study."""
     write_page(
         outcome.folder.page,
         "study.html.j2",
         {
             "study": outcome.record.definition,
-            "outcome": outcome,
+            "seeds": outcome.record.seeds,
+            "runs": outcome.runs,
             "finished": sum(len(run.finished) for run in outcome.runs),
             "trainings": sum(len(run.seeds) for run in outcome.runs),
-            "tables": page_tables(outcome),
-            "remarks": notes_of(outcome),
-            "classes": class_table(outcome),
-            "colours": _colours(outcome),
-            "pictures": pictures,
-            "example": example,
-            "shown": shown,
-            "settings": settings_that_differ(outcome),
+            "unfinished": [(outcome.relative(one), one) for one in outcome.unfinished],
+            "groups": [
+                {
+                    "task": group.task,
+                    "labels": [run.label for run in group.comparison.runs],
+                    "tables": page_tables(group),
+                    "notes": notes_of(outcome, group),
+                    "sections": sections[group.task],
+                    "settings": settings_that_differ(outcome, group),
+                }
+                for group in outcome.groups
+            ],
+            "drawn": any(one.pictures for group in sections.values() for one in group),
             "commands": commands_of(outcome),
             "machines": machines_of(outcome.runs),
-            "unfinished": [
-                {
-                    "name": one.folder.path.relative_to(outcome.folder.path).as_posix(),
-                    "state": one.state,
-                    "step": one.step,
-                }
-                for one in outcome.unfinished
-            ],
         },
     )
 
 
-def settings_that_differ(outcome: StudyOutcome) -> dict[str, list[str]]:
+def settings_that_differ(outcome: StudyOutcome, group: TaskOutcome) -> dict[str, list[str]]:
     """Return dotted key -> its value in each run, for the keys in which the runs differ."""
-    settings = [outcome.record.settings[run.run.name] for run in outcome.runs]
+    runs = [run for run in outcome.record.definition.runs if run.task == group.task]
+    settings = [outcome.record.settings[run.name] for run in runs]
     keys = sorted({key for other in settings[1:] for key in differences(settings[0], other)})
-    found = {}
-    if any(run.run.init for run in outcome.runs):
-        found["begins from"] = [run.run.init or "–" for run in outcome.runs]
+    differing = {
+        name: [value or NONE for value in values] for name, values in origins(runs).items()
+    }
     for key in keys:
-        whole = any(other.startswith(f"{key}.") for other in keys)
-        if key not in _UNSHOWN and not whole:
-            found[key] = [value_at(one, key) for one in settings]
-    return found
+        complete = any(other.startswith(f"{key}.") for other in keys)
+        if key not in _UNSHOWN and not complete:
+            differing[key] = [value_at(one, key) for one in settings]
+    return differing
 
 
 def commands_of(outcome: StudyOutcome) -> list[str]:
@@ -97,27 +118,19 @@ def commands_of(outcome: StudyOutcome) -> list[str]:
     ]
 
 
-def machines_of(runs: tuple[RunOutcome, ...]) -> list[dict[str, Any]]:
-    """Return what the runs were made with: each machine and set of versions once."""
-    found: dict[str, dict[str, Any]] = {}
+def machines_of(runs: Iterable[RunOutcome]) -> list[dict[str, Any]]:
+    """Return the machines and versions of the runs, without repetition."""
+    machines: dict[str, dict[str, Any]] = {}
     for run in runs:
         for one in run.seeds:
             if one.environment is not None:
                 keys = ("dlcv", "python", "platform", "cores", "device", "ranks", "precision")
                 machine = {key: one.environment[key] for key in (*keys, "versions")}
-                found[json.dumps(machine, sort_keys=True)] = machine
-    return list(found.values())
-
-
-def _colours(outcome: StudyOutcome) -> dict[str, Colour]:
-    """Return class -> its colour; empty where classes have none."""
-    if not outcome.record.classes:
-        return {}
-    classes = ClassSet.from_dict(outcome.record.classes)
-    return dict(zip(classes.names, classes.colours, strict=True))
+                machines[json.dumps(machine, sort_keys=True)] = machine
+    return list(machines.values())
 
 
 def _images_of(run: RunFolder) -> list[str]:
-    """Return the images that a run was begun with; those of a run to come are not known yet."""
+    """Return the images that a run was begun with; none for one that was not begun."""
     config = run.read_config() if run.config.is_file() else {}
     return list(config.get("snapshot", {}).get("images", ()))

@@ -1,4 +1,4 @@
-"""The tables of a study, for people and for programs; which ones, its task says."""
+"""The tables of a study, for people and for programs; their content is the task's."""
 
 from __future__ import annotations
 
@@ -6,107 +6,81 @@ import csv
 import html
 import io
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from dlcvcli.files import write_atomically
-from dlcvcli.studies import fewshot_table, seg_table
-from dlcvcli.studies.cells import NONE
-from dlcvcli.studies.outcome import RunOutcome, StudyOutcome, spread
+from dlcvcli.outcomes.cells import NONE
+from dlcvcli.outcomes.runs import RunOutcome
+from dlcvcli.outcomes.spread import spread
+from dlcvcli.outcomes.table import Table
+from dlcvcli.studies.outcome import StudyOutcome, TaskOutcome
 from dlcvcli.studies.study_folder import StudyFolder
-from dlcvcli.studies.text_table import Table
 
 
-@dataclass(frozen=True)
-class Telling:
-    """How studies of one task are told.
-
-    Attributes:
-        main: a row a run.
-        more: what is printed below it, each None where there is nothing.
-        whole: what stands in Markdown alone, as it is long.
-        page: all of it in tables narrow enough for a page.
-        notes: what the measured numbers are.
-        extra: columns for programs, beside those that all tasks have.
-    """
-
-    main: Callable[[StudyOutcome], Table]
-    more: tuple[Callable[[StudyOutcome], Table | None], ...]
-    page: Callable[[StudyOutcome], list[Table]]
-    notes: Callable[[StudyOutcome], list[str]]
-    whole: tuple[Callable[[StudyOutcome], Table], ...] = ()
-    extra: Callable[[StudyOutcome, RunOutcome], dict[str, Any]] = lambda outcome, run: {}
+def main_table(group: TaskOutcome) -> Table:
+    """Return a row a run, in the definition's order; the best one is marked."""
+    return group.spec.main_table(group.comparison)
 
 
-_TELLING = {
-    "seg": Telling(
-        seg_table.main_table,
-        (seg_table.difference_table, seg_table.reported_table),
-        seg_table.page_tables,
-        seg_table.measured_notes,
-        whole=(seg_table.class_table,),
-    ),
-    "fewshot": Telling(
-        fewshot_table.main_table,
-        (fewshot_table.difference_table,),
-        fewshot_table.page_tables,
-        fewshot_table.measured_notes,
-        extra=fewshot_table.extra_columns,
-    ),
-}
-
-
-def main_table(outcome: StudyOutcome) -> Table:
-    """Return a row a run, in the definition's order; `marked` is the best one's row."""
-    return _telling(outcome).main(outcome)
-
-
-def further_tables(outcome: StudyOutcome) -> list[Table]:
+def further_tables(group: TaskOutcome) -> list[Table]:
     """Return what is printed below the main table."""
-    found = (make(outcome) for make in _telling(outcome).more)
-    return [table for table in found if table is not None]
+    return _with_rows(make(group.comparison) for make in group.spec.further_tables)
 
 
-def page_tables(outcome: StudyOutcome) -> list[Table]:
-    """Return all but the classes in tables narrow enough for a page."""
-    return _telling(outcome).page(outcome)
+def page_tables(group: TaskOutcome) -> list[Table]:
+    """Return the tables of a page."""
+    return _with_rows(group.spec.page_tables(group.comparison))
 
 
-def notes_of(outcome: StudyOutcome) -> list[str]:
-    """Return what the numbers of the table are, and what a reader has to know of them."""
-    kind, lines = outcome.kind, _telling(outcome).notes(outcome)
-    if any(getattr(run.run.reported, kind.main) is not None for run in outcome.runs):
+def _with_rows(tables: Iterable[Table]) -> list[Table]:
+    return [table for table in tables if table.rows]
+
+
+def notes_of(outcome: StudyOutcome, group: TaskOutcome) -> list[str]:
+    """Return what the numbers of a table are, and what a reader has to know of them."""
+    comparison = group.comparison
+    lines = group.spec.notes(comparison)
+    if any(comparison.main.key in run.reported for run in comparison.runs):
         lines.append(
-            "Reported: as the report has it, on its data and settings; not a target of this one."
+            "Reported: as in the report, for its data and settings; it is not what this study "
+            "should reach."
         )
-    when = [run.run for run in outcome.runs if run.run.reported.when]
-    if when:
-        places = "; ".join(f"{run.label}, {run.reported.when}" for run in when)
+    places = "; ".join(f"{run.label}, {run.when}" for run in comparison.runs if run.when)
+    if places:
         lines.append(f"Reported as best at: {places}.")
-    if outcome.best is not None:
-        lines.append(f"Best mean {kind.main_name}: {outcome.best.run.label}.")
-    if outcome.unfinished:
-        names = [one.folder.path.relative_to(outcome.folder.path) for one in outcome.unfinished]
-        lines.append("Unfinished: " + ", ".join(name.as_posix() for name in names) + ".")
-    return lines + outcome.remarks()
+    if comparison.best is not None:
+        lines.append(f"Best mean {comparison.main.name}: {comparison.best.label}.")
+    if comparison.unfinished:
+        names = [outcome.relative(one) for one in comparison.unfinished]
+        lines.append(f"Unfinished: {', '.join(names)}.")
+    return lines + comparison.remarks()
 
 
 def to_markdown(outcome: StudyOutcome) -> str:
     """Return the tables of a study as Markdown."""
-    whole = [make(outcome) for make in _telling(outcome).whole]
-    title = escape_markdown(outcome.record.definition.title)
-    parts = [f"# {title}", _markdown(main_table(outcome))]
-    for table in (*further_tables(outcome), *(table for table in whole if table.rows)):
-        parts += [f"## {escape_markdown(table.title)}", _markdown(table)]
-    return "\n\n".join([*parts, *map(escape_markdown, notes_of(outcome))]) + "\n"
+    parts = []
+    for group in outcome.groups:
+        main = main_table(group)
+        complete = _with_rows(make(group.comparison) for make in group.spec.complete_tables)
+        parts += [f"# {escape_markdown(main.title)}", _markdown(main)]
+        for table in (*further_tables(group), *complete):
+            parts += [f"## {escape_markdown(table.title)}", _markdown(table)]
+        parts += map(escape_markdown, notes_of(outcome, group))
+    return "\n\n".join(parts) + "\n"
 
 
 def to_csv(outcome: StudyOutcome) -> str:
-    """Return the main table as CSV: plain numbers, an empty field for what does not exist."""
-    rows = [_plain_row(outcome, run) for run in outcome.runs]
+    """Return the main tables as CSV: plain numbers, an empty field for what does not exist."""
+    several = len(outcome.groups) > 1
+    rows = [
+        ({"task": group.task} if several else {}) | _plain_row(group, run)
+        for group in outcome.groups
+        for run in group.comparison.runs
+    ]
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(key for row in rows for key in row)
+    writer = csv.DictWriter(out, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
@@ -118,35 +92,31 @@ def write_tables(outcome: StudyOutcome, folder: StudyFolder) -> None:
     write_atomically(folder.markdown, to_markdown(outcome))
 
 
-def _plain_row(outcome: StudyOutcome, run: RunOutcome) -> dict[str, Any]:
-    kind = outcome.kind
-    others = [] if run is outcome.runs[0] else list(outcome.difference(run).values())
-    to_first = spread(others)
+def _plain_row(group: TaskOutcome, run: RunOutcome) -> dict[str, Any]:
+    comparison = group.comparison
+    main, first = comparison.main.key, comparison.runs[0]
+    to_first = spread([] if run is first else list(comparison.difference(run).values()))
     row: dict[str, Any] = {
-        "run": run.run.name,
-        "label": run.run.label,
+        "run": run.name,
+        "label": run.label,
         "model": run.model,
         "parameters": run.parameters,
-        f"reported_{kind.main}": getattr(run.run.reported, kind.main),
+        f"reported_{main}": run.reported.get(main),
         "seeds": len(run.finished),
         "best_epochs": " ".join(f"{epoch:g}" for epoch in run.best_epochs()),
     }
-    for key in kind.scores:
-        found = run.over_seeds(key)
-        row |= {f"{key}_mean": found.mean, f"{key}_sd": found.sd}
+    for score in comparison.scores:
+        measured = run.over_seeds(score.key)
+        row |= {f"{score.key}_mean": measured.mean, f"{score.key}_sd": measured.sd}
     return {
         **row,
-        **_telling(outcome).extra(outcome, run),
-        "images_per_s": spread(run.told("images_per_s")).mean,
-        "peak_memory_mb": max(run.told("peak_memory_mb"), default=None),
+        **group.spec.columns(comparison, run),
+        "images_per_s": run.images_per_s,
+        "peak_memory_mb": run.peak_memory_mb,
         "to_first_mean": to_first.mean,
         "to_first_sd": to_first.sd,
-        "best": int(run is outcome.best),
+        "best": int(run is comparison.best),
     }
-
-
-def _telling(outcome: StudyOutcome) -> Telling:
-    return _TELLING[outcome.kind.task]
 
 
 # An underscore inside a word is one in Markdown too, and model names are easier to read with it.

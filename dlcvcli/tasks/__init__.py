@@ -1,1 +1,1 @@
-"""Tasks: what a network is trained for; each owns its loss and its parameter groups."""
+"""Tasks: one package each, the contract that they fulfil, and their table."""

@@ -1,1 +1,1 @@
-"""A training run from its settings to its results: data, task, engine, snapshots, figures."""
+"""Training runs, from settings to results, for every task."""

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, device."""
+"""Versions, machine and device of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "pillow", "onn
 
 
 def describe_environment(launcher: Launcher, data: JobData) -> dict[str, Any]:
-    """Return plain types for `environment.json`."""
+    """Return the content of `environment.json` as plain types."""
     versions = {}
     for package in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Records of a run as TensorBoard event files, beside metrics.jsonl, where it is installed."""
+"""TensorBoard event files with the records of metrics.jsonl, if TensorBoard is installed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from dlcvcli.engine.hooks import Hooks, Plan, Record
 from dlcvcli.runs import RunFolder
 
-_PLACE = frozenset({"step", "epoch", "split"})
+_POSITION = frozenset({"step", "epoch", "split"})
 
 
 class EventHook(Hooks):
     """Writes every number of every record as a scalar: `train/loss`, `val/iou_per_class/road`.
 
-    What a run that was killed wrote after its last checkpoint is hidden when it goes on.
+    On resume, the events that a killed run wrote after its last checkpoint are hidden.
 
     Args:
-        run: in whose folder the event files lie.
+        run: the folder for the event files.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -26,7 +26,7 @@ class EventHook(Hooks):
 
     @staticmethod
     def is_possible() -> bool:
-        """Whether tensorboard is installed."""
+        """Return whether tensorboard is installed."""
         return find_spec("tensorboard") is not None
 
     def on_start(self, plan: Plan) -> None:
@@ -44,18 +44,18 @@ class EventHook(Hooks):
     def _write(self, record: Record) -> None:
         for name, value in _scalars(record, record["split"]):
             self._writer.add_scalar(name, value, record["step"])
-        # Nothing is lost then when the run is killed, and there is nothing to close.
+        # So nothing is lost if the run is killed, and the writer need not be closed.
         self._writer.flush()
 
 
 def _scalars(tree: dict[str, Any], prefix: str) -> list[tuple[str, float]]:
-    """Return the numbers in a record, those of inner tables too, by path."""
-    found: list[tuple[str, float]] = []
+    """Return the numbers in a record and its nested tables, with their paths."""
+    scalars: list[tuple[str, float]] = []
     for key, value in tree.items():
-        if key in _PLACE:
+        if key in _POSITION:
             continue
         if isinstance(value, dict):
-            found += _scalars(value, f"{prefix}/{key}")
+            scalars += _scalars(value, f"{prefix}/{key}")
         elif isinstance(value, int | float):
-            found.append((f"{prefix}/{key}", float(value)))
-    return found
+            scalars.append((f"{prefix}/{key}", float(value)))
+    return scalars

@@ -1,123 +1,129 @@
-"""What a kind of training brings to a run: its task, batches, validation and figures.
+"""The contract between a task and `training.run`: data, network, batches and validation.
 
-`training.run` knows no segmentation: it makes the folder, resumes, trains, writes the results, and
-asks the job for what differs from one kind to the next.
+`training.run` knows no task. It creates the run folder, resumes, trains and writes the results, and
+calls the job for everything else.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Protocol
-
-from torch import nn
+from typing import Any, ClassVar, Protocol
 
 from dlcvcli.config.schema import RunSettings
 from dlcvcli.data.seen_images import SeenImages
-from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.engine.fit import StepSource, Validate
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher
+from dlcvcli.engine.task import Task
+from dlcvcli.errors import CheckpointError
+from dlcvcli.figures.curves import curves
+from dlcvcli.figures.style import save
+from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.base import Task
+from dlcvcli.scores import Score
 
 
 class JobData(Protocol):
-    """What a run must know of its data, whatever it is.
-
-    Attributes:
-        layout: what the folder was recognised as, in one line.
-        remarks: what is worth saying of it, line by line.
-        sha256: split -> fingerprint.
-        seen: its images.
-    """
+    """What the data of every task has in common."""
 
     @property
     def layout(self) -> str:
-        """See the class."""
+        """The recognised layout of the folder, in one line."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """See the class."""
+        """Remarks on the data for the user, one line each."""
 
     @property
     def sha256(self) -> dict[str, str]:
-        """See the class."""
+        """Fingerprint of each split."""
 
     @property
     def seen(self) -> SeenImages:
-        """See the class."""
+        """The images of each split."""
 
     @property
     def root(self) -> Path:
-        """The folder that it was found in."""
+        """The data folder."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of it, as plain types, `sha256` among them."""
+        """Return the description for a checkpoint, including `sha256`, as plain types."""
 
 
 class Job(ABC):
-    """One kind of training with its settings and its data.
+    """A training run of one task.
 
     Attributes:
-        settings: resolved.
-        data: checked and fingerprinted.
-        seen: the images of the run, with those that the weights it begins from were trained on.
-        monitor: the metric by which `best` is chosen; higher is better.
-        model_name: what users call the network.
-        weights: `none`, `imagenet`, or the file that fills a new network.
-        batch: in words, what a batch is made of, such as ``8 at 176x240``.
-        smaller, larger: in words, what to choose where a batch is too large or too small.
+        scores: the scores of the task; the first one selects the best checkpoint.
+        settings: resolved settings.
+        data: checked and fingerprinted data.
+        seen: the images of the run and those that its initial weights were trained on.
+        model_name: name of the network.
+        weights: initial weights of a new network: `none`, `imagenet` or a file.
+        batch: description of a batch, e.g. ``8 at 176x240``.
+        steps_per_epoch: complete batches in an epoch.
+        smaller, larger: advice for a batch that is too large or too small.
     """
 
-    monitor: str
+    scores: ClassVar[tuple[Score, ...]]
+    smaller: ClassVar[str] = "a smaller --batch-size or --crop"
+    larger: ClassVar[str] = "a larger --batch-size or --crop"
     model_name: str
     weights: str
     batch: str
-    smaller: str = "a smaller --batch-size or --crop"
-    larger: str = "a larger --batch-size or --crop"
+    steps_per_epoch: int
     settings: RunSettings
     data: JobData
     seen: SeenImages
 
-    @property
-    @abstractmethod
-    def steps_per_epoch(self) -> int:
-        """Full batches in an epoch."""
-
     @abstractmethod
     def build_task(self, *, fresh: bool) -> Task:
-        """Build the task; one that is resumed takes its weights from the checkpoint alone."""
+        """Build the task; without `fresh`, initial weights are not loaded, since a run resumes."""
 
     def accept_weights(self, checkpoint: Checkpoint, source: str, *, allow_seen: bool) -> None:
-        """Note what the weights that the run begins from were trained on.
+        """Record which images the initial weights of the run were trained on.
 
         Args:
-            checkpoint: theirs.
-            source: how the user named it, e.g. `--init runs/first`.
-            allow_seen: whether that may be what this run is validated or tested on.
+            checkpoint: the checkpoint with the weights.
+            source: the user's flag and value, e.g. `--init runs/first`.
+            allow_seen: accept weights that were trained on validation or test images of this run.
 
         Raises:
-            UsageError: it is, and may not be.
+            UsageError: the weights were trained on such images, without `allow_seen`.
         """
-        theirs = seen_images_of(checkpoint, source)
-        self.seen = self.seen.beginning_from(theirs, source, allow=allow_seen)
+        trained_on = seen_images_of(checkpoint, source)
+        self.seen = self.seen.beginning_from(trained_on, source, allow=allow_seen)
 
     def warnings(self) -> list[str]:
-        """Return why the scores of the run are not what they seem, line by line."""
+        """Return reasons why the scores of the run may mislead, one line each."""
         return self.seen.warnings()
 
-    @abstractmethod
     def take_weights(self, task: Any, path: Path) -> str:
-        """Start from another run's weights; return a line that says what was taken.
+        """Load a checkpoint's weights, averaged ones where it has them; return a line on them.
+
+        Tensors of another shape, such as a head for other classes, stay random.
+
+        Args:
+            task: an `AveragedTask`.
+            path: the checkpoint.
 
         Raises:
-            CheckpointError: they do not fit.
+            CheckpointError: most of them do not fit.
         """
-
-    @abstractmethod
-    def network_of(self, task: Any) -> nn.Module:
-        """Return the part of a task that is a user's model: what is counted and exported."""
+        state = evaluated_weights(load_checkpoint(path)["task"])
+        own = task.network.state_dict()
+        fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+        if len(fitting) < len(own) / 2:
+            raise CheckpointError(
+                f"--init {path} does not fit the model: {len(fitting)} of {len(own)} tensors match",
+                "choose the --model that it was trained with",
+            )
+        task.load_network({**own, **fitting})
+        left = sorted(own.keys() - fitting.keys())
+        note = f"; random: {', '.join(left[:4])}" if left else ""
+        return f"took {len(fitting)} of {len(own)} tensors from {path}{note}"
 
     @abstractmethod
     def batches(self, launcher: Launcher) -> StepSource:
@@ -125,24 +131,33 @@ class Job(ABC):
 
     @abstractmethod
     def validation(self, launcher: Launcher) -> Validate:
-        """Return the validation; ranks share it."""
+        """Return the validation; each rank validates a part of the images."""
 
     @abstractmethod
     def score_best(self, run: RunFolder, launcher: Launcher) -> dict[str, Any]:
-        """Evaluate a run's best weights once more, in float32; return plain types."""
+        """Evaluate the best checkpoint in float32; return plain types."""
+
+    def describe_final(self, metrics: dict[str, Any]) -> str:
+        """Return what the best checkpoint was scored on, for the log.
+
+        Args:
+            metrics: as `score_best` returned them.
+        """
+        return f"{metrics['checkpoint']} in fp32 ({metrics['split']})"
 
     def hooks(self, run: RunFolder) -> list[Hooks]:
-        """Return what watches the training beside log and progress.
+        """Return hooks of the task, beside those for the log and the progress bar.
 
         Raises:
-            UsageError: the settings ask for something that cannot be watched.
+            UsageError: a hook cannot be built from the settings, e.g. an image is missing.
         """
         return []
 
     def lines(self, task: Any, launcher: Launcher) -> list[str]:
-        """Return what else the log shall say before training begins."""
+        """Return further log lines for the start of the run."""
         return []
 
-    @abstractmethod
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
-        """Draw what the run folder holds."""
+        """Draw the figures of the run folder: the curves of the loss and of the main score."""
+        if any(run.read_metrics()):
+            save(curves({run.path.name: run}, self.scores[0]), run.figures / "curves.png")

@@ -1,31 +1,29 @@
-"""Records of a run as lines for people: `log.txt`, and the console where it is no terminal."""
+"""Records of a run as readable lines, for `log.txt` and the console."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dlcvcli.engine.hooks import Hooks, Plan, Record
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 
 Say = Callable[[str], None]
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: `42s`, `3m05s`, `2h07m`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
-_HEADLINES = {"miou": "mIoU", "overall_acc": "pixel accuracy", "accuracy": "accuracy"}
+    """Return a time as readable text: `42s`, `3m05s`, `2h07m`."""
+    total = round(seconds)
+    if total < 60:
+        return f"{total}s"
+    if total < 3600:
+        return f"{total // 60}m{total % 60:02d}s"
+    return f"{total // 3600}h{total % 3600 // 60:02d}m"
 
 
 def train_line(record: Record, plan: Plan) -> str:
-    """Return the line of a training record."""
+    """Return the log line of a training record."""
     loss = record["loss"]
     shown = f"{loss:.4f}" if loss is not None else "not finite"
     return (
@@ -35,38 +33,45 @@ def train_line(record: Record, plan: Plan) -> str:
     )
 
 
-def validation_line(record: Record, is_best: bool) -> str:
-    """Return the line of a validation record."""
+def validation_line(record: Record, scores: Sequence[Score], is_best: bool) -> str:
+    """Return the log line of a validation record."""
     mark = "  (best)" if is_best else ""
-    return f"val at step {record['step']}: {'  '.join(headlines(record))}{mark}"
+    return f"val at step {record['step']}: {'  '.join(score_texts(record, scores))}{mark}"
 
 
-def headlines(record: Record) -> list[str]:
-    """Return what people want to see of a validation, the most important first."""
-    found = []
-    for key, name in _HEADLINES.items():
-        if key in record:
-            value = "–" if record[key] is None else f"{record[key]:.4f}"
-            ci95 = record.get("ci95") if key == "accuracy" else None
-            found.append(f"{name} {value}" + ("" if ci95 is None else f" ± {ci95:.4f}"))
-    return found
+def score_texts(record: Record, scores: Sequence[Score]) -> list[str]:
+    """Return the validation scores for the log, e.g. ``mIoU 0.4778``."""
+    texts = []
+    for score in scores:
+        if score.shown and score.key in record:
+            value = record[score.key]
+            half = record.get(score.interval) if score.interval else None
+            texts.append(
+                f"{score.name} {'–' if value is None else f'{value:.4f}'}"
+                + ("" if half is None else f" ± {half:.4f}")
+            )
+    return texts
 
 
 class LineLog(Hooks):
-    """Writes a line for each record to `log.txt`, and hands it on.
+    """Writes a line for each record to `log.txt`.
 
     Args:
-        run: where `log.txt` lies.
-        say: given each line too, e.g. to print it.
+        run: the folder for `log.txt`.
+        scores: the scores of the task.
+        say: also called with each line, e.g. to print it.
     """
 
-    def __init__(self, run: RunFolder, say: Say = lambda line: None) -> None:
+    def __init__(
+        self, run: RunFolder, scores: Sequence[Score], say: Say = lambda line: None
+    ) -> None:
         self.run = run
+        self.scores = scores
         self.say = say
         self.plan: Plan | None = None
 
     def write(self, line: str) -> None:
-        """Write one line with the time of day."""
+        """Write one line, with the time of day."""
         stamp = time.strftime("%H:%M:%S")
         with self.run.log.open("a", encoding="utf-8") as file:
             file.write(f"{stamp}  {line}\n")
@@ -74,10 +79,10 @@ class LineLog(Hooks):
 
     def on_start(self, plan: Plan) -> None:
         self.plan = plan
-        begun = f"going on at step {plan.start_step}" if plan.start_step else "training"
+        start = f"resuming at step {plan.start_step}" if plan.start_step else "training"
         self.write(
-            f"{begun}: {plan.total_steps} steps, {plan.steps_per_epoch} an epoch, "
-            f"batch {plan.batch_size}"
+            f"{start}: {plan.total_steps} steps, {plan.steps_per_epoch} per epoch, "
+            f"batch size {plan.batch_size}"
         )
 
     def on_log(self, record: Record) -> None:
@@ -85,4 +90,4 @@ class LineLog(Hooks):
         self.write(train_line(record, self.plan))
 
     def on_validation(self, record: Record, is_best: bool) -> None:
-        self.write(validation_line(record, is_best))
+        self.write(validation_line(record, self.scores, is_best))

@@ -1,4 +1,4 @@
-"""In what a resumed run may differ from the one that was begun. Needs no torch."""
+"""Check of the settings of a resumed run. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dlcvcli.errors import ConfigError
 
 
 def require_same_settings(stored: dict[str, Any], settings: RunSettings, *, extend: bool) -> None:
-    """Refuse to resume with settings that would change the numbers.
+    """Refuse to resume with settings that would change the results.
 
     Args:
-        stored: the settings that the run was begun with, as plain types.
-        settings: those it is resumed with.
-        extend: whether its length may change.
+        stored: the settings that the run was started with, as plain types.
+        settings: the settings that it is resumed with.
+        extend: whether the keys in `EXTENDABLE_CHANGES` may change.
 
     Raises:
-        ConfigError: lists the keys that differ, with both values.
+        ConfigError: other keys differ; lists them with both values.
     """
     before = validate(type(settings), stored, {"": "the run's checkpoint"})
     allowed = RESUMABLE_CHANGES | (EXTENDABLE_CHANGES if extend else frozenset())
@@ -26,10 +26,9 @@ def require_same_settings(stored: dict[str, Any], settings: RunSettings, *, exte
     if not changed:
         return
     listed = "; ".join(f"{key}: {old} -> {new}" for key, (old, new) in changed.items())
-    only_length = changed.keys() <= EXTENDABLE_CHANGES
     raise ConfigError(
-        f"the run was begun with other settings ({listed})",
-        "add --extend to change its length"
-        if only_length
-        else "resume without these changes, or begin a new run with --init CKPT",
+        f"the run was started with other settings ({listed})",
+        "add --extend to change how long the run trains"
+        if changed.keys() <= EXTENDABLE_CHANGES
+        else "resume without these changes, or start a new run with --init CKPT",
     )

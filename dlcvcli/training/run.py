@@ -1,24 +1,25 @@
-"""One training run: settings in, a run folder out."""
+"""One training run: from settings to a run folder."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
 from dlcvcli.config.load import to_yaml
-from dlcvcli.config.schema import RunSettings, TrainSegSettings
+from dlcvcli.config.schema import RunSettings
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
 from dlcvcli.engine.determinism import deterministic_algorithms
-from dlcvcli.engine.fit import FitResult, fit, total_steps
+from dlcvcli.engine.fit import fit, total_steps
 from dlcvcli.engine.hooks import HookList, Hooks
 from dlcvcli.engine.launch import Launcher, prepare
+from dlcvcli.engine.result import FitResult
+from dlcvcli.engine.task import Task
 from dlcvcli.errors import (
     CheckpointError,
     ConfigError,
@@ -31,37 +32,34 @@ from dlcvcli.files import write_atomically, write_json
 from dlcvcli.locks import locked
 from dlcvcli.machine import keep_freed_memory
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.base import Task
-from dlcvcli.training.data import TrainingData
 from dlcvcli.training.environment import describe_environment
 from dlcvcli.training.events import EventHook
-from dlcvcli.training.fewshot import FewshotJob
-from dlcvcli.training.fewshot_data import FewshotData
 from dlcvcli.training.job import Job, JobData
-from dlcvcli.training.log import LineLog
+from dlcvcli.training.log import LineLog, score_texts
 from dlcvcli.training.results import count_parameters, describe_result
 from dlcvcli.training.resume import require_same_settings
-from dlcvcli.training.segmentation import SegmentationJob
 
 Say = Callable[[str], None]
-Lost = Callable[[RankLost], None]
+OnRankLost = Callable[[RankLost], None]
+MakeJob = Callable[[Any, Any], Job]
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What to do with a run folder.
+    """Options of a training run to start or resume.
 
     Attributes:
-        run: the folder.
-        settings: resolved (see `training.data.resolve_settings` and `training.fewshot_data`).
-        data: checked and fingerprinted.
-        resume: go on from `last.ckpt`.
-        extend: let a resumed run become longer.
-        init: checkpoint whose weights a new run starts from.
-        allow_seen: the weights that a new run starts from may have been trained on what it is
-            validated on.
+        make_job: returns the task's job for settings and data.
+        run: the run folder.
+        settings: resolved settings.
+        data: checked and fingerprinted data.
+        resume: continue from `last.ckpt`.
+        extend: let a resumed run train longer.
+        init: checkpoint with the initial weights of a new run.
+        allow_seen: accept initial weights that were trained on validation images of the run.
     """
 
+    make_job: MakeJob
     run: RunFolder
     settings: RunSettings
     data: JobData
@@ -76,25 +74,25 @@ def train(
     *,
     hooks: Hooks | None = None,
     say: Say = lambda line: None,
-    lost: Lost | None = None,
+    on_rank_lost: OnRankLost | None = None,
 ) -> dict[str, Any]:
-    """Train to the end, or until told to stop, and write `results.json`.
+    """Train until the last step or a request to stop, and write `results.json`.
 
     Args:
-        request: what to train, and where.
-        hooks: the caller's own, e.g. a progress bar; called on rank 0.
-        say: given each line of the log.
-        lost: called on a thread of its own when another rank died and this one may hang; has to
-            end the process. Without it, a rank that is lost is noticed when an exchange fails.
+        request: the run.
+        hooks: hooks of the caller, e.g. a progress bar; called on rank 0.
+        say: called with each line of the log.
+        on_rank_lost: called on a separate thread when another rank has died and this one may hang;
+            must end the process. Without it, a lost rank is noticed when communication fails.
 
     Returns:
-        What `results.json` holds.
+        The content of `results.json`.
 
     Raises:
-        Interrupted: a signal ended the run in good order; it can be resumed.
-        ConfigError: a resumed run's settings differ in what decides its numbers.
+        Interrupted: a signal stopped the run after saving; it can be resumed.
+        ConfigError: the settings of a resumed run would change its results.
         CheckpointError, DataError, NonFiniteLoss: see `engine.fit.fit`.
-        RankLost: another rank ended before its time.
+        RankLost: another rank ended early.
     """
     settings = request.settings.train
     ranks = prepare(
@@ -102,89 +100,80 @@ def train(
         precision=settings.precision,
         sync_batchnorm=settings.sync_batchnorm,
     )
-    watched = nullcontext() if lost is None else ranks.peers.watched(_say_to(lost))
+    watched: AbstractContextManager[None] = nullcontext()
+    if on_rank_lost is not None:
+        watched = ranks.peers.watched(lambda failure: on_rank_lost(_rank_lost(failure)))
     with watched, deterministic_algorithms(settings.deterministic), ExitStack() as held:
         try:
             return _train(request, ranks.start(), hooks, say, held)
         except RuntimeError as error:
-            # An exchange with a rank that is gone fails in the words of its transport.
-            fallen = ranks.peers.fallen(wait=3)
-            if fallen is None:
+            # Communication with a dead rank raises errors of the transport, e.g. of gloo.
+            failure = ranks.peers.find_failed(wait=3)
+            if failure is None:
                 raise
             ranks.peers.stop()
-            raise _rank_lost(fallen) from error
+            raise _rank_lost(failure) from error
 
 
-def job_for(settings: RunSettings, data: JobData) -> Job:
-    """Return the job that settings describe, on data that was checked for it."""
-    if isinstance(settings, TrainFewshotSettings) and isinstance(data, FewshotData):
-        return FewshotJob(settings, data)
-    if isinstance(settings, TrainSegSettings) and isinstance(data, TrainingData):
-        return SegmentationJob(settings, data)
-    raise TypeError(f"no job for {type(settings).__name__} on {type(data).__name__}")
-
-
-def _say_to(lost: Lost) -> Callable[[str], None]:
-    return lambda what: lost(_rank_lost(what))
-
-
-def _rank_lost(what: str) -> RankLost:
+def _rank_lost(failure: str) -> RankLost:
     return RankLost(
-        f"{what}; the others were stopped",
-        "what was saved before is there: go on with --resume, or begin again",
+        f"{failure}; the others were stopped",
+        "continue from the last checkpoint with --resume, or start the run again",
     )
 
 
 def _train(
     request: RunRequest, launcher: Launcher, hooks: Hooks | None, say: Say, held: ExitStack
 ) -> dict[str, Any]:
-    """Train on this rank; see `train`. The lock of the run folder goes into `held`."""
-    if launcher.device.type == "cpu":
+    """Train on this rank; see `train`. `held` receives the lock of the run folder."""
+    if not launcher.on_gpu:
         keep_freed_memory()
-    request.settings.images_at_a_time(launcher.world_size)
-    # The default folder's name holds the time, which each rank reads for itself.
-    request = replace(request, run=RunFolder(Path(launcher.tell(str(request.run.path)))))
+    request.settings.require_even_split(launcher.world_size)
+    # The name of the default folder contains the time, which may differ between ranks.
+    request = replace(request, run=RunFolder(Path(launcher.broadcast(str(request.run.path)))))
     settings, run, data = request.settings, request.run, request.data
     if launcher.is_main and request.resume:
         held.enter_context(locked(run.path))
-    # What `auto` chose belongs to the run: on another machine it goes on in the same arithmetic.
+    # Stores what `auto` chose, so that the run resumes in the same precision on any machine.
     chosen = settings.train.model_copy(update={"precision": launcher.precision.name})
     settings = settings.model_copy(update={"train": chosen})
     request = replace(request, settings=settings)
-    job = job_for(settings, data)
+    job = request.make_job(settings, data)
     checkpoint = _checkpoint_of(request, job)
     if checkpoint is None:
-        _look_at_weights(request, job)
+        _record_initial_weights(request, job)
     else:
         job.seen = seen_images_of(checkpoint, run.last) or replace(job.seen, complete=False)
     torch.manual_seed(settings.train.seed)
     task = job.build_task(fresh=checkpoint is None)
-    taken = job.take_weights(task, request.init) if request.init is not None else None
+    init_line = job.take_weights(task, request.init) if request.init is not None else None
     batches = job.batches(launcher)
-    watching = job.hooks(run)
-    # All that a user can have got wrong is found by now; only then does the folder come to be.
-    log = LineLog(run, say)
-    listeners = [log, *watching, *([EventHook(run)] if EventHook.is_possible() else [])]
-    listeners += [hooks] if hooks is not None else []
+    log = LineLog(run, job.scores, say)
+    all_hooks = [log, *job.hooks(run)]
+    if EventHook.is_possible():
+        all_hooks.append(EventHook(run))
+    if hooks is not None:
+        all_hooks.append(hooks)
+    # All errors of the user are found by now, so a refused run creates no folder.
     if launcher.is_main:
         if not request.resume:
             held.enter_context(locked(run.path))
             run.create()
         write_atomically(run.config, to_yaml(settings))
         write_json(run.environment, describe_environment(launcher, data))
-        for line in _opening(job, task, launcher, taken):
+        for line in _first_lines(job, task, launcher, init_line):
             log.write(line)
     launcher.barrier()
-    with _explained(job, launcher):
+    with _batch_errors_explained(job, launcher):
         result = fit(
             task,
             batches,
             settings,
             launcher=launcher,
             run=run,
-            hooks=HookList(*listeners),
+            hooks=HookList(*all_hooks),
+            monitor=job.scores[0],
             validate=job.validation(launcher),
-            monitor=job.monitor,
             data=data.as_dict() | {"seen": job.seen.as_dict()},
             resume=checkpoint,
         )
@@ -192,65 +181,66 @@ def _train(
 
 
 @contextmanager
-def _explained(job: Job, launcher: Launcher) -> Iterator[None]:
-    """Say in our own words what PyTorch says of batches too small or too large."""
+def _batch_errors_explained(job: Job, launcher: Launcher) -> Iterator[None]:
+    """Replace PyTorch's errors about batches that are too small or too large by ours."""
     try:
         yield
     except ValueError as error:
-        # Torch's words for a BatchNorm over a single 1x1 map.
+        # The error of torch for BatchNorm over a single 1x1 map.
         if "more than 1 value per channel" not in str(error):
             raise
         raise UsageError(
-            f"{job.model_name} cannot train on batches of {job.batch}: its norms have a single "
-            "value to average",
+            f"{job.model_name} cannot train on batches of {job.batch}: BatchNorm would have one "
+            "value per channel",
             f"choose {job.larger}",
         ) from error
     except (RuntimeError, MemoryError) as error:
-        # Of a GPU, of numpy, and of PyTorch's allocator for the CPU on Linux and on Windows.
-        own = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not own and not re.search("can't allocate memory|not enough memory", str(error)):
+        # GPUs raise OutOfMemoryError, numpy MemoryError, and PyTorch's allocator on CPUs a
+        # RuntimeError with one text on Linux and another on Windows.
+        typed = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not typed and not re.search("can't allocate memory|not enough memory", str(error)):
             raise
         raise DeviceError(
             f"{launcher.device_name} has too little memory for batches of {job.batch}",
             f"choose {job.smaller}, compute the batch in parts with --set optim.accumulate=2, or "
-            "validate fewer at a time with --set train.val_batch_size=1",
+            "validate fewer images at a time with --set train.val_batch_size=1",
         ) from error
 
 
 def _checkpoint_of(request: RunRequest, job: Job) -> Checkpoint | None:
-    """Return the checkpoint to go on from; None for a new run."""
+    """Return the checkpoint to resume from; None for a new run."""
     run = request.run
     if not request.resume:
         return None
     if not run.last.exists():
         raise CheckpointError(
-            f"run {run.path} has no {run.last.name} to go on from",
-            "begin another one with --init CKPT",
+            f"run {run.path} has no {run.last.name} to resume from",
+            "start a new run with --init CKPT",
         )
     checkpoint = load_checkpoint(run.last)
     require_same_settings(checkpoint["config"], request.settings, extend=request.extend)
-    kept = {key: value for key, value in checkpoint["data"].items() if key != "seen"}
-    if kept != request.data.as_dict():
-        what = "fingerprint" if kept.get("sha256") != request.data.sha256 else "class set"
+    stored = {key: value for key, value in checkpoint["data"].items() if key != "seen"}
+    if stored != request.data.as_dict():
+        what = "fingerprint" if stored.get("sha256") != request.data.sha256 else "class set"
         raise ConfigError(
-            f"the data in {request.data.root} is not what the run was begun with: "
+            f"the data in {request.data.root} is not the data that the run was started with: "
             f"its {what} differs",
-            "restore the files, or begin a new run with --init CKPT",
+            "restore the files, or start a new run with --init CKPT",
         )
     total = total_steps(request.settings, job.steps_per_epoch)
     if checkpoint["step"] > total:
         raise UsageError(
-            f"{run.path} has done {checkpoint['step']} steps, more than the {total} asked for",
-            "extend it to a larger number",
+            f"{run.path} has done {checkpoint['step']} steps, more than the {total} requested",
+            "set a larger number of steps or epochs",
         )
     return checkpoint
 
 
-def _look_at_weights(request: RunRequest, job: Job) -> None:
-    """Note what the weights that a new run starts from were trained on.
+def _record_initial_weights(request: RunRequest, job: Job) -> None:
+    """Record which images the initial weights of a new run were trained on.
 
     Raises:
-        UsageError: on what this run is validated on, without --allow-seen.
+        UsageError: they include validation images of this run, without --allow-seen.
         CheckpointError: --init cannot be read.
     """
     if request.init is not None:
@@ -259,23 +249,23 @@ def _look_at_weights(request: RunRequest, job: Job) -> None:
         )
     if job.weights not in {"none", "imagenet"}:
         try:
-            theirs = load_checkpoint(Path(job.weights))
+            checkpoint = load_checkpoint(Path(job.weights))
         except CheckpointError:
-            # A state dict of another project does not say what it was trained on.
+            # A state dict of another project has no record of its training images.
             return
-        job.accept_weights(theirs, f"--weights {job.weights}", allow_seen=request.allow_seen)
+        job.accept_weights(checkpoint, f"--weights {job.weights}", allow_seen=request.allow_seen)
 
 
-def _opening(job: Job, task: Task, launcher: Launcher, taken: str | None) -> list[str]:
-    """Return the lines that say what is about to be trained."""
+def _first_lines(job: Job, task: Task, launcher: Launcher, init_line: str | None) -> list[str]:
+    """Return the first lines of the log, which describe data, network and device."""
     return [
         job.data.layout,
         *job.data.remarks,
         *(f"warning: {line}" for line in job.warnings()),
-        f"{job.model_name}: {count_parameters(job.network_of(task)):,} parameters, "
+        f"{job.model_name}: {count_parameters(task.network):,} parameters, "
         f"{launcher.device_name}, {launcher.precision.name} ({launcher.precision.reason})",
         *job.lines(task, launcher),
-        *([taken] if taken is not None else []),
+        *([init_line] if init_line is not None else []),
     ]
 
 
@@ -287,13 +277,13 @@ def _finish(
     result: FitResult,
     log: LineLog,
 ) -> dict[str, Any]:
-    """Write the results; a finished run is evaluated once more, in fp32, with its best weights."""
+    """Write the results; the best weights of a finished run are evaluated in fp32."""
     run = request.run
     resume_command = f"dlcv train {request.settings.task} --resume {run.path}"
     results = {
         "task": request.settings.task,
         "model": job.model_name,
-        **describe_result(job.network_of(task), launcher, result),
+        **describe_result(task.network, launcher, result),
         "warnings": job.warnings(),
     }
     if results["best"] is not None:
@@ -301,28 +291,30 @@ def _finish(
     if launcher.is_main and result.ended == "finished":
         if result.step < result.total_steps:
             log.write(
-                f"ended at step {result.step} of {result.total_steps}: none of the last "
-                f"{request.settings.train.patience} validations was better than the best"
+                f"stopped early at step {result.step} of {result.total_steps}: none of the last "
+                f"{request.settings.train.patience} validations improved the score"
             )
         log.write("evaluating the best checkpoint in fp32")
         if not run.best.is_file():
-            log.write(f"{run.best.name} is missing; {run.last.name} is evaluated instead")
-        results["metrics"] = job.score_best(run, launcher)
+            log.write(f"{run.best.name} is missing; evaluating {run.last.name} instead")
+        metrics = results["metrics"] = job.score_best(run, launcher)
+        scores = ", ".join(score_texts(metrics, job.scores[:1]))
+        log.write(f"{job.describe_final(metrics)}: {scores}")
     if launcher.is_main:
         write_json(run.results, results)
         job.draw(run, result.plan.steps_per_epoch)
     if result.ended == "signal":
-        # A rank that ends with a signal's status would be taken for lost while rank 0 still draws.
+        # Ranks wait for rank 0, which still draws: one that exited would be reported as lost.
         launcher.barrier()
         raise Interrupted(
             result.signal,
             f"stopped by a signal after step {result.step} of {result.total_steps}; "
             "everything is saved",
-            f"go on with: {resume_command}",
+            f"continue with: {resume_command}",
         )
     if launcher.is_main and result.ended == "max_time":
         log.write(
-            f"--max-time is over after step {result.step} of {result.total_steps}; "
-            f"go on with: {resume_command}"
+            f"--max-time has passed after step {result.step} of {result.total_steps}; "
+            f"continue with: {resume_command}"
         )
     return results

@@ -1,9 +1,8 @@
-"""The command itself: its help, its flags, and how it ends."""
+"""The `dlcv` command: its help, its flags and its exit statuses."""
 
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,12 +23,12 @@ from dlcvcli.errors import (
     RankLost,
     UsageError,
 )
-from tests.cli.command import ROOT, dlcv, refused_here
+from tests.cli.command import dlcv, refused
 
 EndWith = Callable[[BaseException], tuple[object, str]]
 
 
-def test_help_and_version_import_nothing_heavy() -> None:
+def test_help_and_version_import_no_slow_library() -> None:
     script = (
         "import sys\n"
         "from dlcvcli.cli import main\n"
@@ -48,7 +47,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
     assert dlcv("--version").stdout.strip() == f"dlcv {__version__}"
 
 
-def test_every_flag_of_the_contract_is_there() -> None:
+def test_commands_have_the_documented_flags() -> None:
     flags = {
         ("train", "seg"): "data model classes epochs steps batch-size size crop loss optimizer lr "
         "backbone-lr-scale schedule weights snapshot max-time seed precision devices "
@@ -71,12 +70,12 @@ def test_every_flag_of_the_contract_is_there() -> None:
             assert f"--{name}" in page, (command, name)
 
 
-def test_a_mistyped_command_is_exit_2() -> None:
+def test_a_mistyped_command_exits_with_2() -> None:
     assert dlcv("tran").returncode == 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("train", "seg", "--data", ""), "the value of --data is empty"),
         (("train", "seg", "--data", "x", "--out="), "the value of --out is empty"),
@@ -87,27 +86,17 @@ def test_a_mistyped_command_is_exit_2() -> None:
         (("data", "check", ""), "an argument is empty"),
     ],
 )
-def test_an_empty_path_is_not_the_current_folder(arguments: tuple[str, ...], says: str) -> None:
-    assert "The current folder is ." in refused_here(2, *arguments, says=says)
+def test_an_empty_path_is_refused(arguments: tuple[str, ...], message: str) -> None:
+    assert "The current folder is ." in refused(2, *arguments, message=message)
 
 
 def test_the_value_of_a_setting_may_be_empty() -> None:
-    assert "key 'data.path'" in refused_here(2, "train", "seg", "--set", "data.path=", says="data")
-
-
-def test_debug_shows_the_traceback() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dlcvcli", "eval", "none", "--data", "none"],
-        capture_output=True, text=True, check=False, cwd=ROOT,
-        env={**os.environ, "DLCV_DEBUG": "1"},
-    )  # fmt: skip
-    assert "Traceback" in done.stderr
-    assert "DataError" in done.stderr
+    assert "key 'data.path'" in refused(2, "train", "seg", "--set", "data.path=", message="data")
 
 
 @pytest.fixture
 def end_with(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> EndWith:
-    """Run `main` over a command that raises; returns its exit status and what stderr got."""
+    """Run `main` over a command that raises; returns its exit status and stderr."""
     monkeypatch.delenv("DLCV_DEBUG", raising=False)
     for name in ("RANK", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
@@ -116,7 +105,7 @@ def end_with(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         def command() -> NoReturn:
             raise error
 
-        monkeypatch.setattr(module, "app", command)
+        monkeypatch.setattr(module, "make_app", lambda: command)
         with pytest.raises(SystemExit) as end:
             main()
         captured = capsys.readouterr()
@@ -135,21 +124,21 @@ def end_with(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (Interrupted(15, "what"), 143),
     ],
 )
-def test_each_kind_of_error_has_its_status(
+def test_each_error_class_has_its_exit_status(
     end_with: EndWith, error: Exception, status: int
 ) -> None:
     assert end_with(error) == (status, "error: what\n")
 
 
-def test_a_hint_is_a_line_of_its_own(end_with: EndWith) -> None:
+def test_a_hint_is_printed_on_its_own_line(end_with: EndWith) -> None:
     assert end_with(DataError("what", "how"))[1] == "error: what\nhint: how\n"
 
 
-def test_what_a_child_said_is_not_said_again(end_with: EndWith) -> None:
+def test_an_error_that_a_child_reported_is_not_repeated(end_with: EndWith) -> None:
     assert end_with(AlreadySaid(3)) == (3, "")
 
 
-def test_what_one_of_several_ranks_meets_is_said_with_its_number_and_without_the_hint(
+def test_an_error_of_one_rank_has_its_number_and_no_hint(
     end_with: EndWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "0")
@@ -157,7 +146,7 @@ def test_what_one_of_several_ranks_meets_is_said_with_its_number_and_without_the
     monkeypatch.setenv("RANK", "2")
     assert end_with(DataError("what", "how")) == (1, "rank 2: error: what\n")
     monkeypatch.delenv("RANK")
-    # As of the processes that a run starts itself.
+    # The processes that a run starts itself have only LOCAL_RANK.
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert end_with(DataError("what", "how")) == (1, "rank 1: error: what\n")
 
@@ -171,28 +160,38 @@ def test_what_one_of_several_ranks_meets_is_said_with_its_number_and_without_the
         (UsageError("what"), 2),
     ],
 )
-def test_what_all_ranks_meet_is_said_by_the_first(
+def test_an_error_of_all_ranks_is_reported_by_the_first(
     end_with: EndWith, monkeypatch: pytest.MonkeyPatch, error: DlcvError, status: int
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     assert end_with(error) == (status, "")
     monkeypatch.setenv("RANK", "0")
-    code, said = end_with(error)
+    code, stderr = end_with(error)
     assert code == status
-    assert said.startswith(f"error: {error.message}\n")
+    assert stderr.startswith(f"error: {error.message}\n")
 
 
-def test_what_a_disk_does_is_one_line(end_with: EndWith) -> None:
+def test_a_disk_error_is_one_line(end_with: EndWith) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "runs/log.txt")
     assert end_with(full) == (1, "error: No space left on device: runs/log.txt\n")
     nameless = OSError(errno.EIO, "Input/output error")
     assert end_with(nameless) == (1, "error: Input/output error: while writing\n")
 
 
+def test_with_dlcv_debug_an_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> NoReturn:
+        raise DataError("what")
+
+    monkeypatch.setenv("DLCV_DEBUG", "1")
+    monkeypatch.setattr(module, "make_app", lambda: command)
+    with pytest.raises(DataError, match="what"):
+        main()
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def bug() -> NoReturn:
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    monkeypatch.setattr(module, "app", bug)
+    monkeypatch.setattr(module, "make_app", lambda: bug)
     with pytest.raises(OSError, match="Bad file descriptor"):
         main()

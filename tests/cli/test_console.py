@@ -1,4 +1,4 @@
-"""Results go to stdout as they are, progress to stderr, and a bar to a terminal alone."""
+"""Results go to stdout unchanged, progress to stderr, and a bar only to a terminal."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from dlcvcli.errors import DlcvError
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Say that the terminal has 40 columns, and make the console anew before and after."""
+    """Set the terminal to 40 columns, and recreate the console before and after."""
     monkeypatch.setenv("COLUMNS", "40")
     stdout.cache_clear()
     yield
     stdout.cache_clear()
 
 
-def test_a_result_goes_to_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_is_written_to_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_result({"miou": 0.5, "best": None}, str(tmp_path / "a" / "eval.json"))
     assert json.loads((tmp_path / "a" / "eval.json").read_text()) == {"miou": 0.5, "best": None}
     assert capsys.readouterr().out == ""
 
 
-def test_a_dash_is_stdout(
+def test_a_dash_writes_to_stdout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -50,7 +52,7 @@ def test_without_a_target_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_result_that_is_no_number_is_a_bug_and_leaves_nothing_half_written(
+def test_a_result_with_nan_raises_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for target in ("-", str(tmp_path / "eval.json")):
@@ -66,7 +68,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_result({}, str(tmp_path / "file" / "eval.json"))
 
 
-def test_a_score_that_does_not_exist_is_a_dash() -> None:
+def test_a_missing_score_is_a_dash() -> None:
     assert fraction(None) == "–"
     assert fraction(0.0) == "0.0000"
     assert fraction(2 / 3) == "0.6667"
@@ -74,7 +76,7 @@ def test_a_score_that_does_not_exist_is_a_dash() -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-def test_in_a_file_no_line_of_a_table_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_not_wrapped_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     table = Table(show_header=False)
     table.add_row("left " * 10, "right " * 10)
     stdout().print(table)
@@ -85,7 +87,7 @@ def test_in_a_file_no_line_of_a_table_is_broken(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.usefixtures("narrow")
-def test_on_a_terminal_a_table_takes_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_fits_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", Terminal())
     assert stdout().width == 40
 
@@ -95,7 +97,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_line_is_said_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     line = "[red]data/[a]/0001.png[/red] " + "word " * 60 + "1234"
     say(line)
     captured = capsys.readouterr()
@@ -103,7 +105,7 @@ def test_a_line_is_said_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.out == ""
 
 
-def test_an_error_is_said_as_it_is_with_its_hint_below(
+def test_an_error_is_printed_unchanged_above_its_hint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("RANK", "LOCAL_RANK"):
@@ -122,7 +124,7 @@ def test_an_error_is_said_as_it_is_with_its_hint_below(
     assert captured.out == ""
 
 
-def test_off_a_terminal_a_count_says_a_line_every_ten_seconds(
+def test_without_a_terminal_progress_is_a_line_every_ten_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 1000.0
@@ -130,7 +132,7 @@ def test_off_a_terminal_a_count_says_a_line_every_ten_seconds(
         patch.setattr(time, "monotonic", lambda: now)
         with counting("reading") as progress:
             for done in range(251):
-                # Ten a second, and a long pause before the last two.
+                # Ten steps per second, and a long pause before the last two.
                 now = 1000 + done / 10 + (100 if done > 248 else 0)
                 progress(done, 250)
     captured = capsys.readouterr()
@@ -138,14 +140,14 @@ def test_off_a_terminal_a_count_says_a_line_every_ten_seconds(
     assert captured.out == ""
 
 
-def test_what_is_quick_is_not_counted_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_prints_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
     with counting("reading") as progress:
         for done in range(1000):
             progress(done, 999)
     assert capsys.readouterr().err == ""
 
 
-def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     shown = Console(file=screen, force_terminal=True, width=80)
@@ -159,7 +161,7 @@ def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["runs/[new] first", "runs/[/x]", "[red]leaf"])
-def test_brackets_are_text_and_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_brackets_are_not_markup(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     stdout.cache_clear()
     stdout().print(facts(name, [("figures", f"{name}/figures")]))
     stdout.cache_clear()

@@ -1,9 +1,10 @@
-"""`dlcv data` as users meet it: sets made, checked and counted."""
+"""`dlcv data make`, `check` and `stats` on the command line."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,15 +15,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dlcvcli.cli import data, data_masks
 from dlcvcli.files import as_bytes
-from tests.cli.command import ROOT, dlcv, dlcv_here, refused
+from tests.cli.command import ROOT, dlcv, dlcv_process, refused
+
+
+@pytest.mark.parametrize(
+    "epilog",
+    [
+        *(data.MAKE_EPILOG, data.CHECK_EPILOG, data.STATS_EPILOG),
+        *(data_masks.DECODE_EPILOG, data_masks.ENCODE_EPILOG),
+    ],
+)
+def test_the_examples_in_the_help_run(tmp_path: Path, epilog: str) -> None:
+    for example in epilog.split("\n\n"):
+        program, *arguments = shlex.split(example)
+        done = dlcv(*arguments, cwd=tmp_path)
+        assert (program, done.returncode) == ("dlcv", 0), done.stderr
 
 
 def test_data_make_check_and_stats(tmp_path: Path) -> None:
-    folder = tmp_path / "made"
+    folder = tmp_path / "set"
     make = ("data", "make", "landcover", folder, "--train", 3, "--validation", 2, "--size", "64x80")
     assert dlcv(*make).returncode == 0
-    refused(2, *make, says="not empty")
+    refused(2, *make, message="not empty")
     done = dlcv("data", "check", folder)
     assert "5 images are sound (train 3, val 2)" in done.stdout
     stats = json.loads(dlcv("data", "stats", folder, "--json", "-").stdout)
@@ -33,23 +49,23 @@ def test_data_make_check_and_stats(tmp_path: Path) -> None:
     assert "forest" in dlcv("data", "stats", folder).stdout
 
 
-def test_made_characters_are_a_few_shot_set(tmp_path: Path) -> None:
-    folder = tmp_path / "made"
+def test_make_glyphs_writes_a_few_shot_set(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
     make = ("data", "make", "glyphs", folder, "--alphabets", 2, "--characters", 3, "--drawers", 4)
     done = dlcv(*make, "--size", "28x28")
     assert done.returncode == 0, done.stderr
-    assert f"2 alphabets of 3 characters by 4 drawers of 28x28 in {folder}" in done.stderr
+    assert f"2 alphabets of 3 characters by 4 drawers, 28x28, to {folder}" in done.stderr
     drawn = dlcv("data", "episodes", folder, "--n-query", 3, "--out", tmp_path / "episodes.csv")
     assert "6 classes" in drawn.stderr
-    refused(2, *make, "--train", 3, says="--train is not for glyphs")
+    refused(2, *make, "--train", 3, message="--train does not apply to glyphs")
     other = ("data", "make", "landcover", tmp_path / "other", "--drawers", 3)
-    assert "--train, --validation" in refused(2, *other, says="--drawers is not for landcover")
+    assert "--train, --validation" in refused(
+        2, *other, message="--drawers does not apply to landcover"
+    )
 
 
 @pytest.mark.parametrize("kind", ["landcover", "glyphs"])
-def test_a_set_whose_making_was_killed_is_no_set_and_can_be_made_again(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_killed_make_leaves_no_set_and_can_be_repeated(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "set"
     make = ["data", "make", kind, str(folder), "--size", "64x64"]
     command = [sys.executable, "-m", "dlcvcli", *make]
@@ -60,27 +76,29 @@ def test_a_set_whose_making_was_killed_is_no_set_and_can_be_made_again(
     assert list(tmp_path.rglob("*.png"))
     assert not folder.exists()
     few = {"landcover": ("--train", 2, "--validation", 1), "glyphs": ("--alphabets", 1)}
-    done = dlcv_here(*make, *few[kind])
+    done = dlcv(*make, *few[kind])
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_off_table_colours_are_counted_and_named(tmp_path: Path, landcover: Path) -> None:
+def test_check_names_the_file_and_counts_the_pixels_of_unknown_colours(
+    tmp_path: Path, landcover: Path
+) -> None:
     folder = shutil.copytree(landcover, tmp_path / "set")
     path = folder / "train" / "0003_mask.png"
     pixels = np.asarray(Image.open(path)).copy()
     pixels[:2, :3] = (12, 34, 56)
     Image.fromarray(pixels).save(path)
-    said = refused(1, "data", "check", folder, says="1 problems")
-    assert "0003_mask.png" in said
-    assert "(12, 34, 56)" in said
-    assert "6 of 4,096 pixels" in said
+    stderr = refused(1, "data", "check", folder, message="1 problem in")
+    assert "0003_mask.png" in stderr
+    assert "(12, 34, 56)" in stderr
+    assert "6 of 4,096 pixels" in stderr
     assert dlcv("data", "check", folder, "--binarise").returncode == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
 @pytest.mark.parametrize("utf8", ["0", "1"])
-def test_names_of_files_may_be_any_bytes_in_any_locale(tmp_path: Path, utf8: str) -> None:
+def test_file_names_may_be_any_bytes_in_any_locale(tmp_path: Path, utf8: str) -> None:
     kit = tmp_path / os.fsdecode(b"VOC\xff")
     names = [os.fsdecode(name) for name in (b"caf\xe9", "café".encode(), b"plain")]
     for folder in ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass"):
@@ -90,22 +108,22 @@ def test_names_of_files_may_be_any_bytes_in_any_locale(tmp_path: Path, utf8: str
         Image.new("RGB", (4, 5)).save(kit / "JPEGImages" / f"{name}.jpg")
         Image.new("L", (4, 5)).save(kit / "SegmentationClass" / f"{name}.png")
     c = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": utf8}
-    done = dlcv("data", "check", kit, "--json", "-", env=c)
+    done = dlcv_process("data", "check", kit, "--json", "-", env=c)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["splits"]["train"]["images"] == 3
 
 
-def test_a_file_where_the_set_should_be_is_one_line(tmp_path: Path) -> None:
+def test_make_refuses_a_file_as_the_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for out in (file, file / "below"):
-        refused(2, "data", "make", "landcover", out, says="file")
+        refused(2, "data", "make", "landcover", out, message="file")
 
 
-def test_a_size_that_is_none_is_exit_2(tmp_path: Path) -> None:
-    make = ("data", "make", "landcover", tmp_path / "made", "--size")
-    refused(2, *make, "64by64", says="'64by64' is not HxW")
-    assert not (tmp_path / "made").exists()
+def test_make_refuses_a_size_that_is_not_hxw(tmp_path: Path) -> None:
+    make = ("data", "make", "landcover", tmp_path / "set", "--size")
+    refused(2, *make, "64by64", message="'64by64' is not HxW")
+    assert not (tmp_path / "set").exists()
 
 
 def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path) -> None:
@@ -113,16 +131,16 @@ def test_stats_draws_the_balance_of_the_classes(tmp_path: Path, landcover: Path)
     done = dlcv("data", "stats", landcover, "--figure", figure, "--log", "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["classes"] == "landcover7"
-    assert f"drew {figure}" in done.stderr
+    assert f"wrote {figure}" in done.stderr
     with Image.open(figure) as image:
         assert image.width > 1000
     stats = ("data", "stats", landcover)
-    refused(2, *stats, "--figure", tmp_path / "a.svg", says="neither in .png nor in .pdf")
-    refused(2, *stats, "--log", says="--log is for a figure")
+    refused(2, *stats, "--figure", tmp_path / "a.svg", message="neither in .png nor in .pdf")
+    refused(2, *stats, "--log", message="--log needs --figure")
 
 
-def test_bars_go_through_a_pipe_that_takes_none(landcover: Path) -> None:
-    done = dlcv("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
+def test_stats_prints_to_a_pipe_that_cannot_encode_bars(landcover: Path) -> None:
+    done = dlcv_process("data", "stats", landcover, env={"PYTHONIOENCODING": "cp1252"})
     assert done.returncode == 0, done.stderr
     assert "agriculture" in done.stdout
 
@@ -132,8 +150,8 @@ def test_images_in_two_splits_are_counted(landcover: Path, tmp_path: Path) -> No
     shutil.copytree(landcover, folder)
     for kind in ("sat.jpg", "mask.png"):
         shutil.copy(folder / "train" / f"0002_{kind}", folder / "validation" / f"0090_{kind}")
-    done = dlcv_here("data", "check", folder, "--json", "-")
+    done = dlcv("data", "check", folder, "--json", "-")
     assert done.returncode == 0
     assert "warning: 1 of the 5 images of val are in train too (0090)" in done.stderr
-    found = json.loads(done.stdout)["duplicates"]
-    assert found == [{"splits": ["train", "val"], "images": ["0090"]}]
+    duplicates = json.loads(done.stdout)["duplicates"]
+    assert duplicates == [{"splits": ["train", "val"], "images": ["0090"]}]

@@ -1,4 +1,4 @@
-"""`dlcv data episodes` as users meet it."""
+"""`dlcv data episodes` on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from tests.cli.command import dlcv_without_torch, refused
 
 
-def test_episodes_are_drawn_by_their_seed(tmp_path: Path) -> None:
+def test_the_seed_determines_the_episodes(tmp_path: Path) -> None:
     for alphabet in ("Greek", "Latin"):
         for character in range(3):
             folder = tmp_path / "set" / alphabet / f"character0{character}"
@@ -23,12 +23,12 @@ def test_episodes_are_drawn_by_their_seed(tmp_path: Path) -> None:
         out = tmp_path / f"{name}.csv"
         done = dlcv_without_torch(*arguments, "--seed", seed, "--out", out)
         assert done.returncode == 0, done.stderr
-        assert "3 episodes, 5-way 1-shot, 2 queries of each way" in done.stdout
+        assert "3 episodes, 5-way 1-shot with 2 queries per class" in done.stdout
         assert "6 classes" in done.stderr
         files.append(out.read_bytes())
     assert files[0] == files[1] != files[2]
     out = tmp_path / "d.csv"
-    refused(1, *arguments, "--n-way", 7, "--out", out, says="6 classes, too few for 7 ways")
-    refused(1, *arguments, "--k-shot", 3, "--out", out, says="fewer than 5 images")
-    refused(1, "data", "episodes", tmp_path / "none", "--out", out, says="does not exist")
+    refused(1, *arguments, "--n-way", 7, "--out", out, message="6 classes, too few for 7 ways")
+    refused(1, *arguments, "--k-shot", 3, "--out", out, message="fewer than 5 images")
+    refused(1, "data", "episodes", tmp_path / "none", "--out", out, message="does not exist")
     assert not out.exists()

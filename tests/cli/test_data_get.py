@@ -1,4 +1,4 @@
-"""`dlcv data get` as users meet it; nothing here reaches for the network."""
+"""`dlcv data get` on the command line, without the network."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dlcvcli.cli import data_get
 from dlcvcli.data import download as library
 from dlcvcli.errors import Interrupted
 from tests.cli.command import dlcv, refused
-from tests.data.made_voc import as_published, voc_files, write_tar, write_zip
+from tests.data.synthetic_voc import as_published, voc_files, write_tar, write_zip
 
 
-def test_an_archive_packed_anew_is_taken_with_consent_alone(tmp_path: Path) -> None:
+def test_a_repacked_archive_is_accepted_only_with_any_archive(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "kit.zip", voc_files("VOC2012"))
     folder = tmp_path / "my sets"
     get = ("data", "get", "voc2012", folder)
-    said = refused(1, *get, "--from", archive, says="is not VOCtrainval_11-May-2012.tar")
-    assert "--any-archive" in said
+    stderr = refused(1, *get, "--from", archive, message="is not VOCtrainval_11-May-2012.tar")
+    assert "--any-archive" in stderr
     assert not folder.exists()
 
     done = dlcv(*get, "--from", archive, "--any-archive")
     assert done.returncode == 0, done.stderr
     assert "layout voc: train 2, val 1" in done.stdout
-    assert "split train has 2 images, and 1464 as it was published" in done.stderr
+    assert "split train has 2 images, but 1464 as published" in done.stderr
     assert f"dlcv data stats '{folder}/VOCdevkit/VOC2012'" in done.stderr
     assert archive.exists()
 
@@ -34,46 +34,46 @@ def test_an_archive_packed_anew_is_taken_with_consent_alone(tmp_path: Path) -> N
     assert dlcv("data", "check", folder).returncode == 0
 
 
-def test_what_does_not_go_together_is_exit_2(tmp_path: Path) -> None:
-    refused(2, "data", "get", "voc2012", tmp_path, "--any-archive", says="goes with --from")
+def test_any_archive_without_from_is_a_usage_error(tmp_path: Path) -> None:
+    refused(2, "data", "get", "voc2012", tmp_path, "--any-archive", message="needs --from FILE")
     (tmp_path / "file").touch()
     archive = write_tar(tmp_path / "a.tar", voc_files())
     get = ("data", "get", "voc2012", tmp_path / "file", "--any-archive", "--from", archive)
-    refused(2, *get, says="is a file, not a folder")
+    refused(2, *get, message="is a file, not a folder")
     assert dlcv("data", "get", "voc2013", tmp_path).returncode == 2
 
 
-def test_an_archive_that_is_none_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_a_user_error(tmp_path: Path) -> None:
     page = tmp_path / "a.tar"
     page.write_text("<html>moved</html>")
     get = ("data", "get", "voc2012", tmp_path / "sets", "--from")
-    refused(1, *get, page, says="18 bytes instead of 1,999,639,040")
-    refused(1, *get, page, "--any-archive", says="neither a tar nor a zip")
-    refused(1, *get, tmp_path / "none.tar", says="does not exist")
-    refused(1, *get, tmp_path / "none.tar", "--any-archive", says="does not exist")
+    refused(1, *get, page, message="18 bytes instead of 1,999,639,040")
+    refused(1, *get, page, "--any-archive", message="neither a tar nor a zip")
+    refused(1, *get, tmp_path / "none.tar", message="does not exist")
+    refused(1, *get, tmp_path / "none.tar", "--any-archive", message="does not exist")
     assert not (tmp_path / "sets").exists()
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The archive of a made set, which takes the place of the real one."""
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The archive of a synthetic set in place of the published one."""
     path = write_tar(tmp_path / "origin.tar", voc_files())
     monkeypatch.setitem(library.PUBLIC_SETS, "voc2012", as_published(path, (path.as_uri(),)))
     return path
 
 
-def test_a_download_ends_as_a_set_and_its_archive_is_removed(
-    tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
+def test_a_downloaded_set_is_unpacked_and_its_archive_removed(
+    tmp_path: Path, archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data_get.get("voc2012", tmp_path / "sets")
     assert [p.name for p in (tmp_path / "sets").iterdir()] == ["VOCdevkit"]
-    said = capsys.readouterr()
-    assert "layout voc: train 2, val 1" in said.out
-    assert "as it was published" not in said.err
+    output = capsys.readouterr()
+    assert "layout voc: train 2, val 1" in output.out
+    assert "as published" not in output.err
 
 
-def test_ctrl_c_says_how_to_go_on(
-    tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+def test_ctrl_c_reports_how_to_continue(
+    tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

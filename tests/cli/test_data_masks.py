@@ -1,4 +1,4 @@
-"""`dlcv data decode` and `encode` as users meet them."""
+"""`dlcv data decode` and `encode` on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from tests.cli.command import dlcv, refused
 
 
-def test_decode_and_encode_undo_each_other(tmp_path: Path, landcover: Path) -> None:
+def test_encode_inverts_decode(tmp_path: Path, landcover: Path) -> None:
     ids, colours = tmp_path / "ids", tmp_path / "colours"
     land = ("--classes", "landcover7")
     done = dlcv("data", "decode", landcover / "train", ids, *land)
@@ -28,18 +28,21 @@ def test_decode_and_encode_undo_each_other(tmp_path: Path, landcover: Path) -> N
         assert image.mode == "P"
 
 
-def test_what_is_ignored_is_said(tmp_path: Path) -> None:
+def test_decode_reports_ignored_pixels(tmp_path: Path) -> None:
     (tmp_path / "classes.yaml").write_text("names: [a]\ncolours: [[255, 0, 0]]\n")
     pixels = np.zeros((2, 4, 3), np.uint8)
     pixels[0] = (255, 0, 0)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     arguments = (tmp_path / "a.png", tmp_path / "b.png", "--classes", tmp_path / "classes.yaml")
-    said = dlcv("data", "decode", *arguments, "--ignore-index", 7).stdout
-    assert "50.0% of the pixels are ignored (id 7, black: 'classes' has no ignore colour)" in said
+    stdout = dlcv("data", "decode", *arguments, "--ignore-index", 7).stdout
+    assert (
+        "50.0% of the pixels are ignored (id 7, black, since 'classes' has no ignore colour)"
+        in stdout
+    )
     assert np.asarray(Image.open(tmp_path / "b.png")).tolist() == [[0] * 4, [7] * 4]
 
 
-def test_masks_that_do_not_fit_are_named(tmp_path: Path) -> None:
+def test_masks_that_cannot_be_converted_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for name, value in (("a", 0), ("b", 99)):
@@ -51,8 +54,8 @@ def test_masks_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert "left out:" in done.stderr
     assert "b.png: class id 99 is not in 'camvid11'" in done.stderr
     assert "error: 1 of 2 masks could not be converted" in done.stderr
-    refused(2, *encode, "camvid12", says="neither a class preset nor a file")
+    refused(2, *encode, "camvid12", message="neither a class preset nor a file")
     one = ("data", "encode", folder / "b.png", folder / "b.png", "--classes", "camvid11")
-    refused(2, *one, says="would take the place of a mask that is read")
+    refused(2, *one, message="would overwrite a mask that is read")
     one = ("data", "encode", folder / "b.png", tmp_path / "c.png", "--classes", "camvid11")
-    refused(1, *one, says="b.png: class id 99 is not in 'camvid11'")
+    refused(1, *one, message="b.png: class id 99 is not in 'camvid11'")

@@ -1,4 +1,4 @@
-"""`dlcv demo` as users meet it: what it will not begin over; `make demo` runs all of it."""
+"""`dlcv demo` refuses folders of other files; `make demo` runs it completely."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from tests.cli.command import dlcv_without_torch, refused
 
 
-def test_a_folder_of_the_users_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     notes = tmp_path / "mine" / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("mine")
-    said = refused(2, "demo", "--out", notes.parent, says="is not empty and no demo made it")
-    assert "hint: choose another --out" in said
+    stderr = refused(2, "demo", "--out", notes.parent, message="not the folder of a demo")
+    assert "hint: choose another --out" in stderr
     assert list(tmp_path.rglob("*")) == [notes.parent, notes]
 
 
-def test_without_torch_it_says_what_to_install_and_makes_nothing(tmp_path: Path) -> None:
+def test_without_torch_the_error_names_the_install_and_nothing_is_written(tmp_path: Path) -> None:
     done = dlcv_without_torch("demo", "--out", tmp_path / "demo")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [

@@ -1,4 +1,4 @@
-"""`dlcv eval` as users meet it: both backends, the thresholds, and models of all kinds."""
+"""`dlcv eval` on the command line: both backends, thresholds and unusable models."""
 
 from __future__ import annotations
 
@@ -13,45 +13,47 @@ from typing import Any
 import pytest
 
 from dlcvcli.runs import RunFolder
-from tests.cli.command import Code, dlcv_here, dlcv_without_torch
-from tests.cli.command import refused_here as refused
+from tests.cli.command import Code, dlcv, dlcv_without_torch, refused
+from tests.json_reference import undocumented, undocumented_in_run
 
 
-def test_a_model_that_cannot_be_used_is_exit_1(
+def test_an_unusable_model_exits_with_1(
     tmp_path: Path, landcover: Path, exported_run: Path
 ) -> None:
     evaluate = ("--data", landcover, "--provider", "cpu")
-    refused(1, "eval", tmp_path / "none.onnx", *evaluate, says="does not exist")
+    refused(1, "eval", tmp_path / "none.onnx", *evaluate, message="does not exist")
     text = tmp_path / "text.onnx"
     text.write_text("hello")
-    refused(1, "eval", text, *evaluate, says="not an ONNX model")
-    refused(1, "eval", landcover, *evaluate, says="not a run folder")
+    refused(1, "eval", text, *evaluate, message="not an ONNX model")
+    refused(1, "eval", landcover, *evaluate, message="not a run folder")
     import onnx
 
     foreign = onnx.load(RunFolder(exported_run).onnx)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
-    refused(1, "eval", tmp_path / "foreign.onnx", *evaluate, says="not one that dlcv exported")
-    cut = tmp_path / "cut.ckpt"
-    cut.write_bytes(RunFolder(exported_run).best.read_bytes()[:1000])
-    refused(1, "eval", cut, *evaluate, says="cannot be read")
+    refused(1, "eval", tmp_path / "foreign.onnx", *evaluate, message="not one that dlcv exported")
+    truncated = tmp_path / "cut.ckpt"
+    truncated.write_bytes(RunFolder(exported_run).best.read_bytes()[:1000])
+    refused(1, "eval", truncated, *evaluate, message="cannot be read")
     ran = tmp_path / "ran"
     code = tmp_path / "code.ckpt"
     code.write_bytes(pickle.dumps(Code(ran)))
-    refused(1, "eval", code, *evaluate, says="more than tensors and plain types")
+    refused(1, "eval", code, *evaluate, message="more than tensors and plain types")
     assert not ran.exists()
     onnx_file = RunFolder(exported_run).onnx
-    # What goes wrong in a process of ours is said once.
-    refused(1, "eval", cut, *evaluate, "--compare", says="cannot be read")
-    refused(1, "eval", onnx_file, "--data", tmp_path / "nowhere", says="does not exist")
-    refused(2, "eval", onnx_file, *evaluate, "--metric", "vok", says="vok")
+    # An error in a child process is reported once.
+    refused(1, "eval", truncated, *evaluate, "--compare", message="cannot be read")
+    refused(1, "eval", onnx_file, "--data", tmp_path / "nowhere", message="does not exist")
+    refused(2, "eval", onnx_file, *evaluate, "--metric", "vok", message="vok")
 
 
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="this machine has a GPU")
-def test_cuda_without_a_gpu_is_exit_1(exported_run: Path, landcover: Path) -> None:
+def test_cuda_without_a_gpu_exits_with_1(exported_run: Path, landcover: Path) -> None:
     for model in (RunFolder(exported_run).onnx, exported_run):
-        said = refused(1, "eval", model, "--data", landcover, "--provider", "cuda", says="cuda")
-        assert "--provider cpu" in said
+        stderr = refused(
+            1, "eval", model, "--data", landcover, "--provider", "cuda", message="cuda"
+        )
+        assert "--provider cpu" in stderr
 
 
 def test_compare_needs_the_run_beside_the_file(
@@ -59,13 +61,11 @@ def test_compare_needs_the_run_beside_the_file(
 ) -> None:
     lonely = tmp_path / "model.onnx"
     lonely.write_bytes(RunFolder(exported_run).onnx.read_bytes())
-    refused(2, "eval", lonely, "--data", landcover, "--compare", says="--compare needs")
+    refused(2, "eval", lonely, "--data", landcover, "--compare", message="--compare needs")
 
 
-def test_eval_of_an_onnx_file_writes_the_contract_without_torch(
-    exported_run: Path, landcover: Path
-) -> None:
-    # torch is made impossible to import: the ONNX road must not miss it.
+def test_eval_of_an_onnx_file_needs_no_torch(exported_run: Path, landcover: Path) -> None:
+    # torch cannot be imported here, and running ONNX models must not need it.
     done = dlcv_without_torch(
         "eval", RunFolder(exported_run).onnx, "--data", landcover, "--json", "-",
         "--metric", "voc", "--metric", "dlcv", "--provider", "cpu",
@@ -87,10 +87,10 @@ def test_eval_of_an_onnx_file_writes_the_contract_without_torch(
     assert speed <= result["speed"].keys()
 
 
-def test_images_that_were_trained_on_are_counted_or_left_out(
+def test_training_images_are_counted_or_excluded(
     exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
-    # In one folder without splits; four of the twelve training images have names of validation's.
+    # One folder without splits; four of the twelve training images have names of validation images.
     flat = tmp_path / "flat"
     for split in ("train", "validation"):
         shutil.copytree(landcover / split, flat, dirs_exist_ok=True)
@@ -98,23 +98,23 @@ def test_images_that_were_trained_on_are_counted_or_left_out(
     known = json.loads(RunFolder(exported_run).environment.read_text())["data"]["sha256"]
 
     def evaluated(*flags: object) -> tuple[dict[str, Any], str]:
-        done = dlcv_here("eval", onnx, *flags, "--provider", "cpu", "--json", "-")
+        done = dlcv("eval", onnx, *flags, "--provider", "cpu", "--json", "-")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["data"], done.stderr
 
-    data, said = evaluated("--data", flat)
+    data, stderr = evaluated("--data", flat)
     assert (data["images"], data["trained_on"], data["split"]) == (4, 0, "val")
     assert data["sha256"] == known["val"]
-    assert "4 of its 12 images that the model's training held out" in said
+    assert "4 of its 12 images that the model's training held out" in stderr
     data, _ = evaluated("--data", flat, "--split", "all")
     assert (data["images"], data["trained_on"], data["split"]) == (12, 8, "all")
     data, _ = evaluated("--data", landcover, "--split", "train")
     assert (data["images"], data["trained_on"]) == (12, 12)
-    shown = dlcv_here("eval", onnx, "--data", flat, "--split", "all", "--provider", "cpu").stdout
+    shown = dlcv("eval", onnx, "--data", flat, "--split", "all", "--provider", "cpu").stdout
     assert "warning: the model was trained on 8 of the 12 images" in " ".join(shown.split())
 
 
-def test_what_needs_torch_says_so_where_there_is_none(exported_run: Path, landcover: Path) -> None:
+def test_without_torch_the_error_names_torch(exported_run: Path, landcover: Path) -> None:
     evaluate = ("eval", exported_run, "--data", landcover, "--provider", "cpu")
     done = dlcv_without_torch(*evaluate)
     assert done.returncode == 1
@@ -122,15 +122,13 @@ def test_what_needs_torch_says_so_where_there_is_none(exported_run: Path, landco
     done = dlcv_without_torch(*evaluate, "--compare")
     assert done.returncode == 1
     assert "error: --compare needs torch" in done.stderr
-    # With its ONNX file at hand a run can be scored without.
+    # With its ONNX file, a run can be scored without torch.
     assert dlcv_without_torch(*evaluate, "--onnx").returncode == 0
 
 
-def test_compare_sets_both_backends_side_by_side(
-    exported_run: Path, landcover: Path, tmp_path: Path
-) -> None:
+def test_compare_shows_both_backends(exported_run: Path, landcover: Path, tmp_path: Path) -> None:
     report = tmp_path / "eval.json"
-    done = dlcv_here(
+    done = dlcv(
         "eval", exported_run, "--data", landcover, "--onnx", "--compare", "--provider", "cpu",
         "--json", report,
     )  # fmt: skip
@@ -148,37 +146,40 @@ def test_compare_sets_both_backends_side_by_side(
     assert "of all pixels agree" in done.stdout
 
 
-def test_a_score_below_the_threshold_is_exit_3(exported_run: Path, landcover: Path) -> None:
+def test_a_score_below_the_threshold_exits_with_3(exported_run: Path, landcover: Path) -> None:
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
-    done = dlcv_here(*evaluate, "--min-miou", "0.99", "--json", "-")
+    done = dlcv(*evaluate, "--min-miou", "0.99", "--json", "-")
     assert done.returncode == 3
     assert json.loads(done.stdout)["metrics"]["miou"] < 0.99
     assert "below --min-miou" in done.stderr
-    assert dlcv_here(*evaluate, "--min-miou", "0").returncode == 0
+    assert dlcv(*evaluate, "--min-miou", "0").returncode == 0
 
 
-def test_results_that_cannot_be_written_are_one_line(
+def test_an_unwritable_result_is_one_line(
     exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
     file.touch()
     evaluate = ("eval", RunFolder(exported_run).onnx, "--data", landcover, "--provider", "cpu")
-    refused(2, *evaluate, "--masks", file, says="file is a file")
-    assert "cannot write" in dlcv_here(*evaluate, "--json", file / "eval.json").stderr
+    refused(2, *evaluate, "--masks", file, message="file is a file")
+    assert "cannot write" in dlcv(*evaluate, "--json", file / "eval.json").stderr
 
 
-def test_tiles_and_several_views_give_the_same_under_both_backends(
+@pytest.mark.usefixtures("children_here", "trace_once")
+def test_both_backends_agree_with_tiles_and_tta(
     tmp_path: Path, exported_run: Path, landcover: Path
 ) -> None:
     run, matrix = tmp_path / "run", tmp_path / "matrix.csv"
     shutil.copytree(exported_run, run)
-    done = dlcv_here(
+    done = dlcv(
         *("eval", run, "--data", landcover, "--compare", "--tile", "48", "--overlap", "16"),
         *("--tta", "--tta-scales", "1.25", "--boundary", "--metric", "voc"),
         *("--metric", "smp-imagewise", "--provider", "cpu", "--confusion", matrix, "--json", "-"),
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
+    assert not undocumented("dlcv eval --json", result)
+    assert not undocumented_in_run(exported_run)
     assert result["tile"] == [48, 48]
     assert result["overlap"] == 16
     assert result["tta"] == {"scales": [1.25], "flip": True}
@@ -192,20 +193,20 @@ def test_tiles_and_several_views_give_the_same_under_both_backends(
     counts = [[int(value) for value in row[1:]] for row in rows[1:]]
     assert counts == metrics["confusion"]["counts"]
     assert sum(map(sum, counts)) == 4 * 64 * 64
-    # The run's own model.onnx, which gives masks alone, is still what it was.
+    # The run's own model.onnx, which returns masks only, is unchanged.
     assert RunFolder(run).onnx.read_bytes() == RunFolder(exported_run).onnx.read_bytes()
 
 
-def test_views_that_do_not_fit_are_refused(exported_run: Path, landcover: Path) -> None:
+def test_invalid_tiles_and_scales_are_refused(exported_run: Path, landcover: Path) -> None:
     onnx = RunFolder(exported_run).onnx
     evaluate = ("eval", onnx, "--data", landcover, "--provider", "cpu")
-    refused(2, *evaluate, "--tile", "48", says="masks alone")
-    refused(2, *evaluate, "--tta", says="masks alone")
-    refused(2, *evaluate, "--overlap", "8", says="--overlap goes with --tile")
-    refused(2, *evaluate, "--tta-scales", "1", says="--tta-scales goes with --tta")
-    refused(2, *evaluate, "--tile", "48", "--overlap", "40", says="does not fit tiles of 48x48")
-    refused(2, *evaluate, "--tile", "4", says="at least 32 pixels")
-    refused(2, *evaluate, "--tile", "big", says="'big' is not HxW")
-    refused(2, *evaluate, "--tta", "--tta-scales", "a,b", says="no list of numbers")
-    refused(2, *evaluate, "--tile", "48", "--size", "96x96", says="contradict")
-    refused(2, *evaluate, "--confusion", "m.txt", says="ends in none of .csv, .png, .pdf")
+    refused(2, *evaluate, "--tile", "48", message="returns masks only")
+    refused(2, *evaluate, "--tta", message="returns masks only")
+    refused(2, *evaluate, "--overlap", "8", message="--overlap goes with --tile")
+    refused(2, *evaluate, "--tta-scales", "1", message="--tta-scales goes with --tta")
+    refused(2, *evaluate, "--tile", "48", "--overlap", "40", message="does not fit tiles of 48x48")
+    refused(2, *evaluate, "--tile", "4", message="at least 32 pixels")
+    refused(2, *evaluate, "--tile", "big", message="'big' is not HxW")
+    refused(2, *evaluate, "--tta", "--tta-scales", "a,b", message="no list of numbers")
+    refused(2, *evaluate, "--tile", "48", "--size", "96x96", message="contradict")
+    refused(2, *evaluate, "--confusion", "m.txt", message="ends in none of .csv, .png, .pdf")

@@ -1,4 +1,4 @@
-"""`dlcv train fewshot`, `eval`, `predict` and `figure episode` as users meet them."""
+"""`dlcv train fewshot`, `eval`, `predict` and `figure episode` on the command line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.command import dlcv_here, dlcv_without_torch, refused_here
-from tests.made_fewshot import CHARACTERS, EACH
+from tests.cli.command import dlcv, dlcv_without_torch, refused
+from tests.json_reference import undocumented, undocumented_in_run
+from tests.synthetic_characters import CHARACTERS, EACH
 
 SMALL = (
     *("--size", "16x16", "--n-way", 3, "--n-query", 2, "--episodes", 2, "--test-k-shot", 2),
@@ -23,31 +24,35 @@ SMALL = (
 
 
 def evaluated(*arguments: object) -> dict[str, Any]:
-    done = dlcv_here("eval", *arguments, "--json", "-")
+    done = dlcv("eval", *arguments, "--json", "-")
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert not undocumented("dlcv eval --json", result)
+    return result
 
 
-def test_a_run_is_trained_resumed_and_named(tmp_path: Path, characters: Path) -> None:
+def test_a_run_is_trained_and_extended(tmp_path: Path, characters: Path) -> None:
     run = tmp_path / "run"
-    done = dlcv_here("train", "fewshot", "--data", characters, *SMALL, "--out", run)
+    done = dlcv("train", "fewshot", "--data", characters, *SMALL, "--out", run)
     assert done.returncode == 0, done.stderr
     assert "layout omniglot" in done.stderr
-    assert "cut between whole classes" in done.stderr
+    assert "split by class" in done.stderr
     assert "best validation accuracy" in done.stdout
-    assert "3-way 2-shot on 5 other episodes" in done.stdout
+    assert "3-way 2-shot on 5 other episodes" in done.stderr
     assert "next: dlcv eval" in done.stdout
-    more = dlcv_here("train", "fewshot", "--resume", run, "--episodes", 3, "--extend")
+    more = dlcv("train", "fewshot", "--resume", run, "--episodes", 3, "--extend")
     assert more.returncode == 0, more.stderr
     assert "3 of 3" in more.stdout
-    refused_here(2, "train", "seg", "--resume", run, says="is a run of task fewshot")
-    refused_here(
-        2, "train", "fewshot", "--model", "fcn8s_vgg16", says="is for task seg, not fewshot"
+    refused(2, "train", "seg", "--resume", run, message="is a run of task fewshot")
+    refused(
+        2,
+        "train",
+        "fewshot",
+        "--model",
+        "fcn8s_vgg16",
+        message="gives logits of every pixel, not one embedding per image",
     )
-    refused_here(
-        2, "train", "fewshot", "--set", "episode.ways=3", says="unknown key 'episode.ways'"
-    )
+    refused(2, "train", "fewshot", "--set", "episode.ways=3", message="unknown key 'episode.ways'")
 
 
 def test_printed_settings_are_those_of_the_task() -> None:
@@ -59,17 +64,18 @@ def test_printed_settings_are_those_of_the_task() -> None:
         assert line in done.stdout
 
 
-def test_eval_gives_the_number_of_the_run_and_of_a_file(
+def test_eval_reproduces_the_scores_of_the_run_and_of_a_file(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
+    assert not undocumented_in_run(fewshot_run)
     own = json.loads((fewshot_run / "results.json").read_text())["metrics"]
-    found = evaluated(fewshot_run, "--data", characters, "--episodes", 30)
-    assert found["task"] == "fewshot"
-    assert found["metrics"]["accuracy"] == own["accuracy"]
-    assert found["metrics"]["episodes_sha256"] == own["episodes_sha256"]
-    assert found["data"]["split"] == "val"
-    assert found["data"]["images"] == CHARACTERS * 6
-    assert found["speed"]["episodes_per_s"] > 0
+    result = evaluated(fewshot_run, "--data", characters, "--episodes", 30)
+    assert result["task"] == "fewshot"
+    assert result["metrics"]["accuracy"] == own["accuracy"]
+    assert result["metrics"]["episodes_sha256"] == own["episodes_sha256"]
+    assert result["data"]["split"] == "val"
+    assert result["data"]["images"] == CHARACTERS * 6
+    assert result["speed"]["episodes_per_s"] > 0
     shaped = evaluated(
         fewshot_run, "--data", characters, "--split", "all", "--episodes", 4, "--n-way", 5,
         "--k-shot", 2, "--n-query", 1, "--seed", 3, "--rotations",
@@ -84,13 +90,13 @@ def test_eval_gives_the_number_of_the_run_and_of_a_file(
     )
     assert shaped["data"]["classes"] == 4 * 18
     assert again["metrics"] == shaped["metrics"]
-    refused_here(
+    refused(
         2, "eval", fewshot_run, "--data", characters, "--episodes", file, "--n-way", 5,
-        says="is about drawn episodes",
+        message="is about drawn episodes",
     )  # fmt: skip
 
 
-def test_images_that_were_trained_on_are_counted_whatever_their_classes_are_called(
+def test_training_images_are_counted_under_any_class_name(
     tmp_path: Path, fewshot_run: Path, characters: Path
 ) -> None:
     renamed = tmp_path / "renamed"
@@ -99,27 +105,42 @@ def test_images_that_were_trained_on_are_counted_whatever_their_classes_are_call
     for model in (fewshot_run, fewshot_run / "checkpoints" / "best.ckpt"):
         data = evaluated(model, "--data", renamed, "--episodes", 4)["data"]
         assert data["classes_trained_on"] == 0
-        # All but the one alphabet that the run held out.
+        # All alphabets but the one that the run held out.
         assert data["trained_on"] == 5 * CHARACTERS * EACH
-    shown = dlcv_here("eval", fewshot_run, "--data", renamed, "--episodes", 4).stdout
+    shown = dlcv("eval", fewshot_run, "--data", renamed, "--episodes", 4).stdout
     assert "warning: the model was trained on 90 of the 108 images" in " ".join(shown.split())
 
 
-def test_what_eval_cannot_do_is_one_line(
+def test_invalid_eval_requests_are_refused(
     fewshot_run: Path, trained_run: Path, characters: Path, landcover: Path
 ) -> None:
     data = ("--data", characters)
-    refused_here(2, "eval", fewshot_run, *data, "--metric", "voc", says="--metric does not go")
-    refused_here(
-        2, "eval", trained_run, "--data", landcover, "--n-way", 5, says="--n-way does not go"
+    refused(
+        2,
+        "eval",
+        fewshot_run,
+        *data,
+        "--metric",
+        "voc",
+        message="--metric is for a seg",
     )
-    refused_here(2, "eval", fewshot_run, *data, "--episodes", 1, says="at least 2")
-    refused_here(1, "eval", fewshot_run, *data, "--n-way", 4, says="too few for 4 ways")
-    refused_here(
-        1, "eval", fewshot_run, *data, "--episodes", "none.csv", says="cannot read the episodes"
+    refused(
+        2,
+        "eval",
+        trained_run,
+        "--data",
+        landcover,
+        "--n-way",
+        5,
+        message="--n-way is for a few",
     )
-    refused_here(1, "eval", fewshot_run, "--data", landcover / "train", says="no images by class")
-    low = dlcv_here("eval", fewshot_run, *data, "--episodes", 5, "--min-accuracy", 1.0)
+    refused(2, "eval", fewshot_run, *data, "--episodes", 1, message="at least 2")
+    refused(1, "eval", fewshot_run, *data, "--n-way", 4, message="too few for 4 ways")
+    refused(
+        1, "eval", fewshot_run, *data, "--episodes", "none.csv", message="cannot read the episodes"
+    )
+    refused(1, "eval", fewshot_run, "--data", landcover / "train", message="no images by class")
+    low = dlcv("eval", fewshot_run, *data, "--episodes", 5, "--min-accuracy", 1.0)
     assert low.returncode == 3
     assert "is below --min-accuracy" in low.stderr
 
@@ -135,19 +156,19 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = rng.integers(0, 256, (16, 16), np.uint8)
         Image.fromarray(pixels).save(root / "test" / f"n{number}.png")
         rows.append(f"{number},n{number}.png")
-    # A query that is the support itself is of its class whatever the model is.
+    # A query that is a support image is predicted as its class by any model.
     (root / "test.csv").write_text("\n".join(rows) + "\n")
     head = "episode_id,class0_support,class1_support,query0,query1,query2\n"
     (root / "cases.txt").write_text(head + "0,0,1,1,0,1\n1,5,4,4,4,5\n")
     return root
 
 
-def test_labels_of_the_courses_cases_are_predicted(
+def test_labels_of_the_course_format_are_predicted(
     tmp_path: Path, fewshot_run: Path, unlabelled: Path
 ) -> None:
     out = tmp_path / "labels"
     arguments = ("predict", fewshot_run, unlabelled / "cases.txt", "--out", out)
-    done = dlcv_here(*arguments, "--data", unlabelled)
+    done = dlcv(*arguments, "--data", unlabelled)
     assert done.returncode == 0, done.stderr
     rows = list(csv.reader((out / "cases.csv").read_text().splitlines()))
     assert rows == [
@@ -155,12 +176,12 @@ def test_labels_of_the_courses_cases_are_predicted(
         ["0", "1", "0", "1"],
         ["1", "1", "1", "0"],
     ]
-    refused_here(2, *arguments, says="needs the images that it names")
-    refused_here(2, *arguments, "--data", unlabelled, "--tta", says="--tta is about segmenters")
-    refused_here(1, *arguments, "--data", tmp_path, says="is not in")
+    refused(2, *arguments, message="needs the images that it names")
+    refused(2, *arguments, "--data", unlabelled, "--tta", message="--tta is for a seg")
+    refused(1, *arguments, "--data", tmp_path, message="is not in")
 
 
-def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
+def test_episodes_outside_of_the_set_need_permission(
     tmp_path: Path, fewshot_run: Path, trained_run: Path, unlabelled: Path
 ) -> None:
     root = shutil.copytree(unlabelled, tmp_path / "set")
@@ -168,17 +189,15 @@ def test_episodes_read_nothing_outside_of_the_set_unless_it_is_allowed(
     (root / "cases.txt").write_text((root / "cases.txt").read_text().replace("5", "../secret.png"))
     out = tmp_path / "labels.csv"
     predict = ("predict", fewshot_run, root / "cases.txt", "--out", out, "--data", root)
-    said = refused_here(1, *predict, says="cases.txt names ../secret.png, which lies outside of")
-    assert "--allow-outside" in said
+    stderr = refused(1, *predict, message="cases.txt names ../secret.png, which lies outside of")
+    assert "--allow-outside" in stderr
     assert not out.exists()
-    assert dlcv_here(*predict, "--allow-outside").returncode == 0
+    assert dlcv(*predict, "--allow-outside").returncode == 0
     segment = ("predict", trained_run, root / "test", "--out", tmp_path, "--allow-outside")
-    refused_here(2, *segment, says="--allow-outside is about few-shot models")
+    refused(2, *segment, message="--allow-outside is for a few-shot model")
 
 
-def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
-    tmp_path: Path, fewshot_run: Path
-) -> None:
+def test_csv_paths_outside_of_the_set_need_permission(tmp_path: Path, fewshot_run: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()
     rng = np.random.default_rng(2)
@@ -196,21 +215,21 @@ def test_a_csv_reads_nothing_outside_of_the_set_unless_it_is_allowed(
     figure = ("figure", "episode", fewshot_run, "--data", root, "--out", tmp_path / "e.png")
     scored = ("eval", fewshot_run, "--data", root, "--episodes", 3)
     for command in (episodes, scored, figure):
-        refused_here(
-            1, *command, says="train.csv, line 2 names ../../train0.png, which lies outside of"
+        refused(
+            1, *command, message="train.csv, line 2 names ../../train0.png, which lies outside of"
         )
-        done = dlcv_here(*command, "--allow-outside")
+        done = dlcv(*command, "--allow-outside")
         assert done.returncode == 0, done.stderr
-    refused_here(1, *train, says="lies outside of")
-    done = dlcv_here(*train, "--set", "data.allow_outside=true")
+    refused(1, *train, message="lies outside of")
+    done = dlcv(*train, "--set", "data.allow_outside=true")
     assert done.returncode == 0, done.stderr
 
 
 def test_an_episode_is_drawn(tmp_path: Path, fewshot_run: Path, characters: Path) -> None:
     out = tmp_path / "episode.png"
     arguments = ("figure", "episode", fewshot_run, "--data", characters)
-    done = dlcv_here(*arguments, "--episode", 1, "--out", out)
+    done = dlcv(*arguments, "--episode", 1, "--out", out)
     assert done.returncode == 0, done.stderr
     with Image.open(out) as picture:
         assert picture.width > 1000
-    refused_here(2, *arguments, "--out", tmp_path / "episode.gif", says=".png")
+    refused(2, *arguments, "--out", tmp_path / "episode.gif", message=".png")

@@ -1,4 +1,4 @@
-"""The whole road on an NVIDIA GPU, as users walk it: `make test-gpu`."""
+"""Training, export and evaluation on an NVIDIA GPU: `make test-gpu`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from dlcvcli.runs import RunFolder
-from tests.cli.command import SMALL, dlcv
+from tests.cli.command import SMALL, dlcv_process
 
 pytestmark = pytest.mark.gpu
 
 
-def test_trained_exported_and_scored_on_the_gpu(landcover: Path, tmp_path: Path) -> None:
+def test_train_export_and_eval_on_the_gpu(landcover: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    done = dlcv("train", "seg", "--data", landcover, *SMALL, "--out", run.path)
+    done = dlcv_process("train", "seg", "--data", landcover, *SMALL, "--out", run.path)
     assert done.returncode == 0, done.stderr
     results = json.loads(run.results.read_text())
     assert results["precision"] == "bf16"
     assert "NVIDIA" in results["device"]
     report = tmp_path / "eval.json"
-    done = dlcv(
+    done = dlcv_process(
         "eval", run.path, "--data", landcover, "--onnx", "--compare", "--provider", "cuda",
         "--json", report,
     )  # fmt: skip
@@ -31,8 +31,8 @@ def test_trained_exported_and_scored_on_the_gpu(landcover: Path, tmp_path: Path)
     assert result["compare"]["argmax_agreement"] >= 0.9999
 
 
-def test_the_doctor_finds_nothing_bad_beside_a_gpu() -> None:
-    found = json.loads(dlcv("doctor", "--json", "-").stdout)
-    assert [finding for finding in found["findings"] if finding["status"] == "bad"] == []
-    sessions = {f["name"]: f["status"] for f in found["findings"] if f["area"] == "onnx"}
+def test_doctor_passes_on_a_machine_with_a_gpu() -> None:
+    result = json.loads(dlcv_process("doctor", "--json", "-").stdout)
+    assert [finding for finding in result["findings"] if finding["status"] == "bad"] == []
+    sessions = {f["name"]: f["status"] for f in result["findings"] if f["area"] == "onnx"}
     assert sessions["session on cuda"] == "ok"

@@ -1,4 +1,4 @@
-"""`dlcv models` as users meet it."""
+"""`dlcv models`: the listing, one network, JSON and errors."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from dlcvcli.models.registry import MODELS
-from tests.cli.command import dlcv_here, dlcv_without_torch
-from tests.cli.command import refused_here as refused
+from tests.cli.command import dlcv, dlcv_without_torch, refused
 
 SMALL = "lraspp_mobilenet_v3_large"
 
 
-def test_models_are_listed_with_what_they_cost(tmp_path: Path) -> None:
+def test_networks_are_listed_with_their_cost(tmp_path: Path) -> None:
     file = tmp_path / "models.json"
-    done = dlcv_here("models", "--json", file, "--size", "24x512", "--classes", 3)
+    done = dlcv("models", "--json", file, "--size", "24x512", "--classes", 3)
     assert done.returncode == 0, done.stderr
     for name in MODELS:
         assert name in done.stdout
@@ -29,83 +28,88 @@ def test_models_are_listed_with_what_they_cost(tmp_path: Path) -> None:
         "values",
     ):
         assert words in done.stdout
-    assert "fewshot: encoders of images, at 24x512\n" in plain(done.stdout)
-    found = json.loads(file.read_text())
-    assert (found["size"], found["classes"]) == ([24, 512], 3)
-    assert [model["name"] for model in found["models"]] == list(MODELS)
+    assert "encoders (one embedding per image), at 24x512\n" in plain(done.stdout)
+    result = json.loads(file.read_text())
+    assert (result["size"], result["classes"]) == ([24, 512], 3)
+    assert [model["name"] for model in result["models"]] == list(MODELS)
     counts = ("parameters", "flops", "training_bytes_per_image")
-    # Too small for some of the encoders, which keeps none of the others back.
+    # The size is too small for some encoders; the others are still profiled.
     small = {"resnet18", "resnet34", "resnet50", "mobilenet_v3_large"}
-    for model in found["models"]:
+    for model in result["models"]:
         assert all(model[count] is None for count in counts) == (model["name"] in small)
         assert model["name"] in small or all(model[count] > 0 for count in counts)
     assert "–" in next(line for line in done.stdout.splitlines() if "resnet18" in line)
-    assert found["models"][list(MODELS).index("conv4")]["embedding"] == 64 * 1 * 32
+    assert result["models"][list(MODELS).index("conv4")]["embedding"] == 64 * 1 * 32
 
 
 def plain(text: str) -> str:
-    """Return a text without the blanks that its lines end in."""
+    """Return a text without trailing spaces."""
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def test_each_task_is_counted_at_its_own_size_unless_one_is_typed(tmp_path: Path) -> None:
+def test_networks_are_profiled_at_the_usual_size_of_their_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "models.json"
-    said = plain(dlcv_here("models", "--json", file).stdout)
-    assert "seg: semantic segmentation, at 512x512 with 21 classes\n" in said
-    assert "fewshot: encoders of images, at 84x84\n" in said
+    for name in MODELS.keys() - {SMALL, "fcn8s_vgg16", "conv4", "resnet12"}:
+        monkeypatch.delitem(MODELS, name)
+    listing = plain(dlcv("models", "--json", file).stdout)
+    assert "segmentation networks (logits of every pixel), at 512x512 with 21 classes\n" in listing
+    assert "encoders (one embedding per image), at 84x84\n" in listing
     rows = {row["name"]: row for row in json.loads(file.read_text())["models"]}
     assert {name: row["size"] for name, row in rows.items()} == {
-        name: [512, 512] if entry.task == "seg" else [84, 84] for name, entry in MODELS.items()
+        name: [512, 512] if entry.gives == "masks" else [84, 84] for name, entry in MODELS.items()
     }
     assert rows["conv4"]["embedding"] == 1600
+    assert (rows["conv4"]["gives"], rows[SMALL]["gives"]) == ("vectors", "masks")
     assert "embedding" not in rows[SMALL]
 
 
-def test_an_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
+def test_encoder_is_described_with_its_embedding(tmp_path: Path) -> None:
     file = tmp_path / "conv4.json"
-    done = dlcv_here("models", "conv4", "--size", "28x28", "--json", file)
+    done = dlcv("models", "conv4", "--size", "28x28", "--json", file)
     assert done.returncode == 0, done.stderr
     for words in ("64 values", "112,832", "at least 16x16", "none exist", "at 28x28", "blocks.3"):
         assert words in done.stdout
     assert "classes" not in done.stdout
     assert "backbone" not in done.stdout
-    found = json.loads(file.read_text())
-    assert (found["size"], found["embedding"], found["parameters"]) == ([28, 28], 64, 112_832)
-    assert "classes" not in found
-    assert sum(layer["parameters"] for layer in found["layers"]) == 112_832
-    narrow = json.loads(dlcv_here("models", "conv4", "--set", "channels=32", "--json", "-").stdout)
+    result = json.loads(file.read_text())
+    assert (result["size"], result["embedding"], result["parameters"]) == ([28, 28], 64, 112_832)
+    assert "classes" not in result
+    assert sum(layer["parameters"] for layer in result["layers"]) == 112_832
+    narrow = json.loads(dlcv("models", "conv4", "--set", "channels=32", "--json", "-").stdout)
     assert (narrow["size"], narrow["embedding"]) == ([84, 84], 800)
 
 
-def test_a_model_is_described_layer_by_layer() -> None:
-    one = dlcv_here("models", SMALL).stdout
+def test_network_is_described_layer_by_layer() -> None:
+    one = dlcv("models", SMALL).stdout
     for words in (MODELS[SMALL].source, "parameters", "memory in training", "narrow.0", "total"):
         assert words in one
     assert "backbone.features.4.block.1" not in one
-    deeper = dlcv_here("models", SMALL, "--depth", 9).stdout
+    deeper = dlcv("models", SMALL, "--depth", 9).stdout
     assert "backbone.features.4.block.1" in deeper
     numbers = [text.split("total")[1].replace("│", " ").split() for text in (one, deeper)]
     assert numbers[0][:3] == numbers[1][:3] == ["3,221,538", "3.933", "100.0%"]
 
 
-def test_json_of_one_model_adds_up() -> None:
+def test_the_layers_in_the_json_of_a_network_sum_to_its_totals() -> None:
     options = ("--set", "output_stride=8", "--set", "model.options.auxiliary=true")
-    done = dlcv_here("models", "deeplabv3_resnet50", *options, "--json", "-")
-    found = json.loads(done.stdout)
-    assert found["options"] == {"output_stride": 8, "auxiliary": True}
-    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]
-    assert sum(layer["flops"] for layer in found["layers"]) == found["flops"]
-    shapes = {layer["name"]: layer["shape"] for layer in found["layers"]}
+    done = dlcv("models", "deeplabv3_resnet50", *options, "--json", "-")
+    result = json.loads(done.stdout)
+    assert result["options"] == {"output_stride": 8, "auxiliary": True}
+    assert sum(layer["parameters"] for layer in result["layers"]) == result["parameters"]
+    assert sum(layer["flops"] for layer in result["layers"]) == result["flops"]
+    shapes = {layer["name"]: layer["shape"] for layer in result["layers"]}
     assert shapes["backbone.layer4"] == [2048, 64, 64]
     assert shapes["auxiliary"] is None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("unet",), "unet"),
-        (("--depth", "3"), "--depth"),
-        (("--set", "output_stride=8"), "--set"),
+        (("--depth", "3"), "--depth needs the name of a network"),
+        (("--set", "output_stride=8"), "--set needs the name of a network"),
         (("--size", "0x8"), "0x8"),
         (("--size", "8x8x8"), "8x8x8"),
         ((SMALL, "--set", "output_stride=8"), "no option 'output_stride'"),
@@ -117,17 +121,17 @@ def test_json_of_one_model_adds_up() -> None:
         (("conv4", "--set", "dropout=0.5"), "no option 'dropout'"),
     ],
 )
-def test_what_cannot_be_counted_is_refused(arguments: tuple[str, ...], says: str) -> None:
-    refused(2, "models", *arguments, says=says)
+def test_wrong_arguments_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    refused(2, "models", *arguments, message=message)
 
 
 @pytest.mark.parametrize("name", [(), (SMALL,), ("conv4",)])
-def test_without_torch_models_are_described_but_not_counted(name: tuple[str, ...]) -> None:
+def test_networks_are_described_without_torch(name: tuple[str, ...]) -> None:
     done = dlcv_without_torch("models", *name)
     assert done.returncode == 0, done.stderr
     assert (*name, SMALL)[0] in done.stdout
     assert "GFLOPs" not in done.stdout
     assert len(done.stderr.splitlines()) == 1
     assert "torch" in done.stderr
-    found = json.loads(dlcv_without_torch("models", SMALL, "--json", "-").stdout)
-    assert found["parameters"] is None
+    result = json.loads(dlcv_without_torch("models", SMALL, "--json", "-").stdout)
+    assert result["parameters"] is None

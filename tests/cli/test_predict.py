@@ -1,8 +1,7 @@
-"""`dlcv predict` as users meet it: images from anywhere, masks where they were asked for."""
+"""`dlcv predict` on the command line: images from files, folders and stdin."""
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlcvcli.runs import RunFolder
-from tests.cli.command import dlcv, dlcv_here, dlcv_without_torch
-from tests.cli.command import refused_here as refused
+from tests.cli.command import dlcv, dlcv_without_torch, refused
 
 
 def test_predict_takes_files_folders_and_stdin(
@@ -33,31 +31,20 @@ def test_predict_takes_files_folders_and_stdin(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
-def test_the_names_on_stdin_need_not_be_utf_8(
-    exported_run: Path, landcover: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_names_on_stdin_need_not_be_utf_8(
+    exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     image = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
     Path(os.fsdecode(image)).write_bytes((landcover / "train" / "0000_sat.jpg").read_bytes())
-    stdin = io.TextIOWrapper(io.BytesIO(image + b"\n"), encoding="utf-8", errors="strict")
-    monkeypatch.setattr(sys, "stdin", stdin)
-    done = dlcv_here("predict", RunFolder(exported_run).onnx, "-", "--out", tmp_path / "out")
+    onnx = RunFolder(exported_run).onnx
+    done = dlcv("predict", onnx, "-", "--out", tmp_path / "out", stdin=image + b"\n")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / os.fsdecode(b"caf\xe9.png")).is_file()
 
 
-def test_an_empty_list_on_stdin_is_one_line(
-    exported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    refused(
-        1,
-        "predict",
-        RunFolder(exported_run).onnx,
-        "-",
-        "--out",
-        tmp_path,
-        says="no image was named",
-    )
+def test_an_empty_list_on_stdin_is_refused(exported_run: Path, tmp_path: Path) -> None:
+    predict = ("predict", RunFolder(exported_run).onnx, "-", "--out", tmp_path)
+    refused(1, *predict, message="no image was named")
 
 
 def test_predicting_with_an_onnx_file_needs_no_torch(
@@ -71,7 +58,7 @@ def test_predicting_with_an_onnx_file_needs_no_torch(
     assert (tmp_path / "predicted" / "0000_sat.png").is_file()
 
 
-def test_a_result_takes_the_place_of_nothing(
+def test_predict_overwrites_no_file_and_no_image(
     exported_run: Path, landcover: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
@@ -79,8 +66,10 @@ def test_a_result_takes_the_place_of_nothing(
     image = landcover / "validation" / "0000_sat.jpg"
     onnx_file = RunFolder(exported_run).onnx
     for out in (file, file / "below"):
-        refused(2, "predict", onnx_file, image, "--out", out, says="file is a file, not a folder")
+        refused(
+            2, "predict", onnx_file, image, "--out", out, message="file is a file, not a folder"
+        )
     overwrites = ("predict", onnx_file, tmp_path / "0000.png", "--out", tmp_path)
     (tmp_path / "0000.png").write_bytes(image.read_bytes())
-    refused(2, *overwrites, says="would take the place of an image")
+    refused(2, *overwrites, message="would overwrite an image")
     assert (tmp_path / "0000.png").read_bytes() == image.read_bytes()

@@ -1,4 +1,4 @@
-"""A stream that is closed, or that nobody reads, changes neither the work nor the exit status."""
+"""A closed or unread stream changes neither the work nor the exit status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.command import ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the shell of POSIX closes the streams")
 
-# Prints before and after its reader is gone, then does its work and ends as the work did.
+# Prints before and after its reader exits, then writes its result.
 COMMAND = """
 import sys
 from pathlib import Path
@@ -30,7 +30,7 @@ def command():
     if len(sys.argv) > 2:
         raise CheckFailed("too low")
 
-module.app = command
+module.make_app = lambda: command
 main()
 """
 
@@ -48,7 +48,7 @@ def _run(redirections: str, *arguments: object) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_is_one_to_nowhere(tmp_path: Path, closed: str) -> None:
+def test_output_to_a_closed_stream_is_dropped(tmp_path: Path, closed: str) -> None:
     done = _run(closed, tmp_path / "result")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert (tmp_path / "result").read_text() == "done"
@@ -57,7 +57,7 @@ def test_a_closed_stream_is_one_to_nowhere(tmp_path: Path, closed: str) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("broken", ["stdout", "stderr"])
-def test_work_goes_on_when_its_reader_has_gone(
+def test_work_continues_after_its_reader_exits(
     tmp_path: Path, broken: str, unbuffered: str
 ) -> None:
     read, write = os.pipe()
@@ -80,7 +80,7 @@ def test_work_goes_on_when_its_reader_has_gone(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_under_stdout_is_one_line_and_a_failure(tmp_path: Path) -> None:
+def test_a_full_disk_behind_stdout_fails_with_one_line(tmp_path: Path) -> None:
     done = _run("> /dev/full", tmp_path / "result")
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line != "progress"]

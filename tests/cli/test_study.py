@@ -1,4 +1,4 @@
-"""`dlcv study` as users meet it: real trainings of seconds, stopped and gone on with."""
+"""`dlcv study` on the command line: short trainings, stopped and continued."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from dlcvcli.studies.definition import study_names
 from tests.cli.command import ROOT, dlcv, dlcv_without_torch, refused
-from tests.studies.made_fewshot import TEXT as FEW
-from tests.studies.made_study import TEXT
+from tests.studies.prepared_fewshot import TEXT as FEW
+from tests.studies.prepared_seg import TEXT
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_the_studies_are_listed_and_shown() -> None:
+def test_studies_are_listed_and_shown() -> None:
     listed = dlcv("study", "list")
     assert listed.returncode == 0, listed.stderr
     assert all(name in listed.stdout for name in study_names())
@@ -41,7 +41,7 @@ def test_the_studies_are_listed_and_shown() -> None:
 
 # Four processes that import torch, one after the other.
 @pytest.mark.timeout(300)
-def test_a_study_is_stopped_gone_on_with_and_told(
+def test_a_study_is_stopped_continued_and_reported(
     tiny: Path, landcover: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -57,33 +57,34 @@ def test_a_study_is_stopped_gone_on_with_and_told(
         while not metrics.is_file() and first.poll() is None:
             time.sleep(0.05)
         first.send_signal(signal.SIGINT)
-        _, said = first.communicate()
-    assert first.returncode == 130, said.decode()
-    last = said.decode().splitlines()[-2:]
-    assert last[0] == "error: the study was stopped at 1/1 small seed 0; what is done is kept"
-    assert last[1].startswith(f"hint: go on with: dlcv study run {tiny} --data {landcover}")
+        _, stderr = first.communicate()
+    assert first.returncode == 130, stderr.decode()
+    last = stderr.decode().splitlines()[-2:]
+    assert last[0] == "error: the study was stopped at 1/1 small seed 0; finished steps are kept"
+    assert last[1].startswith(f"hint: continue with: dlcv study run {tiny} --data {landcover}")
 
-    halfway = dlcv("study", "report", out, "--json", tmp_path / "told.json")
+    halfway = dlcv("study", "report", out, "--json", tmp_path / "reported.json")
     assert halfway.returncode == 0, halfway.stderr
     assert "runs/small/seed-0: unfinished at step" in halfway.stderr
     assert "Unfinished: runs/small/seed-0, runs/large/seed-0." in halfway.stdout
-    assert f"all of it as a page: {out / 'index.html'}" in halfway.stdout
-    assert not json.loads((tmp_path / "told.json").read_text())["finished"]
+    assert f"report page: {out / 'index.html'}" in halfway.stdout
+    assert not json.loads((tmp_path / "reported.json").read_text())["finished"]
 
-    changed = refused(2, *arguments[:-1], "train.val_every=4", says="train.val_every: 8 -> 4")
+    changed = refused(2, *arguments[:-1], "train.val_every=4", message="train.val_every: 8 -> 4")
     assert "choose another --out" in changed
 
     second = dlcv(*arguments, "--json", "-")
     assert second.returncode == 0, second.stderr
-    assert "1/1 small seed 0: going on" in second.stderr
-    found = json.loads(second.stdout)
-    assert [run["measured"]["miou"]["seeds"] for run in found["runs"]] == [1, 0]
-    assert [one["folder"] for one in found["unfinished"]] == ["runs/large/seed-0"]
+    assert "1/1 small seed 0: continuing" in second.stderr
+    result = json.loads(second.stdout)
+    assert [run["measured"]["miou"]["seeds"] for run in result["runs"]] == [1, 0]
+    assert [one["folder"] for one in result["unfinished"]] == ["runs/large/seed-0"]
     assert (out / "figures" / "side-by-side.png").is_file()
-    assert "Two rates" in (out / "index.html").read_text("utf-8")
+    assert "Two learning rates" in (out / "index.html").read_text("utf-8")
 
 
-def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("children_here")
+def test_a_shrunk_recipe_of_a_study_runs(landcover: Path, tmp_path: Path) -> None:
     sets = ("train.steps=2", "train.batch_size=2", "data.crop=64x64", "model.weights=none")
     flags = [word for text in (*sets, "train.workers=0") for word in ("--set", text)]
     done = dlcv(
@@ -95,15 +96,14 @@ def test_a_recipe_of_a_study_runs_when_it_is_made_small(landcover: Path, tmp_pat
     assert "exponential cross-entropy, iteration 4026" in done.stdout
     assert "runs/cross-entropy/seed-0: not begun" in done.stderr
     run = tmp_path / "out" / "runs" / "exponential" / "seed-0"
-    assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # all that the set has
+    assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # every image of the set
 
 
-# Four processes that import torch, one after the other.
-@pytest.mark.timeout(300)
-def test_a_few_shot_study_trains_on_characters_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("children_here")
+def test_a_few_shot_study_trains_on_its_synthetic_characters(tmp_path: Path) -> None:
     file, out = tmp_path / "few.yaml", tmp_path / "out"
-    made = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
-    file.write_text(FEW + made)
+    synthetic = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
+    file.write_text(FEW + synthetic)
     only = ("--only", "euclid", "--only", "learned", "--set", "model.options={channels: 4}")
     done = dlcv("study", "run", file, "--out", out, *only)
     assert done.returncode == 0, done.stderr
@@ -111,8 +111,8 @@ def test_a_few_shot_study_trains_on_characters_of_its_own(tmp_path: Path) -> Non
     assert f"tensors from {out / 'runs' / 'euclid' / 'seed-0'}" in done.stderr
     assert "not finished" not in done.stderr
     assert "paired" in done.stdout
-    found = json.loads((out / "results.json").read_text())
-    euclid, cosine, _, learned = found["runs"]
+    result = json.loads((out / "results.json").read_text())
+    euclid, cosine, _, learned = result["runs"]
     assert 0 < euclid["measured"]["accuracy"]["mean"] < 1
     assert euclid["by_seed"][0]["split"] == "test"
     assert cosine["measured"]["accuracy"]["mean"] is None
@@ -136,7 +136,7 @@ def test_a_few_shot_study_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "arguments", "says"),
+    ("status", "arguments", "message"),
     [
         (2, ("run", "study9"), "no study is called 'study9'"),
         (2, ("run", "absent.yaml"), "does not exist"),
@@ -152,15 +152,15 @@ def test_a_few_shot_study_is_shown() -> None:
         (1, ("report", "tests"), "is not a study's folder"),
     ],
 )
-def test_what_cannot_be_run_is_refused(
-    status: int, arguments: tuple[str, ...], says: str, tmp_path: Path
+def test_invalid_studies_are_refused(
+    status: int, arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     out = ("--out", tmp_path / "out") if arguments[0] == "run" else ()
-    refused(status, "study", *arguments, *out, says=says)
+    refused(status, "study", *arguments, *out, message=message)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_torch_it_says_what_is_missing(tmp_path: Path) -> None:
+def test_without_torch_the_error_names_what_is_missing(tmp_path: Path) -> None:
     done = dlcv_without_torch("study", "run", "landcover-models", "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "a study needs torch" in done.stderr

@@ -1,19 +1,20 @@
-"""Every shipped recipe resolves, can be built, and says where its figures come from."""
+"""Every recipe is valid, and recipes of studies cite the reported scores."""
 
 from __future__ import annotations
 
 import re
 from importlib import resources
+from typing import Any
 
 import pytest
 
-from dlcvcli.config.fewshot import TrainFewshotSettings
-from dlcvcli.config.load import load_recipe, recipe_names, resolve
-from dlcvcli.config.schema import TrainSegSettings
+from dlcvcli.config.load import load_recipe, recipe_names, resolve, suggest_recipe
 from dlcvcli.losses import build_loss
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.profile import build_on_meta
-from dlcvcli.models.registry import build_encoder
-from dlcvcli.training.fewshot_data import EPOCH
+from dlcvcli.tasks.fewshot.data import EPOCH
+from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 OF_STUDIES = {
     "study1-fcn32s": "0.4153",
@@ -38,7 +39,7 @@ FEWSHOT = [name for name in recipe_names() if name not in SEG]
 
 
 @pytest.mark.parametrize("name", FEWSHOT)
-def test_one_of_few_shot_learning_resolves_and_its_encoder_exists(name: str) -> None:
+def test_few_shot_recipe_is_valid_and_its_encoder_exists(name: str) -> None:
     settings = resolve(TrainFewshotSettings, recipe=name, flags={"train.steps": 2})
     assert settings.recipe == name
     assert settings.train.steps == 2
@@ -48,45 +49,45 @@ def test_one_of_few_shot_learning_resolves_and_its_encoder_exists(name: str) -> 
 
 
 @pytest.mark.parametrize("name", SEG)
-def test_it_resolves_and_its_network_and_loss_exist(name: str) -> None:
+def test_segmentation_recipe_is_valid_and_its_network_and_loss_exist(name: str) -> None:
     settings = resolve(TrainSegSettings, recipe=name)
     assert settings.recipe == name
     network = build_on_meta(settings.model.name, num_classes=7, options=settings.model.options)
     assert next(network.parameters()).is_meta
     build_loss(settings.loss.name, ignore_index=255, gamma=settings.loss.gamma)
-    # What a set may lack is not in a recipe: it must run on any folder of its kind.
+    # A recipe names no images or folders: it must work with any data set.
     assert settings.snapshot.images == ()
     assert settings.data.path == ""
 
 
 @pytest.mark.parametrize("name", SEG)
-def test_flags_make_it_a_run_of_seconds(name: str) -> None:
+def test_flags_override_a_recipe(name: str) -> None:
     settings = resolve(TrainSegSettings, recipe=name, flags=SHRUNK)
     assert (settings.train.steps, settings.train.epochs) == (2, None)
     assert settings.data.crop == (64, 64)
     assert settings.model.weights == "none"
 
 
-def test_those_of_studies_are_all_there() -> None:
+def test_recipes_of_studies_are_complete() -> None:
     assert {name for name in recipe_names() if name.startswith("study")} == OF_STUDIES.keys()
 
 
 @pytest.mark.parametrize(("name", "reported"), OF_STUDIES.items())
-def test_one_of_a_study_says_what_was_reported_and_what_was_chosen(
+def test_recipe_of_a_study_cites_the_reported_score_and_explains_its_settings(
     name: str, reported: str
 ) -> None:
     text = _text(name)
     head = " ".join(line.lstrip("# ") for line in text.partition("\ndata:")[0].splitlines())
     score = "accuracy" if name in FEWSHOT else "mIoU"
-    assert re.search(rf"Reported: {score} {re.escape(reported)}\b.*\(study {name[5]} of", head)
+    assert re.search(rf"^Study {name[5]} of .*Reported: {score} {re.escape(reported)}\b", head)
     settings = [line for line in text.splitlines() if re.match(r"\s+\w+: [^{]*$", line)]
-    unsaid = [
+    unexplained = [
         line for line in settings if "#" not in line and line.strip() != "class_weights: none"
     ]
-    assert not unsaid
+    assert not unexplained
 
 
-def test_what_study_3_states_is_what_is_set() -> None:
+def test_recipe_has_the_settings_of_study_3() -> None:
     settings = resolve(TrainFewshotSettings, recipe="study3-protonet")
     assert (settings.model.name, settings.data.size) == ("conv4", (84, 84))
     assert (settings.episode.n_way, settings.episode.k_shot) == (5, 1)
@@ -95,10 +96,26 @@ def test_what_study_3_states_is_what_is_set() -> None:
     assert settings.train.steps == 300 * EPOCH
 
 
-def test_what_study_5_states_is_what_is_set() -> None:
+def test_recipes_have_the_settings_of_study_5() -> None:
     one = load_recipe("study5-cross-entropy")
     assert one["schedule"] == {"name": "step", "every": 1000, "gamma": 0.9}
     assert one["optim"]["backbone_lr_scale"] == 0.1
     assert (one["train"]["steps"], one["train"]["batch_size"]) == (5000, 8)
     other = load_recipe("study5-exponential")
     assert {key for key in one if one[key] != other[key]} == {"loss"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "schema", "fits"),
+    [
+        ("camvid", TrainSegSettings, True),
+        ("omniglot", TrainFewshotSettings, True),
+        ("omniglot", TrainSegSettings, False),
+        ("voc", TrainSegSettings, False),
+    ],
+)
+def test_the_recipe_for_a_layout_is_suggested(layout: str, schema: Any, fits: bool) -> None:
+    lines = suggest_recipe(schema(), layout)
+    assert [f"add --recipe {layout}" in line for line in lines] == ([True] if fits else [])
+    if fits:
+        assert suggest_recipe(resolve(schema, recipe=layout), layout) == ()

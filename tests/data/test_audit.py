@@ -27,30 +27,30 @@ def folder(tmp_path: Path) -> Path:
 
 def test_counts_equal_counting_by_hand(folder: Path) -> None:
     data = open_split(folder, "train")
-    found = audit(data)
+    report = audit(data)
     masks = [read_mask(pair.mask, data.classes) for pair in data.pairs]
     flat = np.concatenate([mask.ravel() for mask in masks]).tolist()
-    assert found.pixels.tolist() == [flat.count(index) for index in range(12)]
-    assert found.images_with.tolist() == [
+    assert report.pixels.tolist() == [flat.count(index) for index in range(12)]
+    assert report.images_with.tolist() == [
         sum(index in mask for mask in masks) for index in range(11)
     ]
-    assert found.pixels_beside.tolist() == [
+    assert report.pixels_beside.tolist() == [
         sum(int((mask != 11).sum()) for mask in masks if index in mask) for index in range(11)
     ]
-    assert found.sizes == {(10, 14): 2, (9, 14): 1, (7, 7): 1}
-    assert (found.images, found.problems) == (4, ())
-    require_sound(found, data)
+    assert report.sizes == {(10, 14): 2, (9, 14): 1, (7, 7): 1}
+    assert (report.images, report.problems) == (4, ())
+    require_sound(report, data)
 
 
-def test_a_class_in_one_image_alone_is_seen(folder: Path) -> None:
+def test_a_class_in_a_single_image_is_reported(folder: Path) -> None:
     for index, (height, width) in enumerate(SIZES):
         mask = np.full((height, width), 3 if index == 2 else 0, dtype=np.uint8)
         Image.fromarray(mask).save(folder / "trainannot" / f"{index:03d}.png")
-    found = audit(open_split(folder, "train"))
-    assert found.images_with.tolist() == [3, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-    # Each image holds one class alone.
-    assert found.pixels_beside.tolist() == found.pixels[:-1].tolist()
-    assert found.pixels[3] == 140
+    report = audit(open_split(folder, "train"))
+    assert report.images_with.tolist() == [3, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    # Each image has a single class.
+    assert report.pixels_beside.tolist() == report.pixels[:-1].tolist()
+    assert report.pixels[3] == 140
 
 
 def test_the_fingerprint_is_the_same_with_and_without_decoding(folder: Path) -> None:
@@ -69,14 +69,14 @@ def test_all_problems_are_found_in_one_pass(folder: Path) -> None:
     Image.fromarray(np.full((9, 14), 77, dtype=np.uint8)).save(data.pairs[1].mask)
     Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(data.pairs[3].mask)
     seen: list[tuple[int, int]] = []
-    found = audit(data, lambda done, total: seen.append((done, total)))
-    assert [problem.message.split(" ")[0].rstrip(":") for problem in found.problems] == [
+    report = audit(data, lambda done, total: seen.append((done, total)))
+    assert [problem.message.split(" ")[0].rstrip(":") for problem in report.problems] == [
         str(path) for path in (data.pairs[0].image, data.pairs[1].mask, data.pairs[3].image)
     ]
-    assert "class id 77" in found.problems[1].message
+    assert "class id 77" in report.problems[1].message
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    # What could be read is counted all the same.
-    assert (found.images, found.sizes, found.pixels.sum()) == (4, {(10, 14): 1}, 140)
+    # The readable files are still counted.
+    assert (report.images, report.sizes, report.pixels.sum()) == (4, {(10, 14): 1}, 140)
 
 
 def test_the_first_problem_is_raised_with_the_number_of_the_others(folder: Path) -> None:
@@ -89,15 +89,15 @@ def test_the_first_problem_is_raised_with_the_number_of_the_others(folder: Path)
         require_sound(audit(data), data)
 
 
-def test_one_problem_alone_keeps_its_words_and_its_hint(folder: Path) -> None:
+def test_a_single_problem_keeps_its_message_and_hint(folder: Path) -> None:
     data = open_split(folder, "train")
     Image.fromarray(np.full((9, 14), 77, dtype=np.uint8)).save(data.pairs[1].mask)
-    found = audit(data)
+    report = audit(data)
     with pytest.raises(DataError) as caught:
-        require_sound(found, data)
+        require_sound(report, data)
     assert (caught.value.message, caught.value.hint) == (
-        found.problems[0].message,
-        found.problems[0].hint,
+        report.problems[0].message,
+        report.problems[0].hint,
     )
 
 
@@ -113,14 +113,14 @@ def test_a_set_without_a_labelled_pixel_is_refused(folder: Path) -> None:
     assert "data.ignore_index" in caught.value.hint
 
 
-def test_the_audit_reads_as_json(folder: Path) -> None:
+def test_the_audit_can_be_written_as_json(folder: Path) -> None:
     data = open_split(folder, "train")
-    found = audit(data)
-    plain = json.loads(json.dumps(found.as_dict(data.classes.names)))
+    report = audit(data)
+    plain = json.loads(json.dumps(report.as_dict(data.classes.names)))
     assert plain["sizes"] == {"7x7": 1, "9x14": 1, "10x14": 2}
-    assert plain["ignored_pixels"] == found.pixels[-1]
+    assert plain["ignored_pixels"] == report.pixels[-1]
     assert sum(entry["share"] for entry in plain["classes"].values()) == pytest.approx(1)
-    assert plain["classes"]["car"]["pixels"] == found.pixels[8]
+    assert plain["classes"]["car"]["pixels"] == report.pixels[8]
     assert plain["problems"] == []
 
 
@@ -131,11 +131,11 @@ def test_masks_of_rotated_images_that_may_be_rotated_or_not_are_counted(folder: 
         exif[0x0112] = orientation
         with Image.open(pair.image) as image:
             image.copy().save(pair.image, exif=exif)
-    found = audit(data)
+    report = audit(data)
     # The first is not square: its mask has the size of the stored pixels, and is rotated.
-    assert (found.orientation_unclear, found.problems) == (("001", "003"), ())
-    assert found.sizes[14, 10] == 1
-    assert found.as_dict(data.classes.names)["orientation_unclear"] == ["001", "003"]
-    lines = [line for line in remarks(found, data) if "EXIF" in line]
+    assert (report.orientation_unclear, report.problems) == (("001", "003"), ())
+    assert report.sizes[14, 10] == 1
+    assert report.as_dict(data.classes.names)["orientation_unclear"] == ["001", "003"]
+    lines = [line for line in remarks(report, data) if "EXIF" in line]
     assert len(lines) == 1
-    assert lines[0].startswith("train: 2 of 4 images (001 for one) have an EXIF orientation")
+    assert lines[0].startswith("train: 2 of 4 images (e.g. 001) have an EXIF orientation")

@@ -1,4 +1,4 @@
-"""Random changes: the right shape, image and mask in step, every draw from the one generator."""
+"""Augmentation: the shape, the same change of image and mask, draws from one generator."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _ids_by_colour(image: Tensor) -> Tensor:
 
 @settings(deadline=None, max_examples=60)
 @given(SIDE, SIDE, CROP_SIDE, CROP_SIDE, SEED)
-def test_what_comes_out_has_the_crops_shape_whatever_goes_in(
+def test_the_result_has_the_shape_of_the_crop_for_any_image(
     height: int, width: int, crop_height: int, crop_width: int, seed: int
 ) -> None:
     image, mask = _sample(height, width)
@@ -73,7 +73,7 @@ def test_what_comes_out_has_the_crops_shape_whatever_goes_in(
 
 @settings(deadline=None, max_examples=40)
 @given(SIDE, SIDE, SEED)
-def test_what_goes_in_is_left_alone(height: int, width: int, seed: int) -> None:
+def test_augmenting_does_not_change_its_input(height: int, width: int, seed: int) -> None:
     image, mask = _sample(height, width)
     kept = image.clone(), mask.clone()
     _augment(ALL, (9, 11), image, mask, seed)
@@ -83,9 +83,7 @@ def test_what_goes_in_is_left_alone(height: int, width: int, seed: int) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(SIDE, SIDE, SEED)
-def test_no_change_and_a_crop_of_its_own_size_give_the_image_back(
-    height: int, width: int, seed: int
-) -> None:
+def test_without_changes_the_image_is_returned(height: int, width: int, seed: int) -> None:
     image, mask = _sample(height, width)
     got, ids = _augment(NOTHING, (height, width), image, mask, seed)
     assert torch.equal(got, image)
@@ -94,7 +92,7 @@ def test_no_change_and_a_crop_of_its_own_size_give_the_image_back(
 
 @settings(deadline=None, max_examples=40)
 @given(SIDE, SIDE, SEED)
-def test_a_sure_flip_turns_image_and_mask(height: int, width: int, seed: int) -> None:
+def test_a_certain_flip_flips_image_and_mask(height: int, width: int, seed: int) -> None:
     image, mask = _sample(height, width)
     flip = NOTHING.model_copy(update={"flip": 1.0})
     got, ids = _augment(flip, (height, width), image, mask, seed)
@@ -102,7 +100,7 @@ def test_a_sure_flip_turns_image_and_mask(height: int, width: int, seed: int) ->
     assert torch.equal(ids, mask.flip(-1))
 
 
-def test_a_flip_happens_as_often_as_asked() -> None:
+def test_a_flip_happens_with_its_probability() -> None:
     image, mask = _sample(3, 5)
     change = SegmentationAugment(
         NOTHING.model_copy(update={"flip": 0.25}), (3, 5), MEAN_COLOUR, 255
@@ -136,7 +134,7 @@ def test_scaling_keeps_the_mask_on_the_image(seed: int, crop: tuple[int, int]) -
     got, ids = _augment(change, crop, *_squares(), seed)
     seen = _ids_by_colour(got)
     # The image is smoothed and the mask is not: along edges they may differ, by one pixel at most.
-    # So a pixel whose whole neighbourhood has one id must have that id's colour.
+    # So a pixel whose complete neighbourhood has one id must have that id's colour.
     around = ids.float()[None, None]
     most = torch.nn.functional.max_pool2d(around, 3, 1, 1)[0, 0]
     least = -torch.nn.functional.max_pool2d(-around, 3, 1, 1)[0, 0]
@@ -144,7 +142,7 @@ def test_scaling_keeps_the_mask_on_the_image(seed: int, crop: tuple[int, int]) -
     assert torch.equal(seen[sure], ids[sure])
 
 
-def test_a_patch_lands_where_the_scale_puts_it() -> None:
+def test_scaling_moves_a_patch_to_the_expected_place() -> None:
     # A crop of the image's own size at scale 2 shows half of it, twice as large.
     image, mask = _squares()
     change = NOTHING.model_copy(update={"scale": (2.0, 2.0)})
@@ -175,7 +173,7 @@ def test_a_window_covers_the_image_or_lies_inside_it(
         assert min(0, side - length) <= start <= max(0, side - length)
 
 
-def test_every_place_of_a_window_is_drawn() -> None:
+def test_every_position_of_a_window_is_drawn() -> None:
     rng = np.random.default_rng(0)
     tops = {draw_window(rng, (5, 5), (3, 8), (1, 1)).top for _ in range(200)}
     lefts = {draw_window(rng, (5, 5), (3, 8), (1, 1)).left for _ in range(200)}
@@ -190,7 +188,7 @@ def test_the_scale_is_drawn_evenly_on_a_log_axis() -> None:
     assert max(sides) > 1900
 
 
-def test_cutting_beyond_the_image_fills_each_channel() -> None:
+def test_a_window_beyond_the_image_is_filled_per_channel() -> None:
     image, _ = _sample(4, 5)
     window = Window(-1, 2, 7, 6)
     got = cut_window(image, window, torch.tensor([7, 8, 9], dtype=torch.uint8))
@@ -231,7 +229,7 @@ def test_no_global_random_state_is_touched_or_read() -> None:
 
 
 @pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "hue"])
-def test_a_change_of_colour_leaves_the_place_of_everything(change: str) -> None:
+def test_colour_changes_move_no_pixel(change: str) -> None:
     image, mask = _sample(20, 30)
     plain, ids = _augment(NOTHING, (16, 16), image, mask)
     got, same_ids = _augment(NOTHING.model_copy(update={change: 0.4}), (16, 16), image, mask)
@@ -244,5 +242,5 @@ def test_switching_one_change_off_leaves_the_draws_of_the_others() -> None:
     rngs = [np.random.default_rng(0) for _ in range(3)]
     for rng, settings_ in zip(rngs, (ALL, NOTHING, AugmentSettings()), strict=True):
         SegmentationAugment(settings_, (16, 16), MEAN_COLOUR, 255)(rng, image, mask)
-    # Their next draw is the same: as many were made before.
+    # Their next draw is the same, after equally many draws.
     assert len({rng.random() for rng in rngs}) == 1

@@ -1,4 +1,4 @@
-"""Class weights by hand, and what becomes of a class that is not there."""
+"""Class weights computed by hand, and those of absent classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of an evaluation: one size each, every sample once, and no say in the scores."""
+"""Evaluation batches: one size each, every sample once, without influence on the scores."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> SegmentationSet:
     return open_split(write_camvid(folder / "set", {"val": SIZES}), "val")
 
 
-def _scores(found: list[Batch], data: SegmentationSet) -> dict[str, object]:
+def _scores(images: list[Batch], data: SegmentationSet) -> dict[str, object]:
     score = SegmentationScore(data.classes)
-    for batch in found:
+    for batch in images:
         # Any rule of the pixels will do for a prediction.
         score.update(batch.masks, batch.images[..., 0] % np.uint8(11))
     return score.compute()
@@ -35,7 +35,7 @@ def _scores(found: list[Batch], data: SegmentationSet) -> dict[str, object]:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 5))
-def test_every_sample_comes_once_over_all_ranks_in_batches_of_one_size(
+def test_all_ranks_together_read_every_sample_once_in_batches_of_one_size(
     mixed: SegmentationSet, batch_size: int, world_size: int
 ) -> None:
     plans = [
@@ -58,10 +58,10 @@ def test_only_the_last_batch_of_a_size_is_not_full(mixed: SegmentationSet) -> No
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_a_batch_stacks_its_samples(mixed: SegmentationSet, threads: int) -> None:
-    found = list(EvalBatches(mixed, 2).read(threads))
+    batches = list(EvalBatches(mixed, 2).read(threads))
     plan = EvalBatches(mixed, 2).indices
-    assert [len(batch.names) for batch in found] == [len(indices) for indices in plan]
-    for batch, indices in zip(found, plan, strict=True):
+    assert [len(batch.names) for batch in batches] == [len(indices) for indices in plan]
+    for batch, indices in zip(batches, plan, strict=True):
         height, width = SIZES[indices[0]]
         assert batch.images.shape == (len(indices), height, width, 3)
         assert batch.images.dtype == batch.masks.dtype == np.uint8
@@ -78,16 +78,16 @@ def test_batching_and_ranks_do_not_change_the_scores(mixed: SegmentationSet) -> 
     assert one_by_one["miou"]
     assert _scores(list(EvalBatches(mixed, 4).read(2)), mixed) == one_by_one
     assert _scores(list(EvalBatches(mixed, 3).read())[::-1], mixed) == one_by_one
-    shares = [EvalBatches(mixed, 2, rank=rank, world_size=3) for rank in range(3)]
-    spread = [batch for share in shares for batch in share.read()]
+    parts = [EvalBatches(mixed, 2, rank=rank, world_size=3) for rank in range(3)]
+    spread = [batch for part in parts for batch in part.read()]
     assert _scores(spread, mixed) == one_by_one
 
 
 def test_a_size_for_the_images_still_groups_by_the_annotations(mixed: SegmentationSet) -> None:
     sized = open_split(mixed.root, "val", size=(16, 16))
-    found = list(EvalBatches(sized, 4).read())
-    assert {batch.images.shape[1:] for batch in found} == {(16, 16, 3)}
-    assert {batch.masks.shape[1:] for batch in found} == {*SIZES}
+    batches = list(EvalBatches(sized, 4).read())
+    assert {batch.images.shape[1:] for batch in batches} == {(16, 16, 3)}
+    assert {batch.masks.shape[1:] for batch in batches} == {*SIZES}
 
 
 def test_more_ranks_than_samples_leave_some_without_any(mixed: SegmentationSet) -> None:

@@ -59,6 +59,21 @@ def filled(cache: ImageCache) -> list[int]:
     return [index for index in range(len(cache.shapes)) if cache.get(index) is not None]
 
 
+class ImagesWithoutMasks:
+    """The images of a segmentation set alone, as a set for classification holds them."""
+
+    def __init__(self, data: SegmentationSet) -> None:
+        self.data = data
+        self.files = data.files
+        self.size = data.size
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, index: int) -> SimpleNamespace:
+        return SimpleNamespace(image=self.data.read(index).image, mask=None)
+
+
 # -- the same numbers ----------------------------------------------------------------------------
 
 
@@ -85,7 +100,27 @@ def test_a_set_of_one_size_is_kept_stretched(data: SegmentationSet) -> None:
     assert (cache.kept, cache.size) == (7, 7 + 7 * 4 * 14 * 26)
 
 
-def test_what_is_kept_is_not_read_again(
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("limit", [0, 10**6])
+def test_images_without_masks_are_those_of_the_set_with_masks(
+    data: SegmentationSet, limit: int, workers: int
+) -> None:
+    images = ImagesWithoutMasks(data)
+    cache = cache_of(images, limit, masks=False)
+    changes = SegmentationAugment(AugmentSettings(), (16, 18), MEAN_COLOUR, 11)
+    batches = TrainingBatches(
+        TrainingImages(images, changes, 1, cache), BatchPlan(len(data), 2, 1), workers=workers
+    )
+    wanted = [{"images": batch["images"]} for batch in source(data, None).steps(0, 7)]
+    for _ in range(2):  # the second time from the cache
+        got = list(batches.steps(0, 7))
+        assert [batch.keys() for batch in got] == [{"images": 0}.keys()] * 7
+        assert all(torch.equal(a["images"], b["images"]) for a, b in zip(got, wanted, strict=True))
+    if cache is not None:
+        assert (cache.kept, cache.size) == (7, 7 + 3 * sum(PIXELS))
+
+
+def test_a_cached_sample_is_not_read_again(
     data: SegmentationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = cache_of(data, ALL)
@@ -100,7 +135,7 @@ def test_what_is_kept_is_not_read_again(
     assert same(list(batches.steps(0, 12)), wanted)
 
 
-def test_no_change_of_a_sample_reaches_what_is_kept(data: SegmentationSet) -> None:
+def test_augmenting_a_sample_does_not_change_the_cached_one(data: SegmentationSet) -> None:
     cache = ImageCache(SIZES, ALL)
     list(source(data, cache).steps(0, 12))
     before = cache.memory.clone()
@@ -136,7 +171,7 @@ def test_a_small_image_behind_a_large_one_still_fits() -> None:
     assert (cache.starts >= 0).tolist() == [True, False, True]
 
 
-def test_it_says_how_much_it_holds() -> None:
+def test_it_describes_its_images_and_memory() -> None:
     shapes = [(512, 512)] * 5
     assert ImageCache(shapes, 3 << 20).describe() == (
         "cache: 2 of 5 images in 3 MiB of at most 3 MiB"
@@ -158,11 +193,11 @@ def test_ranks_of_a_machine_share_its_limit(data: SegmentationSet) -> None:
     assert 0 < cache.size <= ALL // 2
 
 
-def test_more_than_is_free_is_refused(
+def test_a_cache_larger_than_free_memory_is_refused(
     data: SegmentationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "free_memory", lambda: ALL - 1)
-    with pytest.raises(DlcvError, match=r"would take 1 MiB, and 0 MiB of memory are free"):
+    with pytest.raises(DlcvError, match=r"needs 1 MiB, and 0 MiB of memory are free"):
         cache_of(data, 1 << 40)
     # The limit itself need not be free, where the images take less.
     monkeypatch.setattr(module, "free_memory", lambda: ALL)
@@ -171,13 +206,13 @@ def test_more_than_is_free_is_refused(
     assert cache_of(data, 1 << 40) is not None
 
 
-def test_memory_that_the_system_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_the_system_refuses_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: int) -> None:
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(module, "mmap", SimpleNamespace(mmap=refuse))
     monkeypatch.setattr(module.torch, "zeros", refuse)
-    with pytest.raises(DlcvError, match=r"does not share 1 MiB .* Cannot allocate") as caught:
+    with pytest.raises(DlcvError, match=r"cannot share 1 MiB .* Cannot allocate") as caught:
         ImageCache(SIZES, ALL)
     assert "smaller limit" in caught.value.hint
 
@@ -193,7 +228,7 @@ def test_a_file_of_another_size_than_before_is_not_kept() -> None:
 # -- once for all processes ----------------------------------------------------------------------
 
 
-def test_what_one_process_decoded_the_others_find(data: SegmentationSet) -> None:
+def test_processes_share_decoded_images(data: SegmentationSet) -> None:
     cache = ImageCache(SIZES, ALL)
     list(source(data, cache, workers=2).steps(0, 12))
     assert filled(cache) == list(range(7))
@@ -204,10 +239,10 @@ def test_what_one_process_decoded_the_others_find(data: SegmentationSet) -> None
         assert np.array_equal(kept[1].numpy(), sample.mask)
 
 
-def test_a_lock_that_died_with_its_holder_is_done_without(
+def test_the_cache_is_not_used_after_a_holder_of_its_lock_died(
     data: SegmentationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.01)
+    monkeypatch.setattr(module, "_LOCK_TIMEOUT", 0.01)
     cache = ImageCache(SIZES, ALL)
     cache.lock.acquire()
     wanted = list(source(data, None).steps(0, 4))
@@ -235,7 +270,7 @@ if __name__ == "__main__":
 """
 
 
-def test_processes_that_inherit_nothing_share_it_too(tmp_path: Path, data: SegmentationSet) -> None:
+def test_spawned_processes_share_the_cache(tmp_path: Path, data: SegmentationSet) -> None:
     script = tmp_path / "script.py"
     script.write_text(SPAWNED)
     root = Path(__file__).parents[2]

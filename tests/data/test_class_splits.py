@@ -1,4 +1,4 @@
-"""Splits of classes: published, in a file, or held out; whole classes and whole groups always."""
+"""Splits of classes: published, in a file, or held out; never through a class or a group."""
 
 from __future__ import annotations
 
@@ -8,74 +8,74 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcvcli.data.class_splits import describe_cut, hold_out, named_splits, pooled
+from dlcvcli.data.class_splits import describe_splits, hold_out, named_splits, pooled
 from dlcvcli.data.image_classes import ImageClass, ImageLayout
 from dlcvcli.errors import DataError, UsageError
 
 
 def layout_of(splits: dict[str, list[str]], name: str = "class_folders") -> ImageLayout:
-    made = {
+    classes = {
         split: tuple(ImageClass(one, (Path(one),), one.partition("/")[0]) for one in names)
         for split, names in splits.items()
     }
-    return ImageLayout(name, Path("set"), made)  # type: ignore[arg-type]
+    return ImageLayout(name, Path("set"), classes)  # type: ignore[arg-type]
 
 
-def cut(layout: ImageLayout, **more: object) -> dict[str, list[str]]:
+def held_out(layout: ImageLayout, **more: object) -> dict[str, list[str]]:
     arguments = {"train": "train", "val": "val", "holdout": 0.2, "test_holdout": 0.0, "seed": 0}
-    found = hold_out(layout, layout.splits, **{**arguments, **more})  # type: ignore[arg-type]
-    return {split: [one.name for one in classes] for split, classes in found.items()}
+    splits = hold_out(layout, layout.splits, **{**arguments, **more})  # type: ignore[arg-type]
+    return {split: [one.name for one in classes] for split, classes in splits.items()}
 
 
 @given(st.integers(4, 20), st.integers(1, 4), st.floats(0.05, 0.3), st.integers(0, 99))
-def test_no_group_is_in_two_splits(groups: int, each: int, share: float, seed: int) -> None:
+def test_no_group_is_in_two_splits(groups: int, each: int, fraction: float, seed: int) -> None:
     names = [f"g{group}/c{one}" for group in range(groups) for one in range(each)]
-    found = cut(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
-    owners = [{name.partition("/")[0] for name in part} for part in found.values()]
-    assert set(found) == {"train", "val", "test"}
+    splits = held_out(layout_of({"all": names}), holdout=fraction, test_holdout=fraction, seed=seed)
+    owners = [{name.partition("/")[0] for name in part} for part in splits.values()]
+    assert set(splits) == {"train", "val", "test"}
     assert not (owners[0] & owners[1])
     assert not (owners[0] & owners[2])
     assert not (owners[1] & owners[2])
-    assert sorted(name for part in found.values() for name in part) == sorted(names)
-    assert len(owners[1]) == len(owners[2]) == max(1, round(groups * share))
-    again = cut(layout_of({"all": names}), holdout=share, test_holdout=share, seed=seed)
-    assert again == found
+    assert sorted(name for part in splits.values() for name in part) == sorted(names)
+    assert len(owners[1]) == len(owners[2]) == max(1, round(groups * fraction))
+    again = held_out(layout_of({"all": names}), holdout=fraction, test_holdout=fraction, seed=seed)
+    assert again == splits
 
 
 def test_splits_that_are_there_are_kept() -> None:
-    whole = {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
-    assert cut(layout_of(whole)) == whole
+    declared = {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
+    assert held_out(layout_of(declared)) == declared
     # A set with a test split, but none to validate on, loses a part of what it trains on alone.
-    found = cut(layout_of({"train": list("abcde"), "test": ["z"]}), test_holdout=0.5)
-    assert found["test"] == ["z"]
-    assert len(found["train"]) == 4
-    assert len(found["val"]) == 1
+    splits = held_out(layout_of({"train": list("abcde"), "test": ["z"]}), test_holdout=0.5)
+    assert splits["test"] == ["z"]
+    assert len(splits["train"]) == 4
+    assert len(splits["val"]) == 1
 
 
-def test_what_cannot_be_cut_is_refused() -> None:
+def test_too_few_classes_to_hold_out_are_refused() -> None:
     with pytest.raises(DataError, match="no split 'train'"):
-        cut(layout_of({"val": ["a"], "test": ["b"]}))
+        held_out(layout_of({"val": ["a"], "test": ["b"]}))
     with pytest.raises(DataError, match="leaves none"):
-        cut(layout_of({"all": ["a"]}))
+        held_out(layout_of({"all": ["a"]}))
     with pytest.raises(DataError, match="2 groups of classes"):
-        cut(layout_of({"all": ["a/1", "a/2", "b/1"]}), test_holdout=0.5)
+        held_out(layout_of({"all": ["a/1", "a/2", "b/1"]}), test_holdout=0.5)
 
 
 def test_training_and_validating_on_one_split_is_refused() -> None:
     with pytest.raises(UsageError, match="the same split 'val'"):
-        cut(layout_of({"train": ["a", "b"], "val": ["c", "d"]}), train="validation")
+        held_out(layout_of({"train": ["a", "b"], "val": ["c", "d"]}), train="validation")
 
 
-def test_a_class_in_two_splits_is_refused_and_pooled_whole() -> None:
+def test_a_class_in_two_splits_is_refused_and_pooled_completely() -> None:
     shared = layout_of({"train": ["a", "b"], "val": ["b", "c"]})
     with pytest.raises(DataError, match="the class 'b' in the splits 'train' and 'val'"):
-        cut(shared)
-    found = pooled(shared)
-    assert list(found) == ["a", "b", "c"]
-    assert len(found["b"].files) == 2
+        held_out(shared)
+    splits = pooled(shared)
+    assert list(splits) == ["a", "b", "c"]
+    assert len(splits["b"].files) == 2
 
 
-def test_the_published_split_of_omniglot_is_whole() -> None:
+def test_the_published_split_of_omniglot_is_complete() -> None:
     sizes = {"Armenian": 41, "Bengali": 46, "Early_Aramaic": 22, "Hebrew": 22}
     sizes |= {"Mkhedruli_(Georgian)": 41, "Kannada": 41, "Keble": 26, "Malayalam": 47}
     sizes |= {"Manipuri": 40, "Mongolian": 30, "Old_Church_Slavonic_(Cyrillic)": 45, "Oriya": 46}
@@ -83,11 +83,11 @@ def test_the_published_split_of_omniglot_is_whole() -> None:
     sizes |= {"Gurmukhi": 45}
     sizes["Others"] = 1623 - sum(sizes.values())
     names = [f"{a}/character{n:02d}" for a, count in sizes.items() for n in range(1, count + 1)]
-    found = named_splits(layout_of({"all": names}, "omniglot"), "vinyals")
-    assert {split: len(part) for split, part in found.items()} == {
+    splits = named_splits(layout_of({"all": names}, "omniglot"), "vinyals")
+    assert {split: len(part) for split, part in splits.items()} == {
         "train": 1028, "val": 172, "test": 423
     }  # fmt: skip
-    owner = {one.name: split for split, part in found.items() for one in part}
+    owner = {one.name: split for split, part in splits.items() for one in part}
     assert owner["Gurmukhi/character41"] == "train"
     assert owner["Gurmukhi/character42"] == "test"
     with pytest.raises(DataError, match="1623 characters"):
@@ -98,20 +98,20 @@ def test_a_file_of_splits_names_classes(tmp_path: Path) -> None:
     layout = layout_of({"train": ["a", "b"], "test": ["c"]})
     file = tmp_path / "splits.csv"
     file.write_text("class,split\na,test\nc,validation\n")
-    found = named_splits(layout, str(file))
-    assert {k: [one.name for one in v] for k, v in found.items()} == {"test": ["a"], "val": ["c"]}
-    assert describe_cut(found) == "val 1 classes, test 1 classes"
+    splits = named_splits(layout, str(file))
+    assert {k: [one.name for one in v] for k, v in splits.items()} == {"test": ["a"], "val": ["c"]}
+    assert describe_splits(splits) == "val 1 classes, test 1 classes"
     file.write_text("class,split\nz,test\n")
     with pytest.raises(DataError, match="the class 'z'"):
         named_splits(layout, str(file))
     file.write_text("class,split\na,test\na,val\n")
-    with pytest.raises(DataError, match="line 3: the class 'a' is there twice"):
+    with pytest.raises(DataError, match="line 3 names the class 'a' a second time"):
         named_splits(layout, str(file))
     file.write_text("class,split\na\n")
-    with pytest.raises(DataError, match="line 2: a class and its split"):
+    with pytest.raises(DataError, match="line 2 lacks the split"):
         named_splits(layout, str(file))
     file.write_text("name\nz\n")
-    with pytest.raises(DataError, match="no file of splits"):
+    with pytest.raises(DataError, match="does not assign classes"):
         named_splits(layout, str(file))
     with pytest.raises(DataError, match="cannot read"):
         named_splits(layout, str(tmp_path / "none.csv"))

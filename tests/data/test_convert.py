@@ -1,4 +1,4 @@
-"""Masks from colours to ids and back: nothing is lost, nothing is guessed, no input is touched."""
+"""Masks from colours to ids and back: nothing is lost, and no input is changed."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def masks(draw: st.DrawFn) -> tuple[ClassSet, Mask]:
     return classes, np.resize(np.array(some, dtype=np.uint8), shape)
 
 
-@given(made=masks(), form=st.sampled_from(["ids", "palette"]))
+@given(mask_of_set=masks(), form=st.sampled_from(["ids", "palette"]))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_there_and_back_nothing_is_lost(
-    tmp_path: Path, made: tuple[ClassSet, Mask], form: Form
+def test_encoding_and_decoding_lose_nothing(
+    tmp_path: Path, mask_of_set: tuple[ClassSet, Mask], form: Form
 ) -> None:
-    classes, ids = made
+    classes, ids = mask_of_set
     first, second, third = (tmp_path / f"{name}.png" for name in ("first", "second", "third"))
     # Colours first: decoding and encoding gives the same pixels.
     Image.fromarray(encode_colours(ids, classes)).save(first)
@@ -79,29 +79,29 @@ def test_any_kind_of_mask_is_decoded(tmp_path: Path, classes: ClassSet) -> None:
         assert np.array_equal(np.asarray(Image.open(one.target)), ids)
 
 
-def test_images_beside_their_masks_are_left_alone(tmp_path: Path, landcover: Path) -> None:
+def test_images_beside_their_masks_are_ignored(tmp_path: Path, landcover: Path) -> None:
     done = run(landcover, tmp_path / "out", LAND, "ids")
     assert len(done) == 16
     assert all(one.target.name.endswith("_mask.png") and one.error is None for one in done)
 
 
-def test_lossy_masks_are_cut_where_asked(tmp_path: Path) -> None:
+def test_lossy_masks_are_binarised_on_request(tmp_path: Path) -> None:
     ids = np.resize(np.arange(7, dtype=np.uint8), (8, 9))
     colours = encode_colours(ids, LAND)
     Image.fromarray(np.where(colours, colours - 90, 60).astype(np.uint8)).save(tmp_path / "a.bmp")
     (plain,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids")
     assert plain.error is not None
-    assert "is not in the table" in plain.error.message
+    assert "is not in the class set" in plain.error.message
     assert not plain.target.exists()
-    (cut,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids", binarise=True)
-    assert cut.error is None
-    assert np.array_equal(read_mask(cut.target, LAND), ids)
+    (binarised,) = run(tmp_path / "a.bmp", tmp_path / "out", LAND, "ids", binarise=True)
+    assert binarised.error is None
+    assert np.array_equal(read_mask(binarised.target, LAND), ids)
 
 
 # -- the ignore id -------------------------------------------------------------------------------
 
 
-def test_black_stands_for_the_ignore_id_where_it_is_free(tmp_path: Path) -> None:
+def test_black_means_the_ignore_id_where_no_class_is_black(tmp_path: Path) -> None:
     known = with_ignore_colour(PLAIN)
     ids = np.array([[0, 1, 255, 255]], dtype=np.uint8)
     Image.fromarray(ids).save(tmp_path / "a.png")
@@ -118,12 +118,12 @@ def test_the_ignore_id_is_refused_where_black_is_a_class(tmp_path: Path) -> None
     (done,) = run(tmp_path / "a.png", tmp_path / "b.png", known, "colours")
     assert done.error is not None
     assert done.error.message == (
-        f"{tmp_path / 'a.png'}: 2 of 4 pixels carry the ignore id 255, for which 'landcover7' has "
-        "no colour; black is that of a class"
+        f"{tmp_path / 'a.png'}: 2 of 4 pixels have the ignore id 255, for which 'landcover7' has "
+        "no colour, since black is the colour of a class"
     )
     assert "ignore_colour" in done.error.hint
     assert not done.target.exists()
-    # With a colour of its own all is well, and ids need none.
+    # With an own colour it works, and ids need no colour.
     own = replace(LAND, ignore_colour=(1, 2, 3))
     assert run(tmp_path / "a.png", tmp_path / "b.png", own, "colours")[0].error is None
     assert run(tmp_path / "a.png", tmp_path / "c.png", known, "ids")[0].error is None
@@ -145,7 +145,7 @@ def test_a_bad_mask_is_named_with_value_and_number_and_the_others_go_on(tmp_path
 # -- where it goes -------------------------------------------------------------------------------
 
 
-def test_one_file_goes_to_a_name_or_into_a_folder(tmp_path: Path) -> None:
+def test_a_single_file_is_written_to_a_name_or_a_folder(tmp_path: Path) -> None:
     source = tmp_path / "a.bmp"
     source.touch()
     (tmp_path / "there.png").mkdir()
@@ -154,10 +154,10 @@ def test_one_file_goes_to_a_name_or_into_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["in", "in/out", "in/../in/x", "out.png", "out.jpg"])
-def test_a_folder_of_masks_needs_a_folder_of_its_own(tmp_path: Path, out: str) -> None:
+def test_a_folder_of_masks_needs_a_separate_output_folder(tmp_path: Path, out: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").touch()
-    with pytest.raises(UsageError, match=r"lies in the folder that is read|is no place"):
+    with pytest.raises(UsageError, match=r"is inside the input folder|need a folder"):
         plan_conversion(tmp_path / "in", tmp_path / out)
 
 
@@ -173,12 +173,12 @@ def test_no_input_is_overwritten_by_whatever_name(tmp_path: Path) -> None:
         (source, tmp_path / "link.png"),
         (tmp_path / "in", tmp_path),
     ):
-        with pytest.raises(UsageError, match="would take the place of a mask that is read"):
+        with pytest.raises(UsageError, match="would overwrite a mask that is read"):
             plan_conversion(given_in, out)
     assert source.read_bytes() == b"mine"
 
 
-def test_what_cannot_be_planned_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_source_and_wrong_targets_are_user_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         plan_conversion(tmp_path / "none", tmp_path / "out")
     (tmp_path / "in").mkdir()

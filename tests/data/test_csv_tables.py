@@ -36,8 +36,8 @@ def test_what_a_spreadsheet_writes_is_read(
     path.write_bytes(text.getvalue().encode("utf-8-sig" if bom else "utf-8"))
     table = read_csv(path)
     assert table.columns == ("filename", "label")
-    found = zip(table.fields(table.column(("filename",))), table.fields(1), strict=True)
-    assert list(found) == rows
+    values = zip(table.fields(table.column(("filename",))), table.fields(1), strict=True)
+    assert list(values) == rows
 
 
 def test_spaces_and_blank_lines_do_not_count(tmp_path: Path) -> None:
@@ -51,16 +51,16 @@ def test_spaces_and_blank_lines_do_not_count(tmp_path: Path) -> None:
     assert [line for line, _ in table.lines] == [4, 6]
 
 
-def test_of_a_file_about_something_else_the_header_alone_is_read(tmp_path: Path) -> None:
+def test_only_the_header_of_an_unrelated_csv_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('x,y\n1,2,3\n"')
     assert read_csv(path, (("file",), ("label",))).lines == ()
-    with pytest.raises(DataError, match=r"a\.csv, line 2 has 3 fields, and the header has 2"):
+    with pytest.raises(DataError, match=r"a\.csv, line 2 has 3 fields, but the header has 2"):
         read_csv(path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfea\x00,\x00", b'a,b\n"c', b"a,b\n\xe9,2"])
-def test_what_is_no_csv_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_csv_is_a_user_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.csv is not CSV"):

@@ -1,4 +1,4 @@
-"""Training episodes: any step's are the same, however many ranks share them."""
+"""Training episodes: the same for any number of ranks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dlcvcli.data.image_classes import ImageClass
 SHAPE = Shape(2, 1, 2)
 
 
-def made(tmp_path: Path) -> FewShotSet:
+def grey_set(tmp_path: Path) -> FewShotSet:
     """Four classes of four images, each of one grey: its index."""
     files = [tmp_path / f"{index:02d}.png" for index in range(16)]
     for index, file in enumerate(files):
@@ -34,7 +34,7 @@ def greys(batch: dict[str, torch.Tensor], key: str) -> list[object]:
 
 
 def test_a_step_holds_the_episodes_of_its_number(tmp_path: Path) -> None:
-    batches = EpisodeBatches(made(tmp_path), SHAPE, 5, episodes=2)
+    batches = EpisodeBatches(grey_set(tmp_path), SHAPE, 5, episodes=2)
     assert batches.plan.batch_size == 12
     for step, batch in enumerate(batches.steps(3, 6), 3):
         assert batch["support"].shape == (2, 2, 1, 3, 3, 3)
@@ -46,10 +46,10 @@ def test_a_step_holds_the_episodes_of_its_number(tmp_path: Path) -> None:
 
 
 def test_ranks_share_a_steps_episodes(tmp_path: Path) -> None:
-    batches = EpisodeBatches(made(tmp_path), SHAPE, 0, episodes=2)
-    whole = next(batches.steps(7, 8))
+    batches = EpisodeBatches(grey_set(tmp_path), SHAPE, 0, episodes=2)
+    complete = next(batches.steps(7, 8))
     parts = [next(batches.steps(7, 8, rank=rank, world_size=2)) for rank in range(2)]
-    for key, value in whole.items():
+    for key, value in complete.items():
         assert torch.equal(torch.cat([part[key] for part in parts]), value)
     again = next(batches.steps(7, 8, workers=0))
-    assert all(torch.equal(again[key], whole[key]) for key in whole)
+    assert all(torch.equal(again[key], complete[key]) for key in complete)

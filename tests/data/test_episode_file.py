@@ -1,4 +1,4 @@
-"""Episode files: written, read back, the course's too, and refused where they cannot be right."""
+"""Episode files: written, read back, those of the NTU DLCV course, and invalid ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.data.episode_file import (
-    drawn_episodes,
-    episodes_csv,
-    read_episodes,
-    read_table,
-)
+from dlcvcli.data.episode_file import drawn_episodes, episodes_csv, read_episodes, read_table
 from dlcvcli.data.episodes import Shape, draw_episode
 from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.image_classes import ImageClass, find_image_layout, image_split
@@ -44,19 +39,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("rotations", [False, True])
 @pytest.mark.parametrize("shape", [Shape(3, 1, 2), Shape(2, 3, 2)])
-def test_what_is_written_is_read_back(
+def test_written_values_are_read_back(
     root: Path, tmp_path: Path, shape: Shape, rotations: bool
 ) -> None:
     data = opened(root, rotations=rotations)
     drawn = drawn_episodes(data, shape, 0, 4)
     file = tmp_path / "episodes.csv"
     file.write_text(episodes_csv(data, drawn))
-    found = read_episodes(file, data, {})
-    assert found.ids == drawn.ids == ("0", "1", "2", "3")
+    episodes = read_episodes(file, data, {})
+    assert episodes.ids == drawn.ids == ("0", "1", "2", "3")
     for name in ("support", "query", "answers"):
-        assert np.array_equal(getattr(found, name), getattr(drawn, name))
-    assert found.sha256 == drawn.sha256
-    assert found.shape == drawn.shape == shape
+        assert np.array_equal(getattr(episodes, name), getattr(drawn, name))
+    assert episodes.sha256 == drawn.sha256
+    assert episodes.shape == drawn.shape == shape
     for number in range(4):
         episode = draw_episode(data.sizes, shape, 0, number)
         assert np.array_equal(drawn.support[number], episode.support)
@@ -77,7 +72,7 @@ def test_the_columns_are_those_of_the_course(root: Path) -> None:
     assert rows[1][1].startswith("test/")
 
 
-def test_the_courses_own_file_names_images_by_id(tmp_path: Path) -> None:
+def test_a_file_of_the_course_names_images_by_id(tmp_path: Path) -> None:
     labels = ["x", "x", "y", "y", "z", "z"]
     lines = ["id,filename,label"]
     for number, label in enumerate(labels):
@@ -89,19 +84,19 @@ def test_the_courses_own_file_names_images_by_id(tmp_path: Path) -> None:
     case = tmp_path / "cases.csv"
     head = "episode_id,class0_support,class1_support,query0,query1,query2\n"
     case.write_text(head + "7,104,101,100,105,100\n")
-    found = read_episodes(case, data, layout.ids["val"])
-    assert found.ids == ("7",)
-    assert found.answers.tolist() == [[1, 0, 1]]
-    assert [data.files[i].name for i in found.support[0].ravel()] == ["4.png", "1.png"]
+    episodes = read_episodes(case, data, layout.ids["val"])
+    assert episodes.ids == ("7",)
+    assert episodes.answers.tolist() == [[1, 0, 1]]
+    assert [data.files[i].name for i in episodes.support[0].ravel()] == ["4.png", "1.png"]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
-        ("", "no episode file"),
+        ("", "not an episode file"),
         ("episode_id,class0_support,query0\n", "holds no episode"),
-        ("a,b\n1,2\n", "no episode file"),
-        ("episode_id,class0_support,class2_support,query0\n", "no episode file"),
+        ("a,b\n1,2\n", "not an episode file"),
+        ("episode_id,class0_support,class2_support,query0\n", "not an episode file"),
         (
             "episode_id,class0_support,class1_support,query0\n0,test/a/0.png,test/b/9.png,x\n",
             "the image 'test/b/9.png', which is not in split 'test'",
@@ -116,17 +111,18 @@ def test_the_courses_own_file_names_images_by_id(tmp_path: Path) -> None:
             "0,test/a/0.png,test/b/1.png,test/c/2.png\n",
             "a query is of none",
         ),
-        ("episode_id,class0_support,class1_support,query0\n0,test/a/0.png\n", "too short"),
+        (
+            "episode_id,class0_support,class1_support,query0\n0,test/a/0.png\n",
+            "fewer images than the header",
+        ),
     ],
 )
-def test_a_file_that_cannot_be_right_is_refused(
-    root: Path, tmp_path: Path, text: str, says: str
-) -> None:
+def test_an_invalid_file_is_refused(root: Path, tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(text)
     with pytest.raises(DataError) as caught:
         read_episodes(file, opened(root), {})
-    assert says in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_table_is_read_without_its_set(tmp_path: Path) -> None:
@@ -151,6 +147,6 @@ def test_names_that_are_not_utf_8_are_read_back(tmp_path: Path) -> None:
     assert sorted(table.names) == sorted(data.name_of(index) for index in range(4))
 
 
-def test_no_file_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read the episodes"):
         read_table(tmp_path / "none.csv")

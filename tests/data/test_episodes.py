@@ -1,4 +1,4 @@
-"""Episodes: whole, without repetition, and the same each time."""
+"""Episodes: valid, without repetition, and the same each time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dlcvcli.errors import DataError
     st.integers(0, 2**32 - 1),
     st.integers(0, 10**6),
 )
-def test_no_class_and_no_image_comes_twice(
+def test_no_class_and_no_image_is_repeated(
     sizes: list[int], n_way: int, k_shot: int, n_query: int, seed: int, number: int
 ) -> None:
     episode = draw_episode(sizes, Shape(n_way, k_shot, n_query), seed, number)
@@ -47,10 +47,10 @@ def test_every_class_and_image_is_drawn_about_equally_often() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "says"),
+    ("sizes", "message"),
     [([20] * 4, "4 classes, too few for 5 ways"), ([20] * 5 + [15], "the smallest 15")],
 )
-def test_a_set_that_is_too_small_is_refused(sizes: list[int], says: str) -> None:
-    with pytest.raises(DataError, match=says):
-        require_enough(sizes, Shape(5, 1, 15), "made")
-    require_enough([16] * 5, Shape(5, 1, 15), "made")
+def test_a_set_that_is_too_small_is_refused(sizes: list[int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        require_enough(sizes, Shape(5, 1, 15), "synthetic")
+    require_enough([16] * 5, Shape(5, 1, 15), "synthetic")

@@ -1,4 +1,4 @@
-"""Splits to test on: what the training held out, and nothing that it saw without a word."""
+"""Splits to test on: the classes that training held out, and remarks on those that it saw."""
 
 from __future__ import annotations
 
@@ -27,50 +27,50 @@ def opened(root: Path, split: str, known: dict[str, list[str]] | None = None) ->
     return open_few_shot(root, split, size=(4, 4), known=KNOWN if known is None else known)
 
 
-def names(found: OpenedSplit) -> list[str]:
-    return [one.name for one in found.data.classes]
+def names(opened_split: OpenedSplit) -> list[str]:
+    return [one.name for one in opened_split.data.classes]
 
 
 def test_a_model_remembers_the_classes_that_it_held_out(root: Path) -> None:
-    found = opened(root, "val")
-    assert names(found) == ["d", "e"]
-    assert found.data.split == "val"
-    assert found.trained_on == 0
-    whole = opened(root, "all")
-    assert names(whole) == list("abcde")
-    assert whole.trained_on == 3
-    assert whole.remarks[-1] == "3 of the 5 classes were trained on"
-    with pytest.raises(DataError, match="no split 'test', and the model held none out"):
+    opened_split = opened(root, "val")
+    assert names(opened_split) == ["d", "e"]
+    assert opened_split.data.split == "val"
+    assert opened_split.trained_on == 0
+    everything = opened(root, "all")
+    assert names(everything) == list("abcde")
+    assert everything.trained_on == 3
+    assert everything.remarks[-1] == "3 of the 5 classes were trained on"
+    with pytest.raises(DataError, match="no split 'test', and the model's training held none out"):
         opened(root, "test")
 
 
-def test_its_own_cut_counts_where_the_folder_has_parts_of_that_name(root: Path) -> None:
+def test_the_splits_of_the_training_precede_those_of_the_folder(root: Path) -> None:
     parts = root.parent / "parts"
     for split, classes in (("train", "ad"), ("test", "bce")):
         for name in classes:
             shutil.copytree(root / name, parts / split / name)
     known = {"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]}
-    found = opened(parts, "test", known)
-    assert names(found) == ["e"]
-    assert found.trained_on == 0
-    # Another model's cut is of no concern; the folder's own is taken, and any overlap is said.
+    opened_split = opened(parts, "test", known)
+    assert names(opened_split) == ["e"]
+    assert opened_split.trained_on == 0
+    # Splits of a model with other classes do not apply; the classes that it saw are counted.
     other = opened(parts, "test", {"train": ["b", "x"]})
     assert names(other) == ["b", "c", "e"]
     assert other.trained_on == 1
 
 
-def test_other_classes_are_all_tested_on_and_a_typo_is_refused(root: Path) -> None:
+def test_all_classes_of_another_set_are_tested_on_and_a_typo_is_refused(root: Path) -> None:
     other = {"train": ["x"], "val": ["y"]}
     for split in ("val", "test", "all"):
-        found = opened(root, split, other)
-        assert names(found) == list("abcde")
-        assert found.data.split == "all"
-        assert len(found.remarks) == 1
+        opened_split = opened(root, split, other)
+        assert names(opened_split) == list("abcde")
+        assert opened_split.data.split == "all"
+        assert len(opened_split.remarks) == 1
     with pytest.raises(DataError, match="no split 'tst'"):
         opened(root, "tst", other)
 
 
-def test_ids_that_two_tables_share_stand_for_neither(tmp_path: Path) -> None:
+def test_an_id_that_two_tables_share_is_dropped(tmp_path: Path) -> None:
     for split, name in (("train", "a"), ("val", "b")):
         (tmp_path / split).mkdir()
         rows = ["id,filename,label"]

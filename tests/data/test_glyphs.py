@@ -1,4 +1,4 @@
-"""Made characters: seeded to the byte, in Omniglot's tree, each unlike the others."""
+"""Synthetic characters: reproducible to the byte, in Omniglot's tree, each unlike the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dlcvcli.data.glyphs import Hand, draw_alphabet, make_glyphs
+from dlcvcli.data.glyphs import Drawer, draw_alphabet, make_glyphs
 from dlcvcli.data.image_classes import find_image_layout
 from dlcvcli.errors import DataError, ExitStatus, UsageError
 
@@ -33,14 +33,14 @@ def test_the_tree_is_omniglots(tmp_path: Path) -> None:
     files = _make(tmp_path)
     assert next(iter(files)) == "Alphabet_01/character01/0001_01.png"
     assert list(files)[-1] == "Alphabet_02/character03/0103_02.png"
-    found = find_image_layout(tmp_path)
-    assert found.name == "omniglot"
-    assert [(one.name, one.group, len(one.files)) for one in found.splits["all"]][3] == (
+    layout = find_image_layout(tmp_path)
+    assert layout.name == "omniglot"
+    assert [(one.name, one.group, len(one.files)) for one in layout.splits["all"]][3] == (
         *("Alphabet_02/character01", "Alphabet_02", 2),
     )  # fmt: skip
 
 
-def test_images_are_black_on_white_of_the_asked_size(tmp_path: Path) -> None:
+def test_images_are_black_on_white_of_the_requested_size(tmp_path: Path) -> None:
     make_glyphs(tmp_path, alphabets=1, characters=4, drawers=3, size=(40, 56))
     for path in tmp_path.rglob("*.png"):
         with Image.open(path) as image:
@@ -60,7 +60,7 @@ def test_same_seed_same_bytes_and_other_seed_differs(tmp_path: Path) -> None:
     assert len(set(first.values())) == len(first)
 
 
-def test_more_of_anything_leaves_the_first_ones_as_they_were(tmp_path: Path) -> None:
+def test_more_characters_do_not_change_the_first_ones(tmp_path: Path) -> None:
     few = _make(tmp_path / "few", alphabets=1)
     many = _make(tmp_path / "many", alphabets=2, characters=5, drawers=4)
     assert few.items() <= many.items()
@@ -74,21 +74,21 @@ def test_every_character_fits_its_box_and_leaves_ink(seed: int) -> None:
     points = np.concatenate(strokes)
     assert np.abs(points).max() <= 0.5 + 1e-9
     assert (np.ptp(points, axis=0) > 0.9).any()
-    image = Hand(rng).draw(rng, strokes, (16, 24))
+    image = Drawer(rng).draw(rng, strokes, (16, 24))
     assert image.dtype == np.uint8
     assert image.shape == (16, 24)
     assert (image < 128).any()
 
 
-def test_two_hands_draw_one_character_more_alike_than_two_characters() -> None:
-    # By pixels alone: what a network has to do better than, and can.
+def test_two_drawers_draw_one_character_more_alike_than_two_characters() -> None:
+    # A baseline on pixels, which a network has to exceed, and can.
     near, far = [], []
     for alphabet in range(6):
         rng = np.random.default_rng([9, alphabet])
-        hands = [Hand(rng), Hand(rng)]
+        drawers = [Drawer(rng), Drawer(rng)]
         drawn = np.array(
             [
-                [hand.draw(rng, strokes, (28, 28)) for hand in hands]
+                [drawer.draw(rng, strokes, (28, 28)) for drawer in drawers]
                 for strokes in draw_alphabet(rng, 8)
             ],
             np.float64,
@@ -109,24 +109,26 @@ def test_progress_counts_images(tmp_path: Path) -> None:
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(b"mine")
-    with pytest.raises(DataError, match="already holds something"):
+    with pytest.raises(DataError, match="is not empty"):
         make_glyphs(tmp_path, alphabets=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"size": (15, 40)}, "15x40"),
-        ({"alphabets": 0}, "alphabets 0"),
-        ({"drawers": -1}, "drawers -1"),
+        ({"alphabets": 0}, "0 alphabets"),
+        ({"drawers": -1}, "-1 drawers"),
         ({"seed": -1}, "seed -1"),
     ],
 )
-def test_what_cannot_be_made_is_refused(tmp_path: Path, wrong: dict[str, int], says: str) -> None:
-    with pytest.raises(UsageError, match=says) as error:
+def test_numbers_out_of_range_are_refused(
+    tmp_path: Path, wrong: dict[str, int], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as error:
         make_glyphs(tmp_path / "set", **wrong)  # type: ignore[arg-type]
     assert error.value.status == ExitStatus.USAGE
     assert not (tmp_path / "set").exists()

@@ -1,4 +1,4 @@
-"""Images by class: what a folder is recognised as, and what is refused."""
+"""Sets of images by class: recognised layouts, and refused folders."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
         for name in ("b", "a"):
             for number in range(3):
                 image(tmp_path / "set" / split / name / f"{number}.png")
-    found = find_image_layout(tmp_path)
-    assert (found.name, found.root) == ("class_folders", tmp_path / "set")
-    assert {s: [c.name for c in classes] for s, classes in found.splits.items()} == {
+    layout = find_image_layout(tmp_path)
+    assert (layout.name, layout.root) == ("class_folders", tmp_path / "set")
+    assert {s: [c.name for c in classes] for s, classes in layout.splits.items()} == {
         "train": ["a", "b"], "val": ["a", "b"],
     }  # fmt: skip
-    assert [p.name for p in found.splits["train"][0].files] == ["0.png", "1.png", "2.png"]
-    assert found.describe() == (
+    assert [p.name for p in layout.splits["train"][0].files] == ["0.png", "1.png", "2.png"]
+    assert layout.describe() == (
         "layout class_folders: train 6 images of 2 classes, val 6 images of 2 classes"
     )
-    whole = find_image_layout(tmp_path / "set" / "train")
-    assert list(whole.splits) == ["all"]
+    unsplit = find_image_layout(tmp_path / "set" / "train")
+    assert list(unsplit.splits) == ["all"]
 
 
 def test_the_tree_of_omniglot_has_alphabets_as_groups(tmp_path: Path) -> None:
     for alphabet in ("Greek", "Latin"):
         for character in (1, 2):
             image(tmp_path / "images_background" / alphabet / f"character0{character}" / "1_01.png")
-    found = find_image_layout(tmp_path)
-    assert found.name == "omniglot"
-    classes = found.splits["all"]
+    layout = find_image_layout(tmp_path)
+    assert layout.name == "omniglot"
+    classes = layout.splits["all"]
     assert [c.name for c in classes][:2] == ["Greek/character01", "Greek/character02"]
     assert [c.group for c in classes] == ["Greek", "Greek", "Latin", "Latin"]
     image(tmp_path / "images_evaluation" / "Atlantean" / "character01" / "9_01.png")
@@ -55,9 +55,9 @@ def test_a_table_beside_its_images(tmp_path: Path, folder: str) -> None:
     text = "id,filename,label\n0,x.jpg,n02\n1,y.jpg,n01\n2,z.jpg,n02\n"
     (tmp_path / "train.csv").write_text(text)
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
-    found = find_image_layout(tmp_path)
-    assert (found.name, list(found.splits)) == ("csv", ["train"])
-    assert [(c.name, [p.name for p in c.files]) for c in found.splits["train"]] == [
+    layout = find_image_layout(tmp_path)
+    assert (layout.name, list(layout.splits)) == ("csv", ["train"])
+    assert [(c.name, [p.name for p in c.files]) for c in layout.splits["train"]] == [
         ("n01", ["y.jpg"]), ("n02", ["x.jpg", "z.jpg"]),
     ]  # fmt: skip
     (tmp_path / "train.csv").write_text("filename,label\nx.jpg,a\nnone.jpg,b\n")
@@ -124,25 +124,28 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     (tmp_path / "train" / "cat" / "README.md").touch()
     (tmp_path / "train" / "cow").mkdir()
     (tmp_path / "val").mkdir()
-    said = find_image_layout(tmp_path).describe()
-    assert said == (
+    description = find_image_layout(tmp_path).describe()
+    assert description == (
         "layout class_folders: train 2 images of 2 classes; 2 images left out (train/stray.png, "
-        "train/dog/more/2.png); 1 file left out, since .gif is not read (train/cat/2.gif); "
+        "train/dog/more/2.png); 1 file left out, since dlcv does not read .gif (train/cat/2.gif); "
         "no images in train/cow, val"
     )
     flat = find_image_layout(tmp_path / "train").describe()
     assert "all 2 images of 2 classes; 2 images left out (stray.png, dog/more/2.png)" in flat
 
 
-def test_a_csv_without_labels_is_left_out_with_a_word(tmp_path: Path) -> None:
+def test_a_csv_without_labels_is_reported_as_left_out(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.png")
     (tmp_path / "train.csv").write_text("filename,label\na.png,c0\n")
     (tmp_path / "test.csv").write_text("id,filename\n0,a.png\n")
-    said = find_image_layout(tmp_path).describe()
-    assert said == "layout csv: train 1 images of 1 classes; test.csv left out: it has no labels"
+    description = find_image_layout(tmp_path).describe()
+    assert (
+        description
+        == "layout csv: train 1 images of 1 classes; test.csv left out, since it has no labels"
+    )
 
 
-def test_the_other_part_of_omniglot_does_not_take_the_place_of_an_empty_one(
+def test_an_empty_part_of_omniglot_is_not_replaced_by_the_other(
     tmp_path: Path,
 ) -> None:
     image(tmp_path / "images_evaluation" / "Greek" / "character01" / "1_01.png")

@@ -35,13 +35,13 @@ def test_spaces_make_no_other_class_and_separators_no_difference(
 @pytest.mark.parametrize("other", ["a.png", "./a.png", "../images/a.png", "x/../a.png"])
 def test_an_image_has_one_label_however_it_is_spelled(tmp_path: Path, other: str) -> None:
     root = written(tmp_path, train=f"filename,label\na.png,c0\n{other},c1\n")
-    says = (
+    message = (
         r"a\.png has the label 'c0' \(train\.csv, line 2\) and the label 'c1' \(train\.csv, line 3"
     )
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         read_image_tables(root)
     written(tmp_path, train=f"filename,label\na.png,c0\n{other},c0\n")
-    with pytest.raises(DataError, match=r"line 3: .*a\.png is there twice"):
+    with pytest.raises(DataError, match=r"line 3 names .*a\.png a second time"):
         read_image_tables(root)
     written(tmp_path, train="filename,label\na.png,c0\n", test=f"file,class\n{other},c1\n")
     with pytest.raises(DataError, match=r"the label 'c1' \(train\.csv|the label 'c0' \(train\.csv"):
@@ -56,29 +56,29 @@ def test_two_files_of_one_split_are_refused(tmp_path: Path, first: str, second: 
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("a.png;c0\nb.png;c1\n", "its first line is 'a.png', 'c0'"),
         ("filename label\na.png c0\n", "its first line is 'filename label'"),
         ("", "its first line is nothing"),
         ("filename,label\n", r"val\.csv names no image"),
-        ("filename,label\na.png\n", "line 2: a file and its label are wanted, and it has 'a.png'"),
-        ("filename,label\na.png,c0,c1\n", "line 2 has 3 fields, and the header has 2"),
+        ("filename,label\na.png\n", "line 2 lacks the label: it holds 'a.png'"),
+        ("filename,label\na.png,c0,c1\n", "line 2 has 3 fields, but the header has 2"),
     ],
 )
 def test_a_split_that_cannot_be_used_is_named_also_beside_one_that_can(
-    tmp_path: Path, text: str, says: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     root = written(tmp_path, train="filename,label\nd.png,c0\n", val=text)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         read_image_tables(root)
 
 
-def test_other_csv_files_beside_those_of_the_set_are_left_alone(tmp_path: Path) -> None:
+def test_other_csv_files_in_the_folder_are_ignored(tmp_path: Path) -> None:
     root = written(tmp_path, train="filename,label\na.png,c0\n", notes="x,y\n1,2,3\n")
     (root / "more.csv").write_bytes(b"\xe9\xff")
     written(root, test="id,filename\n0,b.png\n")
-    found = read_image_tables(root)
-    assert list(found.splits) == ["train"]
-    assert [path.name for path in found.unlabelled] == ["test.csv"]
-    assert len(found.problems) == 2
+    tables = read_image_tables(root)
+    assert list(tables.splits) == ["train"]
+    assert [path.name for path in tables.unlabelled] == ["test.csv"]
+    assert len(tables.problems) == 2

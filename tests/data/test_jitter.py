@@ -1,4 +1,4 @@
-"""Movements of images: none at all, known ones, and within their limits."""
+"""Random affine transforms: none at all, known ones, and within their limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dlcvcli.config.fewshot import JitterSettings
+from dlcvcli.config.schema import JitterSettings
 from dlcvcli.data.jitter import jitter
 
 
@@ -19,7 +19,7 @@ def dots(count: int = 64, side: int = 33, at: tuple[int, int] = (16, 26)) -> tor
 
 
 def places(images: torch.Tensor) -> np.ndarray:
-    """Return the centre of what is dark in each image, [N, (row, column)]."""
+    """Return the centre of the dark pixels of each image, [N, (row, column)]."""
     dark = 255 - images[..., 0].double().numpy()
     grid = np.arange(images.shape[1])
     total = dark.sum((1, 2))
@@ -44,16 +44,16 @@ def test_nothing_leaves_every_pixel() -> None:
         (JitterSettings(shear=30), (16, 16), (26, 26)),
     ],
 )
-def test_movements_stay_within_their_limits_and_fill_them(
+def test_transforms_stay_within_their_limits_and_reach_them(
     settings: JitterSettings, rows: tuple[float, float], columns: tuple[float, float]
 ) -> None:
     moved = jitter(dots(256), settings, np.random.default_rng(0))
     assert moved.dtype == torch.uint8
-    found = places(moved)
+    positions = places(moved)
     for axis, (low, high) in enumerate((rows, columns)):
-        assert found[:, axis].min() >= low - 0.2
-        assert found[:, axis].max() <= high + 0.2
-        assert np.ptp(found[:, axis]) >= 0.8 * (high - low)
+        assert positions[:, axis].min() >= low - 0.2
+        assert positions[:, axis].max() <= high + 0.2
+        assert np.ptp(positions[:, axis]) >= 0.8 * (high - low)
 
 
 def test_a_circle_stays_round_in_an_image_that_is_not_square() -> None:

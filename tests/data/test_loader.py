@@ -1,4 +1,4 @@
-"""Training batches: the same whatever the workers, the ranks and the step a run starts from."""
+"""Training batches: the same for any workers, ranks and first step."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def straight(data: SegmentationSet) -> list[Batch]:
     return list(_source(data).steps(0, 7))
 
 
-def test_a_batch_is_bytes_of_the_crops_shape(straight: list[Batch]) -> None:
+def test_a_batch_is_uint8_with_the_shape_of_the_crop(straight: list[Batch]) -> None:
     assert len(straight) == 7
     for batch in straight:
         assert {key: (value.dtype, tuple(value.shape)) for key, value in batch.items()} == {
@@ -68,18 +68,20 @@ def test_a_batch_is_bytes_of_the_crops_shape(straight: list[Batch]) -> None:
         assert all(value.is_contiguous() for value in batch.values())
 
 
-def test_worker_processes_change_nothing(data: SegmentationSet, straight: list[Batch]) -> None:
+def test_worker_processes_do_not_change_the_batches(
+    data: SegmentationSet, straight: list[Batch]
+) -> None:
     assert _same(list(_source(data, workers=2).steps(0, 7)), straight)
 
 
 @pytest.mark.parametrize("start", [1, 3, 4, 6, 7])
-def test_starting_at_any_step_gives_the_tail(
+def test_starting_at_any_step_gives_the_remaining_batches(
     data: SegmentationSet, straight: list[Batch], start: int
 ) -> None:
     assert _same(list(_source(data).steps(start, 7)), straight[start:])
 
 
-def test_starting_in_the_middle_with_workers_gives_the_tail(
+def test_starting_in_the_middle_with_workers_gives_the_remaining_batches(
     data: SegmentationSet, straight: list[Batch]
 ) -> None:
     assert _same(list(_source(data).steps(4, 7, workers=2)), straight[4:])
@@ -103,7 +105,7 @@ def test_another_seed_and_another_epoch_are_other_samples(data: SegmentationSet)
     assert len({sample["images"].numpy().tobytes() for sample in samples}) == 3
 
 
-def test_a_sample_does_not_depend_on_what_was_read_before(data: SegmentationSet) -> None:
+def test_a_sample_does_not_depend_on_earlier_samples(data: SegmentationSet) -> None:
     images = _source(data).dataset
     first = images[2, 5]
     for index in range(len(data)):
@@ -121,7 +123,7 @@ def test_no_global_random_state_is_touched(data: SegmentationSet, workers: int) 
     assert all(np.array_equal(one, other) for one, other in zip(before[2], after[2], strict=True))
 
 
-def test_a_mask_follows_its_image_to_the_size_asked_for(data: SegmentationSet) -> None:
+def test_a_mask_is_resized_with_its_image(data: SegmentationSet) -> None:
     sized = open_split(data.root, "train", size=(40, 60))
     augment = SegmentationAugment(NOTHING, (40, 60), MEAN_COLOUR, 11)
     got = TrainingImages(sized, augment, seed=0)[0, 0]
@@ -132,7 +134,7 @@ def test_a_mask_follows_its_image_to_the_size_asked_for(data: SegmentationSet) -
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_file_is_the_same_one_line_from_a_worker(tmp_path: Path, workers: int) -> None:
+def test_a_damaged_file_is_the_same_user_error_from_a_worker(tmp_path: Path, workers: int) -> None:
     damaged = open_split(write_camvid(tmp_path / "set", {"train": SIZES[:4]}), "train")
     damaged.pairs[2].image.write_bytes(b"not an image")
     with pytest.raises(DataError) as caught:
@@ -141,7 +143,7 @@ def test_a_damaged_file_is_the_same_one_line_from_a_worker(tmp_path: Path, worke
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_hint_comes_out_of_a_worker_too(tmp_path: Path, workers: int) -> None:
+def test_the_hint_of_an_error_in_a_worker_is_kept(tmp_path: Path, workers: int) -> None:
     damaged = open_split(write_camvid(tmp_path / "set", {"train": SIZES[:2]}), "train")
     Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(damaged.pairs[0].mask)
     with pytest.raises(DataError) as caught:
@@ -181,17 +183,17 @@ def _quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_quick_look")
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("how", "message"),
     [
         (_kill(signal.SIGKILL), "was killed by SIGKILL, likely because memory ran out"),
         (_kill(signal.SIGHUP), "was killed by SIGHUP"),
         (lambda: os._exit(3), "ended with exit status 3"),
     ],
 )
-def test_a_worker_that_dies_is_one_line(how: Callable[[], object], says: str) -> None:
+def test_a_worker_that_dies_is_a_user_error(how: Callable[[], object], message: str) -> None:
     before = signal.getsignal(signal.SIGCHLD)
     steps = TrainingBatches(Deadly(how), BatchPlan(4, 2, 0), workers=1).steps(0, 10)
-    with pytest.raises(DlcvError, match=says) as caught:
+    with pytest.raises(DlcvError, match=message) as caught:
         list(steps)
     assert "\n" not in caught.value.message
     assert "--workers" in caught.value.hint
@@ -199,14 +201,14 @@ def test_a_worker_that_dies_is_one_line(how: Callable[[], object], says: str) ->
 
 
 @pytest.mark.usefixtures("_quick_look")
-def test_a_worker_that_dies_interrupts_nothing_but_the_wait_for_a_batch() -> None:
+def test_a_killed_worker_raises_only_at_the_next_batch() -> None:
     others = {*multiprocessing.active_children()}
     steps = TrainingBatches(Deadly(int), BatchPlan(4, 2, 0), workers=1).steps(0, 10**6)
     next(steps)
     (worker,) = {*multiprocessing.active_children()} - others
     worker.kill()
     worker.join()
-    # Torch's handler would raise here, or wherever this thread has come to.
+    # Torch's signal handler would raise here, at any point of this thread.
     time.sleep(0.01)
     with pytest.raises(DlcvError, match="was killed by SIGKILL"):
         list(steps)

@@ -1,4 +1,4 @@
-"""Annotations of every kind to class ids, and what is refused with file, value and number."""
+"""Annotations of every kind become class ids, or are refused with file, value and count."""
 
 from __future__ import annotations
 
@@ -21,14 +21,7 @@ from PIL import Image
 from dlcvcli import files
 from dlcvcli.data.masks import decode_mask, read_mask, write_mask
 from dlcvcli.errors import DataError, DlcvError
-from dlcvcli.palette import (
-    PRESETS,
-    ClassSet,
-    Mask,
-    default_colours,
-    encode_colours,
-    palette_table,
-)
+from dlcvcli.palette import PRESETS, ClassSet, Mask, default_colours, encode_colours, palette_table
 
 LAND = PRESETS["landcover7"]
 CAMVID = PRESETS["camvid11"]
@@ -108,13 +101,13 @@ def test_the_ignore_id_needs_no_colour_in_a_palette() -> None:
 def test_an_arbitrary_order_of_the_class_colours_is_looked_up(classes: ClassSet) -> None:
     ids = _ids(classes)
     colours = encode_colours(ids, classes)
-    # An encoder numbers colours as it meets them.
+    # An encoder may number the colours in any order.
     table, order = np.unique(colours.reshape(-1, 3), axis=0, return_inverse=True)
     content = _with_palette(order.reshape(ids.shape).astype(np.uint8), table)
     assert np.array_equal(_decode(content, classes), ids)
 
 
-def test_colours_that_an_encoder_put_into_a_palette_of_its_own_are_looked_up() -> None:
+def test_colours_in_a_foreign_palette_are_looked_up() -> None:
     ids = _ids(LAND)
     painted = Image.fromarray(encode_colours(ids, LAND))
     for image in (painted.quantize(7), painted.convert("P"), painted.convert("P", colors=7)):
@@ -122,14 +115,14 @@ def test_colours_that_an_encoder_put_into_a_palette_of_its_own_are_looked_up() -
 
 
 @pytest.mark.parametrize("length", [7, 256])
-def test_a_grey_ramp_says_nothing_and_the_ids_stand(length: int) -> None:
+def test_a_grey_ramp_palette_keeps_the_ids(length: int) -> None:
     # Black is `unknown`, id 6: a look-up of colours would turn id 0 into it.
     ids = _ids(LAND)
     ramp = np.repeat(np.arange(length, dtype=np.uint8)[:, None], 3, axis=1)
     assert np.array_equal(_decode(_with_palette(ids, ramp), LAND), ids)
 
 
-def test_a_grey_ramp_says_nothing_even_where_the_classes_are_grey() -> None:
+def test_a_grey_ramp_palette_keeps_the_ids_of_grey_classes() -> None:
     greys = ClassSet("greys", ("light", "middle", "dark"), ((2, 2, 2), (1, 1, 1), (0, 0, 0)))
     ids = _ids(greys)
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
@@ -153,17 +146,17 @@ def test_colours_are_looked_up(classes: ClassSet, mode: str) -> None:
     assert np.array_equal(_decode(_png(image), classes), ids)
 
 
-def test_binarising_undoes_what_lossy_storage_did() -> None:
+def test_binarising_restores_masks_stored_with_loss() -> None:
     ids = _ids(LAND, shape=(32, 40))
     noise = np.random.default_rng(0).integers(-100, 101, (*ids.shape, 3))
     colours = np.clip(encode_colours(ids, LAND).astype(int) + noise, 0, 255).astype(np.uint8)
     content = _png(Image.fromarray(colours))
     assert np.array_equal(_decode(content, LAND, binarise=True), ids)
-    with pytest.raises(DataError, match="is not in the table"):
+    with pytest.raises(DataError, match="is not in the class set"):
         _decode(content, LAND)
 
 
-def test_binarising_cuts_at_128() -> None:
+def test_binarising_rounds_at_128() -> None:
     colours = np.array([[[127, 128, 128], [128, 128, 127]]], dtype=np.uint8)
     assert _decode(_png(Image.fromarray(colours)), LAND, binarise=True).tolist() == [[0, 1]]
 
@@ -250,18 +243,18 @@ def _decoded_or_none(image: Image.Image, classes: ClassSet) -> Mask | None:
 # -- what is refused -----------------------------------------------------------------------------
 
 
-def test_a_colour_off_the_table_is_named_with_its_file_and_number() -> None:
+def test_an_unknown_colour_is_named_with_its_file_and_number() -> None:
     colours = encode_colours(_ids(LAND, shape=(20, 60)), LAND)
     colours[2, :7] = (1, 2, 3)
     with pytest.raises(DataError) as caught:
         _decode(_png(Image.fromarray(colours)), LAND)
     assert caught.value.message == (
-        "set/7.png: colour (1, 2, 3) is not in the table of 'landcover7'; 7 of 1,200 pixels"
+        "set/7.png: colour (1, 2, 3) is not in the class set 'landcover7'; 7 of 1,200 pixels"
     )
     assert "data.binarise=true" in caught.value.hint
 
 
-def test_many_colours_off_the_table_are_counted() -> None:
+def test_many_unknown_colours_are_counted() -> None:
     colours = np.zeros((1, 9, 3), dtype=np.uint8)
     colours[0, :5, 0] = [1, 2, 3, 4, 5]
     with pytest.raises(DataError, match=r"\(3, 0, 0\) and 2 more is not .* 5 of 9 pixels"):
@@ -274,14 +267,14 @@ def _with_one_strange_pixel() -> Mask:
     return colours
 
 
-def test_a_palette_with_a_colour_off_the_table_is_refused() -> None:
+def test_a_palette_with_an_unknown_colour_is_refused() -> None:
     # Pillow numbers the colours in an order of its own: as ids the classes would change places.
     image = Image.fromarray(_with_one_strange_pixel()).quantize(16)
     assert image.mode == "P"
     with pytest.raises(DataError) as caught:
         _decode(_png(image), LAND)
     assert caught.value.message == (
-        "set/7.png: colour (1, 2, 3) is not in the table of 'landcover7'; 1 of 1,200 pixels"
+        "set/7.png: colour (1, 2, 3) is not in the class set 'landcover7'; 1 of 1,200 pixels"
     )
     assert "8-bit grey" in caught.value.hint
 
@@ -296,7 +289,7 @@ def test_binarising_reaches_the_colours_of_a_palette() -> None:
 def test_a_palette_of_foreign_colours_is_refused() -> None:
     # Ids in colours of their own, or colours that were changed: nothing tells which.
     table = np.random.default_rng(1).integers(1, 200, (256, 3)).astype(np.uint8)
-    with pytest.raises(DataError, match=r"and 4 more is not in the table .* 221 of 221 pixels"):
+    with pytest.raises(DataError, match=r"and 4 more is not in the class set .* 221 of 221 pixels"):
         _decode(_with_palette(_ids(LAND), table), LAND)
 
 
@@ -308,7 +301,7 @@ def test_a_palette_in_which_two_ids_share_a_colour_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["L", "P"])
-def test_an_id_off_the_table_is_named_with_its_file_and_number(kind: str) -> None:
+def test_an_unknown_id_is_named_with_its_file_and_number(kind: str) -> None:
     ids = _ids(LAND)
     ids[1, :4] = 9
     content = _png(Image.fromarray(ids))
@@ -324,13 +317,13 @@ def test_an_id_off_the_table_is_named_with_its_file_and_number(kind: str) -> Non
 def test_deep_ids_beyond_a_byte_are_refused_and_not_wrapped() -> None:
     ids = _ids(LAND).astype(np.uint16)
     ids[0, 0] = 256
-    with pytest.raises(DataError, match=r"set/7\.png: ids reach from 0 to 256"):
+    with pytest.raises(DataError, match=r"set/7\.png holds ids from 0 to 256"):
         _decode(_png(Image.fromarray(ids)), LAND)
-    with pytest.raises(DataError, match="ids reach from -1 to 6"):
+    with pytest.raises(DataError, match="holds ids from -1 to 6"):
         _decode(_png(Image.fromarray(np.where(ids > 6, -1, ids.astype(np.int32))), "TIFF"), LAND)
 
 
-def test_a_truncated_file_is_one_line_with_its_name() -> None:
+def test_a_truncated_file_is_a_user_error_with_its_name() -> None:
     content = _png(Image.fromarray(_ids(LAND, shape=(90, 90))))
     with pytest.raises(DataError, match=r"set/7\.png cannot be decoded") as caught:
         _decode(content[: len(content) // 2], LAND)
@@ -393,7 +386,7 @@ def test_a_full_disk_leaves_no_incomplete_mask_and_is_named(
 def test_an_image_that_is_no_mask_is_refused(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "mask.tif"
     Image.new(mode, (4, 4)).save(path)
-    with pytest.raises(DataError, match=f"no mask: its pixels are of mode {mode}"):
+    with pytest.raises(DataError, match=f"not a mask: its pixels have the mode {mode}"):
         read_mask(path, PRESETS["landcover7"])
 
 
@@ -421,7 +414,7 @@ def _png_of_bits(values: list[int], bits: int) -> bytes:
     ],
 )
 def test_a_grey_mask_of_fewer_than_8_bits_is_refused(content: bytes) -> None:
-    with pytest.raises(DataError, match="fewer than 8 bits a pixel") as caught:
+    with pytest.raises(DataError, match="fewer than 8 bits per pixel") as caught:
         decode_mask(content, Path("mask.png"), PRESETS["voc21"])
     assert "8-bit grey" in caught.value.hint
 

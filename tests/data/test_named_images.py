@@ -1,4 +1,4 @@
-"""Images by the names of an episode file, of a set without labels."""
+"""Images by the names of an episode file, in a set without labels."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def test_paths_and_ids_are_found(tmp_path: Path) -> None:
         (inner / "test" / name).touch()
     (inner / "test.csv").write_text("id,filename\n0,a.png\n1,b.png\n")
     (inner / "notes.csv").write_text("x,y\n1,2\n")
-    found = locate_images(tmp_path, ["test/a.png", "1"])
-    assert [path.name for path in found] == ["a.png", "b.png"]
+    paths = locate_images(tmp_path, ["test/a.png", "1"])
+    assert [path.name for path in paths] == ["a.png", "b.png"]
     (inner / "val").mkdir()
     (inner / "val" / "c.png").touch()
     (inner / "val.csv").write_text("id,filename,label\n1,c.png,dog\n")
@@ -38,7 +38,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         locate_images(tmp_path, ["7"])
 
 
-def test_no_name_and_no_id_leads_out_of_the_set(tmp_path: Path) -> None:
+def test_no_name_and_no_id_leads_outside_of_the_set(tmp_path: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.png").touch()
@@ -51,11 +51,11 @@ def test_no_name_and_no_id_leads_out_of_the_set(tmp_path: Path) -> None:
         assert "--allow-outside" in caught.value.hint
     (root / "set.csv").write_text("id;filename\n7;../secret.png\n")
     for name in ("../secret.png", str(tmp_path / "secret.png"), "7"):
-        (found,) = locate_images(root, [name], allow_outside=True)
-        assert found == tmp_path / "secret.png"
+        (paths,) = locate_images(root, [name], allow_outside=True)
+        assert paths == tmp_path / "secret.png"
 
 
-def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("id,filename\n1,a.png\n1,b.png\n")
-    with pytest.raises(DataError, match=r"line 3: the id '1' is there twice"):
+    with pytest.raises(DataError, match=r"line 3: the id '1' is used a second time"):
         locate_images(tmp_path, ["1"])

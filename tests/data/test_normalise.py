@@ -1,4 +1,4 @@
-"""The statistics are ImageNet's, and the mean colour is what normalises to nothing."""
+"""The statistics are those of ImageNet, and the mean colour normalises to zero."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_an_image_is_known_by_its_name(name: str, known: bool) -> None:
     assert is_image(Path("folder") / name) is known
 
 
-def test_rgb_comes_out_as_it_went_in() -> None:
+def test_rgb_is_decoded_unchanged() -> None:
     pixels = _noise()
     got = decode_rgb(_encoded(Image.fromarray(pixels), "PNG"), Path("a.png"))
     assert got.dtype == np.uint8
@@ -139,7 +139,7 @@ def test_more_than_eight_bits_are_refused_and_not_clipped(content: bytes) -> Non
     with Image.open(io.BytesIO(content)) as image:
         image.load()
         assert image.size == (4, 3)
-    with pytest.raises(DataError, match=r"deep\.png has more than 8 bits a channel") as caught:
+    with pytest.raises(DataError, match=r"deep\.png has more than 8 bits per channel") as caught:
         decode_rgb(content, Path("deep.png"))
     assert caught.value.hint
 
@@ -151,7 +151,7 @@ def test_a_ppm_of_at_most_eight_bits_is_read(largest: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_file_that_ends_too_early_is_one_line_with_its_name(form: str) -> None:
+def test_an_incomplete_file_is_a_user_error_with_its_name(form: str) -> None:
     content = _encoded(Image.fromarray(_noise(90, 90)), form)
     with pytest.raises(DataError, match=r"^set/a\.img ") as caught:
         decode_rgb(content[: len(content) // 2], Path("set/a.img"))
@@ -249,7 +249,7 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
     st.lists(st.tuples(st.integers(0, 399), st.integers(0, 255)), max_size=4),
     st.one_of(st.none(), st.integers(0, 1000)),
 )
-def test_damage_of_any_kind_is_a_data_error_or_goes_unseen(
+def test_damaged_bytes_are_a_data_error_or_decode(
     tmp_path_factory: pytest.TempPathFactory,
     form: str,
     flips: list[tuple[int, int]],
@@ -284,7 +284,7 @@ def test_damaged_exif_leaves_the_image_readable() -> None:
 
 
 def _turned(folder: Path, form: str, orientation: int) -> Path:
-    """Write noise that is to be turned; an MPO is what many telephones call a JPEG."""
+    """Write noise with an orientation; many telephones save an MPO under the name of a JPEG."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     image = Image.fromarray(_noise())
@@ -306,7 +306,7 @@ def test_the_size_from_the_header_is_that_of_the_pixels(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
-def test_pixels_are_turned_as_the_orientation_says(
+def test_pixels_are_rotated_by_the_exif_orientation(
     tmp_path: Path, form: str, orientation: int
 ) -> None:
     path = _turned(tmp_path, form, orientation)
@@ -316,12 +316,12 @@ def test_pixels_are_turned_as_the_orientation_says(
 
 
 def test_what_orientation_6_means(tmp_path: Path) -> None:
-    # Stored lying on its left side: the first row of the scene is the first column, turned right.
+    # Stored lying on its left side: the first row of the scene is the first column, rotated right.
     pixels = _noise()
     assert np.array_equal(read_rgb(_turned(tmp_path, "PNG", 6)), np.rot90(pixels, -1))
 
 
-def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path) -> None:
+def test_an_invalid_orientation_rotates_nothing(tmp_path: Path) -> None:
     path = _turned(tmp_path, "PNG", 9)
     assert image_size(path) == read_rgb(path).shape[:2] == (20, 33)
 
@@ -348,7 +348,7 @@ def test_stretching_to_its_own_size_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("threads", [0, 1, 4])
-def test_results_come_in_the_order_of_the_items(threads: int) -> None:
+def test_results_are_in_the_order_of_the_items(threads: int) -> None:
     def slow_first(item: int) -> int:
         time.sleep(0.01 if item == 0 else 0)
         return item * item
@@ -359,7 +359,7 @@ def test_results_come_in_the_order_of_the_items(threads: int) -> None:
 
 
 @pytest.mark.parametrize(("threads", "ahead"), [(1, 0), (2, 1), (4, 3), (3, 10)])
-def test_no_more_items_are_in_flight_than_asked_for(threads: int, ahead: int) -> None:
+def test_the_number_of_items_in_flight_is_limited(threads: int, ahead: int) -> None:
     taken = 0
 
     def items() -> Iterator[int]:
@@ -373,7 +373,7 @@ def test_no_more_items_are_in_flight_than_asked_for(threads: int, ahead: int) ->
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
-def test_an_error_is_raised_where_its_item_stands(threads: int) -> None:
+def test_an_error_is_raised_at_its_item(threads: int) -> None:
     def read(item: int) -> int:
         if item == 5:
             raise DataError("item 5 is damaged")
@@ -397,12 +397,12 @@ def test_items_beyond_an_error_are_not_all_read() -> None:
     assert len(read) <= 5
 
 
-def test_stopping_early_waits_for_what_is_under_way_alone() -> None:
+def test_stopping_early_waits_only_for_started_items() -> None:
     gate = threading.Event()
-    begun: list[int] = []
+    started: list[int] = []
 
     def read(item: int) -> int:
-        begun.append(item)
+        started.append(item)
         if item:
             gate.wait(10)
         return item
@@ -414,7 +414,7 @@ def test_stopping_early_waits_for_what_is_under_way_alone() -> None:
     results.close()
     assert time.monotonic() - began < 5
     # One item a thread may have been under way; the rest of the seven were called off.
-    assert len(begun) <= 4
+    assert len(started) <= 4
     assert not [t for t in threading.enumerate() if t.name.startswith("dlcv-read")]
 
 
@@ -423,7 +423,7 @@ def test_reading_happens_in_threads() -> None:
     assert all(name.startswith("dlcv-read") for name in names)
 
 
-def test_a_satellite_scene_is_no_attack(tmp_path: Path) -> None:
+def test_a_satellite_scene_is_not_refused_as_a_decompression_bomb(tmp_path: Path) -> None:
     # Above Pillow's own limit; warnings are errors here.
     path = tmp_path / "scene.png"
     Image.new("1", (10_000, 10_000)).save(path)

@@ -1,4 +1,4 @@
-"""The global order: a pure function of (seed, epoch), cut into steps and ranks."""
+"""The global order: a pure function of (seed, epoch), divided into steps and ranks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _epoch(plan: BatchPlan, epoch: int) -> list[Draw]:
 
 @settings(deadline=None, max_examples=60)
 @given(plans(), st.integers(0, 50))
-def test_an_epoch_draws_every_sample_once_but_for_the_dropped_rest(
+def test_an_epoch_draws_every_sample_once_except_the_dropped_ones(
     plan: BatchPlan, epoch: int
 ) -> None:
     drawn = _epoch(plan, epoch)
@@ -36,7 +36,7 @@ def test_an_epoch_draws_every_sample_once_but_for_the_dropped_rest(
     assert {number for number, _ in drawn} == {epoch}
 
 
-def test_the_dropped_rest_differs_from_epoch_to_epoch() -> None:
+def test_other_samples_are_dropped_in_each_epoch() -> None:
     plan = BatchPlan(10, 4, seed=0)
     dropped = {
         frozenset(range(10)) - {index for _, index in _epoch(plan, epoch)} for epoch in range(9)
@@ -46,7 +46,7 @@ def test_the_dropped_rest_differs_from_epoch_to_epoch() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.integers(0, 100))
-def test_the_order_is_a_function_of_seed_and_epoch_alone(count: int, seed: int, epoch: int) -> None:
+def test_the_order_depends_only_on_seed_and_epoch(count: int, seed: int, epoch: int) -> None:
     first = epoch_order(count, seed, epoch).copy()
     epoch_order.cache_clear()
     np.random.default_rng(0).random(5)
@@ -72,19 +72,17 @@ def test_another_seed_and_another_epoch_are_other_orders() -> None:
 def test_the_slices_of_the_ranks_make_up_the_global_batch(
     plan: BatchPlan, step: int, data: st.DataObject
 ) -> None:
-    whole = plan.draws(step)
+    complete = plan.draws(step)
     divisors = [size for size in range(1, plan.batch_size + 1) if plan.batch_size % size == 0]
     world_size = data.draw(st.sampled_from(divisors))
     slices = [plan.draws(step, rank, world_size) for rank in range(world_size)]
-    assert [draw for part in slices for draw in part] == whole
+    assert [draw for part in slices for draw in part] == complete
     assert {len(part) for part in slices} == {plan.batch_size // world_size}
 
 
 @settings(deadline=None, max_examples=60)
 @given(plans(), st.integers(0, 40), st.integers(0, 40))
-def test_a_resumed_range_is_the_tail_of_the_straight_one(
-    plan: BatchPlan, stop: int, start: int
-) -> None:
+def test_a_resumed_range_gives_the_remaining_steps(plan: BatchPlan, stop: int, start: int) -> None:
     straight = list(StepRange(plan, 0, stop))
     resumed = StepRange(plan, start, stop)
     assert list(resumed) == straight[start:]

@@ -1,4 +1,4 @@
-"""A model's record of its images: kept exactly, and what must not be validated on is refused."""
+"""A model's record of its training images survives, and prevents validation on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ A, B, C, D = (digest_of(name) for name in (b"a", b"b", b"c", b"d"))
 
 
 @given(st.frozensets(digests), st.lists(digests).map(tuple))
-def test_a_record_goes_through_json_as_it_is(
+def test_a_record_survives_json_unchanged(
     trained: frozenset[bytes], validated: tuple[bytes, ...]
 ) -> None:
     seen = SeenImages(trained, validated)
@@ -32,14 +32,14 @@ def test_a_damaged_record_is_an_error(damaged: dict[str, object]) -> None:
         SeenImages.from_dict(damaged)
 
 
-def test_a_record_that_was_cut_is_an_error() -> None:
+def test_a_truncated_record_is_an_error() -> None:
     kept = SeenImages(frozenset({A}), (B,)).as_dict()
     assert kept["complete"] is True
     with pytest.raises(ValueError, match="no digests"):
         SeenImages.from_dict(kept | {"trained": kept["trained"][:8]})
 
 
-def test_weights_bring_along_what_they_were_trained_on() -> None:
+def test_loaded_weights_add_their_training_images_to_the_record() -> None:
     first = SeenImages(frozenset({A}), (B,))
     second = SeenImages(frozenset({C}), (D,)).beginning_from(first, "--init first", allow=False)
     assert second == SeenImages(frozenset({A, C}), (D,))
@@ -58,11 +58,11 @@ def test_weights_without_a_record_leave_the_record_incomplete() -> None:
     own = SeenImages(frozenset({A}), (B,))
     first = own.beginning_from(None, "--init old", allow=False)
     assert (first.complete, len(first.warnings())) == (False, 1)
-    # It stays so over the runs that begin from it.
+    # Runs that start from it keep the record.
     assert not own.beginning_from(first, "--init first", allow=False).complete
 
 
 def test_validating_on_exactly_the_training_images_is_refused() -> None:
-    with pytest.raises(DataError, match="its training images, all 2 of them"):
+    with pytest.raises(DataError, match="all 2 validation images of set are its training images"):
         SeenImages(frozenset({A, B}), (B, A)).require_apart("set")
     SeenImages(frozenset({A, B}), (B,)).require_apart("set")

@@ -1,4 +1,4 @@
-"""Reading pairs, fingerprints, class sets of layouts, splits and hold-outs."""
+"""Reading pairs, their digests, class sets of layouts, splits and hold-outs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from dlcvcli.data.layouts import ALL, Layout, Pair, find_layout
+from dlcvcli.data.layouts import Layout, Pair, find_layout
 from dlcvcli.data.masks import read_mask
 from dlcvcli.data.reading import read_rgb
 from dlcvcli.data.seen_images import digest_of
-from dlcvcli.data.segmentation import (
-    SegmentationSet,
-    class_set_for,
-    fingerprint,
-    open_split,
-    training_splits,
-)
+from dlcvcli.data.segmentation import SegmentationSet, class_set_for, open_split, training_splits
+from dlcvcli.data.splits import ALL
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.palette import PRESETS
 from tests.conftest import write_camvid
@@ -111,7 +106,7 @@ def _displayed(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_a_mask_drawn_on_the_displayed_image_stays_as_it_is(
+def test_a_mask_drawn_on_the_displayed_image_is_unchanged(
     tmp_path: Path, form: str, orientation: int
 ) -> None:
     shown, mask, data = _rotated_pair(tmp_path, (6, 9), orientation, mask_on="displayed", form=form)
@@ -189,32 +184,7 @@ def test_binarising_reaches_the_masks(tmp_path: Path) -> None:
     assert (open_split(tmp_path, "train", binarise=True).read(0).mask == 6).all()
 
 
-# -- fingerprints --------------------------------------------------------------------------------
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    st.dictionaries(st.text(max_size=5), st.binary(min_size=32, max_size=32), min_size=1),
-    st.randoms(use_true_random=False),
-)
-def test_a_fingerprint_does_not_depend_on_order_but_on_every_byte_and_name(
-    digests: dict[str, bytes], random: object
-) -> None:
-    items = list(digests.items())
-    whole = fingerprint(items)
-    assert fingerprint(random.sample(items, len(items))) == whole  # type: ignore[attr-defined]
-    assert fingerprint(items[1:]) != whole
-    name, digest = items[0]
-    flipped = bytes([digest[0] ^ 1]) + digest[1:]
-    assert fingerprint([(name, flipped), *items[1:]]) != whole
-    assert fingerprint([(name + "x", digest), *items[1:]]) != whole
-
-
-def test_a_fingerprint_is_that_of_the_names_as_bytes() -> None:
-    # In a locale without UTF-8 the same name is decoded into other characters.
-    for name in (b"caf\xe9", "café".encode()):
-        spellings = {name.decode(code, "surrogateescape") for code in ("utf-8", "ascii")}
-        assert len({fingerprint([(spelling, b"1")]) for spelling in spellings}) == 1
+# -- digests -------------------------------------------------------------------------------------
 
 
 def test_one_byte_of_either_file_changes_the_digest(camvid: Path) -> None:
@@ -242,9 +212,9 @@ def test_swapping_image_and_mask_changes_the_digest(camvid: Path) -> None:
 
 
 def test_a_layout_brings_its_classes_unless_others_are_named(camvid: Path) -> None:
-    found = find_layout(camvid)
-    assert class_set_for(found, "auto", None) is PRESETS["camvid11"]
-    assert class_set_for(found, "voc21", None) is PRESETS["voc21"]
+    layout = find_layout(camvid)
+    assert class_set_for(layout, "auto", None) is PRESETS["camvid11"]
+    assert class_set_for(layout, "voc21", None) is PRESETS["voc21"]
 
 
 def test_a_layout_without_classes_asks_for_them() -> None:
@@ -254,13 +224,13 @@ def test_a_layout_without_classes_asks_for_them() -> None:
 
 
 def test_the_ignore_id_can_be_replaced_but_not_by_a_class(camvid: Path) -> None:
-    found = find_layout(camvid)
-    assert class_set_for(found, "auto", 200).ignore_index == 200
+    layout = find_layout(camvid)
+    assert class_set_for(layout, "auto", 200).ignore_index == 200
     with pytest.raises(ConfigError, match="ignore_index 8 is the id of class 'car'"):
-        class_set_for(found, "auto", 8)
+        class_set_for(layout, "auto", 8)
 
 
-def test_a_class_set_can_be_handed_over(camvid: Path) -> None:
+def test_a_class_set_can_be_given_as_an_object(camvid: Path) -> None:
     assert open_split(camvid, "val", classes=PRESETS["voc21"]).classes is PRESETS["voc21"]
 
 
@@ -274,13 +244,13 @@ def test_a_split_is_opened_under_any_of_its_names(camvid: Path) -> None:
         open_split(camvid, "test")
 
 
-def test_a_set_without_splits_opens_as_a_whole(tmp_path: Path) -> None:
+def test_a_set_without_splits_opens_completely(tmp_path: Path) -> None:
     for name in ("1_sat.png", "1_mask.png"):
         Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / name)
     assert open_split(tmp_path, "val").split == ALL
 
 
-def test_the_image_alone_identifies_an_image(camvid: Path) -> None:
+def test_the_digest_of_a_sample_is_independent_of_its_mask(camvid: Path) -> None:
     data = open_split(camvid, "train")
     sample, (_, before) = data.read(0), data.digests(0)
     assert sample.image_digest == before == digest_of(data.pairs[0].image.read_bytes())
@@ -297,22 +267,22 @@ def test_training_and_validating_on_one_split_is_refused(
         training_splits(find_layout(camvid), train, val, holdout=0.2, seed=0)
 
 
-def test_a_set_with_splits_holds_nothing_out(camvid: Path) -> None:
-    found = find_layout(camvid)
-    train, val = training_splits(found, "train", "validation", holdout=0.5, seed=0)
-    assert (train, val) == (found.splits["train"], found.splits["val"])
+def test_a_set_with_splits_has_no_hold_out(camvid: Path) -> None:
+    layout = find_layout(camvid)
+    train, val = training_splits(layout, "train", "validation", holdout=0.5, seed=0)
+    assert (train, val) == (layout.splits["train"], layout.splits["val"])
     with pytest.raises(DataError, match="has no split 'test'"):
-        training_splits(found, "train", "test", holdout=0.5, seed=0)
+        training_splits(layout, "train", "test", holdout=0.5, seed=0)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(3, 60), st.floats(0.2, 0.8), st.integers(0, 2**32 - 1))
-def test_a_hold_out_is_seeded_disjoint_and_complete(count: int, share: float, seed: int) -> None:
-    found = _flat(count)
-    train, val = training_splits(found, "train", "val", holdout=share, seed=seed)
-    assert (train, val) == training_splits(found, "train", "val", holdout=share, seed=seed)
-    assert sorted([*train, *val], key=lambda pair: pair.name) == list(found.splits[ALL])
-    assert len(val) == round(count * share)
+def test_a_hold_out_is_seeded_disjoint_and_complete(count: int, fraction: float, seed: int) -> None:
+    layout = _flat(count)
+    train, val = training_splits(layout, "train", "val", holdout=fraction, seed=seed)
+    assert (train, val) == training_splits(layout, "train", "val", holdout=fraction, seed=seed)
+    assert sorted([*train, *val], key=lambda pair: pair.name) == list(layout.splits[ALL])
+    assert len(val) == round(count * fraction)
     assert list(train) == sorted(train, key=lambda pair: pair.name)
 
 
@@ -321,8 +291,8 @@ def test_another_seed_holds_out_others() -> None:
     assert len(held) == 5
 
 
-@pytest.mark.parametrize(("count", "share"), [(1, 0.5), (2, 0.2), (3, 0.9)])
-def test_too_little_to_hold_out_is_refused(count: int, share: float) -> None:
+@pytest.mark.parametrize(("count", "fraction"), [(1, 0.5), (2, 0.2), (3, 0.9)])
+def test_too_little_to_hold_out_is_refused(count: int, fraction: float) -> None:
     with pytest.raises(DataError, match=f"has {count} images and no splits") as caught:
-        training_splits(_flat(count), "train", "val", holdout=share, seed=0)
+        training_splits(_flat(count), "train", "val", holdout=fraction, seed=0)
     assert "data.holdout" in caught.value.hint

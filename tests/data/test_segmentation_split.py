@@ -1,4 +1,4 @@
-"""Of a set without splits, a model is scored on what its training held out, wherever that lies."""
+"""In a set without splits, a model is scored on the images that its training held out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def held_out(flat: Path) -> set[str]:
     return {pair.name for pair in pairs}
 
 
-def test_only_what_was_held_out_is_scored_wherever_the_set_lies(
+def test_only_held_out_images_are_scored_at_any_path_of_the_set(
     flat: Path, seen: SeenImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link, copy = tmp_path / "link", tmp_path / "copy" / "wrapped"
@@ -61,10 +61,10 @@ def test_only_what_was_held_out_is_scored_wherever_the_set_lies(
     shutil.copytree(flat, copy)
     monkeypatch.chdir(tmp_path)
     for path in (flat, Path("flat"), Path("copy/../flat"), link, copy, copy.parent):
-        found = opened(path, seen)
-        assert {pair.name for pair in found.data.pairs} == held_out(flat)
-        assert found.data.split == "val"
-        assert "3 of its 10 images that the model's training held out" in found.remarks[0]
+        data = opened(path, seen)
+        assert {pair.name for pair in data.data.pairs} == held_out(flat)
+        assert data.data.split == "val"
+        assert "3 of its 10 images that the model's training held out" in data.remarks[0]
 
 
 def test_files_may_have_other_names(flat: Path, seen: SeenImages) -> None:
@@ -74,13 +74,15 @@ def test_files_may_have_other_names(flat: Path, seen: SeenImages) -> None:
     assert len(opened(flat, seen).data) == 3
 
 
-def test_the_training_part_and_everything_can_be_asked_for(flat: Path, seen: SeenImages) -> None:
+def test_the_training_part_and_the_complete_set_can_be_requested(
+    flat: Path, seen: SeenImages
+) -> None:
     train = opened(flat, seen, "train")
     assert {pair.name for pair in train.data.pairs}.isdisjoint(held_out(flat))
     assert (len(train.data), train.data.split) == (7, "train")
     everything = opened(flat, seen, "all")
     assert (len(everything.data), everything.data.split) == (10, "all")
-    with pytest.raises(DataError, match="there is no 'test'"):
+    with pytest.raises(DataError, match="has no split 'test'"):
         opened(flat, seen, "test")
 
 
@@ -89,31 +91,31 @@ def test_new_images_of_the_set_are_counted(flat: Path, seen: SeenImages, tmp_pat
     for kind in ("images", "masks"):
         for file in (more / kind).iterdir():
             shutil.copy(file, flat / kind)
-    found = opened(flat, seen)
-    assert len(found.data) == 3
-    assert found.remarks[0].endswith("2 that it did not have are left out")
+    data = opened(flat, seen)
+    assert len(data.data) == 3
+    assert data.remarks[0].endswith("2 that the training did not see are left out")
 
 
 def test_of_another_set_everything_is_scored(seen: SeenImages, tmp_path: Path) -> None:
-    found = opened(write_flat(tmp_path / "other", ["a", "b"], seed=1), seen)
-    assert (len(found.data), found.data.split, found.remarks) == (2, "all", ())
+    data = opened(write_flat(tmp_path / "other", ["a", "b"], seed=1), seen)
+    assert (len(data.data), data.data.split, data.remarks) == (2, "all", ())
 
 
 def test_images_that_the_set_leaves_out_are_counted(flat: Path, seen: SeenImages) -> None:
     (flat / "images" / "more.gif").touch()
     remarks = opened(flat, seen).remarks
-    assert remarks[0] == f"{flat}: 1 file left out, since .gif is not read (images/more.gif)"
+    assert remarks[0] == f"{flat}: 1 file left out, since dlcv does not read .gif (images/more.gif)"
     assert len(remarks) == 2
 
 
-def test_a_model_without_a_record_says_so(flat: Path) -> None:
-    found = opened(flat, None)
-    assert len(found.data) == 10
-    assert "does not record what it was trained on" in found.remarks[0]
+def test_a_model_without_a_record_is_reported(flat: Path) -> None:
+    data = opened(flat, None)
+    assert len(data.data) == 10
+    assert "does not record what it was trained on" in data.remarks[0]
 
 
-def test_a_set_with_splits_is_opened_as_it_says(tmp_path: Path) -> None:
+def test_a_set_with_splits_keeps_its_splits(tmp_path: Path) -> None:
     folder = write_camvid(tmp_path / "set", {"train": [(8, 8)] * 3, "val": [(8, 8)] * 2})
     digests = image_digests(find_layout(folder).splits["val"])
-    found = opened(folder, SeenImages(frozenset(digests), ()))
-    assert (len(found.data), found.data.split, found.remarks) == (2, "val", ())
+    data = opened(folder, SeenImages(frozenset(digests), ()))
+    assert (len(data.data), data.data.split, data.remarks) == (2, "val", ())

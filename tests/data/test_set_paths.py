@@ -1,4 +1,4 @@
-"""What a CSV or a list may name, and how it is spelled."""
+"""Paths that a CSV or a list may name, and their spelling."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_what_lies_outside_is_refused_unless_it_is_allowed(name: str, tmp_path: 
     ) as no:
         path_in_set(name, root / "train", root, "train.csv, line 2", allow_outside=False)
     assert "--allow-outside" in no.value.hint
-    found = path_in_set(name, root / "train", root, "", allow_outside=True)
-    assert found == Path(os.path.abspath(root / "train" / name))
+    path = path_in_set(name, root / "train", root, "", allow_outside=True)
+    assert path == Path(os.path.abspath(root / "train" / name))
     with pytest.raises(DataError) as never:
         path_in_set(name, root / "train", root, "")
     assert "--allow-outside" not in never.value.hint
@@ -49,13 +49,13 @@ def test_a_set_may_be_named_by_a_link_to_it(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "set", "b.png"]), min_size=1, max_size=8))
-def test_no_spelling_leads_out(parts: list[str]) -> None:
+def test_no_spelling_leads_outside_of_the_set(parts: list[str]) -> None:
     root = Path("/data/set")
     for name in ("/".join(parts), "/" + "/".join(parts)):
         try:
-            found = path_in_set(name, root / "train", root, "")
+            path = path_in_set(name, root / "train", root, "")
         except DataError:
             assert not Path(os.path.normpath(root / "train" / name)).is_relative_to(root)
         else:
-            assert found.is_relative_to(root)
-            assert ".." not in found.parts
+            assert path.is_relative_to(root)
+            assert ".." not in path.parts

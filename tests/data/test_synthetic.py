@@ -1,4 +1,4 @@
-"""The made land-cover set: seeded to the byte, exact masks, every class, images that agree."""
+"""The synthetic land-cover set: reproducible to the byte, exact masks, every class."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from dlcvcli.data import synthetic
 from dlcvcli.data.synthetic import landcover_tile, make_landcover
+from dlcvcli.data.synthetic_scene import Scene
 from dlcvcli.errors import DataError, ExitStatus, UsageError
 from dlcvcli.palette import PRESETS, decode_colours
 
@@ -52,7 +53,7 @@ def test_layout_and_names(tmp_path: Path) -> None:
     }
 
 
-def test_files_are_rgb_of_the_asked_size_in_table_colours(tmp_path: Path) -> None:
+def test_files_are_rgb_of_the_requested_size_in_table_colours(tmp_path: Path) -> None:
     make_landcover(tmp_path, train=7, validation=0, size=(70, 101))
     seen: set[int] = set()
     for number in range(7):
@@ -80,7 +81,7 @@ def test_splits_share_no_tile(tmp_path: Path) -> None:
     assert len(set(files.values())) == len(files)
 
 
-def test_more_tiles_leave_the_first_ones_as_they_were(tmp_path: Path) -> None:
+def test_the_first_tiles_do_not_depend_on_their_number(tmp_path: Path) -> None:
     few = _make(tmp_path / "few", train=2, validation=1)
     many = _make(tmp_path / "many", train=5, validation=3)
     assert few.items() <= many.items()
@@ -93,10 +94,10 @@ def test_progress_counts_over_both_splits(tmp_path: Path) -> None:
     assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "validation").mkdir()
     (tmp_path / "validation/0000_sat.jpg").write_bytes(b"mine")
-    with pytest.raises(DataError, match="already holds something") as error:
+    with pytest.raises(DataError, match="is not empty") as error:
         make_landcover(tmp_path, train=1, validation=1, size=(64, 64))
     assert error.value.hint
     assert _files(tmp_path) == {"validation/0000_sat.jpg": b"mine"}
@@ -120,7 +121,7 @@ def test_negative_numbers_are_refused(tmp_path: Path, option: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), height=SIDES, width=SIDES, lead=st.integers(0, 6))
-def test_any_tile_is_whole_and_holds_its_leading_class(
+def test_any_tile_is_valid_and_holds_its_leading_class(
     seed: int, height: int, width: int, lead: int
 ) -> None:
     image, mask = landcover_tile(np.random.default_rng(seed), (height, width), lead=lead)
@@ -145,9 +146,11 @@ def test_long_odd_and_large_tiles(size: tuple[int, int]) -> None:
 def test_every_class_occurs_but_not_in_every_tile(
     tiles: list[tuple[synthetic.Bytes, synthetic.Bytes]],
 ) -> None:
-    share = np.mean([np.bincount(mask.ravel(), minlength=7) / mask.size for _, mask in tiles], 0)
-    assert share[:6].min() > 0.04
-    assert 0 < share[6] < 0.08
+    fractions = np.mean(
+        [np.bincount(mask.ravel(), minlength=7) / mask.size for _, mask in tiles], 0
+    )
+    assert fractions[:6].min() > 0.04
+    assert 0 < fractions[6] < 0.08
     counts = [len(np.unique(mask)) for _, mask in tiles]
     assert max(counts) > min(counts)
     assert min(counts) < 6
@@ -183,7 +186,7 @@ def test_texture_is_rough_in_towns_and_woods_and_smooth_on_water() -> None:
 @pytest.mark.parametrize("side", [64, 128, 512])
 def test_roads_are_thin_and_change_image_and_mask_together(side: int) -> None:
     for seed in range(6):
-        scene = synthetic._Scene(np.random.default_rng(seed), (side, side))
+        scene = Scene(np.random.default_rng(seed), (side, side))
         mask = np.full(side * side, synthetic.BARREN, np.uint8)
         paint = np.full((side * side, 3), 250, np.float32)
         synthetic._add_roads(scene, mask, paint)
@@ -198,7 +201,7 @@ def test_roads_are_thin_and_change_image_and_mask_together(side: int) -> None:
 @pytest.mark.parametrize("side", [64, 128, 512])
 def test_ponds_are_small_and_labelled(side: int) -> None:
     for seed in range(10):
-        scene = synthetic._Scene(np.random.default_rng(seed), (side, side))
+        scene = Scene(np.random.default_rng(seed), (side, side))
         mask = np.full(side * side, synthetic.BARREN, np.uint8)
         synthetic._add_ponds(scene, mask)
         area = int((mask == synthetic.WATER).sum())

@@ -1,4 +1,4 @@
-"""Findings: what is bad is told apart from what is worth knowing, and each has its mend."""
+"""Findings: failures are bad, other facts are notes, and each failure has a fix."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def look(
     hidden: bool = False,
     model: dict[str, Any] | None = None,
 ) -> Examination:
-    """Examine a machine that answers as told."""
+    """Examine a machine with the given answers."""
 
     def answer(sound: dict[str, Any], changes: dict[str, Any] | None) -> dict[str, Any]:
         return changes if changes and "error" in changes else {**sound, **(changes or {})}
@@ -48,11 +48,11 @@ def look(
         "model": model or {},
     }
     cuda = {} if gpu else {"error": "no driver"}
-    told = {"cpu": {}, "cuda": cuda, "tensorrt": {"error": "libnvinfer is missing"}}
-    told |= sessions or {}
+    sessions_by_provider = {"cpu": {}, "cuda": cuda, "tensorrt": {"error": "libnvinfer is missing"}}
+    sessions_by_provider |= sessions or {}
 
     def ask(what: str, *arguments: str) -> dict[str, Any]:
-        return told[arguments[0]] if what == "session" else answers[what]
+        return sessions_by_provider[arguments[0]] if what == "session" else answers[what]
 
     packages = EVERYTHING if installed is None else installed
     monkeypatch.setattr(module, "ask", ask)
@@ -65,58 +65,58 @@ def look(
 
 
 def named(examination: Examination, area: str, name: str) -> Finding:
-    (found,) = [f for f in examination.findings if (f.area, f.name) == (area, name)]
-    return found
+    (finding,) = [f for f in examination.findings if (f.area, f.name) == (area, name)]
+    return finding
 
 
 def test_a_sound_machine_without_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(monkeypatch)
-    assert found.ok
-    assert named(found, "gpu", "driver").status == "note"
-    assert named(found, "onnx", "session on cuda").status == "note"
-    assert named(found, "onnx", "session on cpu").status == "ok"
-    said = json.loads(json.dumps(found.as_dict()))
-    assert said["ok"] is True
-    assert {"area", "name", "value", "status", "mend"} == said["findings"][0].keys()
+    examination = look(monkeypatch)
+    assert examination.ok
+    assert named(examination, "gpu", "driver").status == "note"
+    assert named(examination, "onnx", "session on cuda").status == "note"
+    assert named(examination, "onnx", "session on cpu").status == "ok"
+    document = json.loads(json.dumps(examination.as_dict()))
+    assert document["ok"] is True
+    assert {"area", "name", "value", "status", "fix"} == document["findings"][0].keys()
 
 
 def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(
+    examination = look(
         monkeypatch,
         gpu=True,
         torch={"cuda_available": True, "computes": True},
     )
-    assert found.ok
-    assert "H200" in named(found, "gpu", "GPU 0").value
-    assert "computes" in named(found, "training", "on the GPU").value
+    assert examination.ok
+    assert "H200" in named(examination, "gpu", "GPU 0").value
+    assert "computation works" in named(examination, "training", "on the GPU").value
     # TensorRT is nobody's default.
-    assert named(found, "onnx", "session on tensorrt").status == "note"
+    assert named(examination, "onnx", "session on tensorrt").status == "note"
 
 
 @pytest.mark.parametrize(
-    ("changes", "area", "name", "says", "mend"),
+    ("changes", "area", "name", "message", "fix"),
     [
         ({"torch": {"error": "undefined symbol"}}, "training", "torch", "symbol", "force"),
         ({"gpu": True, "torch": {"cuda": "13.2"}}, "training", "on the GPU", "does not see", "580"),
         ({"gpu": True, "torch": {"cuda": None}}, "training", "on the GPU", "no CUDA", "'torch>="),
         (
             {"gpu": True, "torch": {"cuda_available": True, "computes": False}},
-            "training", "on the GPU", "does not compute", "driver",
+            "training", "on the GPU", "computation failed", "driver",
         ),
-        ({"runtime": {"error": "it died of signal 11"}}, "onnx", "onnxruntime", "11", "uninstall"),
+        ({"runtime": {"error": "killed by signal 11"}}, "onnx", "onnxruntime", "11", "uninstall"),
         (
             {"sessions": {"cpu": {"error": "boom"}}},
             "onnx", "session on cpu", "boom", "uninstall",
         ),
         (
-            {"gpu": True, "sessions": {"cuda": {"error": "it died of signal 11"}}},
+            {"gpu": True, "sessions": {"cuda": {"error": "killed by signal 11"}}},
             "onnx", "session on cuda", "signal 11", "580",
         ),
         (
             {"gpu": True, "runtime": {"missing_libraries": ["libcurand.so.10", "libcuda.so.1"]}},
             "onnx", "libraries", "missing for CUDA: libcurand.so.10", "cudnn",
         ),
-        ({"gpu": True, "runtime": {"cuda": None}}, "onnx", "CUDA", "cannot use it", "uninstall"),
+        ({"gpu": True, "runtime": {"cuda": None}}, "onnx", "CUDA", "cannot use", "uninstall"),
         ({"gpu": True, "torch": {"cuda": "12.8"}}, "onnx", "CUDA", "torch for 12.8", "2.11"),
         (
             {"installed": {**EVERYTHING, "onnxruntime": "1.3"}},
@@ -130,27 +130,27 @@ def test_a_sound_machine_with_a_gpu_is_ok(monkeypatch: pytest.MonkeyPatch) -> No
         ({"model": {"error": "x is not an ONNX model"}}, "model", __file__, "not an ONNX", ""),
     ],
 )  # fmt: skip
-def test_what_keeps_it_from_working_is_bad_and_has_a_mend(
+def test_a_failure_is_bad_and_has_a_fix(
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
     area: str,
     name: str,
-    says: str,
-    mend: str,
+    message: str,
+    fix: str,
 ) -> None:
     examination = look(monkeypatch, **changes)
-    found = named(examination, area, name)
-    assert (found.status, examination.ok) == ("bad", False)
-    assert says in found.value
-    assert mend in found.mend
+    finding = named(examination, area, name)
+    assert (finding.status, examination.ok) == ("bad", False)
+    assert message in finding.value
+    assert fix in finding.fix
 
 
-def test_hidden_gpus_are_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_gpus_are_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = {"cuda": {"error": "no GPU"}}
     assert not look(monkeypatch, gpu=True, sessions=sessions).ok
-    found = look(monkeypatch, gpu=True, sessions=sessions, hidden=True)
-    assert found.ok
-    assert named(found, "gpu", "CUDA_VISIBLE_DEVICES").mend == "unset CUDA_VISIBLE_DEVICES"
+    examination = look(monkeypatch, gpu=True, sessions=sessions, hidden=True)
+    assert examination.ok
+    assert named(examination, "gpu", "CUDA_VISIBLE_DEVICES").fix == "unset CUDA_VISIBLE_DEVICES"
 
 
 def test_a_gpu_that_torch_sees_is_one_without_nvidia_smi(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,53 +161,53 @@ def test_a_gpu_that_torch_sees_is_one_without_nvidia_smi(monkeypatch: pytest.Mon
     assert named(examination, "onnx", "session on cuda").status == "bad"
 
 
-def test_versions_of_cuda_and_cudnn_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(monkeypatch)
-    assert "CUDA 13.2, cuDNN 9.26.0" in named(found, "training", "torch").value
-    assert "CUDA 13.0 and cuDNN 9.1" in named(found, "onnx", "onnxruntime").value
+def test_versions_of_cuda_and_cudnn_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    examination = look(monkeypatch)
+    assert "CUDA 13.2, cuDNN 9.26.0" in named(examination, "training", "torch").value
+    assert "CUDA 13.0 and cuDNN 9.1" in named(examination, "onnx", "onnxruntime").value
 
 
-def test_what_was_not_looked_at_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(monkeypatch, runtime={"missing_libraries": None})
-    assert "libraries" not in {finding.name for finding in found.findings}
+def test_unknown_libraries_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    examination = look(monkeypatch, runtime={"missing_libraries": None})
+    assert "libraries" not in {finding.name for finding in examination.findings}
 
 
-def test_without_a_gpu_what_only_cuda_needs_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(
+def test_missing_cuda_libraries_without_a_gpu_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    examination = look(
         monkeypatch,
         torch={"cuda": "12.8"},
         runtime={"missing_libraries": ["libcurand.so.10", "libcuda.so.1"]},
     )
-    assert found.ok
-    libraries = named(found, "onnx", "libraries")
-    assert libraries.status == named(found, "onnx", "CUDA").status == "note"
+    assert examination.ok
+    libraries = named(examination, "onnx", "libraries")
+    assert libraries.status == named(examination, "onnx", "CUDA").status == "note"
     # The driver's own library is no package's to bring.
     assert "libcuda.so.1" not in libraries.value
 
 
-def test_the_onnx_road_alone_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = look(monkeypatch, installed={"onnxruntime-gpu": "1.31.1"})
-    assert found.ok
-    assert named(found, "training", "torch").mend == module.TRAIN
+def test_the_torch_free_install_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    examination = look(monkeypatch, installed={"onnxruntime-gpu": "1.31.1"})
+    assert examination.ok
+    assert named(examination, "training", "torch").fix == module.TRAIN
 
 
-def test_little_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_low_memory_and_disk_space_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_memory_mb", lambda: (8192, 1024))
-    found = look(monkeypatch)
-    assert found.ok
-    assert named(found, "machine", "memory").status == "note"
-    assert "batch-size" in named(found, "machine", "memory").mend
+    examination = look(monkeypatch)
+    assert examination.ok
+    assert named(examination, "machine", "memory").status == "note"
+    assert "batch-size" in named(examination, "machine", "memory").fix
 
 
-def test_a_model_of_others_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_dlcv_did_not_export_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     about = {
-        "foreign": "x is an ONNX model, but not one that dlcv exported", "mend": "export the run",
+        "foreign": "x is an ONNX model, but not one that dlcv exported", "fix": "export the run",
         "provider": "CPUExecutionProvider", "provider_reason": "no CUDA", "nodes": {"CPU": 3},
     }  # fmt: skip
-    found = look(monkeypatch, model=about)
-    assert found.ok
-    assert named(found, "model", Path(__file__).name).status == "note"
-    assert named(found, "model", "nodes").value == "CPU 3 (no CUDA)"
+    examination = look(monkeypatch, model=about)
+    assert examination.ok
+    assert named(examination, "model", Path(__file__).name).status == "note"
+    assert named(examination, "model", "nodes").value == "CPU 3 (no CUDA)"
 
 
 def test_a_models_nodes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,5 +215,5 @@ def test_a_models_nodes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         "model": "lraspp", "task": "seg", "classes": 7, "provider": "CPUExecutionProvider",
         "provider_reason": "no CUDA", "nodes": {"CPUExecutionProvider": 197},
     }  # fmt: skip
-    found = look(monkeypatch, model=about)
-    assert named(found, "model", "nodes").value == "CPUExecutionProvider 197 (no CUDA)"
+    examination = look(monkeypatch, model=about)
+    assert named(examination, "model", "nodes").value == "CPUExecutionProvider 197 (no CUDA)"

@@ -1,4 +1,4 @@
-"""What a library asks its loader for, read from its own table."""
+"""The libraries that a shared library needs, read from its dynamic section."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_names_are_those_of_the_dynamic_table() -> None:
 
 
 @linux
-def test_what_is_not_there_is_missing() -> None:
+def test_an_absent_library_is_missing() -> None:
     assert missing(["libc.so.6", "libnothing_of_the_kind.so.7"]) == ["libnothing_of_the_kind.so.7"]
 
 
@@ -31,5 +31,5 @@ def test_what_is_not_there_is_missing() -> None:
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "lib.so"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="no 64-bit ELF library"):
+    with pytest.raises(ValueError, match="not a 64-bit ELF library"):
         needed_by(path)

@@ -1,4 +1,4 @@
-"""Probes answer, and what breaks in them is an answer too."""
+"""Probes return their results, and report their own errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dlcvcli.doctor.probes import ONE_NODE, ask
 from dlcvcli.runs import RunFolder
 
 
-def test_the_one_node_is_what_the_onnx_package_makes_of_it() -> None:
+def test_the_one_node_model_equals_that_of_the_onnx_package() -> None:
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "x"], ["y"])], "g", value[:1], value[1:]
@@ -28,52 +28,55 @@ def test_the_one_node_is_what_the_onnx_package_makes_of_it() -> None:
 
 
 def test_onnx_runtime_runs_a_node_on_the_cpu() -> None:
-    found = ask("onnxruntime")
-    assert found["providers"][0] == "cpu"
-    assert found["cuda"] is None or isinstance(found["missing_libraries"], list)
+    answer = ask("onnxruntime")
+    assert answer["providers"][0] == "cpu"
+    assert answer["cuda"] is None or isinstance(answer["missing_libraries"], list)
     assert ask("session", "cpu") == {"ok": True}
 
 
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="this machine has a GPU")
-def test_a_session_that_cannot_be_is_an_answer() -> None:
+def test_a_session_that_fails_is_an_error_result() -> None:
     assert "--provider cuda cannot be used" in ask("session", "cuda")["error"]
 
 
-def test_torch_says_what_it_would_train_in() -> None:
-    found = ask("torch")
-    assert found["precision"] in {"fp32", "bf16", "fp16"}
-    assert found["torchvision"]
-    assert found["cuda_available"] is bool(found["gpus"])
+def test_the_training_precision_is_reported() -> None:
+    answer = ask("torch")
+    assert answer["precision"] in {"fp32", "bf16", "fp16"}
+    assert answer["torchvision"]
+    assert answer["cuda_available"] is bool(answer["gpus"])
 
 
 def test_a_model_is_counted_node_by_node(exported_run: Path, tmp_path: Path) -> None:
     path = RunFolder(exported_run).onnx
-    found = ask("model", str(path))
-    assert (found["model"], found["task"], found["classes"]) == (
+    answer = ask("model", str(path))
+    assert (answer["model"], answer["task"], answer["classes"]) == (
         "lraspp_mobilenet_v3_large", "seg", 7,
     )  # fmt: skip
     # Not the file's number: ONNX Runtime joins and splits some before it places them.
-    assert found["nodes"][found["provider"]] > len(onnx.load(path).graph.node) / 2
+    assert answer["nodes"][answer["provider"]] > len(onnx.load(path).graph.node) / 2
     foreign = tmp_path / "foreign.onnx"
     foreign.write_bytes(ONE_NODE)
-    found = ask("model", str(foreign))
-    assert "not one that dlcv exported" in found["foreign"]
-    assert sum(found["nodes"].values()) == 1
+    answer = ask("model", str(foreign))
+    assert "not one that dlcv exported" in answer["foreign"]
+    assert sum(answer["nodes"].values()) == 1
     text = tmp_path / "text.onnx"
     text.write_text("hello")
     assert "not an ONNX model" in ask("model", str(text))["error"]
 
 
 @pytest.mark.parametrize(
-    ("script", "says"),
+    ("script", "message"),
     [
         ("raise SystemExit(4)", "exit status 4"),
         ("import sys; sys.exit('no good')", "no good"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "it died of signal 11"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            "its process was killed by signal 11",
+        ),
     ],
 )
-def test_a_probe_that_dies_is_an_error_in_words(
-    monkeypatch: pytest.MonkeyPatch, script: str, says: str
+def test_a_probe_that_dies_is_an_error_result(
+    monkeypatch: pytest.MonkeyPatch, script: str, message: str
 ) -> None:
     real = subprocess.run
 
@@ -81,11 +84,11 @@ def test_a_probe_that_dies_is_an_error_in_words(
         return real([sys.executable, "-c", script], **options)
 
     monkeypatch.setattr(probes.subprocess, "run", instead)
-    assert ask("torch") == {"error": says}
+    assert ask("torch") == {"error": message}
     assert signal.SIGSEGV == 11
 
 
-def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def hangs(command: list[str], **options: Any) -> Any:
         raise subprocess.TimeoutExpired(command, options["timeout"])
 

@@ -1,4 +1,4 @@
-"""Checkpoints survive a full disk and a crash, and run no code."""
+"""Checkpoints survive crashes and full disks, are verified when loaded, and run no code."""
 
 from __future__ import annotations
 
@@ -41,27 +41,44 @@ STATE: dict[str, Any] = {
 }
 
 
-def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+def test_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "checkpoints" / "last.ckpt", STATE)
-    found = load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
-    assert found["step"] == 3
-    assert torch.equal(found["task"]["w"], STATE["task"]["w"])
+    checkpoint = load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert checkpoint["step"] == 3
+    assert torch.equal(checkpoint["task"]["w"], STATE["task"]["w"])
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
-def test_missing_truncated_and_foreign_files_are_refused_in_one_line(tmp_path: Path) -> None:
-    whole, cut = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
+@pytest.mark.parametrize(
+    ("old", "name"),
+    [
+        ("segmenter.network.head.weight", "network.network.head.weight"),
+        ("protonet.embedder.encoder.0.weight", "network.encoder.encoder.0.weight"),
+        ("average.embedder.normalise.shift", "average.encoder.normalise.shift"),
+        ("network.encoder.encoder.0.weight", "network.encoder.encoder.0.weight"),
+        ("average.network.head.weight", "average.network.head.weight"),
+    ],
+)
+def test_tensors_of_older_checkpoints_get_their_names(tmp_path: Path, old: str, name: str) -> None:
+    path = tmp_path / "old.ckpt"
+    save_checkpoint(path, {**STATE, "task": {old: torch.ones(2)}})
+    assert load_checkpoint(path)["task"].keys() == {name}
+
+
+def test_missing_truncated_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    complete, truncated = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
     with pytest.raises(CheckpointError, match="does not exist"):
-        load_checkpoint(whole)
-    save_checkpoint(whole, STATE)
-    for size in (0, 10, whole.stat().st_size // 2, whole.stat().st_size - 5):
-        cut.write_bytes(whole.read_bytes()[:size])
+        load_checkpoint(complete)
+    save_checkpoint(complete, STATE)
+    size = complete.stat().st_size
+    for length in (0, 10, size // 2, size - 5):
+        truncated.write_bytes(complete.read_bytes()[:length])
         with pytest.raises(CheckpointError) as caught:
-            load_checkpoint(cut)
+            load_checkpoint(truncated)
         assert "\n" not in caught.value.message
-    torch.save({"w": torch.ones(2)}, cut)
+    torch.save({"w": torch.ones(2)}, truncated)
     with pytest.raises(CheckpointError, match="not a checkpoint of dlcv") as caught:
-        load_checkpoint(cut)
+        load_checkpoint(truncated)
     assert "--weights" in caught.value.hint
 
 
@@ -76,7 +93,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path: Path, legacy: bool) -> None:
+def test_pickle_with_code_is_refused_and_not_run(tmp_path: Path, legacy: bool) -> None:
     path, marker = tmp_path / "evil.ckpt", tmp_path / "ran"
     content = {**STATE, "format": 1, "extra": Evil(marker)}
     if legacy:
@@ -88,14 +105,14 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path: Path, legacy: 
     assert not marker.exists()
 
 
-def test_an_object_that_is_no_plain_type_is_refused(tmp_path: Path) -> None:
+def test_other_objects_than_plain_types_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "object.ckpt"
     torch.save({**STATE, "format": 1, "config": Path("x")}, path)
     with pytest.raises(CheckpointError, match="more than tensors and plain types"):
         load_checkpoint(path)
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+def test_newer_format_is_refused(tmp_path: Path) -> None:
     torch.save({**STATE, "format": 2}, tmp_path / "new.ckpt")
     with pytest.raises(CheckpointError, match="format 2"):
         load_checkpoint(tmp_path / "new.ckpt")
@@ -107,15 +124,17 @@ def _flip(path: Path, place: int, bit: int) -> None:
     path.write_bytes(content)
 
 
-def _same(found: Any, expected: Any) -> bool:
+def _same(actual: Any, expected: Any) -> bool:
     if isinstance(expected, torch.Tensor):
-        return isinstance(found, torch.Tensor) and torch.equal(found, expected)
+        return isinstance(actual, torch.Tensor) and torch.equal(actual, expected)
     if isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(_same(found[k], expected[k]) for k in found)
-    return bool(found == expected)
+        return actual.keys() == expected.keys() and all(
+            _same(actual[key], expected[key]) for key in actual
+        )
+    return bool(actual == expected)
 
 
-def test_a_flipped_bit_is_found_wherever_it_matters(tmp_path: Path) -> None:
+def test_flipped_bits_are_detected(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.ckpt", tmp_path / "bad.ckpt"
     save_checkpoint(good, {**STATE, "optimizer": {"state": torch.arange(3.0)}})
     content, rng, messages = good.read_bytes(), random.Random(0), []
@@ -125,17 +144,17 @@ def test_a_flipped_bit_is_found_wherever_it_matters(tmp_path: Path) -> None:
         bad.write_bytes(content)
         _flip(bad, place, rng.randrange(8))
         try:
-            found = load_checkpoint(bad)
+            checkpoint = load_checkpoint(bad)
         except CheckpointError as error:
             messages.append(error.message)
         else:
-            # Between the entries of the archive there are bytes that stand for nothing.
+            # Some bytes between the entries of the archive have no meaning.
             assert place not in (weight, weight + 23, step)
-            assert _same(found, load_checkpoint(good))
+            assert _same(checkpoint, load_checkpoint(good))
     assert all(str(bad) in message and "\n" not in message for message in messages)
 
 
-def test_a_damaged_tensor_is_named_with_its_file(tmp_path: Path) -> None:
+def test_damaged_tensor_is_reported_with_its_file(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     save_checkpoint(path, STATE)
     _flip(path, path.read_bytes().index(STATE["task"]["w"].numpy().tobytes()) + 6, 7)
@@ -145,14 +164,14 @@ def test_a_damaged_tensor_is_named_with_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_checkpoint_in_a_format_without_checksums_still_loads(tmp_path: Path) -> None:
+def test_old_format_without_checksums_loads(tmp_path: Path) -> None:
     path = tmp_path / "old.ckpt"
     torch.save({**STATE, "format": 1}, path, _use_new_zipfile_serialization=False)
     assert _same(load_checkpoint(path)["task"], STATE["task"])
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_weight_that_is_not_finite_is_refused_by_its_name(tmp_path: Path, bad: float) -> None:
+def test_non_finite_weight_is_refused_with_its_name(tmp_path: Path, bad: float) -> None:
     path = tmp_path / "last.ckpt"
     save_checkpoint(path, {**STATE, "task": {"a": torch.ones(2), "b.w": torch.tensor([1.0, bad])}})
     with pytest.raises(CheckpointError) as caught:
@@ -185,7 +204,7 @@ def test_a_weight_that_is_not_finite_is_refused_by_its_name(tmp_path: Path, bad:
         ("versions", {"dlcv": 1}),
     ],
 )
-def test_a_key_of_a_wrong_type_is_refused_by_its_name(tmp_path: Path, key: str, value: Any) -> None:
+def test_value_of_wrong_type_is_refused_with_its_key(tmp_path: Path, key: str, value: Any) -> None:
     path = tmp_path / "last.ckpt"
     torch.save({**STATE, "format": 1, key: value}, path)
     with pytest.raises(CheckpointError, match=rf"last\.ckpt is damaged: .*key '{key}") as caught:
@@ -193,12 +212,12 @@ def test_a_key_of_a_wrong_type_is_refused_by_its_name(tmp_path: Path, key: str, 
     assert "\n" not in caught.value.message
 
 
-def test_keys_that_this_version_does_not_know_are_let_be(tmp_path: Path) -> None:
+def test_unknown_keys_are_kept(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.ckpt", {**STATE, "later": {"steps": 2}})
     assert load_checkpoint(tmp_path / "last.ckpt")["later"] == {"steps": 2}
 
 
-def test_a_full_disk_at_the_first_checkpoint_speaks_of_no_other(
+def test_hint_for_a_full_disk_depends_on_earlier_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*args: object) -> None:
@@ -206,15 +225,15 @@ def test_a_full_disk_at_the_first_checkpoint_speaks_of_no_other(
 
     save_checkpoint(tmp_path / "later.ckpt", STATE)
     monkeypatch.setattr(torch, "save", full)
-    for name, says in (("first", "no checkpoint yet"), ("later", "last good checkpoint stays")):
+    for name, hint in (("first", "no checkpoint yet"), ("later", "last good checkpoint stays")):
         with pytest.raises(CheckpointError, match="No space left on device") as caught:
             save_checkpoint(tmp_path / f"{name}.ckpt", STATE)
-        assert says in caught.value.hint
+        assert hint in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["later.ckpt"]
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
-    # A real limit on the size of files, in a process of its own: writing fails half-way.
+def test_full_disk_keeps_the_previous_checkpoint(tmp_path: Path) -> None:
+    # A limit on the size of files, in a separate process, makes writing fail half-way.
     path = tmp_path / "last.ckpt"
     save_checkpoint(path, STATE)
     before = path.read_bytes()
@@ -244,7 +263,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_a_link_replaces_the_old_best_and_outlives_the_next_last(tmp_path: Path) -> None:
+def test_linked_best_survives_the_next_save_of_last(tmp_path: Path) -> None:
     last, best = tmp_path / "last.ckpt", tmp_path / "best.ckpt"
     for step in (1, 2):
         save_checkpoint(last, {**STATE, "step": step})
@@ -254,7 +273,7 @@ def test_a_link_replaces_the_old_best_and_outlives_the_next_last(tmp_path: Path)
 
 
 @given(st.lists(st.sampled_from(["save", "best", "keep"]), max_size=8))
-def test_no_order_of_saves_leaves_a_partial_file(
+def test_no_sequence_of_saves_leaves_a_partial_file(
     tmp_path_factory: pytest.TempPathFactory, actions: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("checkpoints")
@@ -272,7 +291,7 @@ def test_no_order_of_saves_leaves_a_partial_file(
         assert not list(folder.glob(".*"))
 
 
-def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     last, best = tmp_path / "last.ckpt", tmp_path / "best.ckpt"
     save_checkpoint(last, STATE)
     os.link(last, best)
@@ -283,7 +302,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
-def test_a_copy_is_made_where_links_are_not_possible(
+def test_checkpoint_is_copied_where_links_are_not_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: object) -> None:
@@ -295,7 +314,7 @@ def test_a_copy_is_made_where_links_are_not_possible(
     assert load_checkpoint(tmp_path / "best.ckpt")["step"] == 3
 
 
-def test_only_the_newest_numbered_ones_are_kept(tmp_path: Path) -> None:
+def test_only_the_newest_numbered_checkpoints_are_kept(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.ckpt", STATE)
     for step in (5, 10, 15):
         keep_numbered(tmp_path, tmp_path / "last.ckpt", step, keep=2)

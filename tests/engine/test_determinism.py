@@ -1,4 +1,4 @@
-"""Deterministic algorithms: on inside, as before outside."""
+"""Deterministic algorithms are on inside the `with` block only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 from dlcvcli.engine.determinism import deterministic_algorithms
 
 
-def test_they_are_on_inside_and_as_before_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_algorithms_are_deterministic_inside_the_block_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with deterministic_algorithms():
@@ -22,12 +24,12 @@ def test_they_are_on_inside_and_as_before_outside(monkeypatch: pytest.MonkeyPatc
     assert torch.backends.cudnn.benchmark
 
 
-def test_nothing_changes_where_it_is_not_asked_for() -> None:
+def test_disabled_context_changes_nothing() -> None:
     with deterministic_algorithms(enabled=False):
         assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_an_error_inside_leaves_nothing_behind() -> None:
+def test_error_inside_the_block_restores_the_settings() -> None:
     with pytest.raises(RuntimeError), deterministic_algorithms():
         raise RuntimeError
     assert not torch.are_deterministic_algorithms_enabled()

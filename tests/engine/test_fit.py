@@ -1,4 +1,4 @@
-"""The loop: exact resume after any death, nothing lost, nothing that changes training."""
+"""The training loop: exact resume, complete checkpoints and records, no side effects."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def equal_states(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 @pytest.fixture
-def straight(tmp_path: Path) -> dict[str, Any]:
-    """The weights of 12 steps without a break."""
-    task, _, _ = tiny_fit(tmp_path / "straight", settings=tiny_settings(steps=12))
+def uninterrupted(tmp_path: Path) -> dict[str, Any]:
+    """Return the weights after 12 uninterrupted steps."""
+    task, _, _ = tiny_fit(tmp_path / "uninterrupted", settings=tiny_settings(steps=12))
     return task.state_dict()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_in_mid_epoch_and_resumed_gives_the_same_weights_to_the_bit(
-    tmp_path: Path, straight: dict[str, Any], workers: int
+def test_killed_and_resumed_run_has_bit_identical_weights(
+    tmp_path: Path, uninterrupted: dict[str, Any], workers: int
 ) -> None:
-    # Saves every 3 steps, and is killed without warning after step 7, in the second epoch of 5.
+    # Saves every 3 steps; is killed after step 7, in the second epoch of 5 steps.
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {str(ROOT)!r})
@@ -59,8 +59,8 @@ def test_killed_in_mid_epoch_and_resumed_gives_the_same_weights_to_the_bit(
         settings = tiny_settings(steps=12, save_every=3, workers={workers})
         tiny_fit(Path({str(tmp_path / "run")!r}), settings=settings, hooks=Kill())
     """
-    died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
-    assert died.returncode == -signal.SIGKILL
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert killed.returncode == -signal.SIGKILL
     checkpoint = load_checkpoint(RunFolder(tmp_path / "run").last)
     assert checkpoint["step"] == 6
     task, result, _ = tiny_fit(
@@ -69,10 +69,10 @@ def test_killed_in_mid_epoch_and_resumed_gives_the_same_weights_to_the_bit(
         resume=checkpoint,
     )
     assert result.step == 12
-    assert equal_states(task.state_dict(), straight)
+    assert equal_states(task.state_dict(), uninterrupted)
 
 
-class Die(Hooks):
+class Interrupt(Hooks):
     """Ends a run after a step, as a kill would."""
 
     def __init__(self, step: int) -> None:
@@ -90,35 +90,41 @@ def records_of(run: RunFolder) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("step", [2, 4, 7, 11])
-def test_records_of_a_killed_run_are_those_of_a_straight_one(tmp_path: Path, step: int) -> None:
+def test_records_of_killed_and_resumed_run_equal_those_of_uninterrupted_run(
+    tmp_path: Path, step: int
+) -> None:
     settings = tiny_settings(steps=12, save_every=3, log_every=5)
-    _, _, straight = tiny_fit(tmp_path / "straight", settings=settings)
+    _, _, uninterrupted = tiny_fit(tmp_path / "uninterrupted", settings=settings)
     with pytest.raises(KeyboardInterrupt):
-        tiny_fit(tmp_path / "run", settings=settings, hooks=Die(step))
+        tiny_fit(tmp_path / "run", settings=settings, hooks=Interrupt(step))
     run = RunFolder(tmp_path / "run")
     tiny_fit(run.path, settings=settings, resume=load_checkpoint(run.last))
-    assert records_of(run) == records_of(straight)
+    assert records_of(run) == records_of(uninterrupted)
 
 
-def test_records_of_a_stopped_run_are_those_of_a_straight_one(tmp_path: Path) -> None:
-    _, _, straight = tiny_fit(tmp_path / "straight", settings=tiny_settings(steps=12, log_every=5))
+def test_records_of_stopped_and_resumed_run_equal_those_of_uninterrupted_run(
+    tmp_path: Path,
+) -> None:
+    _, _, uninterrupted = tiny_fit(
+        tmp_path / "uninterrupted", settings=tiny_settings(steps=12, log_every=5)
+    )
     stopping = tiny_settings(steps=12, log_every=5, max_time=1e-6)
     _, result, run = tiny_fit(tmp_path / "run", settings=stopping)
-    # What was trained until then is there to be read.
+    # The incomplete interval has a record too.
     assert [r["step"] for r in run.read_metrics() if r.get("partial")] == [result.step] == [1]
     tiny_fit(
         run.path,
         settings=tiny_settings(steps=12, log_every=5),
         resume=load_checkpoint(run.last),
     )
-    assert records_of(run) == records_of(straight)
+    assert records_of(run) == records_of(uninterrupted)
 
 
-def test_the_optimiser_too_goes_on_to_the_bit(tmp_path: Path) -> None:
-    _, _, whole = tiny_fit(tmp_path / "whole", settings=tiny_settings(steps=12))
+def test_optimiser_state_of_resumed_run_is_bit_identical(tmp_path: Path) -> None:
+    _, _, uninterrupted = tiny_fit(tmp_path / "uninterrupted", settings=tiny_settings(steps=12))
     _, _, run = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, max_time=1e-6))
     tiny_fit(run.path, settings=tiny_settings(steps=12), resume=load_checkpoint(run.last))
-    one, other = (load_checkpoint(folder.last)["optimizer"] for folder in (whole, run))
+    one, other = (load_checkpoint(folder.last)["optimizer"] for folder in (uninterrupted, run))
     assert one["param_groups"] == other["param_groups"]
     assert one["state"].keys() == other["state"].keys() != set()
     for key, state in one["state"].items():
@@ -126,31 +132,31 @@ def test_the_optimiser_too_goes_on_to_the_bit(tmp_path: Path) -> None:
         assert {"exp_avg", "exp_avg_sq", "step"} <= state.keys()
 
 
-def test_what_began_can_be_resumed_from_its_first_step_on(
-    tmp_path: Path, straight: dict[str, Any]
+def test_run_killed_in_its_first_step_can_be_resumed(
+    tmp_path: Path, uninterrupted: dict[str, Any]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12), hooks=Die(1))
+        tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12), hooks=Interrupt(1))
     checkpoint = load_checkpoint(RunFolder(tmp_path / "run").last)
     assert checkpoint["step"] == 0
-    # Other weights of the start: those of the checkpoint count.
+    # Different initial weights are replaced by those of the checkpoint.
     torch.manual_seed(99)
     task, _, _ = tiny_fit(
         tmp_path / "run", settings=tiny_settings(steps=12), resume=checkpoint, task=TinyTask()
     )
-    assert equal_states(task.state_dict(), straight)
+    assert equal_states(task.state_dict(), uninterrupted)
 
 
-def test_an_extended_run_keeps_its_new_length_from_the_start(tmp_path: Path) -> None:
+def test_extended_run_saves_its_new_number_of_steps_at_once(tmp_path: Path) -> None:
     _, _, run = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=4))
     longer = tiny_settings(steps=8)
     with pytest.raises(KeyboardInterrupt):
-        tiny_fit(run.path, settings=longer, resume=load_checkpoint(run.last), hooks=Die(5))
-    kept = load_checkpoint(run.last)
-    assert (kept["step"], kept["config"]["train"]["steps"]) == (4, 8)
+        tiny_fit(run.path, settings=longer, resume=load_checkpoint(run.last), hooks=Interrupt(5))
+    checkpoint = load_checkpoint(run.last)
+    assert (checkpoint["step"], checkpoint["config"]["train"]["steps"]) == (4, 8)
 
 
-def test_a_signal_in_a_validation_breaks_it_off_and_it_is_made_up_for(tmp_path: Path) -> None:
+def test_validation_interrupted_by_a_signal_is_repeated_on_resume(tmp_path: Path) -> None:
     calls = 0
 
     def validate(task: Any, stop: Any) -> dict[str, float] | None:
@@ -170,7 +176,7 @@ def test_a_signal_in_a_validation_breaks_it_off_and_it_is_made_up_for(tmp_path: 
     assert [r["step"] for r in run.read_metrics() if r["split"] == "val"] == [2, 4, 6]
 
 
-def test_a_signal_in_the_last_validation_leaves_the_run_unfinished(tmp_path: Path) -> None:
+def test_signal_in_the_last_validation_leaves_the_run_unfinished(tmp_path: Path) -> None:
     def validate(task: Any, stop: Any) -> dict[str, float] | None:
         if not stop() and first:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -187,7 +193,7 @@ def test_a_signal_in_the_last_validation_leaves_the_run_unfinished(tmp_path: Pat
     assert run.best.is_file()
 
 
-def test_a_best_that_was_not_linked_in_time_is_linked_on_resume(tmp_path: Path) -> None:
+def test_missing_best_checkpoint_is_linked_on_resume(tmp_path: Path) -> None:
     settings = tiny_settings(steps=4)
     tiny_fit(tmp_path, settings=settings, validate=lambda task, stop: {"miou": 0.5})
     run = RunFolder(tmp_path)
@@ -196,20 +202,20 @@ def test_a_best_that_was_not_linked_in_time_is_linked_on_resume(tmp_path: Path) 
     assert load_checkpoint(run.best)["step"] == 4
 
 
-def test_weights_that_are_no_numbers_do_not_replace_the_last_good_ones(tmp_path: Path) -> None:
-    class Spoilt(TinyTask):
+def test_non_finite_weights_do_not_replace_the_last_checkpoint(tmp_path: Path) -> None:
+    class Diverging(TinyTask):
         def after_step(self, step: int, total_steps: int) -> None:
             if step == 5:
                 self.net[0].weight.data[0] = float("inf")
 
     with pytest.raises(NonFiniteLoss, match="weights after step 6 are not finite") as caught:
-        tiny_fit(tmp_path, settings=tiny_settings(steps=12, save_every=2), task=Spoilt())
-    assert "checkpoints are sound" in caught.value.hint
+        tiny_fit(tmp_path, settings=tiny_settings(steps=12, save_every=2), task=Diverging())
+    assert "checkpoints are intact" in caught.value.hint
     assert load_checkpoint(RunFolder(tmp_path).last)["step"] == 4
 
 
-def test_what_a_task_reports_stands_in_the_records_as_means(tmp_path: Path) -> None:
-    class Talks(TinyTask):
+def test_records_contain_means_of_the_scalars_that_a_task_reports(tmp_path: Path) -> None:
+    class Reporting(TinyTask):
         def forward(self, batch: Any, normaliser: Any) -> Any:
             outcome = super().forward(batch, normaliser)
             outcome["log"] = {"images": torch.tensor(float(len(batch["images"])))}
@@ -218,12 +224,12 @@ def test_what_a_task_reports_stands_in_the_records_as_means(tmp_path: Path) -> N
     settings = tiny_settings(steps=4, log_every=2)
     optim = settings.optim.model_copy(update={"accumulate": 2})
     _, _, run = tiny_fit(
-        tmp_path, settings=settings.model_copy(update={"optim": optim}), task=Talks()
+        tmp_path, settings=settings.model_copy(update={"optim": optim}), task=Reporting()
     )
     assert [record["images"] for record in run.read_metrics()] == [2.0, 2.0]
 
 
-def test_speeds_are_of_the_whole_run(tmp_path: Path) -> None:
+def test_throughput_covers_all_sessions_of_a_run(tmp_path: Path) -> None:
     _, first, run = tiny_fit(tmp_path, settings=tiny_settings(steps=12, max_time=1e-6))
     assert first.totals.images == 4
     _, second, _ = tiny_fit(
@@ -234,15 +240,17 @@ def test_speeds_are_of_the_whole_run(tmp_path: Path) -> None:
     assert second.totals.images_per_s == 48 / second.totals.seconds
 
 
-def test_workers_change_no_number(tmp_path: Path, straight: dict[str, Any]) -> None:
-    task, _, _ = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, workers=2))
-    assert equal_states(task.state_dict(), straight)
-
-
-def test_validation_and_snapshots_change_no_number(
-    tmp_path: Path, straight: dict[str, Any]
+def test_number_of_workers_does_not_change_weights(
+    tmp_path: Path, uninterrupted: dict[str, Any]
 ) -> None:
-    class Looks(Hooks):
+    task, _, _ = tiny_fit(tmp_path / "run", settings=tiny_settings(steps=12, workers=2))
+    assert equal_states(task.state_dict(), uninterrupted)
+
+
+def test_validation_and_snapshots_do_not_change_weights(
+    tmp_path: Path, uninterrupted: dict[str, Any]
+) -> None:
+    class Snapshots(Hooks):
         def wants_snapshot(self, step: int) -> bool:
             return True
 
@@ -258,13 +266,13 @@ def test_validation_and_snapshots_change_no_number(
     task, _, _ = tiny_fit(
         tmp_path / "run",
         settings=tiny_settings(steps=12, val_every=2),
-        hooks=Looks(),
+        hooks=Snapshots(),
         validate=validate,
     )
-    assert equal_states(task.state_dict(), straight)
+    assert equal_states(task.state_dict(), uninterrupted)
 
 
-def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path) -> None:
+def test_accumulated_gradient_is_that_of_the_complete_batch(tmp_path: Path) -> None:
     weights = []
     for parts in (1, 2, 4):
         settings = tiny_settings(steps=6)
@@ -273,7 +281,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path) -> None:
         task, _, _ = tiny_fit(
             tmp_path / str(parts),
             settings=settings.model_copy(update={"optim": optim}),
-            # Without dropout and batch statistics, and with ignored pixels spread unevenly.
+            # Without dropout and BatchNorm; parts have different numbers of ignored pixels.
             task=TinyTask(dropout=0.0, batch_norm=False),
         )
         weights.append(task.state_dict())
@@ -282,7 +290,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path: Path) -> None:
             torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-5)
 
 
-def test_a_batch_that_does_not_split_evenly_is_refused(tmp_path: Path) -> None:
+def test_batch_that_cannot_be_split_evenly_is_refused(tmp_path: Path) -> None:
     settings = tiny_settings(steps=2)
     optim = settings.optim.model_copy(update={"accumulate": 3})
     with pytest.raises(UsageError, match="cannot be split evenly over 3 parts"):
@@ -290,7 +298,7 @@ def test_a_batch_that_does_not_split_evenly_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_ends_the_step_and_saves(tmp_path: Path, number: signal.Signals) -> None:
+def test_signal_stops_after_the_step_and_saves(tmp_path: Path, number: signal.Signals) -> None:
     class Signal(Hooks):
         def on_step(self, step: int) -> None:
             if step == 4:
@@ -305,17 +313,17 @@ def test_a_signal_ends_the_step_and_saves(tmp_path: Path, number: signal.Signals
     assert signal.getsignal(number) is before
 
 
-def test_max_time_ends_in_good_order(tmp_path: Path, straight: dict[str, Any]) -> None:
+def test_max_time_saves_and_stops(tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
     _, result, run = tiny_fit(tmp_path, settings=tiny_settings(steps=12, max_time=1e-6))
     assert (result.ended, result.signal, result.step) == ("max_time", 0, 1)
     task, result, _ = tiny_fit(
         tmp_path, settings=tiny_settings(steps=12), resume=load_checkpoint(run.last)
     )
     assert result.ended == "finished"
-    assert equal_states(task.state_dict(), straight)
+    assert equal_states(task.state_dict(), uninterrupted)
 
 
-def test_best_is_kept_and_strictly_better(tmp_path: Path) -> None:
+def test_best_checkpoint_changes_only_for_a_strictly_better_score(tmp_path: Path) -> None:
     scores = iter([0.2, 0.5, 0.5, 0.4])
     _, result, run = tiny_fit(
         tmp_path,
@@ -331,7 +339,7 @@ def test_best_is_kept_and_strictly_better(tmp_path: Path) -> None:
     ]
 
 
-def test_records_say_step_epoch_and_split_and_are_cut_on_resume(tmp_path: Path) -> None:
+def test_records_have_step_epoch_and_split_and_are_dropped_on_resume(tmp_path: Path) -> None:
     settings = tiny_settings(steps=8, save_every=4, log_every=2)
     _, _, run = tiny_fit(tmp_path, settings=settings)
     records = list(run.read_metrics())
@@ -345,7 +353,7 @@ def test_records_say_step_epoch_and_split_and_are_cut_on_resume(tmp_path: Path) 
     assert all(json.dumps(r) for r in records)
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_weights_are_spoilt(tmp_path: Path) -> None:
+def test_non_finite_loss_stops_before_the_weights_change(tmp_path: Path) -> None:
     class Poisoned(TinyTask):
         def forward(self, batch: Any, normaliser: Any) -> Any:
             outcome = super().forward(batch, normaliser)
@@ -364,7 +372,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_spoilt(tmp_path:
     assert all(torch.isfinite(v).all() for v in checkpoint["task"].values())
 
 
-def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     _, _, run = tiny_fit(tmp_path, settings=tiny_settings(steps=2))
     checkpoint = load_checkpoint(run.last)
     with pytest.raises(CheckpointError, match="does not fit"):
@@ -376,12 +384,12 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_length_is_steps_or_epochs() -> None:
+def test_total_steps_from_steps_or_epochs() -> None:
     assert total_steps(tiny_settings(steps=7), 5) == 7
     assert total_steps(tiny_settings(epochs=3), 5) == 15
 
 
-def test_the_seed_of_a_step_depends_on_seed_step_and_rank() -> None:
+def test_seed_of_a_step_depends_on_seed_step_and_rank() -> None:
     draws = []
     for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)):
         seed_step(*key)

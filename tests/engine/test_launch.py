@@ -1,4 +1,4 @@
-"""Ranks and devices: what contradicts is refused before anything starts."""
+"""Contradicting ranks and devices are refused before any process starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.engine.tiny import TinyTask
 TORCHRUN = {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6", "RANK": "0", "LOCAL_RANK": "0"}
 
 
-def test_torchrun_says_how_many_ranks_and_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_and_machines_from_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torchrun_shape() is None
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
@@ -25,13 +25,13 @@ def test_torchrun_says_how_many_ranks_and_machines(monkeypatch: pytest.MonkeyPat
         launch(devices=4)
 
 
-def test_copies_that_srun_started_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_of_srun_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     with pytest.raises(UsageError, match="srun started 4 copies"):
         launch()
 
 
-def test_inside_a_batch_job_the_jobs_shape_is_not_the_runs(
+def test_tasks_of_a_slurm_job_are_not_ranks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES"):
@@ -40,21 +40,21 @@ def test_inside_a_batch_job_the_jobs_shape_is_not_the_runs(
     assert launch(precision="fp32").world_size == 1
 
 
-def test_one_rank_needs_no_exchange() -> None:
+def test_single_rank_needs_no_communication() -> None:
     launcher = launch(precision="fp32")
     assert (launcher.rank, launcher.world_size, launcher.is_main) == (0, 1, True)
     value = torch.tensor([1.0, 2.0])
     assert launcher.sum(value) is value
-    assert launcher.largest(value) is value
-    assert launcher.tell("runs/x") == "runs/x"
+    assert launcher.max(value) is value
+    assert launcher.broadcast("runs/x") == "runs/x"
 
 
-def test_norms_over_the_ranks_need_gpus() -> None:
+def test_sync_batchnorm_needs_gpus() -> None:
     with pytest.raises(UsageError, match="sync-batchnorm needs GPUs"):
         launch(sync_batchnorm=True)
 
 
-def test_norms_over_the_ranks_keep_parameters_and_names() -> None:
+def test_sync_batchnorm_keeps_parameters_and_names() -> None:
     task = TinyTask()
     before = dict(task.named_parameters())
     fabric = SimpleNamespace(
@@ -71,7 +71,7 @@ def test_norms_over_the_ranks_keep_parameters_and_names() -> None:
     assert all(after[name] is before[name] for name in before)
 
 
-def test_more_gpus_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_devices_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(DeviceError, match="this machine has 1 GPU"):

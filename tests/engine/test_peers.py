@@ -1,4 +1,4 @@
-"""A rank that dies is found, named, and ends the others."""
+"""A rank that fails is detected, reported, and stops the others."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ def child(script: str) -> subprocess.Popen[bytes]:
 SLEEPS = "import time; time.sleep(60)"
 
 
-def test_alone_nobody_falls() -> None:
-    with Peers().watched(lambda what: pytest.fail(what)):
-        assert Peers().fallen(wait=60) is None
+def test_single_rank_has_no_failures() -> None:
+    with Peers().watched(pytest.fail):
+        assert Peers().find_failed(wait=60) is None
     assert not [thread for thread in threading.enumerate() if thread.name == "peers"]
 
 
-def test_a_rank_that_ended_is_named_with_how() -> None:
-    well, failed, killed = child("pass"), child("raise SystemExit(3)"), child(SLEEPS)
+def test_failed_rank_is_reported_with_its_exit_status_or_signal() -> None:
+    succeeded, failed, killed = child("pass"), child("raise SystemExit(3)"), child(SLEEPS)
     os.kill(killed.pid, signal.SIGKILL)
-    for process in (well, failed, killed):
+    for process in (succeeded, failed, killed):
         process.wait()
-    assert Peers([well]).fallen() is None
-    assert Peers([well, failed]).fallen() == "rank 2 ended with exit status 3"
-    assert Peers([killed]).fallen() == "rank 1 was killed by SIGKILL"
+    assert Peers([succeeded]).find_failed() is None
+    assert Peers([succeeded, failed]).find_failed() == "rank 2 ended with exit status 3"
+    assert Peers([killed]).find_failed() == "rank 1 was killed by SIGKILL"
 
 
-def test_a_parent_that_is_gone_is_rank_0() -> None:
-    assert Peers(parent=os.getppid()).fallen() is None
-    assert Peers(parent=os.getppid() + 1).fallen() == "rank 0 is gone"
+def test_missing_parent_is_reported_as_rank_0() -> None:
+    assert Peers(parent=os.getppid()).find_failed() is None
+    assert Peers(parent=os.getppid() + 1).find_failed() == "rank 0 has ended"
 
 
-def test_a_dead_rank_stops_the_others_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_EVERY", 0.01)
+def test_failed_rank_stops_the_others_and_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_INTERVAL", 0.01)
     monkeypatch.setattr(module, "_GRACE", 0.01)
     dies, lives = child("raise SystemExit(1)"), child(SLEEPS)
-    told: list[str] = []
-    heard = threading.Event()
+    failures: list[str] = []
+    called = threading.Event()
 
-    def lost(what: str) -> None:
-        told.append(what)
-        heard.set()
+    def on_failure(failure: str) -> None:
+        failures.append(failure)
+        called.set()
 
-    with Peers([dies, lives]).watched(lost):
-        assert heard.wait(timeout=30)
-    assert told == ["rank 1 ended with exit status 1"]
+    with Peers([dies, lives]).watched(on_failure):
+        assert called.wait(timeout=30)
+    assert failures == ["rank 1 ended with exit status 1"]
     assert lives.wait(timeout=30) == -signal.SIGKILL
 
 
-def test_ranks_that_end_together_are_nobodys_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_EVERY", 0.01)
+def test_ranks_that_end_together_are_not_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_INTERVAL", 0.01)
     ended = child("raise SystemExit(143)")
-    with Peers([ended]).watched(lambda what: pytest.fail(what)):
+    with Peers([ended]).watched(pytest.fail):
         ended.wait()

@@ -1,4 +1,4 @@
-"""The precision is chosen by what the hardware computes in, with its reason."""
+"""Precision follows from the instructions of the hardware, and has a reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlcvcli.errors import DeviceError
     ("capabilities", "expected"),
     [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({"avx2": True}, "fp32")],
 )
-def test_auto_takes_bf16_only_where_a_cpu_has_the_instructions(
+def test_auto_selects_bf16_only_on_cpus_with_the_instructions(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
@@ -37,7 +37,7 @@ def test_fp16_on_a_cpu_is_refused() -> None:
         choose_precision("fp16", "cpu")
 
 
-def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requested_precision_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
     assert choose_precision("fp32", "cpu").name == "fp32"
     slow = choose_precision("bf16", "cpu")

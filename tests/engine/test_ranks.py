@@ -1,4 +1,4 @@
-"""Two ranks are one: the same losses, weights and scores at the same global batch."""
+"""Two ranks give the losses, weights and scores of one rank at the same global batch size."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ SIZES = [(24, 32), (32, 24), (24, 32), (40, 40), (24, 32), (32, 24), (24, 32)]
 
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which two processes trained and validated together, over gloo."""
+    """Return the folder of two processes that trained and validated together, over gloo."""
     folder = tmp_path_factory.mktemp("ranks")
-    write_camvid(folder / "data", {"val": SIZES})
+    write_camvid(folder / "data", {"train": SIZES, "val": SIZES})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -46,16 +46,16 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for rank in range(2)
     ]  # fmt: skip
     for process in processes:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
     return folder
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_two_ranks_train_to_the_weights_and_losses_of_one(
+def test_two_ranks_give_the_weights_and_losses_of_one_rank(
     two_ranks: Path, tmp_path: Path, parts: int
 ) -> None:
-    # The ignored pixels of tiny's images lie unevenly: a mean of the ranks' means would differ.
+    # Ranks have different numbers of ignored pixels, so a mean of the ranks' means would differ.
     weights = torch.load(two_ranks / "weights.pt", weights_only=True)[f"{parts} parts"]
     alone = train(tmp_path, launch(precision="fp32"), parts=parts)
     for name, value in alone.items():
@@ -68,14 +68,14 @@ def test_two_ranks_train_to_the_weights_and_losses_of_one(
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
 
 
-def test_ranks_share_a_validation_and_count_each_pixel_once(two_ranks: Path) -> None:
-    found: dict[str, Any] = json.loads((two_ranks / "found.json").read_text())
-    assert found["ranks"] == 2
-    assert found["scores"] == validate(two_ranks / "data", launch(precision="fp32"))
+def test_ranks_validate_together_and_count_each_pixel_once(two_ranks: Path) -> None:
+    results: dict[str, Any] = json.loads((two_ranks / "results.json").read_text())
+    assert results["ranks"] == 2
+    assert results["scores"] == validate(two_ranks / "data", launch(precision="fp32"))
 
 
 def test_ranks_validate_the_network_that_is_saved(two_ranks: Path) -> None:
-    # Its statistics of BatchNorm are rank 0's; those of the other come from other images.
+    # Rank 0's BatchNorm statistics are saved; those of rank 1 come from other images.
     run = RunFolder(two_ranks / "batch-norm")
     task = TinyTask()
     task.load_state_dict(load_checkpoint(run.last)["task"])
@@ -86,27 +86,31 @@ def test_ranks_validate_the_network_that_is_saved(two_ranks: Path) -> None:
     assert record["miou"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_first_bad_loss_of_any_rank_is_named_and_its_whole_batch_kept(two_ranks: Path) -> None:
-    # The step after it is bad on both ranks: the gradients carry it over.
-    said = json.loads((two_ranks / "found.json").read_text())["bad"]
-    assert "not finite at step 3;" in said
+def test_non_finite_loss_of_any_rank_is_reported_and_the_global_batch_saved(
+    two_ranks: Path,
+) -> None:
+    # The next step is not finite on both ranks, through the gradients.
+    message = json.loads((two_ranks / "results.json").read_text())["bad_loss"]
+    assert "not finite at step 3;" in message
     batch = torch.load(two_ranks / "bad" / "nonfinite-step-3.pt", weights_only=True)
     assert len(batch["images"]) == 4
 
 
-def test_what_one_rank_knows_all_are_told(two_ranks: Path) -> None:
-    assert json.loads((two_ranks / "found.json").read_text())["told"] == 1
+def test_max_is_taken_over_all_ranks(two_ranks: Path) -> None:
+    assert json.loads((two_ranks / "results.json").read_text())["largest_rank"] == 1
 
 
-def test_a_run_begun_on_two_ranks_goes_on_with_one(two_ranks: Path, tmp_path: Path) -> None:
-    begun = load_checkpoint(RunFolder(two_ranks / "parts-1").last)
-    assert begun["step"] == STEPS
+def test_run_started_on_two_ranks_resumes_on_one(two_ranks: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(RunFolder(two_ranks / "parts-1").last)
+    assert checkpoint["step"] == STEPS
     settings = tiny_settings(steps=STEPS + 4, log_every=1, save_every=5)
     optim = settings.optim.model_copy(update={"clip_norm": 1.0})
     settings = settings.model_copy(update={"optim": optim})
-    task, result, _ = tiny_fit(tmp_path / "on", settings=settings, task=exact_task(), resume=begun)
+    task, result, _ = tiny_fit(
+        tmp_path / "resumed", settings=settings, task=exact_task(), resume=checkpoint
+    )
     assert result.step == STEPS + 4
-    # As one rank would have gone on that made all the steps, but for the last digits.
+    # Equal, up to rounding, to a run with all steps on one rank.
     shorter = settings.train.model_copy(update={"steps": STEPS})
     _, _, run = tiny_fit(
         tmp_path / "one",

@@ -1,4 +1,4 @@
-"""Records have the numbers of their window, totals those of the run, by a clock that is set."""
+"""Records cover their interval, totals cover the run; with a clock that the tests set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dlcvcli.engine import recorder as module
 from dlcvcli.engine.hooks import Hooks, Plan
-from dlcvcli.engine.recorder import Best, Recorder, Totals
+from dlcvcli.engine.recorder import Recorder, Totals
 from dlcvcli.errors import DlcvError
 from dlcvcli.runs import RunFolder
 
@@ -23,7 +23,7 @@ PLAN = Plan(start_step=0, total_steps=100, steps_per_epoch=8, batch_size=4)
 
 
 class Rank:
-    """One rank, whose fellows have a loss one larger than its own."""
+    """One rank; the others have sums that are larger by one step's loss."""
 
     def __init__(self, rank: int = 0, world_size: int = 1) -> None:
         self.is_main = rank == 0
@@ -35,7 +35,9 @@ class Rank:
         return value + others * (value + 1 / self.world_size)
 
 
-class Told(Hooks):
+class Recording(Hooks):
+    """Records its calls."""
+
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
@@ -53,43 +55,48 @@ class Told(Hooks):
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that the test moves."""
 
     now = 1000.0
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The recorder's clock."""
+    """Replace the recorder's clock."""
     clock = Clock()
     window = module._Window
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    monkeypatch.setattr(module, "_Window", lambda *kept: replace(window(*kept), began=clock.now))
+    monkeypatch.setattr(
+        module, "_Window", lambda *values: replace(window(*values), began=clock.now)
+    )
     return clock
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def hooks() -> Recording:
+    """Return hooks that record their calls."""
+    return Recording()
 
 
 def recorder_at(folder: Path, hooks: Hooks, rank: Rank | None = None) -> Recorder:
-    """Return a recorder that has begun, with the plan of 100 steps."""
+    """Return a started recorder for 100 steps."""
     recorder = Recorder(RunFolder(folder), hooks, rank or Rank())  # type: ignore[arg-type]
     recorder.start(PLAN)
     return recorder
 
 
 def do_steps(recorder: Recorder, clock: Clock, losses: list[float], *, each: float = 1.0) -> None:
-    """Do a step for each loss, from the first, each taking some seconds."""
+    """Record a step for each loss, each taking some seconds."""
     for step, loss in enumerate(losses, 1):
         clock.now += each
         recorder.add({"loss": torch.tensor(loss)})
         recorder.step_done(step)
 
 
-def test_a_record_has_the_numbers_of_its_window(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_record_covers_the_steps_since_the_last_one(
+    tmp_path: Path, clock: Clock, hooks: Recording
+) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     do_steps(recorder, clock, [1.0, 2.0, 3.0, 6.0], each=2.0)
     recorder.waited(1.5)
     recorder.waited(0.5)
@@ -105,23 +112,23 @@ def test_a_record_has_the_numbers_of_its_window(tmp_path: Path, clock: Clock, to
         "data_wait": 0.25,
         "eta_s": 192.0,
     }
-    assert told.calls[-1] == ("log", record)
-    assert told.calls[:2] == [("start", PLAN), ("step", 1)]
+    assert hooks.calls[-1] == ("log", record)
+    assert hooks.calls[:2] == [("start", PLAN), ("step", 1)]
 
 
-def test_a_pause_is_no_training(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_pauses_are_not_training_time(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     do_steps(recorder, clock, [1.0, 1.0])
     clock.now += 50
     recorder.paused(50.0)
     recorder.log(2, 0.01)
-    record = told.calls[-1][1]
+    record = hooks.calls[-1][1]
     assert (record["images_per_s"], record["eta_s"]) == (4.0, 98.0)
     assert recorder.totals == Totals(images=8, seconds=2.0, waited=0.0)
 
 
-def test_each_window_begins_anew(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_each_record_starts_new_sums(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     do_steps(recorder, clock, [8.0, 8.0], each=4.0)
     recorder.waited(4.0)
     recorder.paused(1.0)
@@ -134,21 +141,23 @@ def test_each_window_begins_anew(tmp_path: Path, clock: Clock, told: Told) -> No
     assert second["images_per_s"] == 4.0
 
 
-def test_what_a_task_reports_is_a_mean_too(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_other_scalars_of_a_task_are_means_too(
+    tmp_path: Path, clock: Clock, hooks: Recording
+) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     for step, (loss, norm) in enumerate([(1.0, 10.0), (3.0, 30.0)], 1):
         clock.now += 1
         recorder.add({"loss": torch.tensor(loss), "norm": torch.tensor(norm)})
         recorder.step_done(step)
     recorder.log(2, 0.01)
-    assert (told.calls[-1][1]["loss"], told.calls[-1][1]["norm"]) == (2.0, 20.0)
+    assert (hooks.calls[-1][1]["loss"], hooks.calls[-1][1]["norm"]) == (2.0, 20.0)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_mean_that_is_no_number_is_null_and_the_rest_stays(
-    tmp_path: Path, clock: Clock, told: Told, bad: float
+def test_non_finite_mean_is_null_in_the_record(
+    tmp_path: Path, clock: Clock, hooks: Recording, bad: float
 ) -> None:
-    recorder = recorder_at(tmp_path, told)
+    recorder = recorder_at(tmp_path, hooks)
     clock.now += 1
     recorder.add({"loss": torch.tensor(bad), "norm": torch.tensor(2.0)})
     recorder.step_done(1)
@@ -158,23 +167,23 @@ def test_a_mean_that_is_no_number_is_null_and_the_rest_stays(
     assert json.loads(text)["images_per_s"] == 4.0
 
 
-def test_a_window_without_steps_is_not_written(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_no_record_without_steps(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     clock.now += 5
     recorder.log(0, 0.01)
     assert not (tmp_path / "metrics.jsonl").exists()
-    assert told.calls == [("start", PLAN)]
+    assert hooks.calls == [("start", PLAN)]
     assert recorder.totals == Totals()
 
 
-def test_totals_are_of_all_sessions_of_the_run(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = Recorder(RunFolder(tmp_path), told, Rank())  # type: ignore[arg-type]
+def test_totals_cover_all_sessions_of_a_run(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = Recorder(RunFolder(tmp_path), hooks, Rank())  # type: ignore[arg-type]
     recorder.restore({"totals": {"images": 100, "seconds": 10.0, "waited": 1.0}})
     recorder.start(PLAN)
     assert recorder.totals == Totals(100, 10.0, 1.0)
     do_steps(recorder, clock, [1.0, 1.0], each=3.0)
     recorder.waited(2.0)
-    # While a window is open, and after it.
+    # Before and after a record is written.
     assert recorder.totals == Totals(108, 16.0, 3.0)
     recorder.log(2, 0.01)
     assert recorder.totals == Totals(108, 16.0, 3.0)
@@ -184,35 +193,33 @@ def test_totals_are_of_all_sessions_of_the_run(tmp_path: Path, clock: Clock, tol
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_the_sums_since_the_last_record_go_through_a_checkpoint(
-    tmp_path: Path, clock: Clock, told: Told, ranks: int
+def test_sums_since_the_last_record_are_restored_from_a_checkpoint(
+    tmp_path: Path, clock: Clock, hooks: Recording, ranks: int
 ) -> None:
-    first = recorder_at(tmp_path, told, Rank(world_size=ranks))
+    first = recorder_at(tmp_path, hooks, Rank(world_size=ranks))
     do_steps(first, clock, [1.0, 2.0], each=3.0)
     first.waited(3.0)
-    kept = first.state()
-    assert (kept["totals"], kept["window"]["steps"]) == (vars(Totals()), 2)
+    state = first.state()
+    assert (state["totals"], state["window"]["steps"]) == (vars(Totals()), 2)
 
     clock.now += 1000
-    second = Recorder(RunFolder(tmp_path), told, Rank(world_size=1))  # type: ignore[arg-type]
-    second.restore(kept)
-    clock.now += 1000  # building the data and the like is not training
+    second = Recorder(RunFolder(tmp_path), hooks, Rank(world_size=1))  # type: ignore[arg-type]
+    second.restore(state)
+    clock.now += 1000  # loading the data is not training
     second.start(PLAN)
     assert second.totals == Totals(8, 6.0, 3.0)
     do_steps(second, clock, [6.0], each=3.0)
     second.log(3, 0.01)
     (record,) = RunFolder(tmp_path).read_metrics()
-    # The other rank of the first session had losses one larger.
+    # The other rank of the first session had larger losses.
     others = (ranks - 1) / ranks / ranks / 3
     assert record["loss"] == pytest.approx(3.0 + others)
     assert (record["images_per_s"], record["data_wait"]) == (round(12 / 9, 3), round(3 / 9, 4))
     assert second.state()["window"] == {"scalars": {}, "steps": 0, "waited": 0.0, "seconds": 0.0}
 
 
-def test_a_partial_record_leaves_the_sums_as_they_are(
-    tmp_path: Path, clock: Clock, told: Told
-) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_partial_record_keeps_the_sums(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     do_steps(recorder, clock, [1.0, 3.0])
     recorder.log(2, 0.01, partial=True)
     do_steps(recorder, clock, [5.0])
@@ -223,45 +230,47 @@ def test_a_partial_record_leaves_the_sums_as_they_are(
     assert "partial" not in second
 
 
-def test_a_run_that_did_nothing_has_no_speed_and_no_error() -> None:
+def test_throughput_of_a_run_without_steps_is_zero() -> None:
     assert (Totals().images_per_s, Totals().data_wait) == (0.0, 0.0)
 
 
-def test_a_validation_is_a_record_of_its_own(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_validation_has_its_own_record(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     record = recorder.validation(8, {"miou": 0.5, "overall_acc": None}, is_best=True)
     assert record == {
         "step": 8, "epoch": 1, "split": "val", "miou": 0.5, "overall_acc": None
     }  # fmt: skip
     assert list(RunFolder(tmp_path).read_metrics()) == [record]
-    assert told.calls[-1] == ("validation", record, True)
+    assert hooks.calls[-1] == ("validation", record, True)
     recorder.validation(16, {"miou": 0.4}, is_best=False)
-    assert told.calls[-1][2] is False
-    assert [found["step"] for found in RunFolder(tmp_path).read_metrics()] == [8, 16]
+    assert hooks.calls[-1][2] is False
+    assert [record["step"] for record in RunFolder(tmp_path).read_metrics()] == [8, 16]
 
 
-def test_the_means_are_over_all_ranks(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told, Rank(0, world_size=4))
+def test_means_are_over_all_ranks(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = recorder_at(tmp_path, hooks, Rank(0, world_size=4))
     do_steps(recorder, clock, [1.0, 2.0])
     recorder.log(2, 0.01)
-    # 1.5 here and 2.5 on the three others.
-    assert told.calls[-1][1]["loss"] == pytest.approx(2.25)
+    # 1.5 on this rank and 2.5 on the three others.
+    assert hooks.calls[-1][1]["loss"] == pytest.approx(2.25)
 
 
-def test_another_rank_neither_writes_nor_speaks(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told, Rank(1, world_size=2))
+def test_other_ranks_neither_write_nor_call_hooks(
+    tmp_path: Path, clock: Clock, hooks: Recording
+) -> None:
+    recorder = recorder_at(tmp_path, hooks, Rank(1, world_size=2))
     do_steps(recorder, clock, [1.0, 2.0])
     recorder.log(2, 0.01)
     record = recorder.validation(2, {"miou": 0.5}, is_best=True)
     assert record["miou"] == 0.5
     assert recorder.totals.images == 8
-    assert told.calls == []
+    assert hooks.calls == []
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_a_full_disk_is_one_clear_error(tmp_path: Path, clock: Clock, told: Told) -> None:
-    recorder = recorder_at(tmp_path, told)
+def test_full_disk_is_an_error_with_a_hint(tmp_path: Path, clock: Clock, hooks: Recording) -> None:
+    recorder = recorder_at(tmp_path, hooks)
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
     do_steps(recorder, clock, [1.0])
     with pytest.raises(DlcvError) as caught:
@@ -270,16 +279,5 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, clock: Clock, told: Told
     assert caught.value.message == f"cannot write {file}: No space left on device"
     assert "last good checkpoint stays" in caught.value.hint
     assert "--resume" in caught.value.hint
-    # What was not written is not told.
-    assert told.calls[-1] == ("step", 1)
-
-
-def test_the_best_is_beaten_by_what_is_larger_and_by_nothing_else() -> None:
-    none_yet = Best("miou")
-    assert none_yet.beaten_by(0.0)
-    assert not none_yet.beaten_by(None)
-    best = Best("miou", 0.5, 4)
-    assert best.beaten_by(0.51)
-    assert not best.beaten_by(0.5)
-    assert not best.beaten_by(0.49)
-    assert not best.beaten_by(None)
+    # Hooks are not called for a record that was not written.
+    assert hooks.calls[-1] == ("step", 1)

@@ -1,4 +1,4 @@
-"""The wish to stop is remembered, and the handlers of before come back."""
+"""Requests to stop: signals, and the end of the maximum time."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import signal
 
 import pytest
 
-from dlcvcli.engine.stopping import StopWish
+from dlcvcli.engine.stopping import StopRequest
 
 
-def test_a_signal_is_remembered_and_handlers_are_restored() -> None:
+def test_signal_is_recorded_and_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with StopWish() as wish:
-        assert not wish.wished
+    with StopRequest() as stop:
+        assert not stop.requested
         os.kill(os.getpid(), signal.SIGTERM)
-        assert wish.wished
-        assert wish.signal == signal.SIGTERM
+        assert stop.requested
+        assert stop.signal == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_second_interrupt_gives_up_waiting() -> None:
-    with StopWish() as wish:
+def test_second_interrupt_raises() -> None:
+    with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
-        assert wish.signal == signal.SIGINT
+        assert stop.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_time_makes_the_wish_by_itself() -> None:
-    assert StopWish(max_time=1e-9).wished
-    assert not StopWish(max_time=1e9).wished
-    assert StopWish(max_time=1e-9).signal is None
+def test_end_of_the_maximum_time_requests_a_stop() -> None:
+    assert StopRequest(max_time=1e-9).requested
+    assert not StopRequest(max_time=1e9).requested
+    assert StopRequest(max_time=1e-9).signal is None

@@ -1,4 +1,4 @@
-"""A run so small that the engine can be tested to the bit: noise images, a net with dropout."""
+"""A run of seconds for exact tests of the engine: noise images, a network with dropout."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.loader import TrainingBatches
 from dlcvcli.data.sampler import BatchPlan, Draw
-from dlcvcli.engine.fit import FitResult, fit
+from dlcvcli.engine.fit import fit
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher, launch
+from dlcvcli.engine.result import FitResult
+from dlcvcli.engine.task import Batch, Outcome, ParameterGroup, Task, split_by_decay
 from dlcvcli.losses import CrossEntropy
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.base import Batch, Outcome, ParameterGroup, Task, split_by_decay
+from dlcvcli.scores import Score
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 IMAGES, CLASSES, IGNORE = 20, 3, 255
 
 
 class Noise(Dataset[dict[str, Tensor]]):
-    """Images and masks that are a function of (epoch, index), as augmented samples are."""
+    """Images and masks as a function of (epoch, index), like augmented samples."""
 
     def __len__(self) -> int:
         return IMAGES
@@ -39,7 +41,7 @@ class Noise(Dataset[dict[str, Tensor]]):
 
 
 class TinyTask(Task):
-    """Two convolutions with dropout, and a norm that knows no batch unless it is asked for."""
+    """Two convolutions with dropout and a norm layer: BatchNorm or GroupNorm."""
 
     def __init__(self, *, dropout: float = 0.3, batch_norm: bool = True) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class TinyTask(Task):
 
 
 def tiny_settings(**train: Any) -> TrainSegSettings:
-    """Return settings with `train` keys given, and the precision that is exact."""
+    """Return settings with some `train` keys, in fp32."""
     flags = {"train.precision": "fp32", "train.batch_size": 4, "train.workers": 0}
     flags |= {f"train.{key}": value for key, value in train.items()}
     return resolve(TrainSegSettings, flags=flags)
@@ -81,8 +83,9 @@ def tiny_fit(
     launcher: Launcher | None = None,
     dataset: Dataset[Any] | None = None,
     validate: Any = None,
+    monitor: Score | None = None,
 ) -> tuple[Task, FitResult, RunFolder]:
-    """Train the tiny task in a folder; return it with the result."""
+    """Train the tiny task in a folder; return task, result and run folder."""
     run = RunFolder(folder)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     launcher = launcher or launch(precision="fp32")
@@ -97,6 +100,7 @@ def tiny_fit(
         launcher=launcher,
         run=run,
         hooks=hooks or Hooks(),
+        monitor=monitor or Score("miou", "mIoU"),
         validate=validate,
         resume=resume,
     )

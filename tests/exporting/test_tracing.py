@@ -1,4 +1,4 @@
-"""The exporter works in silence, and leaves the loggers as it found them."""
+"""The exporter prints nothing, and log levels are restored afterwards."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import warnings
 
 import pytest
 
-from dlcvcli.exporting.tracing import quiet
+from dlcvcli.exporting.tracing import silence
 
 
-def test_the_exporters_chatter_is_kept_back_and_only_while_it_works(
+def test_output_of_the_exporter_is_suppressed_while_it_works(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def chatter() -> None:
+    def talk() -> None:
         sys.stdout.write("tracing ...\n")
         sys.stderr.write("skipping\n")
         warnings.warn("will be removed", DeprecationWarning, stacklevel=1)
 
     logger = logging.getLogger("onnxscript")
     before = logger.level
-    with quiet():
-        chatter()
+    with silence():
+        talk()
         assert logger.level == logging.ERROR
     assert capsys.readouterr() == ("", "")
     assert logger.level == before
     with pytest.warns(DeprecationWarning, match="will be removed"):
-        chatter()
+        talk()
     assert capsys.readouterr() == ("tracing ...\n", "skipping\n")
 
 
-def test_levels_are_put_back_after_a_failure_too() -> None:
+def test_levels_are_restored_after_an_error() -> None:
     logger = logging.getLogger("torch.onnx")
     before = logger.level
 
     def fail() -> None:
-        with quiet():
+        with silence():
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):

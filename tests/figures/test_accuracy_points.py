@@ -1,4 +1,4 @@
-"""Accuracies are drawn as points with their intervals, reported ones hollow beside them."""
+"""Accuracies as points with intervals, and reported ones as hollow points."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dlcvcli.errors import DataError
 from dlcvcli.figures.accuracy_points import accuracy_points
 
 
-def test_a_row_a_run_with_its_interval() -> None:
+def test_each_run_has_a_row_with_its_interval() -> None:
     figure = accuracy_points({"a": [(0.5, 0.01)], "b": [(0.6, 0.02)]})
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b"]
@@ -23,7 +23,7 @@ def test_a_row_a_run_with_its_interval() -> None:
     assert not figure.legends
 
 
-def test_each_seed_has_a_point_and_the_reported_one_is_hollow() -> None:
+def test_each_seed_has_a_point_and_the_reported_accuracy_is_hollow() -> None:
     figure = accuracy_points({"a": [(0.5, 0.01), (0.52, None)]}, {"a": (0.55, 0.03)})
     (axes,) = figure.axes
     drawn = [one[0] for one in axes.containers]
@@ -31,12 +31,12 @@ def test_each_seed_has_a_point_and_the_reported_one_is_hollow() -> None:
     assert len({float(one.get_ydata()[0]) for one in drawn}) == 3
     assert drawn[2].get_markerfacecolor() == "white"
     assert drawn[0].get_markerfacecolor() == drawn[0].get_color()
-    # Seen from the top: the seeds, then the report.
+    # From top to bottom: the seeds, then the reported accuracy.
     assert drawn[0].get_ydata()[0] < drawn[1].get_ydata()[0] < drawn[2].get_ydata()[0]
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["measured, each seed", "reported"]
 
 
-def test_nothing_to_draw_is_said() -> None:
+def test_no_runs_are_refused() -> None:
     with pytest.raises(DataError, match="no run"):
         accuracy_points({})

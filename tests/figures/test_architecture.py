@@ -1,4 +1,4 @@
-"""A network's drawing holds all of it, in print size, inside the page."""
+"""The drawing of a network is complete, fits on a page and has text of print size."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from torch import nn
 
-from dlcvcli.errors import UsageError
 from dlcvcli.figures.architecture import KINDS, architecture, lines_of
 from dlcvcli.figures.placement import FONT_SIZE
 from dlcvcli.figures.style import save
@@ -16,12 +14,14 @@ from dlcvcli.models.diagram import measure
 from dlcvcli.models.profile import build_on_meta
 from tests.models.test_diagram import CASES, built
 
-# Inches between the margins of A4 and of letter paper, with a little to spare.
+# Inches between the margins of both A4 and letter paper.
 PAGE = (7.1, 9.0)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_every_model_is_drawn_whole_inside_the_page(name: str, options: dict[str, object]) -> None:
+def test_every_network_is_drawn_completely_inside_the_page(
+    name: str, options: dict[str, object]
+) -> None:
     network, diagram = built(name, options)
     figure = architecture(name, network)
     assert tuple(figure.get_size_inches()) <= PAGE
@@ -43,20 +43,20 @@ def test_every_model_is_drawn_whole_inside_the_page(name: str, options: dict[str
     assert {text.get_text() for text in legend.get_texts()} == kinds
 
 
-def test_the_drawing_says_what_was_measured() -> None:
+def test_drawing_has_the_measurements() -> None:
     options = {"auxiliary": True, "output_stride": 8}
     figure = architecture("a name", *built("deeplabv3_resnet50", options)[:1], (256, 384))
     texts = [text.get_text() for text in figure.axes[0].texts]
-    for text in ("a name", "3×256×384", "21×256×384", "3×3 rate 36", "stride 8, rate 4"):
+    for text in ("a name", "3×256×384", "21×256×384", "3×3 dilation 36", "stride 8, dilation 4"):
         assert text in texts
     assert "auxiliary logits" in texts
     assert any("ResNet50 to stride 8 · 42.0 M parameters" in text for text in texts)
     assert any("GFLOPs at 256×384 · 21 classes" in text for text in texts)
 
 
-def test_an_encoder_ends_in_its_embedding() -> None:
+def test_drawing_of_an_encoder_ends_in_its_embedding() -> None:
     for name, words, values in (
-        ("conv4", "the map, flattened", "64"),
+        ("conv4", "flattened map", "64"),
         ("resnet12", "mean over the map", "640"),
     ):
         figure = architecture(name, build_on_meta(name), (28, 28))
@@ -67,7 +67,7 @@ def test_an_encoder_ends_in_its_embedding() -> None:
         assert about.endswith(f"GFLOPs at 28×28 · {values} values")
 
 
-def test_upsampling_says_by_how_much() -> None:
+def test_upsampling_blocks_have_their_factor() -> None:
     network, diagram = built("fcn16s_vgg16", {})
     facts = measure(network, diagram, (500, 375))
     lines = {block.name: lines_of(block, facts[block.name]) for block in diagram.blocks}
@@ -77,14 +77,12 @@ def test_upsampling_says_by_how_much() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.pdf"])
-def test_it_is_saved_as_picture_and_as_page(tmp_path: Path, name: str) -> None:
+def test_drawing_is_saved_as_png_and_pdf(tmp_path: Path, name: str) -> None:
     save(architecture("x", build_on_meta("fcn32s_vgg16")), tmp_path / name)
     head = (tmp_path / name).read_bytes()[:5]
     assert head.startswith((b"\x89PNG", b"%PDF"))
 
 
-def test_the_colours_differ_and_a_network_without_a_diagram_is_refused() -> None:
+def test_kinds_of_blocks_have_different_colours() -> None:
     colours = [colour for _, colour in KINDS.values()]
     assert len(set(colours)) == len(colours)
-    with pytest.raises(UsageError, match="'plain' has no diagram"):
-        architecture("plain", nn.Conv2d(3, 1, 1))

@@ -1,4 +1,4 @@
-"""Bars of classes: a number at each, a whisker where there is a spread."""
+"""Bars of classes with values, and error bars for several seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dlcvcli.errors import DataError
 from dlcvcli.figures.class_bars import class_bars
 
 
-def test_each_class_and_run_has_its_bar_and_number() -> None:
+def test_each_class_and_run_has_its_bar_and_value() -> None:
     figure = class_bars(
         ["sky", "tree"],
         {"one": {"sky": (0.9, 0.05), "tree": (0.25, None)}, "two": {"sky": (0.8, None)}},
@@ -22,7 +22,7 @@ def test_each_class_and_run_has_its_bar_and_number() -> None:
     assert axes.get_xlim()[1] > 0.95
 
 
-def test_without_a_spread_none_is_named_and_nothing_is_refused() -> None:
+def test_single_seed_has_no_deviation_and_no_classes_are_refused() -> None:
     (axes,) = class_bars(["sky"], {"one": {"sky": (0.0, None)}}).axes
     assert axes.get_xlabel() == "IoU"
     with pytest.raises(DataError):

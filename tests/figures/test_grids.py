@@ -1,4 +1,4 @@
-"""Pairs of image and annotation, in rows."""
+"""Grids of images and annotations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlcvcli.palette import PRESETS, encode_colours
 CLASSES = PRESETS["voc21"]
 
 
-def test_each_image_has_its_annotation_at_its_right() -> None:
+def test_each_image_has_its_annotation_to_the_right() -> None:
     rng = np.random.default_rng(0)
     samples = [
         Sample(
@@ -35,6 +35,6 @@ def test_each_image_has_its_annotation_at_its_right() -> None:
     assert names == [sample.name for sample in samples]
 
 
-def test_a_single_image_has_no_empty_places_beside_it() -> None:
+def test_single_image_has_no_empty_cells() -> None:
     sample = Sample("a", np.zeros((8, 10, 3), np.uint8), np.zeros((8, 10), np.uint8), b"", b"")
     assert len(annotation_grid([sample], CLASSES).axes) == 2

@@ -1,4 +1,4 @@
-"""An ONNX Runtime session on a GPU that is not there."""
+"""A stand-in for an ONNX Runtime session on a GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class OnDevice:
-    """Notes what is asked of it, and gives out what a function makes of its inputs."""
+    """Records its calls, and returns the result of a function of its inputs."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], Any]) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""Both backends in processes of their own: what they are asked, how they end, where they differ."""
+"""Both backends run in processes of their own on the same request and are compared."""
 
 from __future__ import annotations
 
@@ -8,47 +8,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from dlcvcli.data.masks import write_mask
 from dlcvcli.errors import AlreadySaid
 from dlcvcli.files import sha256_of
 from dlcvcli.inference import compare as module
-from dlcvcli.inference.compare import (
-    EvalRequest,
-    checkpoint_of,
-    compare,
-    mask_agreement,
-    run_dlcv,
-)
-from dlcvcli.palette import PRESETS, Mask
+from dlcvcli.inference.compare import checkpoint_of, compare
+from dlcvcli.inference.evaluation import EvalRequest
+from dlcvcli.processes import run_dlcv
 from dlcvcli.runs import ModelRef, RunFolder
-from dlcvcli.runtime.metadata import SegmenterCard
-
-CLASSES = PRESETS["camvid11"]
-SHAPES = [(20, 30), (30, 20), (17, 9)]
-
-
-def write_masks(folder: Path, masks: dict[str, Mask]) -> Path:
-    """Write masks as an evaluation keeps them."""
-    folder.mkdir(parents=True)
-    for name, mask in masks.items():
-        write_mask(folder / f"{name}.png", mask, CLASSES)
-    return folder
-
-
-def some_masks() -> dict[str, Mask]:
-    rng = np.random.default_rng(0)
-    return {str(i): rng.integers(0, 11, size).astype(np.uint8) for i, size in enumerate(SHAPES)}
-
+from dlcvcli.tasks.segmentation.evaluate import SegmentationEvaluator
+from dlcvcli.tasks.segmentation.flags import EvalSegFlags
+from tests.inference.masks import SHAPES, some_masks, write_masks
 
 # -- a child --------------------------------------------------------------------------------------
 
 
 def child(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a shell script stand for Python."""
+    """Replace Python by a shell script."""
     path = folder / "python"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -69,7 +46,7 @@ def test_the_exit_status_of_a_child_is_passed_on(
     assert caught.value.message == f"dlcv ended with exit status {status}"
 
 
-def test_a_child_that_does_well_is_dlcv_with_our_arguments_and_keeps_off_stdout(
+def test_a_child_gets_the_arguments_and_writes_nothing_to_stdout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     child(tmp_path, 'for word in "$@"; do echo "$word" >&2; done; echo result', monkeypatch)
@@ -79,7 +56,7 @@ def test_a_child_that_does_well_is_dlcv_with_our_arguments_and_keeps_off_stdout(
     assert captured.out == ""
 
 
-def test_a_dlcv_of_ours_says_itself_what_is_wrong(
+def test_a_child_reports_its_error_itself(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(AlreadySaid) as caught:
@@ -93,7 +70,7 @@ def test_a_dlcv_of_ours_says_itself_what_is_wrong(
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    """A run with three checkpoints, each of other bytes."""
+    """A run with three different checkpoints."""
     run = RunFolder(tmp_path / "run")
     run.create()
     for name in ("best", "last", "step-0000010"):
@@ -102,31 +79,27 @@ def run(tmp_path: Path) -> RunFolder:
     return run
 
 
-def card_with(sha256: str) -> SegmenterCard:
-    return SegmenterCard("seg", "made", CLASSES, 16, checkpoint_sha256=sha256)
-
-
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "step-0000010.ckpt"])
-def test_the_checkpoint_of_a_file_is_found_by_its_digest(run: RunFolder, name: str) -> None:
+def test_the_checkpoint_of_a_file_is_identified_by_its_digest(run: RunFolder, name: str) -> None:
     path = run.checkpoints / name
-    assert checkpoint_of(ModelRef("onnx", run.onnx, run), card_with(sha256_of(path))) == path
+    assert checkpoint_of(ModelRef("onnx", run.onnx, run), sha256_of(path)) == path
 
 
-def test_a_checkpoint_that_is_gone_is_none(run: RunFolder) -> None:
+def test_a_deleted_checkpoint_is_none(run: RunFolder) -> None:
     onnx = ModelRef("onnx", run.onnx, run)
     gone = sha256_of(run.best)
     run.best.write_bytes(b"trained further")
-    assert checkpoint_of(onnx, card_with(gone)) is None
-    assert checkpoint_of(onnx, card_with("")) is None
-    # Only checkpoints are looked at.
-    assert checkpoint_of(onnx, card_with(sha256_of(run.checkpoints / "notes.txt"))) is None
+    assert checkpoint_of(onnx, gone) is None
+    assert checkpoint_of(onnx, "") is None
+    # Other files are no checkpoints.
+    assert checkpoint_of(onnx, sha256_of(run.checkpoints / "notes.txt")) is None
 
 
 def test_a_file_without_its_run_has_no_checkpoint(run: RunFolder, tmp_path: Path) -> None:
-    card = card_with(sha256_of(run.best))
-    assert checkpoint_of(ModelRef("onnx", run.onnx, None), card) is None
+    digest = sha256_of(run.best)
+    assert checkpoint_of(ModelRef("onnx", run.onnx, None), digest) is None
     empty = RunFolder(tmp_path / "empty")
-    assert checkpoint_of(ModelRef("onnx", empty.onnx, empty), card) is None
+    assert checkpoint_of(ModelRef("onnx", empty.onnx, empty), digest) is None
 
 
 # -- the comparison -------------------------------------------------------------------------------
@@ -148,7 +121,7 @@ def result_of(backend: str, miou: float, speed: float) -> dict[str, Any]:
 
 
 class Children:
-    """Stands for `run_dlcv`: notes how it is called, and leaves what an evaluation would."""
+    """Replaces `run_dlcv`: records its calls, and writes the results of an evaluation."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -167,7 +140,7 @@ class Children:
         write_masks(Path(self.after("--masks")), masks)
 
     def after(self, flag: str, call: int = -1) -> str:
-        """Return what follows a flag in a call."""
+        """Return the argument after a flag in a call."""
         return self.calls[call][self.calls[call].index(flag) + 1]
 
 
@@ -178,13 +151,18 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Children:
     return children
 
 
-REQUEST = EvalRequest(Path("set"), ("--split", "test", "--batch-size", "2"))
+REQUEST = EvalRequest(
+    ModelRef("checkpoint", Path("best.ckpt"), None), Path("set"), "test", "cpu", 2, EvalSegFlags()
+)
+EVALUATOR = SegmentationEvaluator()
 
 
-def test_the_result_is_onnx_runtimes_with_pytorchs_beside_it(children: Children) -> None:
-    found = compare(Path("best.ckpt"), Path("model.onnx"), REQUEST)
-    added = found.pop("compare")
-    assert found == result_of("onnx", 0.51, 6.0)
+def test_the_result_is_from_onnx_runtime_and_compare_from_pytorch(
+    children: Children,
+) -> None:
+    result = compare(Path("best.ckpt"), Path("model.onnx"), REQUEST, EVALUATOR)
+    added = result.pop("compare")
+    assert result == result_of("onnx", 0.51, 6.0)
     pixels = sum(height * width for height, width in SHAPES)
     assert added == {
         "torch": {
@@ -201,10 +179,10 @@ def test_the_result_is_onnx_runtimes_with_pytorchs_beside_it(children: Children)
     }
 
 
-def test_both_are_asked_for_the_same_and_nothing_is_left_behind(children: Children) -> None:
-    compare(Path("best.ckpt"), Path("model.onnx"), REQUEST)
-    torch, onnx = (call[:8] for call in children.calls)
-    rest = ["--data", "set", "--split", "test", "--batch-size", "2"]
+def test_both_get_the_same_request_and_no_file_remains(children: Children) -> None:
+    compare(Path("best.ckpt"), Path("model.onnx"), REQUEST, EVALUATOR)
+    torch, onnx = (call[:10] for call in children.calls)
+    rest = ["--data", "set", "--split", "test", "--provider", "cpu", "--batch-size", "2"]
     assert torch == ["eval", "best.ckpt", *rest]
     assert onnx == ["eval", "model.onnx", *rest]
     for flag in ("--json", "--masks"):
@@ -214,45 +192,10 @@ def test_both_are_asked_for_the_same_and_nothing_is_left_behind(children: Childr
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
-def test_a_half_that_fails_ends_the_comparison(children: Children, fails_at: int) -> None:
+def test_an_evaluation_that_fails_ends_the_comparison(children: Children, fails_at: int) -> None:
     children.fails_at = fails_at
     with pytest.raises(AlreadySaid) as caught:
-        compare(Path("best.ckpt"), Path("model.onnx"), REQUEST)
+        compare(Path("best.ckpt"), Path("model.onnx"), REQUEST, EVALUATOR)
     assert caught.value.status == 3
     assert len(children.calls) == fails_at
     assert not os.path.exists(os.path.dirname(children.after("--json")))
-
-
-# -- masks ----------------------------------------------------------------------------------------
-
-
-def test_equal_masks_agree_wholly(tmp_path: Path) -> None:
-    first = write_masks(tmp_path / "a", some_masks())
-    assert mask_agreement(first, write_masks(tmp_path / "b", some_masks())) == 1.0
-
-
-def test_every_pixel_counts_the_same_in_images_of_any_size(tmp_path: Path) -> None:
-    masks = some_masks()
-    first = write_masks(tmp_path / "a", masks)
-    # One pixel of a large image, and all of a small one.
-    masks["0"][0, 0] = (masks["0"][0, 0] + 1) % 11
-    masks["2"] = (masks["2"] + 1) % 11
-    second = write_masks(tmp_path / "b", masks)
-    total = sum(height * width for height, width in SHAPES)
-    assert mask_agreement(first, second) == pytest.approx(1 - (1 + 17 * 9) / total)
-
-
-def test_the_class_ids_are_compared_not_the_colours(tmp_path: Path) -> None:
-    first = write_masks(tmp_path / "a", {"0": np.full((4, 4), 3, np.uint8)})
-    second = tmp_path / "b"
-    second.mkdir()
-    Image.fromarray(np.full((4, 4), 3, np.uint8)).save(second / "0.png")
-    assert mask_agreement(first, second) == 1.0
-
-
-def test_folders_with_other_masks_are_a_bug(tmp_path: Path) -> None:
-    first = write_masks(tmp_path / "a", some_masks())
-    second = write_masks(tmp_path / "b", some_masks())
-    (second / "1.png").unlink()
-    with pytest.raises(ValueError, match="different masks"):
-        mask_agreement(first, second)

@@ -1,4 +1,4 @@
-"""One call of a session: its output, or an error in one line."""
+"""A call of a session returns its output, or raises an error of one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from dlcvcli.errors import DlcvError, ModelFileError
 from dlcvcli.inference.onnx_run import OnnxRun
-from dlcvcli.inference.predictor import StageClock
+from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.session import Session
 from tests.inference.on_device import OnDevice
 
@@ -26,13 +26,13 @@ def doubling() -> OnnxRun:
     return OnnxRun(Session(session, "CPUExecutionProvider", "asked for", {}))
 
 
-def test_an_output_comes_as_an_array() -> None:
-    found = doubling()("y", {"x": np.array([1, 2], np.float32)}, StageClock())
-    assert found.tolist() == [2.0, 4.0]
+def test_an_output_is_an_array() -> None:
+    output = doubling()("y", {"x": np.array([1, 2], np.float32)}, StageClock())
+    assert output.tolist() == [2.0, 4.0]
 
 
 @pytest.mark.parametrize("value", [np.array([1, 2], np.uint8), np.zeros((3, 3), np.float32)])
-def test_what_onnx_runtime_refuses_is_one_line_with_the_shapes(value: Any) -> None:
+def test_an_error_of_onnx_runtime_is_one_line_with_the_shapes(value: Any) -> None:
     with pytest.raises(ModelFileError, match="ONNX Runtime cannot run the model on x") as caught:
         doubling()("y", {"x": value}, StageClock())
     assert "\n" not in caught.value.message
@@ -45,14 +45,14 @@ def test_values_that_are_not_finite_are_an_error(bad: float) -> None:
         doubling()("y", {"x": np.array([1, bad], np.float32)}, StageClock())
 
 
-def test_values_from_a_gpu_are_looked_at_too() -> None:
+def test_values_from_a_gpu_are_checked_too() -> None:
     device = OnDevice(lambda inputs: np.array([np.nan], np.float32))
     run = OnnxRun(Session(device, "CUDAExecutionProvider", "a GPU", {}))
     with pytest.raises(DlcvError, match="the model's embedding are not finite"):
         run("embedding", {"x": np.zeros(1)}, StageClock())
 
 
-def test_a_bug_stays_one() -> None:
+def test_other_errors_are_not_changed() -> None:
     def broken(inputs: dict[str, Any]) -> Any:
         raise KeyError("size")
 

@@ -1,4 +1,4 @@
-"""The moving average of weights: its formula, its start, and what it leaves alone."""
+"""The moving average of weights: its formula, its first steps, and which weights are evaluated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def network() -> nn.Sequential:
 
 
 @pytest.mark.parametrize(("step", "decay"), [(0, 0.1), (8, 0.5), (10**6, 0.99)])
-def test_it_moves_by_a_decay_that_grows_to_its_limit(step: int, decay: float) -> None:
+def test_decay_grows_to_its_limit(step: int, decay: float) -> None:
     own = network()
     average = averaged_copy(own)
     with torch.no_grad():
@@ -29,7 +29,7 @@ def test_it_moves_by_a_decay_that_grows_to_its_limit(step: int, decay: float) ->
             torch.testing.assert_close(value, expected, msg=name)
 
 
-def test_counters_are_copied_and_the_copy_is_never_trained() -> None:
+def test_counters_are_copied_and_the_average_is_not_trained() -> None:
     own = network()
     average = averaged_copy(own)
     own(torch.rand(2, 3, 4, 4))
@@ -40,7 +40,8 @@ def test_counters_are_copied_and_the_copy_is_never_trained() -> None:
     assert not average.training
 
 
-def test_what_is_evaluated_is_the_average_where_there_is_one() -> None:
+def test_average_is_evaluated_where_there_is_one() -> None:
     one, two = torch.ones(1), torch.zeros(1)
-    assert evaluated_weights({"segmenter.a": one, "loss.b": two}) == {"a": one}
-    assert evaluated_weights({"segmenter.a": one, "average.a": two}) == {"a": two}
+    assert evaluated_weights({"network.a": one, "loss.b": two}) == {"a": one}
+    assert evaluated_weights({"network.a": one, "average.a": two}) == {"a": two}
+    assert evaluated_weights({"network.network.a": one}) == {"network.a": one}

@@ -1,4 +1,4 @@
-"""DeepLabV3 and V3+: the contract, the rates of its ASPP and the widths of its decoder."""
+"""DeepLabV3 and V3+: the contract, the dilation rates of the ASPP, the widths of the decoder."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import nn
 
 from dlcvcli.errors import UsageError
 from dlcvcli.models.aspp import ASPP
+from dlcvcli.models.build import build_network
 from dlcvcli.models.deeplab import Decoder
-from dlcvcli.models.registry import build_network
-from tests.model_contract import SegmentationContract, images
+from tests.model_contract import NetworkContract, SegmentationContract, images
 
 
 class TestResNet50(SegmentationContract):
     model_name = "deeplabv3plus_resnet50"
 
 
-class TestResNet101(SegmentationContract):
+class TestResNet101(NetworkContract):
     model_name = "deeplabv3plus_resnet101"
 
 
@@ -25,7 +25,7 @@ class TestV3ResNet50(SegmentationContract):
     model_name = "deeplabv3_resnet50"
 
 
-class TestV3ResNet101(SegmentationContract):
+class TestV3ResNet101(NetworkContract):
     model_name = "deeplabv3_resnet101"
 
 
@@ -37,7 +37,7 @@ class TestMobileNetV3Large(SegmentationContract):
     model_name = "deeplabv3plus_mobilenet_v3_large"
 
 
-def rates(module: nn.Module) -> list[int]:
+def dilations(module: nn.Module) -> list[int]:
     return [
         part.dilation[0]
         for part in module.modules()
@@ -46,24 +46,24 @@ def rates(module: nn.Module) -> list[int]:
 
 
 @pytest.mark.parametrize(("output_stride", "expected"), [(16, [6, 12, 18]), (8, [12, 24, 36])])
-def test_the_rates_follow_the_output_stride(output_stride: int, expected: list[int]) -> None:
+def test_dilation_rates_follow_the_output_stride(output_stride: int, expected: list[int]) -> None:
     network = build_network(
         "deeplabv3plus_mobilenet_v3_large", num_classes=3, output_stride=output_stride
     ).eval()
     assert isinstance(network.aspp, ASPP)
-    assert rates(network.aspp) == expected
+    assert dilations(network.aspp) == expected
     with torch.no_grad():
         assert network(images(1, 40, 56))["out"].shape == (1, 3, 40, 56)
         high = network.get_submodule("backbone")(images(1, 64, 64)).high
     assert high.shape[2:] == (64 // output_stride, 64 // output_stride)
 
 
-def test_an_output_stride_that_does_not_exist_is_the_users_error() -> None:
+def test_impossible_output_stride_is_refused() -> None:
     with pytest.raises(UsageError, match="8 or 16, not 32"):
         build_network("deeplabv3plus_mobilenet_v2", num_classes=3, output_stride=32)
 
 
-def test_the_auxiliary_head_is_there_in_training_only() -> None:
+def test_auxiliary_head_runs_in_training_only() -> None:
     network = build_network("deeplabv3_resnet50", num_classes=3, auxiliary=True)
     x = images(2, 64, 48)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_the_auxiliary_head_is_there_in_training_only() -> None:
     assert own == {"auxiliary"}
 
 
-def test_the_decoder_narrows_the_shallow_map_to_48_channels() -> None:
+def test_decoder_reduces_the_shallow_map_to_48_channels() -> None:
     decoder = Decoder(24, 256, 5).eval()
     assert isinstance(decoder.low[0], nn.Conv2d)
     assert decoder.low[0].out_channels == 48
@@ -93,7 +93,7 @@ def test_the_decoder_narrows_the_shallow_map_to_48_channels() -> None:
     assert logits.shape == (2, 5, 17, 9)
 
 
-def test_no_head_starts_at_zero() -> None:
+def test_no_weights_are_initialised_to_zero() -> None:
     network = build_network("deeplabv3plus_mobilenet_v2", num_classes=3)
     weights = [part.weight for part in network.modules() if isinstance(part, nn.Conv2d)]
     assert all(weight.std() > 0 for weight in weights)

@@ -1,4 +1,4 @@
-"""Every network's diagram is whole, and what it says is what the network does."""
+"""The diagram of every network is complete and agrees with the network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from dlcvcli.models.aspp import ASPP_RATES
+from dlcvcli.models.aspp import ASPP_DILATIONS
 from dlcvcli.models.diagram import Diagram, measure
-from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.network import SegmentationNetwork
+from dlcvcli.models.network import Network
 from dlcvcli.models.observation import observe
 from dlcvcli.models.profile import build_on_meta
 from dlcvcli.models.registry import model_entry, model_names
@@ -20,17 +19,16 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("deeplabv3_resnet50", {"auxiliary": True, "output_stride": 8}),
     ("deeplabv3plus_mobilenet_v3_large", {"output_stride": 8}),
 ]
-ENCODERS = model_names("fewshot")
-DEEPLABS = [name for name in model_names("seg") if name.startswith("deeplab")]
-# Padded by hand on its way in.
+ENCODERS = model_names("vectors")
+DEEPLABS = [name for name in model_names("masks") if name.startswith("deeplab")]
+# Blocks whose input is padded in `forward`.
 PADDED = {"fc6"}
-# What a network ends in: maps of logits, or a vector.
+# Operations of the last blocks: logits, or an embedding.
 OUTPUTS = {"output", "mean", "flatten"}
 
 
-def built(name: str, options: dict[str, Any]) -> tuple[SegmentationNetwork | Encoder, Diagram]:
+def built(name: str, options: dict[str, Any]) -> tuple[Network, Diagram]:
     network = build_on_meta(name, options=options)
-    assert isinstance(network, Encoder if name in ENCODERS else SegmentationNetwork)
     return network, network.diagram()
 
 
@@ -55,30 +53,28 @@ def test_data_flows_from_the_image_through_every_block_to_an_output(
     for block in diagram.blocks:
         assert set(block.after) <= known
         assert bool(block.after) == (block.name != "image")
-        assert set(block.turned) <= set(block.after)
+        assert set(block.vertical) <= set(block.after)
         known.add(block.name)
     ends = {block.name for block in diagram.blocks if block.operation in OUTPUTS}
     assert set(names) - {source for source, _ in diagram.edges} == ends
     assert ("embedding" if name in ENCODERS else "logits") in ends
 
 
-@pytest.mark.parametrize("size", [(512, 512), (200, 331)])
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_shapes_are_those_that_the_modules_meet(
-    name: str, options: dict[str, Any], size: tuple[int, int]
-) -> None:
+def test_shapes_are_those_that_the_modules_meet(name: str, options: dict[str, Any]) -> None:
     network, diagram = built(name, options)
+    size = (200, 331)  # a multiple of no stride
     facts = measure(network, diagram, size)
     seen = observe(network, size, training=True)
     for block in diagram.blocks:
         if not block.modules:
             continue
-        meets, fed = seen.inputs[block.modules[0]], facts[block.after[0]].shape
-        assert meets[0] == fed[0]
-        # An FCN's image is padded to a multiple of 32, too.
+        actual, drawn = seen.inputs[block.modules[0]], facts[block.after[0]].shape
+        assert actual[0] == drawn[0]
+        # FCNs also pad the image, to a multiple of 32.
         if block.name not in PADDED and not (block.after == ("image",) and "fcn" in name):
-            assert meets == fed
-    outputs = {"logits": "out", "auxiliary logits": "aux", "embedding": "embedding"}
+            assert actual == drawn
+    outputs = {"logits": "out", "auxiliary logits": "aux", "embedding": "out"}
     ends = [block.name for block in diagram.blocks if block.operation in OUTPUTS]
     assert {outputs[end] for end in ends} == seen.outputs.keys()
     for end in ends:
@@ -88,40 +84,39 @@ def test_shapes_are_those_that_the_modules_meet(
 
 @pytest.mark.parametrize("stride", [8, 16])
 @pytest.mark.parametrize("name", DEEPLABS)
-def test_strides_and_rates_are_measured(name: str, stride: int) -> None:
+def test_strides_and_dilations_are_measured(name: str, stride: int) -> None:
     network, diagram = built(name, {"output_stride": stride})
     facts = measure(network, diagram, (333, 77))
     stages = [facts[block.name] for block in diagram.blocks if block.kind == "backbone"]
     assert len(stages) == 5
     assert stages[-1].stride == stride
     assert [stage.stride for stage in stages] == sorted(stage.stride for stage in stages)
-    assert stages[-1].rate == 32 // stride
-    rates = tuple(facts[f"aspp.atrous.{index}"].rate for index in range(3))
-    assert rates == ASPP_RATES[stride]
+    assert stages[-1].dilation == 32 // stride
+    dilations = tuple(facts[f"aspp.atrous.{index}"].dilation for index in range(3))
+    assert dilations == ASPP_DILATIONS[stride]
     assert facts["full"].enlarges == (4 if "plus" in name else stride)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_the_last_stage_of_an_encoder_is_at_its_stride(name: str) -> None:
+def test_last_stage_of_an_encoder_has_the_stride_of_its_entry(name: str) -> None:
     network, diagram = built(name, {})
     facts = measure(network, diagram, (77, 84))
     *_, last, embedding = (facts[block.name] for block in diagram.blocks)
-    # Which is also the least image that it takes.
     assert last.stride == model_entry(name).stride
     assert embedding.shape[0] == (prod(last.shape) if name == "conv4" else last.shape[0])
 
 
-def test_blocks_say_what_they_do() -> None:
+def test_blocks_list_their_operations() -> None:
     facts = {}
     names = ("deeplabv3plus_resnet101", "deeplabv3plus_mobilenet_v2", "fcn8s_vgg16")
     for name in (*names, *ENCODERS):
-        found = measure(*built(name, {}), (512, 512))
-        facts |= {f"{name} {block}": fact.operations for block, fact in found.items()}
+        blocks = measure(*built(name, {}), (512, 512))
+        facts |= {f"{name} {block}": fact.operations for block, fact in blocks.items()}
     assert facts["deeplabv3plus_resnet101 stage1"] == "7×7, max pool"
     assert facts["deeplabv3plus_resnet101 stage4"] == "23 × bottleneck"
-    assert facts["deeplabv3plus_resnet101 aspp.atrous.1"] == "3×3 rate 12"
+    assert facts["deeplabv3plus_resnet101 aspp.atrous.1"] == "3×3 dilation 12"
     assert facts["deeplabv3plus_resnet101 aspp.image"] == "mean, 1×1"
-    assert facts["deeplabv3plus_mobilenet_v2 aspp.atrous.2"] == "3×3 separable rate 18"
+    assert facts["deeplabv3plus_mobilenet_v2 aspp.atrous.2"] == "3×3 separable dilation 18"
     assert facts["deeplabv3plus_mobilenet_v2 refine"] == "2 × 3×3 separable"
     assert facts["fcn8s_vgg16 stage3"] == "3 × 3×3, max pool"
     assert facts["fcn8s_vgg16 upscore"] == "deconvolution"

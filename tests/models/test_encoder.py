@@ -1,4 +1,4 @@
-"""What every encoder keeps to, and how weights come into one."""
+"""The contract of every encoder, and weights loaded from files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.errors import CheckpointError, UsageError
+from dlcvcli.models.build import build_encoder, import_builder
 from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.registry import _import_builder, build_encoder, model_entry, model_names
+from dlcvcli.models.registry import model_entry, model_names
 from tests.model_contract import images
 
-NAMES = model_names("fewshot")
+NAMES = model_names("vectors")
 DIMENSIONS = {
     "conv4": 1600,
     "resnet12": 640,
@@ -24,8 +25,8 @@ DIMENSIONS = {
 }
 
 
-def whole_weights(encoder: nn.Module) -> None:
-    """Give every BatchNorm a scale, a shift and statistics of its own, in place."""
+def randomise_norms(encoder: nn.Module) -> None:
+    """Give every BatchNorm random scales, shifts and statistics, in place."""
     for part in encoder.modules():
         if isinstance(part, nn.BatchNorm2d):
             nn.init.uniform_(part.weight, 0.5, 1.5)
@@ -41,25 +42,25 @@ def saved(encoder: nn.Module, folder: Path, prefix: str = "") -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_encoder_keeps_to_the_contract(name: str) -> None:
+def test_every_encoder_meets_the_contract(name: str) -> None:
     torch.manual_seed(0)
     encoder, entry = build_encoder(name), model_entry(name)
     assert isinstance(encoder, Encoder)
     assert encoder.training
-    # What its any_size says of other sizes, and the registry of the weights that there are.
+    assert encoder.gives == entry.gives
     assert encoder.dimension((84, 84)) == DIMENSIONS[name]
-    least = (entry.stride, entry.stride)
+    least = (entry.least_side, entry.least_side)
     assert (encoder.dimension(least) == DIMENSIONS[name]) == encoder.any_size
     assert encoder.torchvision_weights == (entry.weights[0] if entry.weights else "")
     with pytest.raises(TypeError, match="positional"):
-        _import_builder(entry.builder)("none")
-    # As in training: every parameter gets a finite gradient, and none is left out.
+        import_builder(entry.builder)("none")
+    # In training every parameter gets a finite gradient.
     encoder(images(entry.min_train_batch + 1, 64, 64)).square().mean().backward()
     for parameter_name, parameter in encoder.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
-    # In evaluation an image's embedding is its own.
-    whole_weights(encoder)
+    # In evaluation an embedding does not depend on the other images of the batch.
+    randomise_norms(encoder)
     batch = images(3, *least)
     with torch.no_grad():
         together, alone = encoder.eval()(batch), encoder(batch[1:2])
@@ -70,7 +71,7 @@ def test_every_encoder_keeps_to_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_its_dimension_is_asked_for_without_a_trace(training: bool) -> None:
+def test_dimension_changes_nothing_in_the_encoder(training: bool) -> None:
     encoder = build_encoder("conv4", channels=4).train(training)
     encoder.blocks[0].eval()
     modes = [part.training for part in encoder.modules()]
@@ -79,15 +80,17 @@ def test_its_dimension_is_asked_for_without_a_trace(training: bool) -> None:
     assert [part.training for part in encoder.modules()] == modes
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, before[name])
-    # Nothing of it is an inference tensor, which could not be trained.
+    # None of its tensors has become an inference tensor, which could not be trained.
     encoder(torch.rand(2, 3, 16, 16)).sum().backward()
 
 
-@pytest.mark.parametrize("prefix", ["", "encoder.", "task.protonet.embedder.encoder."])
-def test_a_file_fills_it(prefix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "prefix", ["", "encoder.", "protonet.encoder.encoder.", "network.encoder.encoder."]
+)
+def test_weights_are_loaded_from_a_file(prefix: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = build_encoder("conv4", channels=8)
-    whole_weights(source)
+    randomise_norms(source)
     filled = build_encoder("conv4", weights=saved(source, tmp_path, prefix), channels=8)
     report = filled.load_report
     assert report is not None
@@ -97,7 +100,7 @@ def test_a_file_fills_it(prefix: str, tmp_path: Path) -> None:
         assert torch.equal(filled.eval()(x), source.eval()(x))
 
 
-def test_a_file_of_another_encoder_is_refused(tmp_path: Path) -> None:
+def test_file_of_another_encoder_is_refused(tmp_path: Path) -> None:
     path = saved(build_encoder("conv4", channels=8), tmp_path)
     with pytest.raises(CheckpointError, match="fits 0 of the 20"):
         build_encoder("conv4", weights=path, channels=16)
@@ -108,21 +111,21 @@ def test_a_file_of_another_encoder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["conv4", "resnet12"])
-def test_imagenet_is_refused_where_there_is_none(name: str) -> None:
+def test_imagenet_is_refused_without_such_weights(name: str) -> None:
     with pytest.raises(UsageError, match="no ImageNet weights") as caught:
         build_encoder(name, weights="imagenet")
     assert "--weights" in caught.value.hint
 
 
-def test_imagenet_is_the_file_that_the_registry_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imagenet_means_the_first_weights_of_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     source = build_encoder("resnet18")
-    whole_weights(source)
+    randomise_norms(source)
     asked: list[str] = []
 
     def download(name: str) -> dict[str, Tensor]:
         asked.append(name)
-        # Torchvision's has the classifier as well.
+        # Torchvision's weights include the classifier.
         return {**source.state_dict(), "fc.weight": torch.rand(1000, 512)}
 
     monkeypatch.setattr("dlcvcli.models.weights.download", download)

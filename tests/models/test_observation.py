@@ -1,4 +1,4 @@
-"""What a pass through a network shows, against counts by hand and torchvision's own figures."""
+"""Measurements of a pass through a network, against counts by hand and torchvision's figures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torchvision.models import get_weight
 
 from dlcvcli.errors import UsageError
-from dlcvcli.models.observation import EMBEDDING, LARGEST_SIDE, kept_for_backward, observe
+from dlcvcli.models.network import SegmentationNetwork
+from dlcvcli.models.observation import LARGEST_SIDE, OUT, kept_for_backward, observe
 
 
-class Tiny(nn.Module):
-    """A network whose counts fit on a line of paper."""
+class Tiny(SegmentationNetwork):
+    """A network small enough to count by hand."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -25,7 +26,7 @@ class Tiny(nn.Module):
 
 
 class Wrapped(nn.Module):
-    """A classifier of torchvision's as a network."""
+    """A classifier of torchvision as a network."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -51,30 +52,30 @@ def tiny(*, device: str = "meta", head: nn.Module | None = None) -> Tiny:
         ("vgg16", "VGG16_Weights.IMAGENET1K_V1"),
     ],
 )
-def test_classifiers_count_as_torchvision_says(builder: str, weights: str) -> None:
+def test_flops_of_classifiers_are_torchvisions(builder: str, weights: str) -> None:
     with torch.device("meta"):
         network = Wrapped(getattr(torchvision.models, builder)(weights=None))
     published = get_weight(weights).meta["_ops"]  # 1e9 multiply-adds at 224 x 224
     assert observe(network, (224, 224)).flops[""] / 2e9 == pytest.approx(published, abs=6e-4)
 
 
-def test_what_backward_needs_is_counted_as_by_hand() -> None:
+def test_activations_kept_for_backward_have_the_count_by_hand() -> None:
     # The image for the first convolution, its output for the BatchNorm, and the ReLU's for the
     # ReLU and the classifier; beside them the BatchNorm's mean and deviation, for both images.
     maps = 10 * 20 * (3 + 8 + 8)
     assert kept_for_backward(tiny(), (10, 20)) == 4 * maps + 4 * 8
 
 
-def test_an_output_that_is_no_dictionary_is_an_embedding() -> None:
+def test_single_tensor_is_the_main_output() -> None:
     flat = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), nn.Flatten()).to("meta")
     seen = observe(flat, (8, 6))
     ((name, output),) = seen.outputs.items()
-    assert (name, tuple(output.shape)) == (EMBEDDING, (1, 48))
+    assert (name, tuple(output.shape)) == (OUT, (1, 48))
     assert seen.shapes[""] == (48,)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_network_is_left_as_it_was(training: bool) -> None:
+def test_network_is_restored(training: bool) -> None:
     network = tiny(device="cpu").train(training)
     network.head.train(not training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -91,7 +92,7 @@ def test_a_network_is_left_as_it_was(training: bool) -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 8), (8, LARGEST_SIDE + 1)])
-def test_a_size_that_cannot_be_is_refused(size: tuple[int, int]) -> None:
+def test_impossible_size_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match=f"{size[0]}x{size[1]}"):
         observe(tiny(), size)
     with pytest.raises(UsageError, match=f"{size[0]}x{size[1]}"):

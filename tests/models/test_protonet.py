@@ -1,4 +1,4 @@
-"""Prototypical networks: prototypes, shapes, and episodes that do not meet."""
+"""Prototypical networks: prototypes, shapes, and episodes that are independent."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.config.names import DistanceName
+from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.protonet import Embedder, ProtoNet
-from dlcvcli.models.registry import build_encoder
-from tests.models.test_encoder import whole_weights
+from dlcvcli.models.protonet import ImageEncoder, ProtoNet
+from tests.models.test_encoder import randomise_norms
 
 NAMES: tuple[DistanceName, ...] = ("euclidean", "cosine", "parametric")
 
@@ -42,13 +42,13 @@ def episodes(
 def conv4_net(name: DistanceName) -> ProtoNet:
     torch.manual_seed(0)
     encoder = build_encoder("conv4", channels=8)
-    whole_weights(encoder)
-    return ProtoNet(Embedder(encoder), build_distance(name, 8))
+    randomise_norms(encoder)
+    return ProtoNet(ImageEncoder(encoder), build_distance(name, 8))
 
 
-def test_logits_are_those_of_the_mean_embeddings_worked_out_by_hand() -> None:
-    # 1x1 images, a value a channel; neither mean nor deviation is taken away but for the 255.
-    net = ProtoNet(Embedder(Pixel(), (0, 0, 0), (1 / 255,) * 3), build_distance("euclidean", 3))
+def test_logits_of_mean_embeddings_have_the_values_by_hand() -> None:
+    # 1x1 images, one value per channel; mean and std undo the division by 255.
+    net = ProtoNet(ImageEncoder(Pixel(), (0, 0, 0), (1 / 255,) * 3), build_distance("euclidean", 3))
     first, second = [[0, 0, 2], [0, 4, 0]], [[10, 0, 0], [10, 2, 2]]
     support = torch.tensor([[first, second]], dtype=torch.uint8).reshape(1, 2, 2, 1, 1, 3)
     query = torch.tensor([[[0, 2, 1], [10, 1, 3]]], dtype=torch.uint8).reshape(1, 2, 1, 1, 3)
@@ -58,7 +58,7 @@ def test_logits_are_those_of_the_mean_embeddings_worked_out_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_logits_have_a_row_a_query_and_a_column_a_class(name: DistanceName) -> None:
+def test_logits_have_a_row_per_query_and_a_column_per_class(name: DistanceName) -> None:
     net = conv4_net(name)
     for shape in ((1, 2, 1, 1), (2, 3, 2, 6), (3, 5, 1, 10)):
         logits = net(*episodes(*shape))
@@ -67,7 +67,7 @@ def test_logits_have_a_row_a_query_and_a_column_a_class(name: DistanceName) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_episodes_of_a_batch_do_not_influence_each_other(name: DistanceName) -> None:
+def test_episodes_of_a_batch_are_independent(name: DistanceName) -> None:
     net = conv4_net(name).eval()
     support, query = episodes(batch=3)
     with torch.no_grad():
@@ -80,21 +80,21 @@ def test_episodes_of_a_batch_do_not_influence_each_other(name: DistanceName) -> 
     assert not torch.allclose(changed[0], net(support, query)[0])
 
 
-def test_prototypes_are_means_of_embeddings_and_not_embeddings_of_means() -> None:
+def test_prototypes_are_means_of_embeddings() -> None:
     net = conv4_net("euclidean").eval()
     support, query = episodes()
     with torch.no_grad():
-        embedded = net.embedder(support.flatten(0, 2)).unflatten(0, support.shape[:3])
-        asked = net.embedder(query.flatten(0, 1)).unflatten(0, query.shape[:2])
-        torch.testing.assert_close(net.logits(embedded, asked), net(support, query))
-        expected = net.distance(asked, embedded.mean(dim=2))
+        embedded = net.encoder(support.flatten(0, 2)).unflatten(0, support.shape[:3])
+        queries = net.encoder(query.flatten(0, 1)).unflatten(0, query.shape[:2])
+        torch.testing.assert_close(net.logits(embedded, queries), net(support, query))
+        expected = net.distance(queries, embedded.mean(dim=2))
         torch.testing.assert_close(net(support, query), expected)
-        # The order of a class's examples is of no account, nor how often all are repeated.
+        # The order of a class's support images does not matter, nor repeating all of them.
         shuffled = torch.cat([support.flip(2), support], dim=2)
         torch.testing.assert_close(net(shuffled, query), net(support, query), rtol=1e-4, atol=1e-4)
 
 
-def test_support_and_queries_are_normalised_as_one_batch() -> None:
+def test_support_and_query_sets_are_normalised_as_one_batch() -> None:
     net = conv4_net("euclidean").train()
     net(*episodes(batch=2, ways=3, shots=2, queries=6))
     norms = [part for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
@@ -102,16 +102,16 @@ def test_support_and_queries_are_normalised_as_one_batch() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_half_precision_is_for_the_encoder_alone(name: DistanceName) -> None:
+def test_only_the_encoder_runs_in_half_precision(name: DistanceName) -> None:
     net = conv4_net(name).eval()
     support, query = episodes()
     with torch.no_grad():
         exact = net(support, query)
         with torch.autocast("cpu", torch.bfloat16):
-            half = net.embedder.encoder.blocks[0][0](torch.rand(1, 3, 8, 8))
+            half = net.encoder.encoder.blocks[0][0](torch.rand(1, 3, 8, 8))
             assert half.dtype == torch.bfloat16
             logits = net(support, query)
-            # Squares of these, and sums of 2000 of them, are far beyond float16.
+            # Squares of these, and sums of 2000 of them, overflow in float16.
             large = torch.full((1, 1, 1, 2000), 300.0)
             huge = net.logits(large, -large[:, 0]) if name == "euclidean" else logits
     assert logits.dtype == huge.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Pre- and post-processing around a network, the same for every road."""
+"""Pre- and postprocessing of a segmentation network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlcvcli.models.segmenter import Segmenter
 
 
 class Echo(nn.Module):
-    """Gives its input out as the logits of three classes, and remembers it."""
+    """Returns its input as the logits of three classes, and keeps it."""
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         self.seen = x
@@ -27,14 +27,14 @@ def images(height: int, width: int) -> Tensor:
 
 def test_normalisation_is_torchvisions() -> None:
     batch = images(8, 16)
-    found = Segmenter(Echo(), 8).normalise(batch)
+    normalised = Segmenter(Echo(), 8).normalise(batch)
     expected = F.normalize(batch.permute(0, 3, 1, 2).float() / 255, list(MEAN), list(STD))
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(normalised, expected, rtol=1e-5, atol=1e-5)
+    assert normalised.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 32), (17, 31), (1, 1), (33, 16)])
-def test_padding_is_the_mean_colour_right_and_bottom_and_is_cut_off(
+def test_images_are_padded_with_the_mean_colour_and_logits_are_cropped(
     height: int, width: int
 ) -> None:
     network = Echo()
@@ -48,7 +48,7 @@ def test_padding_is_the_mean_colour_right_and_bottom_and_is_cut_off(
     assert torch.all(padded[:, :, :, width:] == 0)
 
 
-def test_logits_not_masks_are_resized() -> None:
+def test_logits_are_resized_before_the_argmax() -> None:
     segmenter = Segmenter(Echo(), 16)
     batch = images(12, 20)
     mask = segmenter(batch, (30, 25))
@@ -59,7 +59,7 @@ def test_logits_not_masks_are_resized() -> None:
     assert torch.equal(mask.long(), expected)
 
 
-def test_at_own_size_the_mask_is_the_argmax_itself() -> None:
+def test_mask_at_the_size_of_the_image_is_the_argmax() -> None:
     segmenter = Segmenter(Echo(), 16)
     batch = images(13, 19)
     assert torch.equal(segmenter(batch, (13, 19)).long(), segmenter.normalise(batch).argmax(1))

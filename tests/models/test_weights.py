@@ -1,4 +1,4 @@
-"""Pre-trained weights: what fits is taken and counted, what does not is refused, nothing is run."""
+"""Pre-trained weights: which tensors are loaded, which files are refused, no code is run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torchvision.models.segmentation import deeplabv3_resnet50, lraspp_mobilenet
 
 from dlcvcli.errors import CheckpointError
 from dlcvcli.models.backbones import MobileNetV3Large
-from dlcvcli.models.registry import build_network
+from dlcvcli.models.build import build_network
 from dlcvcli.models.weights import LoadReport, load_backbone
 
 V3_NAME = MobileNetV3Large.torchvision_weights
@@ -50,7 +50,7 @@ def assert_filled(module: nn.Module, source: dict[str, Tensor], before: str = ""
         assert torch.equal(tensor, source[before + name]), name
 
 
-def test_a_classifier_fills_the_backbone(
+def test_classifier_weights_fill_the_backbone(
     backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
 ) -> None:
     path = save(classifier, tmp_path)
@@ -60,13 +60,15 @@ def test_a_classifier_fills_the_backbone(
     assert report.loaded == tuple(tensors)
     assert report.missing == ()
     assert report.left_over == tuple(name for name in classifier if name.startswith("classifier."))
-    assert f"{len(tensors)} of {len(tensors)} backbone tensors filled from {path}" in str(report)
+    assert f"{len(tensors)} of {len(tensors)} backbone tensors loaded from {path}" in str(report)
     assert "4 not used" in str(report)
 
 
 @pytest.mark.parametrize("key", ["task", "state_dict", "model", None])
-@pytest.mark.parametrize("before", ["segmenter.network.backbone.", "module.", "backbone."])
-def test_what_stands_before_the_names_is_found(
+@pytest.mark.parametrize(
+    "before", ["segmenter.network.backbone.", "network.network.backbone.", "module.", "backbone."]
+)
+def test_prefix_of_the_names_is_detected(
     backbone: MobileNetV3Large,
     classifier: dict[str, Tensor],
     tmp_path: Path,
@@ -79,7 +81,7 @@ def test_what_stands_before_the_names_is_found(
     assert not report.missing
 
 
-def test_of_two_that_fit_the_first_is_taken_unless_told(
+def test_first_of_two_that_fit_is_loaded_unless_a_prefix_is_given(
     backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
 ) -> None:
     zeros = {name: torch.zeros_like(tensor) for name, tensor in classifier.items()}
@@ -92,7 +94,7 @@ def test_of_two_that_fit_the_first_is_taken_unless_told(
     assert_filled(backbone, zeros)
 
 
-def test_torchvisions_own_segmenter_fills_the_backbone(
+def test_torchvision_segmentation_weights_fill_the_backbone(
     backbone: MobileNetV3Large, tmp_path: Path
 ) -> None:
     theirs = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3)
@@ -103,7 +105,7 @@ def test_torchvisions_own_segmenter_fills_the_backbone(
         assert torch.equal(tensor, state[name])
 
 
-def test_a_network_of_ours_fills_the_backbone_of_another(tmp_path: Path) -> None:
+def test_network_of_dlcv_fills_the_backbone_of_another(tmp_path: Path) -> None:
     source = build_network("lraspp_mobilenet_v3_large", num_classes=3)
     path = save(source.state_dict(), tmp_path)
     network = build_network("deeplabv3plus_mobilenet_v3_large", num_classes=5, weights=path)
@@ -113,7 +115,7 @@ def test_a_network_of_ours_fills_the_backbone_of_another(tmp_path: Path) -> None
     assert all(not name.startswith("backbone.") for name in network.load_report.left_over)
 
 
-def test_missing_tensors_are_named_and_keep_their_values(
+def test_missing_tensors_are_listed_and_keep_their_values(
     backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
 ) -> None:
     gone, reshaped = "features.16.0.weight", "features.15.block.0.0.weight"
@@ -128,7 +130,7 @@ def test_missing_tensors_are_named_and_keep_their_values(
 
 
 class FullyConvolutional(nn.Module):
-    """VGG-16's shape in small: features, fc6 and fc7."""
+    """A small network with the layers of VGG-16: features, fc6 and fc7."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +151,7 @@ def small_vgg() -> dict[str, Tensor]:
     return dict(net.state_dict())
 
 
-def test_vggs_linear_layers_become_convolutions(tmp_path: Path) -> None:
+def test_linear_layers_of_vgg_become_convolutions(tmp_path: Path) -> None:
     module, state = FullyConvolutional(), small_vgg()
     report = load(module, save(state, tmp_path))
     assert not report.missing
@@ -163,7 +165,7 @@ def test_vggs_linear_layers_become_convolutions(tmp_path: Path) -> None:
     )
 
 
-def test_a_vgg_without_a_usable_classifier_fills_the_features(tmp_path: Path) -> None:
+def test_vgg_without_a_finite_classifier_fills_the_features(tmp_path: Path) -> None:
     state = small_vgg()
     state["classifier.0.weight"].fill_(torch.nan)
     state = {name: tensor for name, tensor in state.items() if "classifier.3" not in name}
@@ -171,7 +173,7 @@ def test_a_vgg_without_a_usable_classifier_fills_the_features(tmp_path: Path) ->
     assert report.missing == ("fc6.weight", "fc7.weight", "fc7.bias")
 
 
-def test_another_architecture_is_refused(tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     path = save(resnet18(weights=None).state_dict(), tmp_path)
     with pytest.raises(CheckpointError, match="fits 0 of the") as caught:
         build_network("lraspp_mobilenet_v3_large", num_classes=3, weights=path)
@@ -199,7 +201,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_code_in_a_file_is_refused_and_not_run(
+def test_file_with_code_is_refused_and_not_run(
     backbone: MobileNetV3Large, tmp_path: Path, legacy: bool
 ) -> None:
     sprung, path = tmp_path / "sprung", tmp_path / "weights.pth"
@@ -214,7 +216,7 @@ def test_code_in_a_file_is_refused_and_not_run(
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, 5000])
-def test_a_file_cut_short_is_refused(
+def test_incomplete_file_is_refused(
     backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path, keep: int
 ) -> None:
     path = Path(save(classifier, tmp_path))
@@ -224,25 +226,25 @@ def test_a_file_cut_short_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("model.onnx", b"\x08\x08\x12\x07pytorch" * 50, "it is an ONNX model"),
         ("plain.pkl", pickle.dumps({"a": 1}, protocol=4), "not a readable PyTorch file"),
         ("text.pth", b"hello world\n", "not a readable PyTorch file"),
-        ("cut.pth", b"PK\x03\x04" + bytes(100), "it is damaged or cut short"),
+        ("cut.pth", b"PK\x03\x04" + bytes(100), "it is damaged or incomplete"),
     ],
 )
-def test_no_error_advises_to_load_a_file_in_an_unsafe_way(
-    backbone: MobileNetV3Large, tmp_path: Path, name: str, content: bytes, said: str
+def test_errors_never_advise_unsafe_loading(
+    backbone: MobileNetV3Large, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: .*{said}") as caught:
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(path))}: .*{message}") as caught:
         load(backbone, str(path))
     assert "weights_only" not in caught.value.message + caught.value.hint
 
 
-def test_a_torchscript_program_is_named_as_such(backbone: MobileNetV3Large, tmp_path: Path) -> None:
+def test_torchscript_program_is_refused_as_such(backbone: MobileNetV3Large, tmp_path: Path) -> None:
     path = tmp_path / "program.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated
@@ -252,7 +254,7 @@ def test_a_torchscript_program_is_named_as_such(backbone: MobileNetV3Large, tmp_
     assert "weights_only" not in caught.value.message + caught.value.hint
 
 
-def test_a_damaged_download_is_reported_without_unsafe_advice(
+def test_error_of_a_damaged_download_has_no_unsafe_advice(
     backbone: MobileNetV3Large, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fail(*args: object, **options: object) -> NoReturn:
@@ -260,11 +262,11 @@ def test_a_damaged_download_is_reported_without_unsafe_advice(
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(CheckpointError, match=r"cannot get .* \(UnpicklingError\)"):
+    with pytest.raises(CheckpointError, match=r"cannot download .* \(UnpicklingError\)"):
         load(backbone, "imagenet")
 
 
-def test_tensors_that_fill_no_parameter_are_left_out(
+def test_sparse_and_meta_tensors_are_skipped(
     backbone: MobileNetV3Large, classifier: dict[str, Tensor], tmp_path: Path
 ) -> None:
     odd = {
@@ -272,26 +274,26 @@ def test_tensors_that_fill_no_parameter_are_left_out(
     }
     assert "features.0.0.weight" in load(backbone, save(odd, tmp_path)).missing
     odd = {name: torch.empty_like(value, device="meta") for name, value in classifier.items()}
-    with pytest.raises(CheckpointError, match="no tensors by name"):
+    with pytest.raises(CheckpointError, match="no state dict in the file"):
         load(backbone, save(odd, tmp_path))
 
 
-def test_a_file_that_holds_itself_is_refused(backbone: MobileNetV3Large, tmp_path: Path) -> None:
+def test_recursive_file_is_refused(backbone: MobileNetV3Large, tmp_path: Path) -> None:
     endless: dict[str, object] = {}
     endless["model"] = endless
-    with pytest.raises(CheckpointError, match="no tensors by name"):
+    with pytest.raises(CheckpointError, match="no state dict in the file"):
         load(backbone, save(endless, tmp_path))
 
 
 @pytest.mark.parametrize("payload", [{}, [1, 2], {"step": 3}, {"task": {"a": 1}}])
-def test_a_file_without_tensors_is_refused(
+def test_file_without_tensors_is_refused(
     backbone: MobileNetV3Large, tmp_path: Path, payload: object
 ) -> None:
-    with pytest.raises(CheckpointError, match="no tensors by name"):
+    with pytest.raises(CheckpointError, match="no state dict in the file"):
         load(backbone, save(payload, tmp_path))
 
 
-def test_a_file_that_does_not_exist_is_refused(backbone: MobileNetV3Large, tmp_path: Path) -> None:
+def test_missing_file_is_refused(backbone: MobileNetV3Large, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere.pth"):
         with pytest.raises(CheckpointError, match="no such weights file"):
             load(backbone, str(path))
@@ -318,7 +320,7 @@ def test_imagenet_is_torchvisions_weights(
 @pytest.mark.parametrize(
     "error", [URLError("no route"), ConnectionResetError("reset"), RuntimeError("invalid hash")]
 )
-def test_without_a_connection_the_error_says_what_goes_where(
+def test_error_without_a_connection_names_the_file_and_its_folder(
     backbone: MobileNetV3Large,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -337,7 +339,7 @@ def test_without_a_connection_the_error_says_what_goes_where(
     assert "--weights PATH" in caught.value.hint
 
 
-def test_a_damaged_download_is_to_be_deleted(
+def test_damaged_download_is_to_be_deleted(
     backbone: MobileNetV3Large, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -349,7 +351,7 @@ def test_a_damaged_download_is_to_be_deleted(
     assert "delete it" in caught.value.hint
 
 
-def test_torchvisions_segmenter_fills_the_whole_network_and_computes_the_same(
+def test_weights_of_torchvision_deeplab_give_the_same_logits(
     tmp_path: Path,
 ) -> None:
     torch.manual_seed(4)
@@ -371,7 +373,7 @@ def test_torchvisions_segmenter_fills_the_whole_network_and_computes_the_same(
         torch.testing.assert_close(network(images)["out"], theirs(images)["out"])
 
 
-def test_torchvisions_lraspp_fills_the_whole_network(tmp_path: Path) -> None:
+def test_torchvision_lraspp_fills_the_network(tmp_path: Path) -> None:
     theirs = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3).eval()
     path = save(theirs.state_dict(), tmp_path)
     network = build_network("lraspp_mobilenet_v3_large", num_classes=3, weights=path).eval()
@@ -390,8 +392,8 @@ def test_torchvisions_lraspp_fills_the_whole_network(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("before", ["", "segmenter.network.", "module."])
-def test_a_whole_network_of_ours_is_taken_but_for_a_classifier_of_other_classes(
+@pytest.mark.parametrize("before", ["", "segmenter.network.", "network.network.", "module."])
+def test_network_of_dlcv_is_loaded_except_for_a_classifier_of_other_classes(
     tmp_path: Path, before: str
 ) -> None:
     torch.manual_seed(5)
@@ -412,10 +414,10 @@ def test_a_whole_network_of_ours_is_taken_but_for_a_classifier_of_other_classes(
     assert {key.removeprefix(before) for key in other.load_report.left_over} == classifiers
 
 
-def test_an_average_of_the_weights_is_taken_before_the_weights_themselves(tmp_path: Path) -> None:
+def test_moving_average_is_loaded_instead_of_the_weights(tmp_path: Path) -> None:
     name = "lraspp_mobilenet_v3_large"
     trained, average = (build_network(name, num_classes=3).state_dict() for _ in range(2))
-    task = {f"segmenter.network.{key}": value for key, value in trained.items()}
+    task = {f"network.network.{key}": value for key, value in trained.items()}
     task |= {f"average.network.{key}": value for key, value in average.items()}
     network = build_network(name, num_classes=3, weights=save({"task": task}, tmp_path))
     assert_filled(network, average)

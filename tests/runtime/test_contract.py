@@ -1,4 +1,4 @@
-"""A graph that is not what its card promises is refused when it is opened."""
+"""A graph that differs from its card is refused when it is opened."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from dlcvcli.errors import ModelFileError
 from dlcvcli.palette import PRESETS
 from dlcvcli.prototypes import packed
-from dlcvcli.runtime.contract import require_encoder, require_segmenter
-from dlcvcli.runtime.metadata import EmbedderCard, SegmenterCard
 from dlcvcli.runtime.session import Session
+from dlcvcli.tasks.fewshot.card import EPISODE, EncoderCard
+from dlcvcli.tasks.segmentation.card import SegmenterCard
 
-SEG = SegmenterCard("seg", "made", PRESETS["landcover7"], 16)
-FEW = EmbedderCard("fewshot", "made", 8, {"name": "euclidean"}, size=(16, 16))
+SEG = SegmenterCard("seg", "synthetic", PRESETS["landcover7"], 16)
+FEW = EncoderCard("fewshot", "synthetic", 8, {"name": "euclidean"}, size=(16, 16))
 
 
 class Value:
@@ -57,46 +57,47 @@ def logits(classes: Any, kind: str = "float") -> Value:
     return Value("logits", kind, ["n", classes, "h", "w"])
 
 
-def test_what_the_card_promises_is_taken() -> None:
+def test_the_graph_of_the_card_is_accepted() -> None:
     for session in (segmenter(), segmenter(7), segmenter(7, logits(7)), segmenter(7, logits("c"))):
-        require_segmenter(session, SEG, "x")
+        SEG.require_graph(session, "x")
     fixed = Value("images", "uint8", [1, 32, 48, 3])
-    require_segmenter(segmenter(images=fixed), replace(SEG, size=(32, 48)), "x")
-    for found in (encoder(), encoder("d", "h")):
-        require_encoder(found, FEW, "x")
+    replace(SEG, size=(32, 48)).require_graph(segmenter(images=fixed), "x")
+    for session in (encoder(), encoder("d", "h")):
+        FEW.require_graph(session, "x")
 
 
 @pytest.mark.parametrize(
-    ("session", "says"),
+    ("session", "message"),
     [
-        (segmenter(6), "x tells apart 6 classes, and its metadata names 7"),
+        (segmenter(6), "x has 6 classes, and its metadata names 7"),
         (segmenter(7, logits(21)), r"has 'logits' as float .* promises float \['any', 7"),
         (segmenter(7, logits(7, "int64")), "has 'logits' as int64"),
-        (segmenter(mask="y"), r"it has no 'mask' \(found y\)"),
+        (segmenter(mask="y"), r"it has no 'mask' \(it has y\)"),
         (segmenter(images=Value("images", "float", ["n", "h", "w", 3])), "has 'images' as float"),
         (segmenter(images=Value("images", "uint8", ["n", 3, 8, 8])), "has 'images' as uint8"),
         (segmenter(images=Value("images", "uint8", ["n", "h", "w"])), "has 'images' as uint8"),
         (segmenter(images=Value("input", "uint8", ["n", "h", "w", 3])), "has no 'images'"),
     ],
 )
-def test_another_graph_is_refused(session: Session, says: str) -> None:
-    with pytest.raises(ModelFileError, match=says) as caught:
-        require_segmenter(session, SEG, "x")
+def test_another_graph_is_refused(session: Session, message: str) -> None:
+    with pytest.raises(ModelFileError, match=message) as caught:
+        SEG.require_graph(session, "x")
     assert caught.value.hint
 
 
 def test_another_size_than_that_of_a_fixed_graph_is_refused() -> None:
     fixed = Value("images", "uint8", [1, 32, 48, 3])
     with pytest.raises(ModelFileError, match="has 'images'"):
-        require_segmenter(segmenter(images=fixed), replace(SEG, size=(32, 32)), "x")
+        replace(SEG, size=(32, 32)).require_graph(segmenter(images=fixed), "x")
 
 
 @pytest.mark.parametrize(
-    ("session", "card", "says"),
+    ("session", "card", "message"),
     [
         (encoder(9), FEW, "has 'embedding'"),
         (encoder(8, 28), FEW, "has 'images'"),
         (encoder(), replace(FEW, size=None), "has no 'size'"),
+        (encoder(), replace(FEW, graph=EPISODE), "takes complete episodes"),
         (
             encoder(),
             replace(FEW, distance={"name": "parametric", "weights": {}}),
@@ -119,6 +120,6 @@ def test_another_size_than_that_of_a_fixed_graph_is_refused() -> None:
         ),
     ],
 )
-def test_another_encoder_is_refused(session: Session, card: EmbedderCard, says: str) -> None:
-    with pytest.raises(ModelFileError, match=says):
-        require_encoder(session, card, "x")
+def test_another_encoder_is_refused(session: Session, card: EncoderCard, message: str) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        card.require_graph(session, "x")

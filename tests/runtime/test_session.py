@@ -1,19 +1,20 @@
-"""The provider asked for is in force, or the reason is said."""
+"""The requested provider is used, or an error gives the reason."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from dlcvcli.config.names import TORCH_PROVIDERS, Provider
 from dlcvcli.errors import DeviceError, ModelFileError
 from dlcvcli.runtime import session as module
-from dlcvcli.runtime.session import gpu_obstacle, open_session
+from dlcvcli.runtime.session import PROVIDERS, Session, gpu_obstacle, open_session
 
 
 @pytest.fixture
@@ -34,12 +35,12 @@ def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", refuse)
 
 
-def test_cpu_is_in_force_when_asked_for(tiny_model: bytes) -> None:
+def test_the_requested_cpu_provider_is_used(tiny_model: bytes) -> None:
     assert open_session(tiny_model, "cpu").provider == "CPUExecutionProvider"
 
 
 @pytest.mark.usefixtures("no_driver")
-def test_cuda_without_a_driver_is_an_error_and_auto_says_why_it_took_the_cpu(
+def test_cuda_without_a_driver_is_an_error_and_auto_gives_the_reason(
     tiny_model: bytes,
 ) -> None:
     for provider in ("cuda", "tensorrt"):
@@ -51,7 +52,7 @@ def test_cuda_without_a_driver_is_an_error_and_auto_says_why_it_took_the_cpu(
     assert "no NVIDIA driver" in session.reason
 
 
-def test_both_wheels_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_installed_wheels_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(module, "_installed_wheels", lambda: {"onnxruntime", "onnxruntime-gpu"})
     assert "both installed" in str(gpu_obstacle())
@@ -62,7 +63,7 @@ def test_both_wheels_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_silent_fall_back_to_the_cpu_is_an_error(
     tiny_model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As on a machine with a driver whose libraries do not load: a session comes, on the CPU.
+    # As with a driver whose libraries do not load: the session opens on the CPU.
     monkeypatch.setattr(module, "gpu_obstacle", lambda: None)
     monkeypatch.setattr(ort, "preload_dlls", lambda: sys.stdout.write("Failed to load libcurand"))
     fallen = open_session(tiny_model, "cpu").session
@@ -101,10 +102,24 @@ def test_heavy_nodes_on_another_provider_are_refused() -> None:
         module._nodes_per_provider(stray, cuda)
 
 
-def test_what_is_no_onnx_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_onnx_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="does not exist"):
         open_session(tmp_path / "none.onnx", "cpu")
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(ModelFileError, match="not an ONNX model") as caught:
         open_session(tmp_path / "text.onnx", "cpu")
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("provider", "device"), [("cpu", "cpu"), ("cuda", "cuda"), ("tensorrt", "cuda")]
+)
+def test_a_session_has_the_device_of_its_provider(provider: str, device: str) -> None:
+    name, _ = PROVIDERS[provider]
+    session = Session(None, name, "", {})
+    assert (session.device, session.on_gpu) == (device, device != "cpu")
+
+
+def test_every_provider_of_the_command_line_is_in_the_table() -> None:
+    assert {"auto", *PROVIDERS} == set(get_args(Provider))
+    assert set(get_args(Provider)) > TORCH_PROVIDERS

@@ -1,4 +1,4 @@
-"""The demo's commands are those of the command line; `make demo` runs all of it."""
+"""The demo's commands are those of the command line; `make demo` runs them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 
 import typer
 
-from dlcvcli.cli.app import app
+from dlcvcli.cli.app import make_app
 from dlcvcli.config.load import load_recipe
-from dlcvcli.studies.demo import SIDE, commands, script
+from dlcvcli.studies.demo import SIDE, commands, demo_task, script
+from dlcvcli.tasks.registry import task_named
 
 
 def _parse(arguments: list[str]) -> list[str]:
     """Parse a command line as `dlcv` does, without running it; return the names of its commands."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(make_app())
     context, names = None, ["dlcv"]
     while hasattr(command, "resolve_command"):
         context = command.make_context(names[-1], [*arguments], parent=context)
@@ -28,8 +29,8 @@ def _parse(arguments: list[str]) -> list[str]:
     return names[1:]
 
 
-def test_the_commands_go_through_the_shell_and_are_understood(tmp_path: Path) -> None:
-    # A `dlcv` that notes what it is called with stands for the real one.
+def test_the_commands_survive_the_shell_and_parse(tmp_path: Path) -> None:
+    # A `dlcv` that prints its arguments replaces the real one.
     tool = tmp_path / "bin" / "dlcv"
     tool.parent.mkdir()
     tool.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
@@ -52,13 +53,13 @@ def test_the_commands_go_through_the_shell_and_are_understood(tmp_path: Path) ->
     assert all(any(word.startswith(str(folder)) for word in line) for line in lines)
     assert f"{SIDE}x{SIDE}" in lines[0]
     assert lines[1][lines[1].index("--recipe") + 1] == "demo"
-    assert load_recipe("demo")
+    assert demo_task() is task_named(load_recipe("demo")["task"])
     # The page shows the same lines, with the folder's usual name.
     shown = [line.split()[1:] for line in commands(str(folder).replace(" ", ""))]
     assert shown == [[word.replace(" ", "") for word in line] for line in lines]
 
 
-def test_the_commands_end_at_the_first_that_fails(tmp_path: Path) -> None:
+def test_the_demo_stops_at_the_first_failed_command(tmp_path: Path) -> None:
     tool = tmp_path / "dlcv"
     tool.write_text("#!/bin/sh\necho called\nexit 3\n")
     tool.chmod(0o755)

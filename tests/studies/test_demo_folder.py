@@ -1,4 +1,4 @@
-"""The demo replaces what a demo left, and nothing else."""
+"""The demo replaces the files of an earlier demo, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dlcvcli.errors import UsageError
 from dlcvcli.studies.demo_folder import DemoFolder
 
 
-def test_a_folder_of_an_earlier_demo_is_begun_anew(tmp_path: Path) -> None:
+def test_the_files_of_an_earlier_demo_are_replaced(tmp_path: Path) -> None:
     folder = DemoFolder(tmp_path / "demo")
     folder.begin()
     folder.run.create()
@@ -25,7 +25,7 @@ def test_a_folder_of_an_earlier_demo_is_begun_anew(tmp_path: Path) -> None:
 
 def test_any_other_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("x")
-    with pytest.raises(UsageError, match="no demo made it"):
+    with pytest.raises(UsageError, match="not the folder of a demo"):
         DemoFolder(tmp_path).begin()
     with pytest.raises(UsageError, match="is a file"):
         DemoFolder(tmp_path / "thesis.txt").begin()

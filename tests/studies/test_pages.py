@@ -1,4 +1,4 @@
-"""Pages hold all that they show, and say what is missing instead of leaving a gap."""
+"""Pages contain all that they show, and a missing value is a dash or an error."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jinja2 import UndefinedError
 from PIL import Image
 
 from dlcvcli import __version__
-from dlcvcli.studies.pages import css_colour, picture, score, share, write_page
+from dlcvcli.studies.pages import css_colour, percent, picture, score, write_page
 
 
-def test_numbers_are_written_one_way() -> None:
+def test_numbers_have_one_format() -> None:
     assert (score(0.59291), score(1.0), score(None)) == ("0.5929", "1.0000", "–")
-    assert (share(0.1234), share(None)) == ("12.3%", "–")
+    assert (percent(0.1234), percent(None)) == ("12.3%", "–")
     assert css_colour((0, 255, 16)) == "#00ff10"
 
 
@@ -27,15 +27,13 @@ def test_a_picture_is_part_of_the_page(tmp_path: Path) -> None:
     assert base64.b64decode(content) == path.read_bytes()
 
 
-def test_a_name_that_is_missing_is_an_error_and_no_page(tmp_path: Path) -> None:
+def test_a_missing_template_name_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UndefinedError, match="is undefined"):
         write_page(tmp_path / "index.html", "demo.html.j2", {"date": "today"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_shown_cannot_become_markup(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_cannot_become_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dlcvcli.studies import pages
 
     templates = tmp_path / "templates"

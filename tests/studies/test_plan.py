@@ -1,4 +1,4 @@
-"""The commands of a study say all of it: parsed, they give the settings that it compares."""
+"""The commands of a study are complete: parsed, they give the settings that it compares."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import typer
 
-from dlcvcli.cli.app import app
+from dlcvcli.cli.app import make_app
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.errors import UsageError
 from dlcvcli.studies.definition import load_study, parse_study, study_names
 from dlcvcli.studies.plan import (
+    PlannedRun,
     command_line,
     key_settings,
     planned_runs,
@@ -22,13 +22,15 @@ from dlcvcli.studies.plan import (
     train_arguments,
 )
 from dlcvcli.studies.study_folder import StudyFolder
+from dlcvcli.tasks.registry import TASKS
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 FOLDER = StudyFolder(Path("a folder"))
 
 
 def _parsed(arguments: list[str]) -> dict[str, Any]:
-    """Return what typer makes of the command line of `dlcv train seg`."""
-    command: Any = typer.main.get_command(app)
+    """Return the parameters that typer parses from the command line of `dlcv train seg`."""
+    command: Any = typer.main.get_command(make_app())
     for word in arguments[:2]:
         command = command.commands[word]
     context = command.make_context("seg", arguments[2:])
@@ -51,13 +53,13 @@ def _settings(params: dict[str, Any], schema: Any = TrainSegSettings) -> Any:
 def test_a_command_gives_the_settings_of_the_plan(name: str, sets: tuple[str, ...]) -> None:
     study = load_study(name)
     wanted = study_settings(study, sets)
-    images = ("0013",) if study.kind.shows_images else ()
+    images = ("0013",) if study.shows_images else ()
     for one in planned_runs(study, FOLDER, 2):
         line = command_line(train_arguments(one, data="my data", sets=sets, images=images))
         words = shlex.split(line)
         assert words[:3] == ["dlcv", "train", study.task]
         params = _parsed(words[1:])
-        got = _settings(params, study.kind.schema)
+        got = _settings(params, TASKS[study.task].settings())
         assert got.train.seed == one.seed
         assert got.data.path == "my data"
         assert list(params.get("snapshot", ())) == list(images)
@@ -69,14 +71,14 @@ def test_a_command_gives_the_settings_of_the_plan(name: str, sets: tuple[str, ..
         assert plain == wanted[one.run.name].model_dump(mode="json")
 
 
-def test_a_run_begins_from_the_one_of_its_seed() -> None:
+def test_a_run_starts_from_that_of_its_seed() -> None:
     planned = planned_runs(load_study("distance"), FOLDER, 2, ["parametric-pretrained"])
-    assert [one.init and one.init.path for one in planned] == [
+    assert [one.starts["init"].path for one in planned] == [
         Path(f"a folder/runs/euclidean/seed-{seed}") for seed in range(2)
     ]
 
 
-def test_texts_that_look_like_something_else_stay_texts() -> None:
+def test_texts_that_look_like_other_types_remain_texts() -> None:
     text = (
         "name: a\ntitle: t\nquestion: q\nsource: s\nruns:\n"
         "- {name: b, label: c, settings: {data: {val_split: 'no'}}}\n"
@@ -87,7 +89,7 @@ def test_texts_that_look_like_something_else_stay_texts() -> None:
     assert got.data.val_split == "no"
 
 
-def test_every_run_comes_with_a_seed_before_any_with_the_next() -> None:
+def test_all_runs_of_one_seed_precede_those_of_the_next() -> None:
     study = load_study("study4-segmentation")
     assert [one.title for one in planned_runs(study, FOLDER, 2)] == [
         "fcn32s seed 0", "fcn8s seed 0", "fcn32s seed 1", "fcn8s seed 1",
@@ -100,12 +102,12 @@ def test_every_run_comes_with_a_seed_before_any_with_the_next() -> None:
 
 
 @pytest.mark.parametrize("text", ["train.seed=3", "data.path=x", "train.devices=2"])
-def test_what_a_study_sets_itself_has_a_flag_of_its_own(text: str) -> None:
+def test_settings_that_the_study_controls_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="sets that itself"):
         study_settings(load_study("study4-segmentation"), (text,))
 
 
-def test_the_settings_shown_are_those_off_the_defaults_with_what_was_reported() -> None:
+def test_shown_settings_are_the_reported_score_and_those_off_the_defaults() -> None:
     study = load_study("study5-segmentation")
     table = key_settings(study, study_settings(study, ()))
     rows = {row[0]: row[1:] for row in table.rows}
@@ -118,10 +120,50 @@ def test_the_settings_shown_are_those_off_the_defaults_with_what_was_reported() 
     assert "train.batch_size" not in rows
 
 
-def test_what_is_shown_of_a_few_shot_study_says_what_runs_begin_from() -> None:
+def test_shown_settings_of_a_few_shot_study_name_initial_runs() -> None:
     study = load_study("distance")
     rows = {row[0]: row[1:] for row in key_settings(study, study_settings(study, ())).rows}
-    assert rows["begins from"] == ("–", "–", "–", "euclidean")
+    assert rows["starts from"] == ("–", "–", "–", "euclidean")
     assert rows["reported accuracy"] == ("0.4695", "–", "–", "0.46")
     assert rows["distance.name"] == ("euclidean", "cosine", "parametric", "parametric")
     assert "snapshot.images" not in rows
+
+
+TWO_TASKS = """
+name: a
+title: t
+question: q
+source: s
+task: seg
+runs:
+  - {name: masks, label: masks}
+  - name: few
+    label: few
+    task: fewshot
+    data: &own {alphabets: 5, characters: 4, drawers: 6, size: 16x16}
+  - {name: more, label: more, task: fewshot, data: *own, init: few}
+  - {name: mine, label: mine, task: fewshot, data: my set}
+"""
+
+
+def test_runs_are_trained_on_their_own_data() -> None:
+    study = parse_study(TWO_TASKS, "x")
+    lines = [train_arguments(one, data="d") for one in planned_runs(study, FOLDER, 1)]
+    assert [line[:4] for line in lines] == [
+        ["train", "seg", "--data", "d"],
+        ["train", "fewshot", "--data", "a folder/runs/few/data"],
+        ["train", "fewshot", "--data", "a folder/runs/few/data"],
+        ["train", "fewshot", "--data", "my set"],
+    ]
+    rows = {row[0]: row[1:] for row in key_settings(study, study_settings(study, ())).rows}
+    assert rows["task"] == ("seg", "fewshot", "fewshot", "fewshot")
+    described = "5 alphabets of 4 characters by 6 drawers, 16x16"
+    assert rows["data"] == ("–", described, described, "my set")
+    assert rows["starts from"] == ("–", "–", "few", "–")
+
+
+def test_a_backbone_is_passed_on() -> None:
+    (_, second) = parse_study(TWO_TASKS, "x").runs[:2]
+    one = PlannedRun(second, 0, FOLDER.run("few", 0), starts={"backbone": FOLDER.run("masks", 0)})
+    line = train_arguments(one, data="d")
+    assert line[line.index("--backbone") + 1] == "a folder/runs/masks/seed-0"

@@ -1,4 +1,4 @@
-"""A study trains what it lacks, goes on where it was, and refuses what would not compare."""
+"""A study trains what is not finished, continues runs, and refuses runs that do not compare."""
 
 from __future__ import annotations
 
@@ -9,30 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from dlcvcli.errors import (
-    AlreadySaid,
-    ConfigError,
-    DataError,
-    DlcvError,
-    Interrupted,
-    UsageError,
-)
+from dlcvcli.errors import AlreadySaid, ConfigError, DataError, DlcvError, Interrupted, UsageError
+from dlcvcli.outcomes.runs import state_of
 from dlcvcli.studies import study
 from dlcvcli.studies.plan import study_settings
 from dlcvcli.studies.study import StudyRequest, run_study
-from dlcvcli.studies.study_folder import StudyFolder, changed_settings, state_of
+from dlcvcli.studies.study_folder import StudyFolder, changed_settings
 from dlcvcli.yaml_reader import MAX_BYTES
-from tests.held_folder import held_by_another
-from tests.studies.made_fewshot import TEXT as FEW
-from tests.studies.made_fewshot import FewshotTrainer
-from tests.studies.made_study import TEXT, Trainer, tiny_study
+from tests.locked_folder import locked_by_another_process
+from tests.studies.prepared_fewshot import TEXT as FEW
+from tests.studies.prepared_fewshot import FewshotTrainer
+from tests.studies.prepared_mixed import TEXT as MIXED
+from tests.studies.prepared_mixed import MixedTrainer
+from tests.studies.prepared_seg import TEXT, Trainer, tiny_study
 
 
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    found = Trainer()
-    monkeypatch.setattr(study, "run_dlcv", found)
-    return found
+    trainer = Trainer()
+    monkeypatch.setattr(study, "run_dlcv", trainer)
+    return trainer
 
 
 @pytest.fixture
@@ -41,23 +37,23 @@ def folder(tmp_path: Path) -> StudyFolder:
 
 
 def _run(folder: StudyFolder, data: Path | None, text: str = TEXT, **more: object) -> list[str]:
-    said: list[str] = []
+    lines: list[str] = []
     request = StudyRequest(tiny_study(text), "tiny", folder, data, **more)  # type: ignore[arg-type]
-    run_study(request, say=said.append)
-    return said
+    run_study(request, say=lines.append)
+    return lines
 
 
 def test_every_run_is_trained_once_with_every_seed(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
-    said = _run(folder, landcover, seeds=2)
+    lines = _run(folder, landcover, seeds=2)
     assert [call[call.index("--out") + 1] for call in trainer.calls] == [
         str(folder.path / "runs" / name)
         for name in ("small/seed-0", "large/seed-0", "small/seed-1", "large/seed-1")
     ]
-    assert "2/4 large seed 0: lraspp_mobilenet_v3_large, showing 0001" in said
+    assert "2/4 large seed 0: lraspp_mobilenet_v3_large, showing 0001" in lines
     assert all(state_of(folder.run(name, 1)) == "finished" for name in ("small", "large"))
-    # Of the images wished for the set has one; the other is no error.
+    # The set has only one of the two images, which is no error.
     assert all(call.count("--snapshot") == 1 and "0099" not in call for call in trainer.calls)
     again = _run(folder, landcover)
     assert len(trainer.calls) == 4
@@ -69,7 +65,7 @@ def test_every_run_is_trained_once_with_every_seed(
     assert folder.read().seeds == 3
 
 
-def test_what_was_broken_off_is_resumed_and_the_command_to_go_on_is_whole(
+def test_a_stopped_run_is_resumed_and_the_hint_has_the_complete_command(
     monkeypatch: pytest.MonkeyPatch, folder: StudyFolder, landcover: Path
 ) -> None:
     trainer = Trainer(stop_at=3)
@@ -79,13 +75,13 @@ def test_what_was_broken_off_is_resumed_and_the_command_to_go_on_is_whole(
         _run(folder, landcover, seeds=2, sets=sets)
     assert caught.value.status == 130
     assert "3/4 small seed 1" in caught.value.message
-    command = shlex.split(caught.value.hint.removeprefix("go on with: "))
+    command = shlex.split(caught.value.hint.removeprefix("continue with: "))
     assert command == [
         *("dlcv", "study", "run", "tiny", "--data", str(landcover), "--out", str(folder.path)),
         *("--seeds", "2", "--set", sets[0], "--set", sets[1]),
     ]
-    said = _run(folder, landcover, seeds=2, sets=sets)
-    assert "3/4 small seed 1: going on" in said
+    lines = _run(folder, landcover, seeds=2, sets=sets)
+    assert "3/4 small seed 1: continuing" in lines
     assert len(trainer.calls) == 5
     resumed = trainer.calls[3]
     assert resumed[2:6] == ["--resume", str(folder.run("small", 1).path), "--data", str(landcover)]
@@ -93,7 +89,7 @@ def test_what_was_broken_off_is_resumed_and_the_command_to_go_on_is_whole(
     assert resumed[6:] == ["--set", "train.max_time=90s"]
 
 
-def test_a_study_of_many_runs_can_be_gone_on_with(
+def test_a_study_of_many_runs_can_be_continued(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     head, _, tail = TEXT.partition("figures:")
@@ -112,14 +108,14 @@ def test_a_study_that_another_process_runs_is_refused(
 ) -> None:
     _run(folder, landcover, only=("small",))
     with (
-        held_by_another(folder.path) as other,
+        locked_by_another_process(folder.path) as other,
         pytest.raises(DlcvError, match=f"in use by process {other.pid}"),
     ):
         _run(folder, landcover)
     assert len(trainer.calls) == 1
 
 
-def test_one_that_died_before_its_first_checkpoint_begins_anew(
+def test_a_run_killed_before_its_first_checkpoint_is_restarted(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     _run(folder, landcover, only=("small",))
@@ -131,7 +127,7 @@ def test_one_that_died_before_its_first_checkpoint_begins_anew(
     assert state_of(run) == "finished"
 
 
-def test_ctrl_c_between_two_runs_and_a_failing_run_end_in_good_order(
+def test_ctrl_c_and_a_failing_run_end_the_study_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, folder: StudyFolder, landcover: Path
 ) -> None:
     def interrupted(arguments: list[str]) -> None:
@@ -146,11 +142,12 @@ def test_ctrl_c_between_two_runs_and_a_failing_run_end_in_good_order(
         raise AlreadySaid(7)
 
     monkeypatch.setattr(study, "run_dlcv", failing)
-    said: list[str] = []
+    lines: list[str] = []
     with pytest.raises(AlreadySaid) as failed:
-        run_study(StudyRequest(tiny_study(), "tiny", folder, landcover), say=said.append)
+        run_study(StudyRequest(tiny_study(), "tiny", folder, landcover), say=lines.append)
     assert failed.value.status == 7
-    assert said[-1].startswith("1/2 small seed 0 failed; mend it, and go on with: dlcv study run")
+    message = "1/2 small seed 0 failed; fix the cause, then continue with: dlcv study run"
+    assert lines[-1].startswith(message)
 
 
 def test_other_settings_are_refused_with_the_keys(
@@ -175,11 +172,11 @@ def test_other_settings_are_refused_with_the_keys(
     assert len(trainer.calls) == 2
 
 
-def test_words_reported_figures_and_what_changes_no_number_may_change(
+def test_texts_reported_values_and_settings_without_effect_may_change(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     _run(folder, landcover)
-    text = TEXT.replace("Two rates", "Rates").replace("miou: 0.4", "miou: 0.5")
+    text = TEXT.replace("Two learning rates", "Rates").replace("miou: 0.4", "miou: 0.5")
     _run(folder, landcover, text, sets=("train.workers=1", "snapshot.epochs=[1]"))
     assert len(trainer.calls) == 2
     assert folder.read().definition.title == "Rates"
@@ -194,14 +191,14 @@ def test_another_data_folder_has_to_hold_the_same_files(
     moved = tmp_path / "moved"
     shutil.copytree(landcover, moved)
     with pytest.raises(ConfigError, match="is not what the study"):
-        _run(folder, moved)  # the trainer's runs were made on no real data
+        _run(folder, moved)  # the fingerprints of the prepared runs are not real
     for name in ("small", "large"):
         folder.run(name, 0).environment.unlink()
     _run(folder, moved)
     assert folder.read().data == str(moved)
 
 
-def test_a_folder_of_the_users_and_wrong_data_are_refused_before_anything_is_made(
+def test_a_folder_of_other_files_and_wrong_data_are_refused_first(
     trainer: Trainer, tmp_path: Path, landcover: Path
 ) -> None:
     notes = tmp_path / "mine" / "notes.txt"
@@ -221,12 +218,12 @@ def test_a_folder_of_the_users_and_wrong_data_are_refused_before_anything_is_mad
     assert not trainer.calls
 
 
-def test_a_study_that_brings_its_data_makes_it_once_and_whole(
+def test_a_study_writes_its_synthetic_set_once_and_completely(
     trainer: Trainer, tmp_path: Path
 ) -> None:
     text = TEXT + "data: {train: 5, validation: 2, size: 64x64, seed: 3}\n"
     folder = StudyFolder(tmp_path / "study")
-    # What a process that was killed while it made the set has left.
+    # Files of a process that was killed while it wrote the set.
     folder.begin()
     left = folder.path / ".data.999999999.partial"
     (left / "train").mkdir(parents=True)
@@ -240,7 +237,7 @@ def test_a_study_that_brings_its_data_makes_it_once_and_whole(
     assert len(trainer.calls) == 2
 
 
-def test_without_any_of_the_wished_images_the_first_are_shown(
+def test_without_any_of_the_named_images_the_first_are_shown(
     trainer: Trainer, folder: StudyFolder, landcover: Path
 ) -> None:
     _run(folder, landcover, TEXT.replace('["0001", "0099"]', '["0099"], first: 2'))
@@ -251,35 +248,34 @@ def test_without_any_of_the_wished_images_the_first_are_shown(
 def _few(
     folder: StudyFolder, data: Path | None, text: str = FEW, **more: object
 ) -> tuple[list[str], FewshotTrainer]:
-    said: list[str] = []
+    lines: list[str] = []
     trainer = FewshotTrainer(more.pop("stop_at", None))  # type: ignore[arg-type]
     request = StudyRequest(tiny_study(text), "few", folder, data, **more)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "run_dlcv", trainer)
         with contextlib.suppress(Interrupted):
-            run_study(request, say=said.append)
-    return said, trainer
+            run_study(request, say=lines.append)
+    return lines, trainer
 
 
 def test_a_few_shot_study_trains_few_shot_learners(folder: StudyFolder, glyphs: Path) -> None:
-    said, trainer = _few(folder, glyphs, seeds=2)
+    lines, trainer = _few(folder, glyphs, seeds=2)
     assert len(trainer.calls) == 8
-    assert any(line.startswith("1/8 euclid seed 0: accuracy 0.") for line in said)
+    assert any(line.startswith("1/8 euclid seed 0: accuracy 0.") for line in lines)
     assert not any("--snapshot" in call for call in trainer.calls)
-    begun = [call for call in trainer.calls if "--init" in call]
-    assert [call[call.index("--init") + 1] for call in begun] == [
+    started = [call for call in trainer.calls if "--init" in call]
+    assert [call[call.index("--init") + 1] for call in started] == [
         str(folder.run("euclid", seed).path) for seed in range(2)
     ]
-    assert folder.read().classes == {}
     again, after = _few(folder, glyphs)
     assert after.calls == []
     assert sum("done before, accuracy" in line for line in again) == 8
 
 
-def test_a_resumed_run_begins_from_nothing(folder: StudyFolder, glyphs: Path) -> None:
+def test_a_resumed_run_loads_no_initial_weights(folder: StudyFolder, glyphs: Path) -> None:
     _few(folder, glyphs, stop_at=4)
     assert state_of(folder.run("learned", 0)) == "unfinished"
-    # What it began from is not needed any more.
+    # The run that it started from is no longer needed.
     shutil.rmtree(folder.run("euclid", 0).path)
     _, trainer = _few(folder, None, only=("learned",))
     (call,) = trainer.calls
@@ -287,28 +283,28 @@ def test_a_resumed_run_begins_from_nothing(folder: StudyFolder, glyphs: Path) ->
     assert "--init" not in call
 
 
-def test_a_run_waits_for_the_one_it_begins_from(folder: StudyFolder, glyphs: Path) -> None:
-    with pytest.raises(UsageError, match="learned seed 0 begins from run 'euclid'") as caught:
+def test_a_run_waits_for_the_one_it_starts_from(folder: StudyFolder, glyphs: Path) -> None:
+    with pytest.raises(UsageError, match="learned seed 0 starts from run 'euclid'") as caught:
         _few(folder, glyphs, only=("learned",))
     assert "--only euclid --only learned" in caught.value.hint
     assert not folder.path.exists()
-    # Both are to come, and the first does not finish, as with --max-time.
-    said: list[str] = []
+    # Both are planned, and the first does not finish, as with --max-time.
+    lines: list[str] = []
     request = StudyRequest(tiny_study(FEW), "few", folder, glyphs, only=("euclid", "learned"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "run_dlcv", lambda arguments: None)
-        run_study(request, say=said.append)
-    assert said[-2] == "1/2 euclid seed 0: not finished, and left as it is"
-    assert said[-1].startswith("2/2 learned seed 0: left out, as run 'euclid'")
+        run_study(request, say=lines.append)
+    assert lines[-2] == "1/2 euclid seed 0: not finished, and left as it is"
+    assert lines[-1].startswith("2/2 learned seed 0: left out, as run 'euclid'")
 
 
-def test_to_begin_from_another_run_is_another_study(folder: StudyFolder, glyphs: Path) -> None:
+def test_another_initial_run_makes_another_study(folder: StudyFolder, glyphs: Path) -> None:
     _few(folder, glyphs)
     with pytest.raises(ConfigError, match="learned: init: euclid -> cosine"):
         _few(folder, glyphs, FEW.replace("init: euclid", "init: cosine"))
 
 
-def test_data_too_small_for_a_later_run_is_said_before_the_first(
+def test_data_too_small_for_a_later_run_is_reported_before_the_first(
     folder: StudyFolder, glyphs: Path
 ) -> None:
     with pytest.raises(DataError, match="fewer than 9 images"):
@@ -316,10 +312,10 @@ def test_data_too_small_for_a_later_run_is_said_before_the_first(
     _few(folder, glyphs, FEW.replace("k_shot: 3", "k_shot: 7"), only=("euclid", "cosine"))
 
 
-def test_a_few_shot_study_makes_its_own_characters(folder: StudyFolder) -> None:
-    made = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
-    said, _ = _few(folder, None, FEW + made)
-    assert said[0].startswith("making 5 alphabets of 4 characters by 6 drawers, 16x16 in ")
+def test_a_few_shot_study_writes_its_synthetic_characters(folder: StudyFolder) -> None:
+    synthetic = "data: {alphabets: 5, characters: 4, drawers: 6, size: 16x16}\n"
+    lines, _ = _few(folder, None, FEW + synthetic)
+    assert lines[0].startswith("making 5 alphabets of 4 characters by 6 drawers, 16x16 in ")
     assert len(list(folder.data.rglob("*.png"))) == 120
 
 
@@ -329,3 +325,62 @@ def test_other_images_by_class_are_refused(
     _few(folder, glyphs)
     with pytest.raises(ConfigError, match="is not what the study"):
         _few(folder, Path(shutil.copytree(glyphs, tmp_path / "moved")))
+
+
+def _mixed(
+    folder: StudyFolder, data: Path | None, text: str = MIXED, **more: object
+) -> tuple[list[str], MixedTrainer]:
+    lines: list[str] = []
+    trainer = MixedTrainer()
+    request = StudyRequest(tiny_study(text), "mixed", folder, data, **more)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "run_dlcv", trainer)
+        run_study(request, say=lines.append)
+    return lines, trainer
+
+
+def test_runs_of_two_tasks_are_trained_on_their_own_data(
+    folder: StudyFolder, landcover: Path
+) -> None:
+    lines, trainer = _mixed(folder, landcover)
+    own = folder.run_data("euclid")
+    assert lines[0] == f"making 5 alphabets of 4 characters by 6 drawers, 16x16 in {own}"
+    assert len(list(own.rglob("*.png"))) == 120
+    assert [(call[1], call[call.index("--data") + 1]) for call in trainer.calls] == [
+        *(("seg", str(landcover)), ("fewshot", str(own))),
+        *(("seg", str(landcover)), ("fewshot", str(own))),
+    ]
+    # Only the task that shows images saves them.
+    assert ["--snapshot" in call for call in trainer.calls] == [True, False, True, False]
+    assert any(": mIoU 0." in line for line in lines)
+    assert any(": accuracy 0." in line for line in lines)
+    again, after = _mixed(folder, None)
+    assert after.calls == []
+    assert sum("done before" in line for line in again) == 4
+    with pytest.raises(ConfigError, match=r"euclid: data: alphabets=5 .* -> alphabets=6"):
+        _mixed(folder, None, MIXED.replace("alphabets: 5", "alphabets: 6"))
+
+
+def test_a_run_may_name_its_own_data_folder(
+    folder: StudyFolder, landcover: Path, glyphs: Path
+) -> None:
+    synthetic = "{alphabets: 5, characters: 4, drawers: 6, size: 16x16}"
+    text = MIXED.replace(synthetic, str(glyphs))
+    _, trainer = _mixed(folder, landcover, text, only=("euclid",))
+    (call,) = trainer.calls
+    assert call[call.index("--data") + 1] == str(glyphs)
+    with pytest.raises(DataError, match="does not exist"):
+        _mixed(StudyFolder(folder.path.with_name("b")), landcover, MIXED.replace(synthetic, "none"))
+
+
+def test_a_study_whose_runs_all_have_data_needs_none(folder: StudyFolder) -> None:
+    own = "data: {train: 5, validation: 2, size: 64x64}"
+    text = TEXT.replace("label: small lr", f"label: small lr\n    {own}")
+    text = text.replace("label: large lr", f"label: large lr\n    {own.replace('5', '6')}")
+    _, trainer = _mixed(folder, None, text)
+    assert [call[call.index("--data") + 1] for call in trainer.calls] == [
+        str(folder.run_data(name)) for name in ("small", "large")
+    ]
+    counts = [len(list(folder.run_data(n).rglob("*_sat.jpg"))) for n in ("small", "large")]
+    assert counts == [7, 8]
+    assert not folder.data.exists()

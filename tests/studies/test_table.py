@@ -20,7 +20,7 @@ _RENDERER = MarkdownIt("commonmark").enable("table").enable("strikethrough")
 @example("<script>alert(1)</script>")
 @example("a|b\\|c `code` **bold** __init__ my_class ~~no~~")
 @example("[a](https://b.example) ![c](d.png) &lt; &amp; \\")
-def test_any_name_is_shown_as_it_is(text: str) -> None:
+def test_any_name_is_shown_unchanged(text: str) -> None:
     cell = escape_markdown(f"x {text} x")
     page = _RENDERER.render(f"| class |\n| :--- |\n| {cell} |\n")
     (shown,) = re.findall(r"<td[^>]*>(.*?)</td>", page, re.DOTALL)

@@ -1,4 +1,4 @@
-"""TensorBoard shows what metrics.jsonl holds, and hides what a killed run wrote too much."""
+"""TensorBoard events have the content of metrics.jsonl, also after a resume."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from dlcvcli.training.events import EventHook
 
 
 def read(folder: Path) -> EventAccumulator:
-    found = EventAccumulator(str(folder))
-    found.Reload()
-    return found
+    events_read = EventAccumulator(str(folder))
+    events_read.Reload()
+    return events_read
 
 
-def test_a_run_writes_its_records_as_scalars(trained_run: Path) -> None:
+def test_records_are_written_as_scalars(trained_run: Path) -> None:
     records = list(RunFolder(trained_run).read_metrics())
-    found = read(trained_run)
-    losses = {event.step: event.value for event in found.Scalars("train/loss")}
+    events_read = read(trained_run)
+    losses = {event.step: event.value for event in events_read.Scalars("train/loss")}
     assert losses == pytest.approx({r["step"]: r["loss"] for r in records if "loss" in r})
     val = [r for r in records if r["split"] == "val"]
-    scores = [event.value for event in found.Scalars("val/miou")]
+    scores = [event.value for event in events_read.Scalars("val/miou")]
     assert scores == pytest.approx([r["miou"] for r in val])
-    forest = [event.value for event in found.Scalars("val/iou_per_class/forest")]
+    forest = [event.value for event in events_read.Scalars("val/iou_per_class/forest")]
     assert forest == pytest.approx([r["iou_per_class"]["forest"] for r in val])
 
 
-def test_what_lies_behind_the_checkpoint_is_hidden_on_resume(tmp_path: Path) -> None:
+def test_events_after_the_checkpoint_are_hidden_on_resume(tmp_path: Path) -> None:
     first = EventHook(RunFolder(tmp_path))
     first.on_start(Plan(0, 30, 10, 8))
     for step in (10, 20):
@@ -39,12 +39,12 @@ def test_what_lies_behind_the_checkpoint_is_hidden_on_resume(tmp_path: Path) -> 
     again = EventHook(RunFolder(tmp_path))
     again.on_start(Plan(10, 30, 10, 8))
     again.on_log({"step": 20, "epoch": 2, "split": "train", "loss": 0.5, "lr": None})
-    found = read(tmp_path)
-    assert [(e.step, e.value) for e in found.Scalars("train/loss")] == [(10, 10.0), (20, 0.5)]
-    assert found.Tags()["scalars"] == ["train/loss"]
+    events_read = read(tmp_path)
+    assert [(e.step, e.value) for e in events_read.Scalars("train/loss")] == [(10, 10.0), (20, 0.5)]
+    assert events_read.Tags()["scalars"] == ["train/loss"]
 
 
-def test_it_is_left_out_where_tensorboard_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_events_without_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
     assert EventHook.is_possible()
     monkeypatch.setattr(events, "find_spec", lambda name: None)
     assert not EventHook.is_possible()

@@ -1,4 +1,4 @@
-"""Log lines for people."""
+"""Log lines of records."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from dlcvcli.engine.hooks import Plan
 from dlcvcli.runs import RunFolder
+from dlcvcli.scores import Score
 from dlcvcli.training.log import LineLog, duration, train_line, validation_line
 
 PLAN = Plan(0, 100, 10, 8)
@@ -24,22 +25,29 @@ def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_line_has_step_loss_rate_speed_wait_and_time_left() -> None:
+SCORES = (Score("miou", "mIoU"), Score("overall_acc", "pixel accuracy"))
+
+
+def test_training_line() -> None:
     line = train_line(RECORD, PLAN)
     for part in ("step 20/100", "loss 0.5123", "lr 1.00e-03", "12.3 images/s", "wait 2%", "2m05s"):
         assert part in line
     assert "not finite" in train_line({**RECORD, "loss": None}, PLAN)
 
 
-def test_a_validation_line_marks_the_best_and_an_empty_score() -> None:
+def test_validation_line_marks_the_best_and_a_missing_score() -> None:
     record = {"step": 10, "miou": 0.5, "overall_acc": None}
-    assert validation_line(record, True) == "val at step 10: mIoU 0.5000  pixel accuracy –  (best)"
+    assert (
+        validation_line(record, SCORES, True)
+        == "val at step 10: mIoU 0.5000  pixel accuracy –  (best)"
+    )
 
 
-def test_lines_go_to_the_file_and_on(tmp_path: Path) -> None:
-    said: list[str] = []
-    log = LineLog(RunFolder(tmp_path), said.append)
+def test_lines_go_to_the_file_and_to_say(tmp_path: Path) -> None:
+    lines: list[str] = []
+    log = LineLog(RunFolder(tmp_path), SCORES, lines.append)
     log.on_start(PLAN)
     log.on_log(RECORD)
-    assert len(said) == 2
+    assert lines[0] == "training: 100 steps, 10 per epoch, batch size 8"
+    assert len(lines) == 2
     assert (tmp_path / "log.txt").read_text().count("\n") == 2

@@ -1,4 +1,4 @@
-"""A resumed run may differ in what changes no number; everything else is named and refused."""
+"""A resumed run may change settings without effect on its results; others are refused."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import RESUMABLE_CHANGES, TrainSegSettings
+from dlcvcli.config.schema import RESUMABLE_CHANGES
 from dlcvcli.errors import ConfigError
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.resume import require_same_settings
 
 STORED: dict[str, Any] = {"data.path": "set", "train.steps": 100, "optim.lr": 0.01}
@@ -25,37 +26,37 @@ ALLOWED: dict[str, Any] = {
 }
 
 
-def begun() -> dict[str, Any]:
-    """Return the settings that a run was begun with, as its checkpoint holds them."""
+def stored() -> dict[str, Any]:
+    """Return the settings of a run as stored in its checkpoint."""
     return resolve(TrainSegSettings, flags=STORED).model_dump(mode="json")
 
 
 def resumed(**changes: Any) -> TrainSegSettings:
-    """Return the same settings with some changed; `__` stands for the dot."""
+    """Return the settings with changes; `__` in a name replaces the dot."""
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
     return resolve(TrainSegSettings, flags={**STORED, **dotted})
 
 
 def refusal(settings: TrainSegSettings, *, extend: bool = False) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        require_same_settings(begun(), settings, extend=extend)
+        require_same_settings(stored(), settings, extend=extend)
     return caught.value
 
 
-def test_the_same_settings_go_on() -> None:
-    require_same_settings(begun(), resumed(), extend=False)
-    require_same_settings(begun(), resumed(), extend=True)
+def test_same_settings_are_accepted() -> None:
+    require_same_settings(stored(), resumed(), extend=False)
+    require_same_settings(stored(), resumed(), extend=True)
 
 
 @pytest.mark.parametrize("key", sorted(RESUMABLE_CHANGES))
-def test_what_changes_no_number_may_change(key: str) -> None:
+def test_settings_without_effect_on_results_may_change(key: str) -> None:
     changed = resumed(**{key: ALLOWED[key]})
     assert changed != resumed()
-    require_same_settings(begun(), changed, extend=False)
+    require_same_settings(stored(), changed, extend=False)
 
 
-def test_all_of_it_may_change_at_once() -> None:
-    require_same_settings(begun(), resumed(**ALLOWED), extend=False)
+def test_all_of_them_may_change_together() -> None:
+    require_same_settings(stored(), resumed(**ALLOWED), extend=False)
 
 
 @pytest.mark.parametrize(
@@ -71,59 +72,58 @@ def test_all_of_it_may_change_at_once() -> None:
         ({"snapshot__images": ["0001"]}, "snapshot.images: [] -> ['0001']"),
     ],
 )
-def test_what_decides_the_numbers_is_refused_with_both_values(
+def test_settings_with_effect_on_results_are_refused_with_both_values(
     change: dict[str, Any], listed: str
 ) -> None:
     for extend in (False, True):
         error = refusal(resumed(**change), extend=extend)
-        assert error.message == f"the run was begun with other settings ({listed})"
+        assert error.message == f"the run was started with other settings ({listed})"
         assert error.status == 2
         assert "--init CKPT" in error.hint
 
 
-def test_every_key_is_listed_and_what_may_change_is_not() -> None:
+def test_only_refused_keys_are_listed() -> None:
     changed = resumed(train__seed=3, optim__lr=0.5, train__workers=2, data__path="moved")
     assert "(optim.lr: 0.01 -> 0.5; train.seed: 0 -> 3)" in refusal(changed).message
 
 
-@pytest.mark.parametrize("length", [{"train__steps": 200}, {"train__steps": 50}])
-def test_a_length_is_changed_with_extend_and_only_with_it(length: dict[str, Any]) -> None:
-    steps = length["train__steps"]
-    error = refusal(resumed(**length))
+@pytest.mark.parametrize("steps", [200, 50])
+def test_number_of_steps_may_change_with_extend_only(steps: int) -> None:
+    error = refusal(resumed(train__steps=steps))
     assert f"(train.steps: 100 -> {steps})" in error.message
-    assert error.hint == "add --extend to change its length"
-    require_same_settings(begun(), resumed(**length), extend=True)
+    assert error.hint == "add --extend to change how long the run trains"
+    require_same_settings(stored(), resumed(train__steps=steps), extend=True)
 
 
-def test_a_length_in_epochs_takes_the_place_of_one_in_steps_with_extend() -> None:
+def test_epochs_may_replace_steps_with_extend() -> None:
     flags = {"data.path": "set", "optim.lr": 0.01, "train.epochs": 7}
     in_epochs = resolve(TrainSegSettings, flags=flags)
     listed = "train.epochs: None -> 7; train.steps: 100 -> None"
     assert f"({listed})" in refusal(in_epochs).message
-    require_same_settings(begun(), in_epochs, extend=True)
+    require_same_settings(stored(), in_epochs, extend=True)
 
 
-def test_extend_excuses_nothing_but_the_length() -> None:
+def test_extend_allows_no_other_changes() -> None:
     changed = resumed(train__steps=200, optim__lr=0.5)
     both = refusal(changed)
     assert "optim.lr: 0.01 -> 0.5; train.steps: 100 -> 200" in both.message
-    # --extend alone would not do.
+    # --extend alone would not suffice.
     assert "--extend" not in both.hint
     rest = refusal(changed, extend=True)
     assert rest.message.endswith("(optim.lr: 0.01 -> 0.5)")
 
 
-def test_settings_that_an_older_run_did_not_know_have_their_defaults() -> None:
-    stored = begun()
-    del stored["train"]["keep"]
-    del stored["snapshot"]
-    require_same_settings(stored, resumed(), extend=False)
+def test_missing_settings_of_an_older_run_have_their_defaults() -> None:
+    before = stored()
+    del before["train"]["keep"]
+    del before["snapshot"]
+    require_same_settings(before, resumed(), extend=False)
     with pytest.raises(ConfigError, match=r"train\.keep: 0 -> 2"):
-        require_same_settings(stored, resumed(train__keep=2), extend=False)
+        require_same_settings(before, resumed(train__keep=2), extend=False)
 
 
-def test_settings_of_a_newer_run_are_not_understood() -> None:
-    stored = begun()
-    stored["train"]["momentum_of_the_moon"] = 1
+def test_unknown_settings_of_a_newer_run_are_refused() -> None:
+    before = stored()
+    before["train"]["momentum_of_the_moon"] = 1
     with pytest.raises(ConfigError, match=r"unknown key 'train\.momentum_of_the_moon'"):
-        require_same_settings(stored, resumed(), extend=False)
+        require_same_settings(before, resumed(), extend=False)

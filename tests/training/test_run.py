@@ -1,4 +1,4 @@
-"""A training run from its settings to its results."""
+"""Training runs, from settings to results."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ import yaml
 from PIL import Image
 
 from dlcvcli.config.load import resolve
-from dlcvcli.config.schema import TrainSegSettings
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.segmentation import open_split
 from dlcvcli.engine.checkpoint import load_checkpoint
 from dlcvcli.engine.hooks import Hooks
 from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, UsageError
-from dlcvcli.inference.evaluate import evaluate
-from dlcvcli.inference.load import load_predictor
 from dlcvcli.runs import RunFolder, find_model
-from dlcvcli.training.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
+from dlcvcli.tasks.segmentation.job import SegmentationJob
+from dlcvcli.tasks.segmentation.load import load_predictor
+from dlcvcli.tasks.segmentation.scoring import evaluate
+from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.training.run import RunRequest, train
 
 
@@ -41,10 +42,12 @@ def request_for(run: Path, landcover: Path, **flags: Any) -> RunRequest:
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
     settings = resolve(TrainSegSettings, flags={**defaults, **dotted})
     data = check_training_data(settings.data, settings.train.seed)
-    return RunRequest(RunFolder(run), resolve_settings(settings, data.train), data)
+    return RunRequest(SegmentationJob, RunFolder(run), resolve_settings(settings, data.train), data)
 
 
-def test_a_run_folder_holds_all_that_it_was(trained_run: Path, landcover: Path) -> None:
+def test_run_folder_contains_settings_environment_results_and_records(
+    trained_run: Path, landcover: Path
+) -> None:
     run = RunFolder(trained_run)
     config = yaml.safe_load(run.config.read_text())
     assert config["data"]["path"] == str(landcover)
@@ -64,75 +67,77 @@ def test_a_run_folder_holds_all_that_it_was(trained_run: Path, landcover: Path) 
     assert "mIoU" in run.log.read_text()
 
 
-def test_the_final_fp32_score_is_what_eval_gives(trained_run: Path, landcover: Path) -> None:
+def test_final_fp32_score_equals_that_of_the_evaluation(trained_run: Path, landcover: Path) -> None:
     results = json.loads(RunFolder(trained_run).results.read_text())
     predictor = load_predictor(find_model(trained_run), provider="cpu")
     data = open_split(landcover, "val", classes=predictor.card.classes)
-    found = evaluate(predictor, EvalBatches(data, 3), conventions=["voc"])
-    assert found.metrics["miou"] == results["metrics"]["miou"]
-    assert found.metrics["iou_per_class"] == results["metrics"]["iou_per_class"]
+    evaluation = evaluate(predictor, EvalBatches(data, 3), conventions=["voc"])
+    assert evaluation.metrics["miou"] == results["metrics"]["miou"]
+    assert evaluation.metrics["iou_per_class"] == results["metrics"]["iou_per_class"]
 
 
-def test_snapshots_keep_image_truth_and_three_masks(trained_run: Path, landcover: Path) -> None:
+def test_snapshots_contain_image_ground_truth_and_three_masks(
+    trained_run: Path, landcover: Path
+) -> None:
     folder = RunFolder(trained_run).snapshots / "0001"
     steps = sorted(path.name for path in folder.glob("step-*.png"))
     assert steps == ["step-0000001.png", "step-0000003.png", "step-0000006.png"]
-    truth = np.asarray(Image.open(folder / "truth.png"))
+    ground_truth = np.asarray(Image.open(folder / "truth.png"))
     sample = open_split(landcover, "val").read(1)
-    assert np.array_equal(truth, sample.mask)
+    assert np.array_equal(ground_truth, sample.mask)
     with Image.open(folder / steps[-1]) as mask:
         assert mask.mode == "P"
         assert mask.size == (64, 64)
 
 
-def test_stopped_and_resumed_is_the_same_as_straight(tmp_path: Path, landcover: Path) -> None:
-    train(request_for(tmp_path / "straight", landcover))
-    request = request_for(tmp_path / "halves", landcover, train__max_time=1e-6)
+def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, landcover: Path) -> None:
+    train(request_for(tmp_path / "uninterrupted", landcover))
+    request = request_for(tmp_path / "resumed", landcover, train__max_time=1e-6)
     assert train(request)["finished"] is False
-    again = request_for(tmp_path / "halves", landcover)
+    again = request_for(tmp_path / "resumed", landcover)
     results = train(replace(again, resume=True))
     assert results["finished"] is True
     one, other = (
         load_checkpoint(tmp_path / n / "checkpoints" / "last.ckpt")["task"]
-        for n in ("straight", "halves")
+        for n in ("uninterrupted", "resumed")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_cache_changes_no_weight_and_is_said(tmp_path: Path, landcover: Path) -> None:
+def test_cache_changes_no_weights_and_is_logged(tmp_path: Path, landcover: Path) -> None:
     states = []
     for name, limit in (("plain", 0), ("cached", "100KiB")):
         request = request_for(tmp_path / name, landcover, data__cache=limit, train__steps=5)
         train(request)
         states.append(load_checkpoint(request.run.last)["task"])
-        # Six tiles of 64 x 64 have a place, and the other six are decoded each time.
-        said = "cache: 6 of 12 images in 1 MiB of at most 100 KiB" in request.run.log.read_text()
-        assert said == bool(limit)
+        # Six tiles of 64 x 64 fit into the cache; the other six are decoded each time.
+        logged = "cache: 6 of 12 images in 1 MiB of at most 100 KiB" in request.run.log.read_text()
+        assert logged == bool(limit)
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_a_run_killed_in_its_first_step_keeps_what_it_began_with(
+def test_run_killed_in_its_first_step_keeps_its_initial_weights(
     tmp_path: Path, trained_run: Path, landcover: Path
 ) -> None:
-    class Die(Hooks):
+    class Interrupt(Hooks):
         def on_step(self, step: int) -> None:
             raise KeyboardInterrupt
 
     request = request_for(tmp_path / "run", landcover, train__steps=2)
     with pytest.raises(KeyboardInterrupt):
-        train(replace(request, init=RunFolder(trained_run).best), hooks=Die())
-    kept = load_checkpoint(request.run.last)
-    assert kept["step"] == 0
-    # The weights of --init, which a resumed run does not name again.
+        train(replace(request, init=RunFolder(trained_run).best), hooks=Interrupt())
+    checkpoint = load_checkpoint(request.run.last)
+    assert checkpoint["step"] == 0
+    # The weights of --init, which is not given again on resume.
     best = load_checkpoint(RunFolder(trained_run).best)["task"]
-    assert all(torch.equal(best[name], kept["task"][name]) for name in best)
+    assert all(torch.equal(best[name], checkpoint["task"][name]) for name in best)
     assert train(replace(request, resume=True))["finished"] is True
     request.run.last.unlink()
     with pytest.raises(CheckpointError, match=r"no last\.ckpt"):
         train(replace(request, resume=True))
 
 
-def test_a_run_that_is_over_can_be_resumed_and_keeps_its_speed(
+def test_finished_run_can_be_resumed_and_keeps_its_throughput(
     tmp_path: Path, landcover: Path
 ) -> None:
     request = request_for(tmp_path / "run", landcover)
@@ -146,7 +151,7 @@ def test_a_run_that_is_over_can_be_resumed_and_keeps_its_speed(
         train(replace(shorter, resume=True, extend=True))
 
 
-def test_a_lost_best_is_made_again_or_said_to_be_missing(tmp_path: Path, landcover: Path) -> None:
+def test_missing_best_checkpoint_is_restored_or_reported(tmp_path: Path, landcover: Path) -> None:
     request = request_for(tmp_path / "run", landcover, train__val_every=2)
     first = train(request)
     step = first["best"]["step"]
@@ -160,14 +165,16 @@ def test_a_lost_best_is_made_again_or_said_to_be_missing(tmp_path: Path, landcov
         assert any("best.ckpt is missing" in line for line in lines)
 
 
-def test_the_settings_that_are_kept_leave_nothing_open(trained_run: Path) -> None:
+def test_stored_settings_are_resolved(trained_run: Path) -> None:
     config = yaml.safe_load(RunFolder(trained_run).config.read_text())
     assert config["train"]["precision"] in {"fp32", "bf16", "fp16"}
     assert config["train"]["save_every"] == config["train"]["val_every"] == 3
     assert (config["train"]["steps"], config["train"]["epochs"]) == (6, None)
 
 
-def test_resuming_with_other_settings_lists_them(tmp_path: Path, landcover: Path) -> None:
+def test_resuming_with_other_settings_lists_the_differences(
+    tmp_path: Path, landcover: Path
+) -> None:
     train(request_for(tmp_path / "run", landcover, train__max_time=1e-6))
     changed = request_for(tmp_path / "run", landcover, optim__lr=0.5, train__seed=3)
     with pytest.raises(ConfigError, match=r"optim\.lr: 0\.001 -> 0\.5; train\.seed: 0 -> 3"):
@@ -179,7 +186,7 @@ def test_resuming_with_other_settings_lists_them(tmp_path: Path, landcover: Path
     assert train(replace(longer, resume=True, extend=True))["total_steps"] == 5
 
 
-def test_resuming_on_other_data_is_refused_and_moved_data_is_not(
+def test_other_data_is_refused_on_resume_and_moved_data_is_accepted(
     tmp_path: Path, landcover: Path
 ) -> None:
     train(request_for(tmp_path / "run", landcover, train__max_time=1e-6))
@@ -196,7 +203,7 @@ def test_resuming_on_other_data_is_refused_and_moved_data_is_not(
         train(replace(other, resume=True))
 
 
-def test_init_takes_weights_and_begins_a_new_run(
+def test_init_starts_a_new_run_from_weights(
     tmp_path: Path, trained_run: Path, landcover: Path
 ) -> None:
     best = RunFolder(trained_run).best
@@ -210,7 +217,7 @@ def test_init_takes_weights_and_begins_a_new_run(
     assert not other.run.path.exists()
 
 
-def test_weights_that_saw_the_validation_images_are_refused_or_counted(
+def test_weights_trained_on_validation_images_are_refused_or_reported(
     tmp_path: Path, landcover: Path
 ) -> None:
     flat = tmp_path / "flat"
@@ -224,7 +231,7 @@ def test_weights_that_saw_the_validation_images_are_refused_or_counted(
     def other_split(name: str, **flags: Any) -> RunRequest:
         return request_for(tmp_path / name, flat, train__steps=2, train__seed=1, **flags)
 
-    # The weights of --init, those of the weights that they began from, and a file of --weights.
+    # The weights of --init, the initial weights of those, and a file for --weights.
     second = RunFolder(tmp_path / "same").best
     for refused in (
         replace(other_split("b"), init=best),
@@ -239,13 +246,13 @@ def test_weights_that_saw_the_validation_images_are_refused_or_counted(
     stopped = other_split("c", train__max_time=1e-6)
     train(replace(stopped, init=best, allow_seen=True), say=lines.append)
     assert any(line.startswith("warning: ") for line in lines)
-    # It is not forgotten over a resumption.
+    # The warning stays after a resume.
     results = train(replace(other_split("c"), resume=True))
     assert results["best"]["trained_on"] > 0
     assert "validation images were trained on" in results["warnings"][0]
 
 
-def test_what_is_wrong_is_found_before_the_folder_is_made(tmp_path: Path, landcover: Path) -> None:
+def test_errors_are_found_before_the_folder_is_created(tmp_path: Path, landcover: Path) -> None:
     request = request_for(tmp_path / "run", landcover, snapshot__images=["nowhere"])
     with pytest.raises(UsageError, match="nowhere"):
         train(request)
@@ -265,7 +272,7 @@ def test_what_is_wrong_is_found_before_the_folder_is_made(tmp_path: Path, landco
         RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"),
     ],
 )
-def test_too_little_memory_is_an_error_that_says_what_to_lower(
+def test_too_little_memory_is_an_error_with_a_hint(
     tmp_path: Path, landcover: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*args: object, **options: object) -> NoReturn:

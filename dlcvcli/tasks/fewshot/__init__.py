@@ -1,0 +1,1 @@
+"""Few-shot learning with prototypical networks: everything that only this task needs."""

@@ -1,0 +1,1 @@
+"""Semantic segmentation: everything that only this task needs."""

@@ -1,0 +1,1 @@
+"""A complete small task: a network that predicts the brightness of an image."""
