@@ -86,9 +86,9 @@ def ours(options: argparse.Namespace) -> float:
         return str(scores.interval)
 
     score(WARM_UP_SEED, WARM_UP)
-    began = time.perf_counter()
+    started = time.perf_counter()
     accuracy = score(SEED, options.episodes)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     print(f"dlcv: accuracy {accuracy} over {options.episodes} episodes", file=sys.stderr)
     return options.episodes / seconds
 
@@ -122,9 +122,9 @@ def peer(options: argparse.Namespace, *, threads: int | None = None, workers: in
         return float(evaluate(model, loader, device="cpu", use_tqdm=False))
 
     score(WARM_UP)
-    began = time.perf_counter()
+    started = time.perf_counter()
     accuracy = score(options.peer_episodes)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     print(
         f"easyfsl: accuracy {accuracy:.4f} over {options.peer_episodes} episodes", file=sys.stderr
     )

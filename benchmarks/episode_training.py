@@ -64,12 +64,12 @@ def _prepare(options: argparse.Namespace) -> None:
     data = _data_of(options)
     if data.exists():
         return
-    begun = data.with_name(f"{data.name}.begun")
-    shutil.rmtree(begun, ignore_errors=True)
-    make_classes(begun / "train", options.set, classes=CLASSES[options.set], seed=0)
+    partial = data.with_name(f"{data.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    make_classes(partial / "train", options.set, classes=CLASSES[options.set], seed=0)
     # dlcv refuses to train without a validation split.
-    make_classes(begun / "val", options.set, classes=5, seed=1)
-    begun.rename(data)
+    make_classes(partial / "val", options.set, classes=5, seed=1)
+    partial.rename(data)
 
 
 class Clock(Hooks):
@@ -90,8 +90,8 @@ class Clock(Hooks):
     @property
     def rate(self) -> float:
         """Steps per second between the two."""
-        began, ended = self.times
-        return (self.total - self.warm_up) / (ended - began)
+        started, ended = self.times
+        return (self.total - self.warm_up) / (ended - started)
 
 
 def ours(options: argparse.Namespace) -> float:
@@ -116,17 +116,17 @@ def ours(options: argparse.Namespace) -> float:
         "train.precision": "fp32",
     }
     settings = resolve(TrainFewshotSettings, flags=flags)
-    began = time.perf_counter()
+    started = time.perf_counter()
     data = check_fewshot_data(settings)
-    _say_read("dlcv", began)
+    _say_read("dlcv", started)
     with tempfile.TemporaryDirectory() as folder:
         request = RunRequest(RunFolder(Path(folder) / "run"), resolve_fewshot(settings, data), data)
         train(request, hooks=clock)
     return clock.rate
 
 
-def _say_read(name: str, began: float) -> None:
-    print(f"{name}: read the files in {time.perf_counter() - began:.1f} s", file=sys.stderr)
+def _say_read(name: str, started: float) -> None:
+    print(f"{name}: read the files in {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
 def _conv4() -> nn.Module:
@@ -165,9 +165,9 @@ def _in_memory(data: Any) -> Any:
     """Return the same images as tensors, in easyfsl's own class for that."""
     from easyfsl.datasets import FeaturesDataset
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     images = torch.stack([data[index][0] for index in range(len(data))])
-    _say_read("easyfsl", began)
+    _say_read("easyfsl", started)
     return FeaturesDataset(data.get_labels(), images, data.class_names)
 
 

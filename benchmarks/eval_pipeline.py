@@ -49,10 +49,10 @@ def _throughput(
     ready = [batch.images for batch in EvalBatches(data, options.batch_size).read()]
     for _ in range(warm_up):
         forward(ready[0])
-    began = time.perf_counter()
+    started = time.perf_counter()
     for images in ready:
         forward(images)
-    return sum(len(images) for images in ready) / (time.perf_counter() - began)
+    return sum(len(images) for images in ready) / (time.perf_counter() - started)
 
 
 def dlcv_onnx(options: argparse.Namespace) -> float:

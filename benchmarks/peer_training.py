@@ -138,7 +138,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for name, train in (("dlcv", train_dlcv), ("smp", train_smp)):
         if options.only in {None, name}:
-            began = time.perf_counter()
+            started = time.perf_counter()
             curve = train(options)
             result: dict[str, Any] = {
                 "contender": name,
@@ -147,7 +147,7 @@ def main() -> None:
                 "epochs": options.epochs,
                 "lr": options.lr,
                 "seed": options.seed,
-                "seconds": round(time.perf_counter() - began, 1),
+                "seconds": round(time.perf_counter() - started, 1),
             }
             text = json.dumps(result, indent=2) + "\n"
             (options.out / f"{name}.json").write_text(text)

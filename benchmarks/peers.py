@@ -90,7 +90,7 @@ def reference_evaluation(options: argparse.Namespace) -> float:
     loader = DataLoader(_Files(data), batch_size=1, num_workers=usable_cores())
     with torch.inference_mode():
         network(torch.zeros(1, 3, options.side, options.side, device=options.provider))
-        began = time.perf_counter()
+        started = time.perf_counter()
         for images, masks in loader:
             target = masks.to(options.provider).flatten()
             predicted = network(images.to(options.provider))["out"].argmax(1).flatten()
@@ -98,4 +98,4 @@ def reference_evaluation(options: argparse.Namespace) -> float:
             code = classes * target[valid] + predicted[valid]
             counts += torch.bincount(code, minlength=classes**2).reshape(classes, classes)
         counts.cpu()
-        return len(data) / (time.perf_counter() - began)
+        return len(data) / (time.perf_counter() - started)

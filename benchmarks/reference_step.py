@@ -57,7 +57,7 @@ def reference(options: argparse.Namespace, *, adamw: bool = False) -> float:
     images = batch["images"].to(device).permute(0, 3, 1, 2).contiguous().float() / 255
     target = batch["masks"].to(device).long()
     bf16 = options.precision == "bf16"
-    began = 0.0
+    started = 0.0
     for step in range(total):
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
             output = model(images)
@@ -71,8 +71,8 @@ def reference(options: argparse.Namespace, *, adamw: bool = False) -> float:
         schedule.step()
         loss.item()
         if step == 0:
-            began = time.perf_counter()
-    return options.steps * options.batch_size / (time.perf_counter() - began)
+            started = time.perf_counter()
+    return options.steps * options.batch_size / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

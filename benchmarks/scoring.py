@@ -32,10 +32,10 @@ def _masks() -> tuple[np.ndarray, np.ndarray]:
 
 def _time(function: Callable[[], object]) -> float:
     function()
-    began = time.perf_counter()
+    started = time.perf_counter()
     for _ in range(REPEATS):
         function()
-    return (time.perf_counter() - began) / REPEATS * 1e3
+    return (time.perf_counter() - started) / REPEATS * 1e3
 
 
 def ours(options: argparse.Namespace) -> float:

@@ -29,11 +29,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _time(options: argparse.Namespace, *arguments: object) -> float:
     times = []
     for _ in range(options.repeats):
-        began = time.perf_counter()
+        started = time.perf_counter()
         subprocess.run(
             [sys.executable, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL
         )
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - started)
     return statistics.median(times)
 
 

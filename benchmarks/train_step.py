@@ -129,7 +129,7 @@ def plain(options: argparse.Namespace, *, reference: bool = False) -> float:
     optimizer = torch.optim.AdamW(segmenter.parameters(), lr=1e-3, fused=True)
     loss_of = nn.CrossEntropyLoss(ignore_index=CLASSES.ignore_index)
     batch = {name: value.to(device) for name, value in batch_of(options).items()}
-    began = 0.0
+    started = 0.0
     for step in range(options.steps + 1):
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
             out = segmenter.network_outputs(batch["images"])["out"]
@@ -140,8 +140,8 @@ def plain(options: argparse.Namespace, *, reference: bool = False) -> float:
         if step in (0, options.steps) and device == "cuda":
             torch.cuda.synchronize()
         if step == 0:
-            began = time.perf_counter()
-    return options.steps * options.batch_size / (time.perf_counter() - began)
+            started = time.perf_counter()
+    return options.steps * options.batch_size / (time.perf_counter() - started)
 
 
 def with_data(options: argparse.Namespace) -> float:

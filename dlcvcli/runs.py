@@ -121,7 +121,7 @@ class RunFolder:
                     f"{part} is a file, not a folder for a run", "choose another --out"
                 )
 
-    def require_begun(self) -> None:
+    def require_started(self) -> None:
         """Refuse the folder of a training that ended before its first checkpoint.
 
         Raises:
@@ -260,7 +260,7 @@ def find_model(path: Path) -> ModelRef:
         for checkpoint in (run.best, run.last):
             if checkpoint.is_file():
                 return ModelRef("checkpoint", checkpoint, run)
-        run.require_begun()
+        run.require_started()
         raise DataError(f"run {path} has no checkpoint: {run.checkpoints} is empty")
     if path.suffix == ".onnx":
         run = RunFolder(path.resolve().parent)

@@ -85,7 +85,7 @@ def test_folder_of_a_training_killed_before_its_first_checkpoint_can_be_used(
     if left:
         _touch(tmp_path / left)
     with pytest.raises(DataError, match="no checkpoint yet") as caught:
-        run.require_begun()
+        run.require_started()
     assert "command that started it" in caught.value.hint
     run.create()
     assert not run.log.exists()

@@ -106,9 +106,9 @@ def test_aliases_that_expand_to_a_million_values_are_refused(inner: str) -> None
     text = "a: &a {" + ", ".join(f"k{i}: 1" for i in range(9)) + "}\n"
     for before, name in pairwise(NAMES):
         text += f"{name}: &{name} {inner.format(', '.join([f'*{before}'] * 9))}\n"
-    began = time.perf_counter()
+    started = time.perf_counter()
     assert "its aliases make it too large" in _refused(lambda: parse_yaml(text, "it"))
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - started < 1
 
 
 def test_the_deepest_nesting_allowed_is_read() -> None:

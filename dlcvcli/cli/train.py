@@ -79,7 +79,7 @@ def resolve_flags(spec: TaskSpec, flags: TrainFlags) -> RunSettings:
 
 
 def _base(spec: TaskSpec, flags: TrainFlags) -> dict[str, Any] | None:
-    """Return the settings that a run to resume was begun with; None for a new run."""
+    """Return the settings that a run to resume was started with; None for a new run."""
     from dlcvcli.machine import torchrun_shape
     from dlcvcli.runs import RunFolder
 
@@ -89,9 +89,9 @@ def _base(spec: TaskSpec, flags: TrainFlags) -> dict[str, Any] | None:
     for name, value in new.items():
         if value is not None:
             raise UsageError(
-                f"--{name} does not go with --resume, which continues a run as it was begun"
+                f"--{name} does not go with --resume, which continues a run as it was started"
             )
-    RunFolder(flags.resume).require_begun()
+    RunFolder(flags.resume).require_started()
     base = RunFolder.open(flags.resume).read_config()
     task = base.get("task")
     if task != spec.name:

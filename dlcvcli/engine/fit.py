@@ -138,7 +138,7 @@ class _Loop:
         self.saved_step = -1
         self.last: Record | None = None
         self.seconds_before = 0.0
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         self.optimizer = build_optimizer(task.parameter_groups(), settings.optim)
         self.wrapped, self.stepper = launcher.setup(task, self.optimizer)
         self.watch = LossWatch(launcher.device, self.total)
@@ -194,7 +194,7 @@ class _Loop:
         }
 
     def _seconds(self) -> float:
-        return self.seconds_before + time.perf_counter() - self.began
+        return self.seconds_before + time.perf_counter() - self.started
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -224,9 +224,9 @@ class _Loop:
         done = (self.step >= self.total or self._out_of_patience) and not self._validation_due
         self._log(partial=not done)
         if self.saved_step != self.step:
-            began = time.perf_counter()
+            started = time.perf_counter()
             self._save()
-            self.recorder.paused(time.perf_counter() - began)
+            self.recorder.paused(time.perf_counter() - started)
         signal = 0 if done else stop.signal or 0
         return FitResult(
             step=self.step,
@@ -281,13 +281,13 @@ class _Loop:
             stopped = self._poll(stop)
         if self.step % train.log_every == 0 or ended:
             self._log()
-        began = time.perf_counter()
+        started = time.perf_counter()
         if self._validation_due:
             stopped = not self._validate_and_save(stop) or stopped or self._out_of_patience
         if self.saved_step != self.step and (saves or ended):
             self._save()
         self._snapshot()
-        self.recorder.paused(time.perf_counter() - began)
+        self.recorder.paused(time.perf_counter() - started)
         return stopped
 
     def _log(self, *, partial: bool = False) -> None:

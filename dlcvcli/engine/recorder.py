@@ -61,8 +61,8 @@ class _Window:
         steps: number of steps in the sums.
         waited: seconds that the loop waited for data.
         earlier: seconds of training in this window before the run was resumed.
-        paused: seconds since `began` that were not training.
-        began: start time of the window, or of its part since the run was resumed.
+        paused: seconds since `started` that were not training.
+        started: start time of the window, or of its part since the run was resumed.
     """
 
     scalars: dict[str, Tensor] = field(default_factory=dict)
@@ -70,11 +70,11 @@ class _Window:
     waited: float = 0.0
     earlier: float = 0.0
     paused: float = 0.0
-    began: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def seconds(self) -> float:
-        return self.earlier + time.perf_counter() - self.began - self.paused
+        return self.earlier + time.perf_counter() - self.started - self.paused
 
 
 class Recorder:
@@ -99,7 +99,7 @@ class Recorder:
         self.plan = plan
         if self.launcher.is_main:
             self.hooks.on_start(plan)
-        self._window.began = time.perf_counter()
+        self._window.started = time.perf_counter()
 
     def waited(self, seconds: float) -> None:
         """Add time that the loop waited for data."""

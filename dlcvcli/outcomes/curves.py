@@ -10,17 +10,17 @@ from dlcvcli.runs import RunFolder
 
 
 def draw_curves(comparison: Comparison, folder: Path) -> list[Picture]:
-    """Draw training loss and validation score of all runs that were begun."""
+    """Draw training loss and validation score of all runs that were started."""
     from dlcvcli.figures.study_curves import study_curves
     from dlcvcli.figures.style import save
 
-    begun = {
+    started = {
         run.label: _folders(run) for run in comparison.runs if any(one.step for one in run.seeds)
     }
-    if not begun:
+    if not started:
         return []
     path, score = folder / "curves.png", comparison.main
-    save(study_curves(begun, score), path)
+    save(study_curves(started, score), path)
     band = "; the mean over seeds, in a band of ±1 standard deviation"
     return [
         Picture(
@@ -38,6 +38,6 @@ def curves_section(pictures: Pictures) -> Section:
 
 
 def _folders(run: RunOutcome) -> list[RunFolder]:
-    """Return the folders of the finished seeds, or of those that were begun if none is finished."""
+    """Return the folders of the finished seeds, or of those started if none is finished."""
     done = [one.folder for one in run.seeds if one.state == "finished"]
     return done or [one.folder for one in run.seeds if one.step]

@@ -12,7 +12,7 @@ from dlcvcli.outcomes.spread import Spread, spread
 from dlcvcli.runs import RunFolder
 from dlcvcli.scores import Score
 
-State = Literal["finished", "unfinished", "not begun"]
+State = Literal["finished", "unfinished", "not started"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SeedOutcome:
         state: whether it is finished.
         step: the last recorded step; 0 where there is none.
         results: content of results.json; None for an unfinished training.
-        environment: content of environment.json; None for a training that was not begun.
+        environment: content of environment.json; None for a training that was not started.
     """
 
     seed: int
@@ -160,23 +160,23 @@ class Comparison:
         return lines + self._differing_conditions()
 
     def _differing_conditions(self) -> list[str]:
-        begun = [
+        started = [
             (one.seed, one.environment)
             for run in self.runs
             for one in run.seeds
             if one.environment is not None
         ]
         lines = []
-        for seed in sorted({seed for seed, _ in begun}):
-            prints = {json.dumps(env["data"]["sha256"]) for own, env in begun if own == seed}
+        for seed in sorted({seed for seed, _ in started}):
+            prints = {json.dumps(env["data"]["sha256"]) for own, env in started if own == seed}
             if len(prints) > 1:
                 lines.append(
                     f"The runs with seed {seed} were not trained on the same data: they must not "
                     "be compared."
                 )
-        if len({env["device"] for _, env in begun}) > 1:
+        if len({env["device"] for _, env in started}) > 1:
             lines.append("The runs were trained on different devices: images/s do not compare.")
-        if len({env["precision"]["name"] for _, env in begun}) > 1:
+        if len({env["precision"]["name"] for _, env in started}) > 1:
             lines.append("The runs were trained in different precisions.")
         return lines
 
@@ -185,7 +185,7 @@ def state_of(run: RunFolder) -> State:
     """Return whether a run is finished."""
     if read_results(run) is not None:
         return "finished"
-    return "unfinished" if run.holds_run else "not begun"
+    return "unfinished" if run.holds_run else "not started"
 
 
 def read_results(run: RunFolder) -> dict[str, Any] | None:

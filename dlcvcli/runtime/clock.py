@@ -17,8 +17,8 @@ class StageClock:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the time inside the `with` to a stage."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - began
+            self.seconds[name] += time.perf_counter() - started

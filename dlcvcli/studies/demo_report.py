@@ -40,9 +40,9 @@ class Step:
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Take the time from entering to leaving the context."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         yield
-        self.seconds = time.perf_counter() - began
+        self.seconds = time.perf_counter() - started
 
 
 def predict(

@@ -40,7 +40,7 @@ class StudyOutcome:
 
     Attributes:
         folder: of the study.
-        record: what it was begun with.
+        record: what it was started with.
         groups: one for each task, in the definition's order.
     """
 

@@ -42,8 +42,8 @@ class StudyRequest:
         definition: the study.
         called: its name or file, as the user typed it.
         folder: of everything that is written.
-        data: the data folder; None for that which the study was begun with, or a synthetic set.
-        seeds: their number; None for that which the study was begun with, else one.
+        data: the data folder; None for that which the study was started with, or a synthetic set.
+        seeds: their number; None for that which the study was started with, else one.
         sets: `--set` texts, for every run.
         only: names of runs; empty for all.
         devices: ranks of each run; None for the default.
@@ -67,11 +67,11 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
         say: called with each line of progress.
 
     Returns:
-        What the study was begun with.
+        What the study was started with.
 
     Raises:
         UsageError: no data, an unknown run, or a folder that is not a study's.
-        ConfigError: the study was begun with other settings, or on other data.
+        ConfigError: the study was started with other settings, or on other data.
         DataError: a data folder cannot be used.
         DlcvError: another process runs a study in the folder.
         Interrupted: a signal stopped it, and everything is saved; the hint has the command that
@@ -96,10 +96,10 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
             study_spec(task).recognise(request.data)
     folder.begin()
     with locked(folder.path):
-        return _run_begun(request, settings, before, planned, say)
+        return _run_started(request, settings, before, planned, say)
 
 
-def _run_begun(
+def _run_started(
     request: StudyRequest,
     settings: dict[str, RunSettings],
     before: StudyRecord | None,
@@ -199,7 +199,7 @@ def _arguments(
         data = str(one.data or record.data)
         resume = ("train", one.run.task, "--resume", str(one.folder.path), "--data", data)
         return [*resume, *devices, *sets], "continuing"
-    if state_of(one.folder) != "not begun":
+    if state_of(one.folder) != "not started":
         # Stopped before its first checkpoint, which is written before the first step.
         shutil.rmtree(one.folder.path)
     settings, figures = record.settings[one.run.name], record.definition.figures
@@ -270,7 +270,7 @@ def _missing_start(one: PlannedRun, coming: Collection[Path] = ()) -> str | None
 
 
 def _require_same_data(folder: StudyFolder, before: StudyRecord, data: Path) -> None:
-    """Refuse another data folder, unless its files are those that the runs were begun with."""
+    """Refuse another data folder, unless its files are those that the runs were started with."""
     for one in planned_runs(before.definition, folder, before.seeds):
         if one.data is not None or not one.folder.environment.is_file():
             continue
@@ -278,9 +278,9 @@ def _require_same_data(folder: StudyFolder, before: StudyRecord, data: Path) -> 
         settings = validate(TASKS[one.run.task].settings(), one.folder.read_config())
         if study_spec(one.run.task).fingerprints(placed(settings, data, one.seed)) != known:
             raise ConfigError(
-                f"the data in {data} is not what the study in {folder.path} was begun with "
+                f"the data in {data} is not what the study in {folder.path} was started with "
                 f"({before.data})",
-                "give the folder that it was begun with, or choose another --out",
+                "give the folder that it was started with, or choose another --out",
             )
         return
 

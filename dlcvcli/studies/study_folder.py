@@ -1,4 +1,4 @@
-"""The folder of a study: its files, what it was begun with, and what may not change since."""
+"""The folder of a study: its files, what it was started with, and what may not change since."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGEST = 64 * MAX_BYTES
 
 
 class StudyRecord(Settings):
-    """What a study was begun with: the first thing written into its folder.
+    """What a study was started with: the first thing written into its folder.
 
     Attributes:
         definition: the study.
@@ -50,7 +50,7 @@ class StudyFolder:
 
     @property
     def record(self) -> Path:
-        """What the study was begun with."""
+        """What the study was started with."""
         return self.path / "study.yaml"
 
     @property
@@ -92,7 +92,7 @@ class StudyFolder:
         return RunFolder(self.path / "runs" / name / f"seed-{seed}")
 
     def begin(self) -> None:
-        """Create the folder; one in which a study was begun is used as it is.
+        """Create the folder; one in which a study was started is used as it is.
 
         Raises:
             UsageError: it or a folder above it is a file, or it holds something else.
@@ -100,15 +100,15 @@ class StudyFolder:
         make_folder(self.path)
         if not (self.path / _MARK).is_file() and any(self.path.iterdir()):
             raise UsageError(
-                f"{self.path} is not empty and no study was begun in it", "choose another --out"
+                f"{self.path} is not empty and no study was started in it", "choose another --out"
             )
         (self.path / _MARK).touch()
 
     def read(self) -> StudyRecord:
-        """Return what the study was begun with.
+        """Return what the study was started with.
 
         Raises:
-            DataError: the folder does not exist, or no study was begun in it.
+            DataError: the folder does not exist, or no study was started in it.
             ConfigError: its record does not fit; names the key.
         """
         if not self.path.exists():
@@ -132,7 +132,7 @@ class StudyFolder:
         return validate(StudyRecord, tree, {"": source})
 
     def write(self, record: StudyRecord) -> None:
-        """Write what the study is begun with."""
+        """Write what the study is started with."""
         write_atomically(self.record, to_yaml(record.model_dump(mode="json")))
 
 
@@ -161,16 +161,16 @@ def require_same_study(
             "choose another --out",
         )
     changed = changed_settings(record.settings, settings)
-    begun = {run.name: run for run in record.definition.runs}
+    started = {run.name: run for run in record.definition.runs}
     changed += [
-        f"{run.name}: {key}: {getattr(begun[run.name], key)} -> {getattr(run, key)}"
+        f"{run.name}: {key}: {getattr(started[run.name], key)} -> {getattr(run, key)}"
         for run in definition.runs
         for key in (*STARTS, "data")
-        if run.name in begun and getattr(run, key) != getattr(begun[run.name], key)
+        if run.name in started and getattr(run, key) != getattr(started[run.name], key)
     ]
     if changed:
         raise ConfigError(
-            f"the study in {folder.path} was begun with other settings ({'; '.join(changed)})",
+            f"the study in {folder.path} was started with other settings ({'; '.join(changed)})",
             "continue without these changes, or choose another --out",
         )
 

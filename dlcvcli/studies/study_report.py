@@ -131,6 +131,6 @@ def machines_of(runs: Iterable[RunOutcome]) -> list[dict[str, Any]]:
 
 
 def _images_of(run: RunFolder) -> list[str]:
-    """Return the images that a run was begun with; none for one that was not begun."""
+    """Return the images that a run was started with; none for one that was not started."""
     config = run.read_config() if run.config.is_file() else {}
     return list(config.get("snapshot", {}).get("images", ()))

@@ -94,7 +94,7 @@ def test_a_shrunk_recipe_of_a_study_runs(landcover: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert "0.5937" in done.stdout
     assert "exponential cross-entropy, iteration 4026" in done.stdout
-    assert "runs/cross-entropy/seed-0: not begun" in done.stderr
+    assert "runs/cross-entropy/seed-0: not started" in done.stderr
     run = tmp_path / "out" / "runs" / "exponential" / "seed-0"
     assert len(list(run.glob("snapshots/*/step-0000002.png"))) == 4  # every image of the set
 

@@ -204,8 +204,8 @@ def test_a_stopped_run_names_the_command_that_resumes_it(tmp_path: Path, landcov
     assert process.returncode == 128 + signal.SIGINT
     assert f"dlcv train seg --resume {run}" in rest
     assert RunFolder(run).last.is_file()
-    began = time.time()
+    started = time.time()
     done = dlcv("train", "seg", "--resume", run, "--max-time", "1s")
     assert done.returncode == 0, done.stderr
     assert "resuming at step" in done.stderr
-    assert time.time() - began < 60
+    assert time.time() - started < 60

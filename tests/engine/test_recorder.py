@@ -67,7 +67,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     window = module._Window
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     monkeypatch.setattr(
-        module, "_Window", lambda *values: replace(window(*values), began=clock.now)
+        module, "_Window", lambda *values: replace(window(*values), started=clock.now)
     )
     return clock
 

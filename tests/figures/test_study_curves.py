@@ -43,7 +43,7 @@ def test_each_run_has_a_line_and_several_seeds_a_band(tmp_path: Path) -> None:
     runs = {
         "one seed": [_run(tmp_path / "a", [0.1, 0.2])],
         "two seeds": [_run(tmp_path / "b", [0.1, 0.3]), _run(tmp_path / "c", [0.2, 0.5], 500)],
-        "not begun": [RunFolder(tmp_path / "d")],
+        "not started": [RunFolder(tmp_path / "d")],
     }
     figure = study_curves(runs, MIOU)
     loss, score = figure.axes

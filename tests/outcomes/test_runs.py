@@ -65,9 +65,9 @@ def test_cells_name_what_is_missing() -> None:
     assert plus_minus(None, 0.1) == "–"
 
 
-def test_the_state_of_a_folder_without_a_run_is_not_begun(tmp_path: Path) -> None:
+def test_the_state_of_a_folder_without_a_run_is_not_started(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    assert (state_of(run), read_results(run)) == ("not begun", None)
+    assert (state_of(run), read_results(run)) == ("not started", None)
 
 
 def test_a_task_with_one_score_has_tables_without_more_code() -> None:

@@ -204,7 +204,7 @@ def test_a_folder_of_other_files_and_wrong_data_are_refused_first(
     notes = tmp_path / "mine" / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("mine")
-    with pytest.raises(UsageError, match="is not empty and no study was begun in it"):
+    with pytest.raises(UsageError, match="is not empty and no study was started in it"):
         _run(StudyFolder(notes.parent), landcover)
     with pytest.raises(UsageError, match="is a file"):
         _run(StudyFolder(notes), landcover)

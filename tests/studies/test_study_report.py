@@ -101,7 +101,7 @@ def test_an_unfinished_study_shows_its_finished_runs(tmp_path: Path, landcover: 
     folder, _ = _study(tmp_path / "study", landcover, 2, stop_at=2)
     report_study(folder)
     text = _text(folder.page)
-    assert "Not finished yet: runs/small/seed-1 (not begun)" in text
+    assert "Not finished yet: runs/small/seed-1 (not started)" in text
     assert "runs/large/seed-0 (unfinished, step 2)" in text
     assert "1 of 4 trainings finished" in text
     assert (folder.figures / "side-by-side.png").is_file()

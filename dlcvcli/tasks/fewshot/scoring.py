@@ -86,14 +86,14 @@ def evaluate_episodes(
         laps.append(time.perf_counter() - called)
         return embeddings
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     features = embed_images(embed, data, used, batch_size=at_once, progress=progress)
     assert features is not None
     embedded = time.perf_counter()
     distance = read_distance(predictor.card.distance)
     score = score_episodes(features, support, query, episodes.answers, distance)
     ended = time.perf_counter()
-    wall = ended - began
+    wall = ended - started
     accuracy, shape = score.interval, episodes.shape
     metrics: EpisodeMetrics = {
         "accuracy": accuracy.mean,
@@ -111,7 +111,7 @@ def evaluate_episodes(
         score,
         metrics,
         {
-            "images_per_s": len(used) / max(embedded - began, 1e-9),
+            "images_per_s": len(used) / max(embedded - started, 1e-9),
             "episodes_per_s": len(episodes) / max(ended - embedded, 1e-9),
             "peak_memory_mb": peak_memory_mb(),
             "latency_ms": latency_ms(laps),
@@ -119,7 +119,7 @@ def evaluate_episodes(
             "wall_s": wall,
             "share": {
                 # The time of embedding that is neither copying nor running is waiting for pixels.
-                "read": max(0.0, embedded - began - sum(laps)) / wall,
+                "read": max(0.0, embedded - started - sum(laps)) / wall,
                 "copy": clock.seconds.get("copy", 0.0) / wall,
                 "run": clock.seconds.get("run", 0.0) / wall,
                 "score": (ended - embedded) / wall,

@@ -39,7 +39,7 @@ def scored_classes(comparison: Comparison) -> list[str]:
 
 
 def class_set(comparison: Comparison) -> ClassSet | None:
-    """Return the class set of the first run that was begun."""
+    """Return the class set of the first run that was started."""
     for run in comparison.runs:
         for one in run.seeds:
             if one.environment is not None:

@@ -101,7 +101,7 @@ def evaluate(
     trained_on = 0
     laps: list[float] = []
     aside = 0.0
-    began = time.perf_counter()
+    started = time.perf_counter()
     source = batches.read(threads)
     while True:
         with clock.stage("read"):
@@ -123,7 +123,7 @@ def evaluate(
         if progress is not None:
             progress(len(digests), len(data))
         aside += time.perf_counter() - paused
-    wall = time.perf_counter() - began - aside
+    wall = time.perf_counter() - started - aside
     return Evaluation(
         counts=total.counts,
         metrics=total.compute_all(
