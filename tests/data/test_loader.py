@@ -186,7 +186,8 @@ def _quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
     ("how", "message"),
     [
         (_kill(signal.SIGKILL), "was killed by SIGKILL, likely because memory ran out"),
-        (_kill(signal.SIGHUP), "was killed by SIGHUP"),
+        # Not SIGHUP, which every process under nohup ignores.
+        (_kill(signal.SIGUSR2), "was killed by SIGUSR2"),
         (lambda: os._exit(3), "ended with exit status 3"),
     ],
 )

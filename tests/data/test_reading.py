@@ -410,9 +410,9 @@ def test_stopping_early_waits_only_for_started_items() -> None:
     results = read_ahead(read, iter(range(10**9)), threads=2, ahead=6)
     assert next(results) == 0
     threading.Timer(0.05, gate.set).start()
-    started = time.monotonic()
+    start = time.monotonic()
     results.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - start < 5
     # One item a thread may have been under way; the rest of the seven were called off.
     assert len(started) <= 4
     assert not [t for t in threading.enumerate() if t.name.startswith("dlcv-read")]
