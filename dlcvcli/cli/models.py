@@ -14,8 +14,8 @@ from dlcvcli.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from dlcvcli.models.entry import Gives, ModelEntry
     from dlcvcli.models.profile import Layer, Profile
-    from dlcvcli.models.registry import Gives, ModelEntry
 
 EPILOG = (
     "dlcv models --size 1024x1024\n\n"
@@ -48,19 +48,23 @@ def models(
         int | None,
         typer.Option(min=1, help="Levels of submodules in the table of layers.", show_default="2"),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also list torchvision's other classifiers.")
+    ] = False,
     json_to: JsonTo = None,
 ) -> None:
     """List the networks with parameters, FLOPs and memory, or describe one with its layers."""
     from dlcvcli.cli.console import say
     from dlcvcli.cli.networks import CLASSES, classes_of, read_options, size_of
     from dlcvcli.config.sizes import read_size
-    from dlcvcli.models.registry import USUAL_SIZES, model_entry
+    from dlcvcli.models.entry import USUAL_SIZES
+    from dlcvcli.models.registry import model_entry
 
     options = read_options(sets)
     if find_spec("torch") is None:
         say("torch is not installed: parameters, GFLOPs and memory are left out")
     if name is not None:
-        entry = model_entry(name)
+        entry = model_entry(name, options)
         height_width, num_classes = size_of(entry, size), classes_of(entry, classes)
         _describe(entry, height_width, num_classes, options, depth or 2, json_to)
     elif options or depth is not None:
@@ -69,12 +73,13 @@ def models(
     else:
         chosen = None if size is None else read_size(size)
         sizes = {gives: chosen or usual for gives, usual in USUAL_SIZES.items()}
-        _list(sizes, classes or CLASSES, json_to)
+        _list(sizes, classes or CLASSES, every, json_to)
 
 
-def _list(sizes: dict[Gives, Size], classes: int, json_to: str | None) -> None:
+def _list(sizes: dict[Gives, Size], classes: int, every: bool, json_to: str | None) -> None:
     from dlcvcli.cli.console import stdout, write_result
-    from dlcvcli.models.registry import MODELS, OUTPUTS, fits_size
+    from dlcvcli.models.entry import OUTPUTS
+    from dlcvcli.models.registry import MODELS, OTHERS, fits_size
 
     costs = {
         # An image too small for some networks still has a cost for the others.
@@ -84,7 +89,15 @@ def _list(sizes: dict[Gives, Size], classes: int, json_to: str | None) -> None:
         for name, entry in MODELS.items()
     }
     entries = [_as_dict(entry, sizes[entry.gives], costs[name]) for name, entry in MODELS.items()]
-    write_result({"size": list(sizes["masks"]), "classes": classes, "models": entries}, json_to)
+    write_result(
+        {
+            "size": list(sizes["masks"]),
+            "classes": classes,
+            "models": entries,
+            "others": list(OTHERS),
+        },
+        json_to,
+    )
     if json_to == "-":
         return
     counted = any(costs.values())
@@ -98,6 +111,13 @@ def _list(sizes: dict[Gives, Size], classes: int, json_to: str | None) -> None:
         stdout().print(_list_table(title, rows, counted=counted, values=not has_classes))
     if counted:
         stdout().print(_UNITS, markup=False)
+    stdout().print(
+        f"{len(OTHERS)} more of torchvision's classifiers are encoders under their names there"
+        f"{':' if every else ' (--all lists them)'}",
+        *(OTHERS if every else ()),
+        markup=False,
+    )
+    stdout().print("With the extra timm, all of timm's networks are as well: timm/NAME")
 
 
 def _list_table(
@@ -152,7 +172,7 @@ def _describe(
         ("paper", entry.source),
         ("input", _input_text(entry)),
         ("output", _output_text(entry, cost)),
-        ("--weights imagenet", entry.weights[0] if entry.weights else "none exist"),
+        ("--weights imagenet", _weights_text(entry)),
     ]
     if entry.min_train_batch > 1:
         rows.append(("training batch", f"at least {entry.min_train_batch} images"))
@@ -165,6 +185,8 @@ def _describe(
 
 
 def _input_text(entry: ModelEntry) -> str:
+    if entry.only_size:
+        return f"images of {_times(entry.only_size)} only"
     least = entry.least_side
     text = "images of any size" if least == 1 else f"images of at least {least}x{least}"
     if entry.pad_multiple > 1:
@@ -172,8 +194,16 @@ def _input_text(entry: ModelEntry) -> str:
     return text
 
 
+def _weights_text(entry: ModelEntry) -> str:
+    from dlcvcli.models.registry import TIMM
+
+    if entry.name.startswith(TIMM):
+        return "those that timm names"
+    return entry.weights[0] if entry.weights else "none exist"
+
+
 def _output_text(entry: ModelEntry, cost: Profile | None) -> str:
-    from dlcvcli.models.registry import OUTPUTS
+    from dlcvcli.models.entry import OUTPUTS
 
     if cost is None:
         return OUTPUTS[entry.gives]

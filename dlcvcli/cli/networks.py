@@ -10,7 +10,7 @@ import typer
 from dlcvcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from dlcvcli.models.registry import ModelEntry
+    from dlcvcli.models.entry import ModelEntry
 
 # Default number of classes: those of Pascal VOC.
 CLASSES = 21
@@ -51,9 +51,9 @@ def size_of(entry: ModelEntry, size: str | None) -> tuple[int, int]:
         UsageError: the value is not HxW, or the size is impossible or too small for the network.
     """
     from dlcvcli.config.sizes import read_size
-    from dlcvcli.models.registry import USUAL_SIZES, require_size
+    from dlcvcli.models.registry import require_size
 
-    height_width = USUAL_SIZES[entry.gives] if size is None else read_size(size)
+    height_width = entry.usual_size if size is None else read_size(size)
     require_size(entry, height_width)
     return height_width
 
@@ -64,7 +64,7 @@ def classes_of(entry: ModelEntry, classes: int | None) -> int:
     Raises:
         UsageError: there is a value, and the network has no classes.
     """
-    from dlcvcli.models.registry import OUTPUTS
+    from dlcvcli.models.entry import OUTPUTS
 
     if classes is not None and not entry.has_classes:
         raise UsageError(

@@ -15,10 +15,10 @@ from matplotlib.path import Path
 from dlcvcli.figures.placement import FONT_SIZE, Box, Placement, place
 from dlcvcli.figures.style import SERIES, new_figure, styled
 from dlcvcli.models.diagram import Block, BlockFacts, Kind, measure
+from dlcvcli.models.entry import Gives
 from dlcvcli.models.network import Network
 from dlcvcli.models.observation import Size
 from dlcvcli.models.profile import Profile, profile, rounded
-from dlcvcli.models.registry import Gives
 
 # Name in the legend and colour of each kind of block.
 KINDS: dict[Kind, tuple[str, str]] = {
@@ -32,7 +32,11 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "training": ("in training only", SERIES[3]),
 }
 
-_VECTOR_OPERATIONS = {"mean": "mean over the map", "flatten": "flattened map"}
+_POOLINGS: dict[str, str] = {
+    "mean": "mean over the map",
+    "max": "maximum over the map",
+    "flatten": "flattened map",
+}
 _CHANNELS: dict[Gives, str] = {"masks": "classes", "vectors": "values"}
 
 _TITLE_SIZE = 10.0
@@ -64,8 +68,11 @@ def architecture(name: str, network: Network, size: Size = (512, 512)) -> Figure
     rows = -(-len(kinds) // _LEGEND_COLUMNS)
     width = max(placed.width, _MIN_WIDTH)
     height = _TITLE_HEIGHT + placed.height + rows * _LEGEND_ROW
-    deepest = max(facts[block.name].stride for block in diagram.blocks if block.kind == "backbone")
-    about = f"{type(network.feature_extractor).__name__} to stride {deepest:g} · "
+    stages = [facts[block.name] for block in diagram.blocks if block.kind == "backbone"]
+    # A vector, or the tokens of a transformer, have no stride.
+    deepest = max((stage.stride for stage in stages if len(stage.shape) == 3), default=None)
+    about = type(network.feature_extractor).__name__
+    about += f" to stride {deepest:g} · " if deepest else " · "
     with styled(), mpl.rc_context({"font.size": FONT_SIZE}):
         figure = new_figure(width, height)
         figure.set_layout_engine("none")  # `place` has laid everything out
@@ -91,9 +98,9 @@ def lines_of(block: Block, facts: BlockFacts) -> list[str]:
         lines.append(f"bilinear ×{facts.enlarges:g}")
     elif facts.operations:
         lines.append(facts.operations)
-    elif block.operation in _VECTOR_OPERATIONS:
-        lines.append(_VECTOR_OPERATIONS[block.operation])
-    if block.kind == "backbone":
+    elif block.operation in _POOLINGS:
+        lines.append(_POOLINGS[block.operation])
+    if block.kind == "backbone" and len(facts.shape) == 3:
         dilation = f", dilation {facts.dilation}" if facts.dilation > 1 else ""
         lines.append(f"stride {facts.stride:g}{dilation}")
     lines.append("×".join(map(str, facts.shape)))

@@ -16,6 +16,7 @@ from torchvision.models import mobilenet_v2, mobilenet_v3_large, resnet50, resne
 
 from dlcvcli.errors import UsageError
 from dlcvcli.models.diagram import Stage
+from dlcvcli.models.layers import use_usual_momentum
 
 # Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column D.
 VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -129,12 +130,7 @@ class ResNet101(ResNet):
 
 
 class _MobileNet(Backbone):
-    """The ``features`` of a MobileNet, which also return two intermediate maps.
-
-    Every BatchNorm gets PyTorch's default momentum, 0.1. Torchvision uses 0.01 in MobileNetV3, with
-    which the running statistics of a short run stay near their initial values: after 60 steps on
-    synthetic data, a loss of 0.5 in training was 1.4 in evaluation; with 0.1 it was 0.5.
-    """
+    """The ``features`` of a MobileNet, which also return two intermediate maps."""
 
     def __init__(
         self, features: nn.Sequential, *, output_stride: int, low_index: int, middle_index: int
@@ -144,9 +140,7 @@ class _MobileNet(Backbone):
         # The strides mark where stages begin, so they are read before they become dilations.
         self._starts = stage_starts(features)
         limit_stride(features, output_stride)
-        for part in features.modules():
-            if isinstance(part, nn.BatchNorm2d):
-                part.momentum = 0.1
+        use_usual_momentum(features)
         self.features = features
         self.output_stride = output_stride
         self._low_index = low_index
@@ -282,13 +276,7 @@ class VGG16(nn.Module):
 
     def stages(self) -> tuple[Stage, ...]:
         """Return the five blocks for the diagram, each named after the pooling that ends it."""
-        pools = [i for i, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
-        stages = []
-        for number, pool in enumerate(pools, start=1):
-            first = 0 if number == 1 else pools[number - 2] + 1
-            modules = tuple(f"features.{index}" for index in range(first, pool + 1))
-            stages.append(Stage(f"pool{number}", modules, tap=f"pool{number}"))
-        return tuple(stages)
+        return pooled_stages(self.features)
 
 
 def limit_stride(features: nn.Module, output_stride: int) -> None:
@@ -318,6 +306,17 @@ def limit_stride(features: nn.Module, output_stride: int) -> None:
         conv.dilation, conv.padding = (own_dilation, own_dilation), (padding, padding)
 
 
+def pooled_stages(features: nn.Sequential) -> tuple[Stage, ...]:
+    """Return the blocks of the ``features`` of a VGG, each named after the pooling that ends it."""
+    pools = [i for i, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)]
+    stages = []
+    for number, pool in enumerate(pools, start=1):
+        first = 0 if number == 1 else pools[number - 2] + 1
+        modules = tuple(f"features.{index}" for index in range(first, pool + 1))
+        stages.append(Stage(f"pool{number}", modules, tap=f"pool{number}"))
+    return tuple(stages)
+
+
 def stage_starts(features: nn.Sequential) -> list[int]:
     """Return the indices of the blocks with stride in the ``features`` of a MobileNet."""
     return [index for index, block in enumerate(features) if _is_strided(block)]
@@ -332,7 +331,7 @@ def feature_stages(bounds: Sequence[int], taps: Mapping[int, str]) -> tuple[Stag
     """
     return tuple(
         Stage(
-            f"features {first}–{end - 1}",
+            f"features {first}–{end - 1}" if end - first > 1 else f"features {first}",
             tuple(f"features.{index}" for index in range(first, end)),
             taps.get(end - 1, ""),
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dlcvcli.config.names import RESERVED_OPTIONS
 from dlcvcli.errors import UsageError, nearest, shorten
-from dlcvcli.models.registry import Gives, model_entry, require_network
+from dlcvcli.models.entry import Gives
+from dlcvcli.models.registry import model_entry, require_network
 
 if TYPE_CHECKING:
     from dlcvcli.models.encoder import Encoder
@@ -47,7 +48,7 @@ def build_encoder(name: str, /, *, weights: str = "none", **options: Any) -> Enc
     """Build an encoder.
 
     Args:
-        name: a key of `MODELS` that gives vectors.
+        name: a network that gives vectors, as in `model_entry`.
         weights: initial weights: ``none`` (random), ``imagenet`` or the path of a file.
         options: further keywords of the builder, such as ``channels``.
 
@@ -93,6 +94,8 @@ def _build(name: str, gives: Gives, options: dict[str, Any], **keywords: Any) ->
             )
         _check_option(name, option, value, defaults[option])
     builder = import_builder(entry.builder)
+    if entry.library_name:
+        keywords["name"] = entry.library_name
     try:
         return builder(**keywords, **options)
     except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:

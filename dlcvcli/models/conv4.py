@@ -31,6 +31,7 @@ class Conv4(Encoder):
     """
 
     any_size = False
+    pooling = "flatten"
 
     def __init__(self, channels: int = 64) -> None:
         super().__init__()

@@ -14,29 +14,37 @@ from typing import Literal
 
 from torch import nn
 
-from dlcvcli.models.observation import Observation, Shape, Size, observe
+from dlcvcli.models.observation import OUT, Observation, Shape, Size, observe
 
 Kind = Literal[
     "data", "backbone", "context", "head", "classifier", "upsampling", "join", "training"
 ]
 # Column and row.
 Place = tuple[int, float]
-Operation = Literal[
-    "", "input", "output", "resize", "concatenate", "add", "multiply", "mean", "flatten"
-]
+# From the last map of an encoder to a vector; `none`, if the last stage returns the vector.
+Pooling = Literal["mean", "max", "flatten", "none"]
+Operation = Literal["", "input", "output", "resize", "concatenate", "add", "multiply"] | Pooling
 
 # Every stride divides it, so that the measured strides are exact.
 _EVEN_SIZE = (512, 512)
 
 # Left out of a drawing: these follow every convolution, or keep the shape.
-_OMITTED = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Dropout, nn.Dropout2d, nn.Identity)
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish)
+_OMITTED = (nn.BatchNorm2d, *_ACTIVATIONS, nn.Dropout, nn.Dropout2d, nn.Identity)
 _NAMES = {
     "AdaptiveAvgPool2d": "mean",
     "BasicBlock": "basic block",
     "BilinearUpsample": "deconvolution",
+    "BinnedMean": "mean of bins",
     "Bottleneck": "bottleneck",
+    "CNBlock": "ConvNeXt block",
+    "Flatten": "flatten",
     "InvertedResidual": "inv. residual",
+    "LayerNorm2d": "norm",
+    "Linear": "linear",
+    "MBConv": "MBConv",
     "MaxPool2d": "max pool",
+    "Residual": "residual of 2 × 3×3",
     "ResidualBlock": "3 × 3×3 beside 1×1, max pool",
     "Sigmoid": "sigmoid",
 }
@@ -55,8 +63,8 @@ class Block:
         after: names of the blocks that feed it.
         modules: dotted names of its submodules in the order in which they run. Every parameter of
             a network belongs to one block.
-        operation: what a block without submodules does. ``resize`` is bilinear; ``mean`` and
-            ``flatten`` turn a map into a vector.
+        operation: what a block without submodules does. ``resize`` is bilinear; a `Pooling` turns
+            a map into a vector.
         like: the block to whose height and width ``resize`` resizes.
         vertical: blocks in `after` whose arrows arrive from above or below, not from the side.
     """
@@ -179,7 +187,7 @@ class Sketch:
         """Add an output at the size of the image."""
         return self._add(Block(name, name, kind, *at, (after,), operation="output"))
 
-    def embedding(self, operation: Literal["mean", "flatten"]) -> Block:
+    def embedding(self, operation: Pooling) -> Block:
         """Add the embedding of an encoder below its last stage."""
         last = self._blocks[-1]
         at = (last.column, last.row + 1)
@@ -210,14 +218,15 @@ def measure(network: nn.Module, diagram: Diagram, size: Size) -> dict[str, Block
         UsageError: an impossible size.
     """
     shapes = _shapes(diagram, observe(network, size, training=True), size)
-    even = _shapes(diagram, observe(network, _EVEN_SIZE, training=True), _EVEN_SIZE)
+    even_size: Size = getattr(network, "only_size", None) or _EVEN_SIZE
+    even = _shapes(diagram, observe(network, even_size, training=True), even_size)
     facts = {}
     for block in diagram.blocks:
         modules = [network.get_submodule(name) for name in block.modules]
         height = _height(even[block.name])
         facts[block.name] = BlockFacts(
             shape=shapes[block.name],
-            stride=_EVEN_SIZE[0] / height,
+            stride=even_size[0] / height,
             operations=_operations(modules),
             dilation=max((_dilation(conv) for conv in _convolutions(modules)), default=1),
             enlarges=height / _height(even[block.after[0]]) if block.after else 1,
@@ -242,8 +251,10 @@ def _shapes(diagram: Diagram, seen: Observation, size: Size) -> dict[str, Shape]
             shapes[block.name] = (sources[0][0], *size)
         elif block.operation == "resize":
             shapes[block.name] = (sources[0][0], *shapes[block.like][1:])
-        elif block.operation == "mean":
+        elif block.operation in ("mean", "max"):
             shapes[block.name] = sources[0][:1]
+        elif block.operation == "none":
+            shapes[block.name] = tuple(seen.outputs[OUT].shape[1:])
         elif block.operation == "flatten":
             shapes[block.name] = (prod(sources[0]),)
         else:

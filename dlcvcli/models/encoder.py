@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import nn
 
+from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.errors import UsageError
-from dlcvcli.models.diagram import Diagram, Sketch, Stage
+from dlcvcli.models.diagram import Diagram, Pooling, Sketch, Stage
 from dlcvcli.models.network import Network
 from dlcvcli.models.observation import in_mode
 from dlcvcli.models.weights import load_backbone
@@ -18,18 +19,36 @@ class Encoder(Network):
     """Base of the networks that return embeddings, float ``[N, D]``.
 
     Attributes:
-        any_size: whether D is the same for every image size, because the embedding is the mean of
-            the last map. If not, it is the flattened map.
+        any_size: whether it takes images of every size from the entry's `least_side` on, with the
+            same D, in PyTorch and as an exported graph. If not, a graph has one size.
+        only_size: the one size (height, width) that it takes; None for any.
+        pooling: how the embedding follows from the output of the last stage; ``none``, if it is
+            the output.
         torchvision_weights: the weights that ``imagenet`` means, as ``Enum.MEMBER``; empty for
             none.
+        mean, std: one number per RGB channel in [0, 1], by which its images are normalised.
+        frozen: names of the submodules that stay in evaluation mode; see `freezing.freeze`.
     """
 
     gives = "vectors"
-    any_size: ClassVar[bool] = True
+    any_size: bool = True
+    only_size: tuple[int, int] | None = None
+    pooling: Pooling = "mean"
     torchvision_weights: str = ""
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    frozen: tuple[str, ...] = ()
 
     @property
     def feature_extractor(self) -> nn.Module:
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all submodules but the frozen ones, which stay in evaluation mode."""
+        super().train(mode)
+        # By name, so that a copy of the encoder finds its own. In evaluation nothing is left to do.
+        for name in self.frozen if mode else ():
+            self.get_submodule(name).eval()
         return self
 
     def fill(self, weights: str | None) -> Self:
@@ -52,18 +71,18 @@ class Encoder(Network):
             )
         if weights is not None:
             self.load_report = load_backbone(
-                self, weights, torchvision_name=self.torchvision_weights
+                self.feature_extractor, weights, torchvision_name=self.torchvision_weights
             )
         return self
 
     def stages(self) -> tuple[Stage, ...]:
-        """Return the stages for the diagram, up to the last map."""
+        """Return the stages for the diagram, up to the pooling."""
         raise NotImplementedError
 
     def diagram(self) -> Diagram:
         """Return the stages in one column, with the embedding below the last."""
         sketch = Sketch(self.stages(), root="")
-        sketch.embedding("mean" if self.any_size else "flatten")
+        sketch.embedding(self.pooling)
         return sketch.diagram()
 
     @torch.inference_mode()

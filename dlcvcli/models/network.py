@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from torch import nn
 
 from dlcvcli.models.diagram import Diagram
-from dlcvcli.models.registry import Gives
+from dlcvcli.models.entry import Gives
 from dlcvcli.models.weights import LoadReport, load_network
 
 

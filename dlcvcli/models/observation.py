@@ -173,8 +173,9 @@ def _record_shapes(name: str, seen: Observation) -> Callable[[nn.Module, Any, An
             seen.inputs[name] = tuple(inputs[0].shape[1:])
         if isinstance(output, dict):  # the outputs of a network
             output = output[OUT]
-        if isinstance(output, tuple):  # the maps of a backbone, the deepest last
-            output = output[-1]
+        if isinstance(output, tuple):
+            # The maps of a backbone, the deepest last; attention may return None for its weights.
+            output = [part for part in output if isinstance(part, Tensor)][-1]
         seen.shapes[name] = tuple(output.shape[1:])
 
     return record

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from dlcvcli.models.build import build_encoder, build_network
+from dlcvcli.models.entry import Gives
 from dlcvcli.models.network import Network
 from dlcvcli.models.observation import (
     OUT,
@@ -34,7 +35,7 @@ from dlcvcli.models.observation import (
     observe,
     require_pixels,
 )
-from dlcvcli.models.registry import USUAL_SIZES, Gives, model_entry, require_size
+from dlcvcli.models.registry import model_entry, require_size
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,16 @@ def profile_model(
     The counts are those of the image after padding, if the network's images are padded.
 
     Args:
-        name: a key of `registry.MODELS`.
+        name: as in `registry.model_entry`.
         num_classes: channels of the logits; ignored by encoders.
-        size: height and width of the image, in pixels; None for that of `registry.USUAL_SIZES`.
+        size: height and width of the image, in pixels; None for the usual one of the network.
         options: options of the network's builder, such as ``output_stride``.
 
     Raises:
         UsageError: an unknown name or option, or an impossible value or size.
     """
-    entry = model_entry(name)
-    size = size or USUAL_SIZES[entry.gives]
+    entry = model_entry(name, options)
+    size = size or entry.usual_size
     # Checked before padding, so that an error names the size that was asked for.
     require_pixels(size)
     require_size(entry, size)
@@ -149,7 +150,7 @@ def build_on_meta(
     """Build a network on the meta device, where tensors have shapes and no values.
 
     Args:
-        name: a key of `registry.MODELS`.
+        name: as in `registry.model_entry`.
         num_classes: channels of the logits; ignored by encoders.
         options: options of the network's builder.
 

@@ -5,36 +5,11 @@ Training, validation, evaluation with PyTorch and the exported graphs all run th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.models.distances import Distance
-from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.normalise import Normalise
-
-
-class ImageEncoder(nn.Module):
-    """An encoder with its preprocessing: uint8 images ``[N, H, W, 3]`` to float ``[N, D]``.
-
-    Args:
-        encoder: the network.
-        mean, std: constants of its `Normalise`.
-    """
-
-    def __init__(
-        self, encoder: Encoder, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
-    ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.normalise = Normalise(mean, std)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the embeddings."""
-        embeddings: Tensor = self.encoder(self.normalise(images))
-        return embeddings
+from dlcvcli.models.image_encoder import ImageEncoder
 
 
 class ProtoNet(nn.Module):

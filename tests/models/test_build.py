@@ -64,14 +64,16 @@ def test_options_have_their_defaults() -> None:
         "lraspp_mobilenet_v3_large": {},
         "conv4": {"channels": 64},
         "resnet12": {"dropout": 0.1},
-        "resnet18": {},
+        "resnet18": {"stem": "7x7"},
+        "resnet9": {"channels": 64},
+        "vgg16": {},
     }
     assert {name: builder_options(name) for name in expected} == expected
 
 
 def test_option_of_a_network_without_options_is_refused() -> None:
     with pytest.raises(UsageError, match="no option 'dropout'") as caught:
-        build_encoder("resnet18", dropout=0.1)
+        build_encoder("convnext_tiny", dropout=0.1)
     assert caught.value.hint == "it has no options at all"
 
 
@@ -106,3 +108,5 @@ def test_encoder_takes_its_options() -> None:
             build_encoder("conv4", **{option: value})
     with pytest.raises(UsageError, match="between 0 and 1"):
         build_encoder("resnet12", dropout=2)
+    with pytest.raises(UsageError, match="stem is 7x7 or 3x3, not 5x5"):
+        build_encoder("resnet18", stem="5x5")

@@ -24,7 +24,7 @@ DEEPLABS = [name for name in model_names("masks") if name.startswith("deeplab")]
 # Blocks whose input is padded in `forward`.
 PADDED = {"fc6"}
 # Operations of the last blocks: logits, or an embedding.
-OUTPUTS = {"output", "mean", "flatten"}
+OUTPUTS = {"output", "mean", "max", "flatten", "none"}
 
 
 def built(name: str, options: dict[str, Any]) -> tuple[Network, Diagram]:
@@ -102,7 +102,9 @@ def test_last_stage_of_an_encoder_has_the_stride_of_its_entry(name: str) -> None
     network, diagram = built(name, {})
     facts = measure(network, diagram, (77, 84))
     *_, last, embedding = (facts[block.name] for block in diagram.blocks)
-    assert last.stride == model_entry(name).stride
+    # The stride of a vector is that of the image.
+    *_, deepest = (fact for fact in facts.values() if len(fact.shape) == 3)
+    assert deepest.stride == model_entry(name).stride
     assert embedding.shape[0] == (prod(last.shape) if name == "conv4" else last.shape[0])
 
 
@@ -125,4 +127,22 @@ def test_blocks_list_their_operations() -> None:
     assert facts["resnet12 stage2"] == "3 × 3×3 beside 1×1, max pool"
     assert facts["resnet34 stage4"] == "6 × basic block"
     assert facts["resnet50 stage5"] == "3 × bottleneck"
+    assert facts["resnet9 stage2"] == "3×3, max pool, residual of 2 × 3×3"
+    assert facts["vgg16 stage6"] == "mean of bins, flatten"
+    assert facts["vgg16 stage8"] == "linear"
+    assert facts["efficientnet_b0 stage1"] == "3×3, MBConv"
+    assert facts["convnext_tiny stage2"] == "norm, 2×2, 3 × ConvNeXt block"
     assert facts["mobilenet_v3_large stage5"] == "3 × inv. residual, 1×1"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "dimension"), [("densenet121", (64, 96), 1024), ("vit_b_32", (224, 224), 768)]
+)
+def test_network_of_a_library_is_drawn_by_its_parts(
+    name: str, size: tuple[int, int], dimension: int
+) -> None:
+    network, diagram = built(name, {})
+    facts = measure(network, diagram, size)
+    assert facts["embedding"].shape == (dimension,)
+    titles = [block.title for block in diagram.blocks]
+    assert ("features.denseblock4" if name == "densenet121" else "encoder") in titles

@@ -21,7 +21,13 @@ DIMENSIONS = {
     "resnet18": 512,
     "resnet34": 512,
     "resnet50": 2048,
+    "resnet101": 2048,
+    "resnet9": 512,
+    "vgg16": 4096,
     "mobilenet_v3_large": 960,
+    "mobilenet_v3_small": 576,
+    "efficientnet_b0": 1280,
+    "convnext_tiny": 768,
 }
 
 
@@ -110,7 +116,21 @@ def test_file_of_another_encoder_is_refused(tmp_path: Path) -> None:
         build_encoder("conv4", weights=str(tmp_path / "nowhere.pt"))
 
 
-@pytest.mark.parametrize("name", ["conv4", "resnet12"])
+def test_file_of_a_deeper_or_shallower_network_is_refused(tmp_path: Path) -> None:
+    # ResNet-18 and 34 have the same blocks, and so have the first layers of ResNet-50 and 101.
+    path = saved(build_encoder("resnet34"), tmp_path, "network.encoder.encoder.")
+    with pytest.raises(CheckpointError, match="100 tensors of the backbone ResNet18, and has 80"):
+        build_encoder("resnet18", weights=path)
+    path = saved(build_encoder("resnet18"), tmp_path)
+    with pytest.raises(CheckpointError, match="fits 100 of the 180 tensors of the backbone"):
+        build_encoder("resnet34", weights=path)
+    with pytest.raises(CheckpointError, match="fits 77 of the 265") as caught:
+        build_encoder("resnet50", weights=path)
+    assert "'layer1.0.conv1.weight' is [64, 64, 1, 1] in the backbone" in caught.value.hint
+    assert "[64, 64, 3, 3] in the file" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["conv4", "resnet9", "resnet12"])
 def test_imagenet_is_refused_without_such_weights(name: str) -> None:
     with pytest.raises(UsageError, match="no ImageNet weights") as caught:
         build_encoder(name, weights="imagenet")

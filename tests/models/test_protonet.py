@@ -10,7 +10,8 @@ from dlcvcli.config.names import DistanceName
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
 from dlcvcli.models.encoder import Encoder
-from dlcvcli.models.protonet import ImageEncoder, ProtoNet
+from dlcvcli.models.image_encoder import ImageEncoder
+from dlcvcli.models.protonet import ProtoNet
 from tests.models.test_encoder import randomise_norms
 
 NAMES: tuple[DistanceName, ...] = ("euclidean", "cosine", "parametric")

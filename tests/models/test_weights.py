@@ -129,12 +129,16 @@ def test_missing_tensors_are_listed_and_keep_their_values(
     assert "2 missing" in str(report)
 
 
+def small_features() -> nn.Sequential:
+    return nn.Sequential(*(nn.Conv2d(3 if i == 0 else 4, 4, 3, padding=1) for i in range(5)))
+
+
 class FullyConvolutional(nn.Module):
     """A small network with the layers of VGG-16: features, fc6 and fc7."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+        self.features = small_features()
         self.fc6 = nn.Conv2d(4, 6, 7)
         self.fc7 = nn.Conv2d(6, 6, 1)
 
@@ -142,7 +146,7 @@ class FullyConvolutional(nn.Module):
 def small_vgg() -> dict[str, Tensor]:
     net = nn.ModuleDict(
         {
-            "features": nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)),
+            "features": small_features(),
             "classifier": nn.Sequential(
                 nn.Linear(4 * 49, 6), nn.ReLU(), nn.Dropout(), nn.Linear(6, 6), nn.Linear(6, 10)
             ),
