@@ -1,16 +1,17 @@
 """Compare what dlcv's training reaches with a peer's network in a plain loop, on the same images.
 
-    python benchmarks/peer_training.py --data CAMVID --out FOLDER [--epochs 15] [--only dlcv|smp]
+    python benchmarks/peer_training.py --data CAMVID --out FOLDER [--only dlcv|smp] [--seed 0]
+        [--epochs 15 | --steps N] [--shared KEY=VALUE]... [--set KEY=VALUE]...
 
 trains DeepLabV3+ on MobileNetV2 twice, from random weights
-- dlcv: `dlcv train seg --recipe camvid`
+- dlcv: `dlcv train seg --recipe camvid`, with the settings of `--shared` and `--set`
 - smp: `segmentation_models_pytorch.DeepLabV3Plus` in a loop of forward, cross-entropy, backward
-  and step, with the recipe's batches (the same images, crops and flips, in the same order), its
-  optimiser, learning rate and schedule
+  and step, with the recipe's batches (the same images in the same order), crop, optimiser, learning
+  rate and schedule, with the settings of `--shared` (e.g. data.crop=128x160), and `PEER_AUGMENT`
 
-and writes the validation mIoU after every epoch to FOLDER/NAME.json. Both are scored in the same
-way: one confusion matrix over the set, at the annotations' own size. Needs
-`pip install segmentation-models-pytorch`.
+and writes the validation mIoU after every epoch, or with `--steps` after the last step only, to
+FOLDER/NAME.json. Both are scored in the same way: one confusion matrix over the set, at the
+annotations' own size. Needs `pip install segmentation-models-pytorch`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.config.load import resolve
+from dlcvcli.config.schema import AugmentSettings
 from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.loader import TrainingBatches, TrainingImages
@@ -40,16 +42,19 @@ from dlcvcli.tasks.segmentation.data import TrainingData, check_training_data, r
 from dlcvcli.tasks.segmentation.scoring import score
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
+# Fixed, so that a change of the recipe does not change what it is compared with: random scale,
+# crop, flip, and colour jitter of 0.25.
+PEER_AUGMENT = AugmentSettings(scale=(0.75, 1.5))
+
 
 def _settings(options: argparse.Namespace) -> tuple[TrainSegSettings, TrainingData]:
     flags = {
         "data.path": str(options.data),
         "data.audit": False,
-        "train.epochs": options.epochs,
         "train.seed": options.seed,
-        "optim.lr": options.lr,
+        f"train.{options.unit}": options.length,
     }
-    settings = resolve(TrainSegSettings, recipe="camvid", flags=flags)
+    settings = resolve(TrainSegSettings, recipe="camvid", flags=flags, sets=options.shared)
     data = check_training_data(settings.data, options.seed)
     return resolve_settings(settings, data.train), data
 
@@ -71,12 +76,12 @@ class Peer(nn.Module):
 
 
 def train_smp(options: argparse.Namespace) -> list[float]:
-    """Return the validation mIoU after every epoch."""
+    """Return the validation mIoU after every epoch, or after the last step."""
     settings, data = _settings(options)
     assert settings.data.crop is not None
     classes = data.classes
     augment = SegmentationAugment(
-        settings.data.augment, settings.data.crop, MEAN_COLOUR, classes.ignore_index
+        PEER_AUGMENT, settings.data.crop, MEAN_COLOUR, classes.ignore_index
     )
     plan = BatchPlan(len(data.train), settings.train.batch_size, options.seed)
     batches = TrainingBatches(TrainingImages(data.train, augment, options.seed), plan, workers=1)
@@ -87,7 +92,9 @@ def train_smp(options: argparse.Namespace) -> list[float]:
         segmenter.parameters(), lr=settings.optim.lr, weight_decay=settings.optim.weight_decay
     )
     criterion = nn.CrossEntropyLoss(ignore_index=classes.ignore_index)
-    total = options.epochs * plan.steps_per_epoch
+    by_step = options.unit == "steps"
+    total = options.length * (1 if by_step else plan.steps_per_epoch)
+    every = total if by_step else plan.steps_per_epoch
     scores = []
     for step, batch in enumerate(batches.steps(0, total, rank=0, world_size=1)):
         lr = settings.optim.lr * lr_factor(step, total, settings.schedule, settings.optim.lr)
@@ -99,9 +106,9 @@ def train_smp(options: argparse.Namespace) -> list[float]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if (step + 1) % plan.steps_per_epoch == 0:
+        if (step + 1) % every == 0:
             scores.append(_validate(segmenter, data))
-            print(f"epoch {len(scores)}: loss {loss.item():.4f}, mIoU {scores[-1]:.4f}", flush=True)
+            print(f"step {step + 1}: loss {loss.item():.4f}, mIoU {scores[-1]:.4f}", flush=True)
     return scores
 
 
@@ -115,10 +122,14 @@ def _validate(segmenter: Segmenter, data: TrainingData) -> float:
 
 
 def train_dlcv(options: argparse.Namespace) -> list[float]:
-    """Return the validation mIoU after every epoch."""
+    """Return the validation mIoU after every epoch, or after the last step."""
     run = options.out / "dlcv"
-    flags = ("--data", options.data, "--recipe", "camvid", "--epochs", options.epochs)
-    flags += ("--seed", options.seed, "--lr", options.lr, "--out", run)
+    flags = ["--data", options.data, "--recipe", "camvid", "--seed", options.seed, "--out", run]
+    flags += [f"--{options.unit}", options.length]
+    if options.unit == "steps":
+        flags += ["--set", f"train.val_every={options.length}"]
+    for setting in (*options.shared, *options.set):
+        flags += ["--set", setting]
     command = [sys.executable, "-m", "dlcvcli", "train", "seg", *map(str, flags)]
     subprocess.run(command, check=True)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -131,10 +142,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--steps", type=int, help="instead of epochs; score once, at the end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=("dlcv", "smp"))
+    parser.add_argument("--shared", action="append", default=[], help="KEY=VALUE, of both")
+    parser.add_argument("--set", action="append", default=[], help="a setting of dlcv: KEY=VALUE")
     options = parser.parse_args()
+    options.unit = "epochs" if options.steps is None else "steps"
+    options.length = getattr(options, options.unit)
     options.out.mkdir(parents=True, exist_ok=True)
     for name, train in (("dlcv", train_dlcv), ("smp", train_smp)):
         if options.only in {None, name}:
@@ -144,8 +159,7 @@ def main() -> None:
                 "contender": name,
                 "best_miou": max(curve),
                 "miou": curve,
-                "epochs": options.epochs,
-                "lr": options.lr,
+                options.unit: options.length,
                 "seed": options.seed,
                 "seconds": round(time.perf_counter() - started, 1),
             }

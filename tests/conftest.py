@@ -13,6 +13,7 @@ from PIL import Image
 
 from dlcvcli.data.glyphs import make_glyphs
 from dlcvcli.data.masks import write_mask
+from dlcvcli.data.shapes import make_shapes
 from dlcvcli.data.synthetic import make_landcover
 from dlcvcli.palette import PRESETS
 
@@ -173,3 +174,37 @@ def exported_fewshot(fewshot_run: Path) -> Path:
     if not run.onnx.exists():
         export(open_subject(SPEC, find_model(fewshot_run), ExportFewshotFlags()), run.onnx)
     return fewshot_run
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic classification set, 40 + 20 images of 10 shapes, 24 x 24; read only."""
+    folder = tmp_path_factory.mktemp("shapes")
+    make_shapes(folder, train=40, validation=20, size=(24, 24))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cls_run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """The run folder of a small classifier, trained for a few steps; read only."""
+    from dlcvcli.training.run import train
+    from tests.synthetic_classifier import request_for
+
+    run = tmp_path_factory.mktemp("runs") / "cls"
+    train(request_for(run, shapes, {"tsne.epochs": "0,1"}))
+    return run
+
+
+@pytest.fixture(scope="session")
+def exported_cls(cls_run: Path) -> Path:
+    """The run of the classifier with its `model.onnx` and certificate; read only."""
+    from dlcvcli.exporting.export import export
+    from dlcvcli.runs import RunFolder, find_model
+    from dlcvcli.tasks.classification.flags import ExportClsFlags
+    from dlcvcli.tasks.classification.spec import SPEC
+    from dlcvcli.tasks.registry import open_subject
+
+    run = RunFolder(cls_run)
+    if not run.onnx.exists():
+        export(open_subject(SPEC, find_model(cls_run), ExportClsFlags()), run.onnx)
+    return cls_run

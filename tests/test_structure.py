@@ -42,13 +42,16 @@ WITHOUT_TORCH = (
     *("dlcvcli.boundary", "dlcvcli.prototypes", "dlcvcli.flags", "dlcvcli.scores"),
     *("dlcvcli.models.registry", "dlcvcli.training.resume"),
     *("dlcvcli.inference.evaluation", "dlcvcli.inference.prediction", "dlcvcli.inference.compare"),
+    *("dlcvcli.inference.features", "dlcvcli.training.finished"),
 )
 # Every module of these packages, except the named files.
 COMPLETELY_WITHOUT_TORCH = {
     "dlcvcli.runtime": (),
     "dlcvcli.config": (),
     "dlcvcli.cli": ("live",),
-    "dlcvcli.data": ("augment", "cache", "episode_batches", "jitter", "loader"),
+    "dlcvcli.data": (
+        *("augment", "cache", "episode_batches", "image_augment", "jitter", "loader"),
+    ),
     "dlcvcli.outcomes": (),
     "dlcvcli.studies": ("demo",),
     **{

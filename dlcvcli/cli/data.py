@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dlcvcli.cli import data_get, data_masks
+from dlcvcli.cli.data_classes import check_classes, count_classes, find_classes
 from dlcvcli.cli.flags import JsonTo
 from dlcvcli.errors import DataError, MissingExtra, UsageError
 
@@ -32,6 +33,11 @@ _SYNTHETIC: dict[str, tuple[dict[str, int], str, str]] = {
         "512x512",
         "{train} training and {validation} validation tiles",
     ),
+    "shapes": (
+        {"train": 2000, "validation": 400},
+        "64x64",
+        "{train} training and {validation} validation images of shapes",
+    ),
     "glyphs": (
         {"alphabets": 10, "characters": 20, "drawers": 20},
         "105x105",
@@ -44,7 +50,7 @@ _HELP = "Download, generate, check, count and convert data sets."
 app = typer.Typer(help=_HELP, no_args_is_help=True)
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of the segmentation set.", show_default=False)
+    Path, typer.Argument(metavar="DIR", help="Folder of the set.", show_default=False)
 ]
 Classes = Annotated[
     str,
@@ -56,7 +62,8 @@ Classes = Annotated[
 LayoutOption = Annotated[
     str,
     typer.Option(
-        help="Layout of the folder: sat_mask, images_masks, camvid or voc; auto recognises it."
+        help="Layout: sat_mask, images_masks, camvid or voc; of images by class: class_folders, "
+        "csv, flat or omniglot; auto recognises it."
     ),
 ]
 IgnoreIndex = Annotated[
@@ -90,19 +97,26 @@ app.command("encode", epilog=data_masks.ENCODE_EPILOG)(data_masks.encode)
 @app.command("make", epilog=MAKE_EPILOG)
 def make(
     kind: Annotated[
-        Literal["landcover", "glyphs"],
-        typer.Argument(help="landcover for segmentation, glyphs for few-shot learning."),
+        Literal["landcover", "shapes", "glyphs"],
+        typer.Argument(
+            help="landcover for segmentation, shapes for classification, glyphs for few-shot "
+            "learning."
+        ),
     ],
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="New folder for the set.", show_default=False)
     ],
     train: Annotated[
         int | None,
-        typer.Option(min=1, help="landcover: number of training images.", show_default="64"),
+        typer.Option(
+            min=1, help="landcover, shapes: training images.", show_default="64, shapes 2000"
+        ),
     ] = None,
     validation: Annotated[
         int | None,
-        typer.Option(min=1, help="landcover: number of validation images.", show_default="16"),
+        typer.Option(
+            min=1, help="landcover, shapes: validation images.", show_default="16, shapes 400"
+        ),
     ] = None,
     alphabets: Annotated[
         int | None, typer.Option(min=1, help="glyphs: number of alphabets.", show_default="10")
@@ -120,38 +134,46 @@ def make(
         typer.Option(
             metavar="HxW",
             help="Height and width of each image in pixels, e.g. 256x256.",
-            show_default="512x512, glyphs 105x105",
+            show_default="512x512, shapes 64x64, glyphs 105x105",
         ),
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed; the same seed gives the same files.")
     ] = 0,
 ) -> None:
-    """Generate a synthetic set: satellite-like tiles of 7 land-cover classes, or characters."""
+    """Generate a synthetic set: tiles of 7 land-cover classes, images of shapes, or characters."""
     from dlcvcli.cli.console import counting, say
     from dlcvcli.config.sizes import read_size
     from dlcvcli.data.glyphs import make_glyphs
+    from dlcvcli.data.shapes import make_shapes
     from dlcvcli.data.synthetic import make_landcover
     from dlcvcli.files import is_new
 
-    numbers = {
-        "landcover": {"train": train, "validation": validation},
-        "glyphs": {"alphabets": alphabets, "characters": characters, "drawers": drawers},
+    typed = {
+        "train": train,
+        "validation": validation,
+        "alphabets": alphabets,
+        "characters": characters,
+        "drawers": drawers,
     }
-    own = numbers.pop(kind)
-    for name, value in next(iter(numbers.values())).items():
-        if value is not None:
+    defaults, default_size, description = _SYNTHETIC[kind]
+    own = {name: typed[name] for name in defaults}
+    for name, value in typed.items():
+        if value is not None and name not in own:
             raise UsageError(
                 f"--{name} does not apply to {kind}", f"{kind} takes --{', --'.join(own)}"
             )
-    defaults, default_size, description = _SYNTHETIC[kind]
     counts = defaults | {name: value for name, value in own.items() if value is not None}
     height, width = read_size(size or default_size)
     if not is_new(folder):
         raise UsageError(f"{folder} exists and is not empty", "choose a new folder")
-    write: Callable[..., None] = make_landcover if kind == "landcover" else make_glyphs
+    writers: dict[str, Callable[..., None]] = {
+        "landcover": make_landcover,
+        "shapes": make_shapes,
+        "glyphs": make_glyphs,
+    }
     with counting("generating images") as progress:
-        write(folder, **counts, size=(height, width), seed=seed, progress=progress)
+        writers[kind](folder, **counts, size=(height, width), seed=seed, progress=progress)
     say(f"wrote {description.format(**counts)}, {height}x{width}, to {folder}")
 
 
@@ -164,16 +186,21 @@ def check(
     binarise: Binarise = False,
     json_to: JsonTo = None,
 ) -> None:
-    """Read every file of a segmentation set, and list its problems.
+    """Read every file of a segmentation or classification set, and list its problems.
 
-    The exit status is 1 if a file cannot be used. Images that two splits share are a warning.
+    The exit status is 1 if a file cannot be used. Images that two splits share are a warning, and
+    so are images by class that look alike.
     """
+    by_class = find_classes(folder, layout)
+    if by_class is not None:
+        check_classes(by_class, folder, json_to)
+        return
     from dlcvcli.cli.console import say, stdout, write_result
     from dlcvcli.data.audit import describe_shared, remarks, shared_between
 
     audits = _audit(folder, classes, layout, ignore_index, binarise)
     problems = [problem for _, result in audits for problem in result.problems]
-    shared = shared_between({data.split: result for data, result in audits})
+    shared = shared_between({data.split: result.image_digests for data, result in audits})
     duplicates = [{"splits": list(splits), "images": names} for splits, names in shared.items()]
     write_result(_as_dict(audits) | {"duplicates": duplicates}, json_to)
     for problem in problems:
@@ -205,18 +232,22 @@ def stats(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw the fraction of pixels of each class to this .png or .pdf file.",
+            help="Draw the balance of the classes to this .png or .pdf file.",
         ),
     ] = None,
     log: Annotated[
         bool, typer.Option("--log", help="Use a logarithmic axis in the figure, for rare classes.")
     ] = False,
 ) -> None:
-    """Count the images, image sizes and pixels of each class in a segmentation set."""
+    """Count the images, image sizes, and pixels or images of each class in a set."""
     from dlcvcli.cli.console import say, stdout, write_result
 
     # Reading a set can take minutes: report wrong flags first.
     _check_figure(figure, log)
+    by_class = find_classes(folder, layout)
+    if by_class is not None:
+        count_classes(by_class, json_to, figure, log)
+        return
     audits = _audit(folder, classes, layout, ignore_index, binarise)
     for _, result in audits:
         for problem in result.problems:

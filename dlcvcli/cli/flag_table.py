@@ -91,16 +91,21 @@ def flags_of(
     Raises:
         UsageError: names the flag, and the tasks that have it.
     """
-    mine = {one.name for one in fields(table)}
-    for name, other in tables.items():
+    mine = _names(table)
+    for other in tables.values():
         for one in fields(other):
             if one.name not in mine and typed[one.name] not in (None, []):
+                nouns = [tasks[n].noun for n, t in tables.items() if one.name in _names(t)]
                 raise UsageError(
-                    f"{names_of(one)[0].split('/')[0]} is for {tasks[name].noun}, and {model} is "
+                    f"{names_of(one)[0].split('/')[0]} is for {' or '.join(nouns)}, and {model} is "
                     f"{spec.noun}",
                     "the command's --help lists the flags of each",
                 )
     return table(**{name: typed[name] for name in mine})
+
+
+def _names(table: type[Flags]) -> set[str]:
+    return {one.name for one in fields(table)}
 
 
 def _parameters(table: type[Flags]) -> list[inspect.Parameter]:

@@ -10,9 +10,11 @@ import typer
 from dlcvcli.cli.flags import JsonTo
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table as RichTable
 
     from dlcvcli.outcomes.table import Table
+    from dlcvcli.studies.definition import Given
     from dlcvcli.studies.outcome import StudyOutcome
     from dlcvcli.studies.study_folder import StudyFolder
 
@@ -25,7 +27,8 @@ app = typer.Typer(
     epilog=f"dlcv study list\n\n{_RUN}\n\n{_REPORT}",
 )
 
-_NAME_WIDTH = 10
+# Widths in characters: of the name of a column, of a cell, and between columns.
+_NAME_WIDTH, _CELL_WIDTH, _APART = 10, 30, 3
 
 SHOW_EPILOG = (
     "dlcv study show landcover-models\n\n"
@@ -93,8 +96,9 @@ def list_() -> None:
     for name in study_names():
         study = load_study(name)
         runs = ", ".join(run.name for run in study.runs)
-        needs = "--data DIR" if study.needs_data else "nothing"
-        table.add_row(name, runs, needs, Text(study.title))
+        needs = ["--data DIR"] if study.needs_data else []
+        needs += [f"--given {key}=PATH" for key, one in study.given.items() if not one.optional]
+        table.add_row(name, runs, ", ".join(needs) or "nothing", Text(study.title))
     stdout().print(table)
 
 
@@ -122,11 +126,13 @@ def show(name: Name, sets: Sets = None, seeds: Seeds = None) -> None:
         ("source", study.source),
         *([("data", f"synthetic: {study.data.describe()}")] if study.data is not None else []),
         *([("data", "your own: --data DIR")] if study.needs_data else []),
+        *(("given", _how_to_give(key, one)) for key, one in study.given.items()),
         *([("images shown", shown)] if study.shows_images else []),
     ]
     stdout().print(facts(study.title, [*head, *(("note", note) for note in study.notes)]))
-    stdout().print(_as_rich(key_settings(study, settings)))
-    for one in planned_runs(study, folder, seeds or 1):
+    _print_table(key_settings(study, settings))
+    given = {key: Path(key.upper()) for key in study.given}
+    for one in planned_runs(study, folder, seeds or 1, given=given):
         line = command_line(train_arguments(one, data=data, sets=sets or []))
         stdout().print(line, markup=False, soft_wrap=True)
 
@@ -139,6 +145,15 @@ def run(
         typer.Option(
             help="Data folder: images with masks, or images by class. Studies with synthetic data "
             "need none.",
+            show_default=False,
+        ),
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Folder or checkpoint that the study asks for, or a checkpoint in place of a run "
+            "that others start from, e.g. byol=byol.ckpt. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -170,6 +185,7 @@ def run(
     from dlcvcli.cli.console import say
     from dlcvcli.extras import require_torch
     from dlcvcli.studies.definition import load_study
+    from dlcvcli.studies.given import parse_given
     from dlcvcli.studies.study import StudyRequest, run_study
     from dlcvcli.studies.study_folder import StudyFolder
 
@@ -177,7 +193,15 @@ def run(
     folder = StudyFolder(out or Path("runs") / study.name)
     require_torch("a study")
     request = StudyRequest(
-        study, name, folder, data, seeds, tuple(sets or ()), tuple(only or ()), devices
+        definition=study,
+        called=name,
+        folder=folder,
+        data=data,
+        seeds=seeds,
+        sets=tuple(sets or ()),
+        only=tuple(only or ()),
+        devices=devices,
+        given=parse_given(given or (), study),
     )
     run_study(request, say=say)
     _report(folder, json_to)
@@ -223,14 +247,37 @@ def _print(outcome: StudyOutcome) -> None:
 
     for group in outcome.groups:
         for table in (main_table(group), *further_tables(group)):
-            stdout().print(_as_rich(table))
+            _print_table(table)
         for line in notes_of(outcome, group):
             stdout().print(line, markup=False, soft_wrap=True)
 
 
-def _as_rich(table: Table) -> RichTable:
+def _how_to_give(name: str, given: Given) -> str:
+    optional = "; without it, the runs that need it are left out" if given.optional else ""
+    return f"--given {name}=PATH: {given.what}{optional}"
+
+
+def _print_table(table: Table) -> None:
+    """Print a table; columns that do not fit beside the others go below them."""
+    from dataclasses import replace
+
+    from dlcvcli.cli.console import stdout
+
+    # Long names are wrapped, to leave space for the numbers.
+    columns = tuple(_wrapped(name, _NAME_WIDTH) for name in table.columns)
+    rows = tuple(tuple(_wrapped(cell, _CELL_WIDTH) for cell in row) for row in table.rows)
+    wrapped = replace(table, columns=columns, rows=rows)
+    for part in wrapped.in_parts(stdout().width - 1, apart=_APART):
+        stdout().print(_as_rich(part))
+
+
+def _wrapped(text: str, width: int) -> str:
     from textwrap import wrap
 
+    return "\n".join(wrap(text, width, break_long_words=False, break_on_hyphens=False))
+
+
+def _as_rich(table: Table) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -239,9 +286,8 @@ def _as_rich(table: Table) -> RichTable:
         title=Text(table.title) if table.title else None, title_justify="left", box=box.SIMPLE_HEAD
     )
     for place, column in enumerate(table.columns):
-        # Long names are wrapped, to leave space for the numbers.
-        name = Text("\n".join(wrap(column, _NAME_WIDTH)))
-        shown.add_column(name, vertical="top", justify="left" if place < table.words else "right")
+        justify: JustifyMethod = "left" if place < table.words else "right"
+        shown.add_column(Text(column), vertical="top", justify=justify)
     for number, row in enumerate(table.rows):
         style = "bold" if number == table.marked else ""
         shown.add_row(*(Text(cell) for cell in row), style=style)

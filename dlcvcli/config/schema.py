@@ -47,6 +47,37 @@ class AugmentSettings(Settings):
     )
 
 
+class ImageAugmentSettings(Settings):
+    """Random augmentation of training images by class; 0 or [1, 1] turns one off."""
+
+    scale: Range = Field(
+        (0.5, 1.0), description="area of the random crop / that of the image: [low, high]"
+    )
+    ratio: Range = Field((0.75, 1.3333), description="aspect ratio of the random crop: [low, high]")
+    pad: Annotated[int, Field(ge=0, le=256)] = Field(
+        0,
+        description="pad by this many pixels of the mean colour on each side, then crop the size "
+        "at random: for small images, with `scale: [1, 1]`",
+    )
+    flip: Fraction = Field(0.5, description="probability of a horizontal flip")
+    brightness: Fraction = Field(0.2, description="largest change of the brightness factor")
+    contrast: Fraction = Field(0.2, description="largest change of the contrast factor")
+    saturation: Fraction = Field(0.2, description="largest change of the saturation factor")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0, description="largest hue shift in either direction, in turns of the colour wheel"
+    )
+    grey: Fraction = Field(0.0, description="probability of a grey image")
+    randaugment: Annotated[int, Field(ge=0, le=14)] = Field(
+        0, description="number of random operations of RandAugment (arXiv:1909.13719)"
+    )
+    magnitude: Annotated[int, Field(ge=0, le=30)] = Field(
+        9, description="their strength, of 0 to 30"
+    )
+    erase: Fraction = Field(
+        0.0, description="probability of erasing a random rectangle (arXiv:1708.04896)"
+    )
+
+
 class JitterSettings(Settings):
     """Random geometric augmentation of few-shot training images; 0 or [1, 1] turns one off."""
 

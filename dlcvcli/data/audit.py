@@ -147,21 +147,23 @@ def describe_shared(shared: Sequence[str], of: int, other: str, one: str) -> str
     return f"{len(shared)} of the {of} images of {other} are in {one} too ({named})"
 
 
-def shared_between(audits: Mapping[str, Audit]) -> dict[tuple[str, str], list[str]]:
+def shared_between(
+    digests: Mapping[str, Mapping[str, bytes]],
+) -> dict[tuple[str, str], list[str]]:
     """Return the images that two of the splits train, val and test share.
 
     Such images make scores too high. Other splits, such as VOC's `trainval`, share images with
     these by design.
 
     Args:
-        audits: split -> its audit.
+        digests: split -> name of an image -> digest of its file.
 
     Returns:
         (split, later split) -> names in the later split, for those that share some.
     """
-    splits = [split for split in ("train", "val", "test") if split in audits]
+    splits = [split for split in ("train", "val", "test") if split in digests]
     shared = {
-        (one, other): shared_images(audits[one].image_digests, audits[other].image_digests)
+        (one, other): shared_images(digests[one], digests[other])
         for one, other in combinations(splits, 2)
     }
     return {pair: names for pair, names in shared.items() if names}

@@ -7,6 +7,7 @@ epoch, sample), so that neither the number of loader workers nor an interruption
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -131,7 +132,7 @@ class SegmentationAugment:
             image = image.flip(-1)
         if mask is not None:
             mask = self._move(mask, window, flip=flip)
-        return self._jitter(rng, image), mask
+        return jitter_colours(rng, image, self.settings), mask
 
     def _move(self, mask: Tensor, window: Window, *, flip: bool) -> Tensor:
         """Return a mask, uint8 [H, W], cropped, resized and flipped as its image was."""
@@ -140,16 +141,37 @@ class SegmentationAugment:
             moved = F.resize(moved, list(self.crop), interpolation=InterpolationMode.NEAREST_EXACT)
         return (moved.flip(-1) if flip else moved)[0]
 
-    def _jitter(self, rng: Rng, image: Tensor) -> Tensor:
-        s = self.settings
-        # Always four draws, so that turning one change off does not alter the others.
-        light, contrast, saturation, hue = rng.uniform(-1, 1, size=4)
-        if s.brightness:
-            image = F.adjust_brightness(image, 1 + s.brightness * light)
-        if s.contrast:
-            image = F.adjust_contrast(image, 1 + s.contrast * contrast)
-        if s.saturation:
-            image = F.adjust_saturation(image, 1 + s.saturation * saturation)
-        if s.hue:
-            image = F.adjust_hue(image, s.hue * hue)
-        return image
+
+class ColourSettings(Protocol):
+    """The strength of each change of colours, as a largest change of its factor."""
+
+    @property
+    def brightness(self) -> float:
+        """Of the brightness factor."""
+
+    @property
+    def contrast(self) -> float:
+        """Of the contrast factor."""
+
+    @property
+    def saturation(self) -> float:
+        """Of the saturation factor."""
+
+    @property
+    def hue(self) -> float:
+        """Of the hue, in turns of the colour wheel."""
+
+
+def jitter_colours(rng: Rng, image: Tensor, strength: ColourSettings) -> Tensor:
+    """Return an image, uint8 [3, H, W], with random brightness, contrast, saturation and hue."""
+    # Always four draws, so that turning one change off does not alter the others.
+    light, contrast, saturation, hue = rng.uniform(-1, 1, size=4)
+    if strength.brightness:
+        image = F.adjust_brightness(image, 1 + strength.brightness * light)
+    if strength.contrast:
+        image = F.adjust_contrast(image, 1 + strength.contrast * contrast)
+    if strength.saturation:
+        image = F.adjust_saturation(image, 1 + strength.saturation * saturation)
+    if strength.hue:
+        image = F.adjust_hue(image, strength.hue * hue)
+    return image

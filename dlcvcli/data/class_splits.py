@@ -6,13 +6,14 @@ The images of a class stay in one split. Where dlcv itself holds classes out, th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dlcvcli.data.csv_tables import read_csv
+from dlcvcli.data.holdout import GroupRule, group_names, named_groups
 from dlcvcli.data.image_classes import ImageClass, ImageLayout, Split
 from dlcvcli.data.splits import ALL, canonical_split, require_two_splits
 from dlcvcli.errors import DataError
@@ -69,8 +70,13 @@ def named_splits(layout: ImageLayout, splits: str) -> dict[str, Split]:
 
 def pooled(layout: ImageLayout) -> dict[str, ImageClass]:
     """Return all classes of a set by name; a class of several splits has the files of all."""
+    return _by_name(one for classes in layout.splits.values() for one in classes)
+
+
+def _by_name(classes: Iterable[ImageClass]) -> dict[str, ImageClass]:
+    """Return name -> class; classes of one name are joined."""
     classes_by_name: dict[str, ImageClass] = {}
-    for one in (one for classes in layout.splits.values() for one in classes):
+    for one in classes:
         before = classes_by_name.get(one.name)
         files = one.files if before is None else before.files + one.files
         classes_by_name[one.name] = replace(one, files=files)
@@ -98,11 +104,13 @@ def hold_out(
     holdout: float,
     test_holdout: float,
     seed: int,
+    rule: GroupRule | None = None,
 ) -> dict[str, Split]:
     """Return splits that include one to train and one to validate on.
 
     If the validation split is missing, a random fraction of the groups of the training split is
-    held out for it; of a set without splits, `test_holdout` is held out for testing too.
+    held out for it; of a set without splits, `test_holdout` is held out for testing too. With a
+    rule, the two splits are pooled and split anew by its groups of classes.
 
     Args:
         layout: the set, for messages.
@@ -110,9 +118,11 @@ def hold_out(
         train, val: names of the two splits.
         holdout, test_holdout: fractions of the groups, in [0, 1).
         seed: seed of the choice.
+        rule: which classes belong together, by their names, and which groups are held out.
 
     Raises:
-        UsageError: both names stand for the same split.
+        UsageError: both names stand for the same split, or the rule names a group that does not
+            exist.
         DataError: there is no split to train on, a class is in two splits, or there are too few
             groups to hold any out.
     """
@@ -120,37 +130,61 @@ def hold_out(
     unsplit = set(splits) == {ALL}
     if not unsplit:
         require_two_splits(train, val, splits)
+        if train not in splits:
+            raise DataError(
+                f"{layout.root} has no split '{train}' to train on; it has {', '.join(splits)}",
+                "choose one with --set data.train_split=NAME",
+            )
+    if rule is not None:
+        splits = _regrouped(splits, rule.by, train, val)
     _require_apart({k: v for k, v in splits.items() if k in {train, val, "test"}}, layout.root)
-    if not unsplit and train not in splits:
-        raise DataError(
-            f"{layout.root} has no split '{train}' to train on; it has {', '.join(splits)}",
-            "choose one with --set data.train_split=NAME",
-        )
     if val in splits:
         return dict(splits)
     classes = splits[ALL] if unsplit else splits[train]
     groups = list(dict.fromkeys(one.group for one in classes))
+    named = named_groups(rule, groups)
     fractions = {val: holdout, "test": test_holdout if unsplit else 0.0}
     counts = {
         k: max(1, round(len(groups) * fraction)) if fraction else 0
         for k, fraction in fractions.items()
     }
+    counts[val] = len(named) or counts[val]
     if sum(counts.values()) >= len(groups):
         raise DataError(
             f"{layout.root} has {len(groups)} {_kind(classes)} to train and to validate on; "
             f"holding out {sum(counts.values())} leaves none",
             "add classes, or hold out less, as in --set data.holdout=0.1",
         )
-    order = np.random.default_rng(seed).permutation(len(groups)).tolist()
-    owner: dict[str, str] = {}
-    for name, count in counts.items():
-        taken, order = order[:count], order[count:]
-        owner |= {groups[index]: name for index in taken}
+    owner = _draw_owners(groups, counts, named, seed)
     assigned = _assigned(
         {one.name: one for one in classes},
         {one.name: owner.get(one.group, train) for one in classes},
     )
     return assigned if unsplit else {**splits, **assigned}
+
+
+def _draw_owners(
+    groups: Sequence[str], counts: Mapping[str, int], named: Set[str], seed: int
+) -> dict[str, str]:
+    """Return group -> split for as many random groups as each split needs, the named ones first."""
+    order = np.random.default_rng(seed).permutation(len(groups)).tolist()
+    order.sort(key=lambda index: groups[index] not in named)
+    owner: dict[str, str] = {}
+    for split, count in counts.items():
+        taken, order = order[:count], order[count:]
+        owner |= {groups[index]: split for index in taken}
+    return owner
+
+
+def _regrouped(splits: Mapping[str, Split], by: str, train: str, val: str) -> dict[str, Split]:
+    """Return splits with `val` moved into `train`, and the classes of both in groups by name."""
+    target = ALL if set(splits) == {ALL} else train
+    classes = _by_name(one for name in (target, val) for one in splits.get(name, ()))
+    groups = group_names(tuple(classes), by)
+    pool = tuple(
+        replace(one, group=group) for one, group in zip(classes.values(), groups, strict=True)
+    )
+    return {target: pool, **{k: v for k, v in splits.items() if k not in {target, val}}}
 
 
 def describe_splits(splits: Mapping[str, Split]) -> str:

@@ -1,4 +1,4 @@
-"""Recognise a set of images by class: folders of classes, a CSV, or Omniglot's tree.
+"""Recognise a set of images by class: folders of classes, a CSV, Omniglot's tree, or file names.
 
 A set without splits has the one split `all`. Classes may belong to groups (Omniglot's alphabets),
 so that a set can be split between groups.
@@ -6,6 +6,7 @@ so that a set can be split between groups.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from dlcvcli.data.reading import is_image
 from dlcvcli.data.splits import ALL, SPLIT_NAMES, by_split, canonical_split, chosen_split
 from dlcvcli.errors import DataError, UsageError, nearest
 
-ImageLayoutName = Literal["class_folders", "csv", "omniglot"]
+ImageLayoutName = Literal["class_folders", "csv", "omniglot", "flat"]
 
 _SPLITS = {"train", "val", "test"}
 
@@ -105,6 +106,8 @@ def find_image_layout(
             tables = read_image_tables(folder, allow_outside=allow_outside)
             recognised = _from_tables(folder, tables)
             problems += tables.problems
+        if recognised is None and layout in {"auto", "flat"}:
+            recognised = _find_flat(folder)
         if recognised is None and layout in {"auto", "class_folders"}:
             recognised = _find_class_folders(folder)
             if recognised is not None and problems and _may_be_of_a_csv(recognised):
@@ -114,11 +117,14 @@ def find_image_layout(
     if problems:
         raise problems[0]
     kind = "that dlcv recognises" if layout == "auto" else f"in layout '{layout}'"
+    unlabelled = sum(len(_images(folder)) for folder in (root, *inner)) if layout == "auto" else 0
     raise DataError(
-        f"{root} holds no images by class {kind}",
+        f"{root} holds no images by class {kind}"
+        + (f": its {unlabelled} images have no labels" if unlabelled else ""),
         unread_hint(root)
         + "expected folders named after their classes (with or without train/, val/, test/ above), "
-        "SPLIT.csv with filename,label beside the images, or Omniglot's alphabets",
+        "SPLIT.csv with filename,label beside the images, names such as LABEL_NUMBER.png, or "
+        "Omniglot's alphabets",
     )
 
 
@@ -192,6 +198,64 @@ def _find_omniglot(root: Path) -> ImageLayout | None:
         classes = _characters_in(root)
         splits = {ALL: classes} if classes else {}
     return ImageLayout("omniglot", root, splits) if splits else None
+
+
+def _find_flat(root: Path) -> ImageLayout | None:
+    """Return a set whose file names have the label before the first underscore: `12_345.png`.
+
+    Its splits are folders such as `train` or `train_50`, with no folders in them. There are several
+    labels, and they repeat: otherwise they are more likely a common prefix, as in `img_0001.jpg`,
+    or numbers of images, as in `0001_sat.jpg`.
+    """
+    inner = _folders(root)
+    # A class may be named `train`: then other classes stand beside it.
+    if not all(map(_flat_split, inner)) or any(map(_folders, inner)):
+        return None
+    folders = {path: _by_label(path) for path in inner or [root]}
+    folders = {path: by_label for path, by_label in folders.items() if by_label}
+    labels = {label for by_label in folders.values() for label in by_label}
+    names = [
+        file.stem for by_label in folders.values() for own in by_label.values() for file in own
+    ]
+    if len(labels) < 2 or 2 * len(labels) > len(names) or _is_numbered(names):
+        return None
+    splits: dict[str, Split] = {}
+    for path, by_label in folders.items():
+        split = _flat_split(path) if inner else ALL
+        if split in splits:
+            raise DataError(
+                f"{root} holds the split '{split}' twice, the second time in {path.name}",
+                "keep one of the two",
+            )
+        splits[split] = tuple(
+            ImageClass(label, tuple(own), label) for label, own in sorted(by_label.items())
+        )
+    return ImageLayout("flat", root, splits)
+
+
+def _flat_split(folder: Path) -> str:
+    """Return the split that a folder such as `train_50` holds; empty for another folder."""
+    name = canonical_split(re.sub(r"[_-]?\d+$", "", folder.name))
+    return name if name in _SPLITS else ""
+
+
+def _by_label(folder: Path) -> dict[str, list[Path]]:
+    """Return label -> images of a folder; empty unless every name has a label."""
+    by_label: dict[str, list[Path]] = {}
+    for file in _images(folder):
+        label, underscore, rest = file.stem.partition("_")
+        if not (label and underscore and rest):
+            return {}
+        by_label.setdefault(label, []).append(file)
+    return by_label
+
+
+def _is_numbered(names: list[str]) -> bool:
+    """Return whether names are numbers of images with endings in words: `0001_sat`, `0001_mask`."""
+    endings = {name.partition("_")[2] for name in names}
+    if any(end.isdigit() for end in endings):
+        return False
+    return 4 * len(endings) < len(names) or all(name.partition("_")[0].isdigit() for name in names)
 
 
 def _from_tables(root: Path, tables: ImageTables) -> ImageLayout | None:

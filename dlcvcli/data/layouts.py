@@ -21,6 +21,10 @@ from dlcvcli.errors import DataError, UsageError, nearest
 LayoutName = Literal["sat_mask", "images_masks", "camvid", "voc"]
 
 
+class LayoutNotFound(DataError):
+    """A folder holds no segmentation set at all, unlike one whose set cannot be used."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """An image file and its annotation file; `name` is the name that users see."""
@@ -73,8 +77,8 @@ def find_layout(root: Path, layout: str = "auto") -> Layout:
 
     Raises:
         UsageError: there is no such layout.
-        DataError: the folder is missing, empty or holds no known layout, or an image lacks its
-            annotation or the reverse.
+        LayoutNotFound: the folder is empty or holds no known layout.
+        DataError: the folder is missing, or an image lacks its annotation or the reverse.
     """
     if not root.exists():
         raise DataError(f"data folder {root} does not exist")
@@ -88,7 +92,7 @@ def find_layout(root: Path, layout: str = "auto") -> Layout:
             recognised = find(folder)
             if recognised is not None:
                 return recognised
-    raise DataError(_not_recognised(root, layout), unread_hint(root) + _EXPECTED)
+    raise LayoutNotFound(_not_recognised(root, layout), unread_hint(root) + _EXPECTED)
 
 
 def pairs_of(layout: Layout, split: str) -> tuple[Pair, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import InterpolationMode
@@ -25,6 +26,7 @@ from dlcvcli.data.cache import ImageCache
 from dlcvcli.data.sampler import BatchPlan, Draw, StepRange
 from dlcvcli.data.source import ImageSource
 from dlcvcli.errors import DataError, DlcvError
+from dlcvcli.machine import usable_cores
 
 Batch = dict[str, Tensor]
 
@@ -35,14 +37,15 @@ Augment = Callable[[np.random.Generator, Tensor, Tensor | None], tuple[Tensor, T
 class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
     """Augmented images, with their masks if they have any.
 
-    A sample is a function of (seed, epoch, index) alone: {"images": uint8 [h, w, 3]}, and "masks":
-    uint8 [h, w] where the images have masks.
+    A sample is a function of (seed, epoch, index) alone: {"images": uint8 [h, w, 3]}, "masks":
+    uint8 [h, w] where the images have masks, and "labels": int64 [] where they have labels.
 
     Args:
         data: the images.
         augment: the random changes.
         seed: seed of the changes.
         cache: keeps decoded samples, if given; it changes no sample.
+        labels: the class of each image, int64 [N], where images have classes.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
         augment: Augment,
         seed: int,
         cache: ImageCache | None = None,
+        labels: NDArray[np.int64] | None = None,
     ) -> None:
         self.data = data
         self.augment = augment
         self.seed = seed
         self.cache = cache
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.data)
@@ -72,6 +77,8 @@ class TrainingImages(Dataset[dict[str, Tensor] | DataError]):
         sample = {"images": image.permute(1, 2, 0).contiguous()}
         if mask is not None:
             sample["masks"] = mask.contiguous()
+        if self.labels is not None:
+            sample["labels"] = torch.tensor(self.labels[index])
         return sample
 
     def _decoded(self, index: int) -> tuple[Tensor, Tensor | None]:
@@ -281,3 +288,16 @@ class TrainingBatches:
             # End the workers now. They ignore SIGTERM, so the interpreter would wait for them when
             # it exits.
             del iterator
+
+
+def default_workers(*, on_gpu: bool, ranks: int) -> int:
+    """Return the loader processes of a rank: one beside a CPU that trains, several beside a GPU.
+
+    Args:
+        on_gpu: whether the rank trains on a GPU.
+        ranks: number of ranks on this machine.
+    """
+    cores = usable_cores()
+    if not on_gpu:
+        return 1 if cores > 1 else 0
+    return max(1, min(8, cores // ranks - 1))

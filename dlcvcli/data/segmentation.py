@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcvcli.data.holdout import GroupRule, groups_of, hold_out_groups
 from dlcvcli.data.layouts import Layout, Pair, find_layout, pairs_of
 from dlcvcli.data.masks import decode_oriented_mask, match_orientation
 from dlcvcli.data.reading import Pixels, decode_oriented_rgb, enough_memory, read_bytes, stretch
@@ -178,26 +179,57 @@ def split_of(
     return SegmentationSet(pairs, classes, name, layout.root, size, binarise)
 
 
+def pooled_pairs(layout: Layout) -> tuple[Pair, ...]:
+    """Return the pairs of the splits `train` and `val`; of a set without splits, all of them."""
+    names = [ALL] if set(layout.splits) == {ALL} else ["train", "val"]
+    return tuple(dict.fromkeys(pair for name in names for pair in layout.splits.get(name, ())))
+
+
+@dataclass(frozen=True)
+class TrainingSplits:
+    """The pairs to train and to validate on, and how the set was split, where dlcv split it."""
+
+    train: tuple[Pair, ...]
+    val: tuple[Pair, ...]
+    remark: str = ""
+
+
 def training_splits(
-    layout: Layout, train: str, val: str, *, holdout: float, seed: int
-) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    layout: Layout,
+    train: str,
+    val: str,
+    *,
+    holdout: float,
+    seed: int,
+    rule: GroupRule | None = None,
+) -> TrainingSplits:
     """Return the pairs to train and to validate on.
 
-    Of a set without splits, a random fraction is held out to validate on.
+    Of a set without splits, a random fraction is held out to validate on. With a rule, complete
+    groups are held out, and a set with splits is split anew.
 
     Args:
         layout: the set.
         train, val: names of the two splits.
         holdout: fraction of the images to hold out, in (0, 1).
         seed: seed of the choice; the same seed holds out the same images.
+        rule: how groups are held out.
 
     Raises:
         DataError: a split does not exist, or there are too few images to hold any out.
         UsageError: both names stand for the same split.
     """
-    if set(layout.splits) != {ALL}:
+    unsplit = set(layout.splits) == {ALL}
+    if rule is not None:
+        pairs = pooled_pairs(layout)
+        groups = groups_of([pair.image for pair in pairs], rule.by, layout.root)
+        chosen = hold_out_groups(groups, rule, fraction=holdout, seed=seed)
+        held_pairs = tuple(p for p, out in zip(pairs, chosen.held, strict=True) if out)
+        others = tuple(p for p, out in zip(pairs, chosen.held, strict=True) if not out)
+        return TrainingSplits(others, held_pairs, chosen.describe())
+    if not unsplit:
         require_two_splits(train, val, layout.splits)
-        return pairs_of(layout, train), pairs_of(layout, val)
+        return TrainingSplits(pairs_of(layout, train), pairs_of(layout, val))
     pairs = layout.splits[ALL]
     count = round(len(pairs) * holdout)
     if not 1 <= count < len(pairs):
@@ -207,7 +239,7 @@ def training_splits(
             "add images, or choose another fraction, as in --set data.holdout=0.2",
         )
     held = set(np.random.default_rng(seed).permutation(len(pairs))[:count].tolist())
-    return (
+    return TrainingSplits(
         tuple(pair for index, pair in enumerate(pairs) if index not in held),
         tuple(pair for index, pair in enumerate(pairs) if index in held),
     )

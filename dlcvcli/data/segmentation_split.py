@@ -5,17 +5,14 @@ The model may have been trained on some of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from dlcvcli.data.layouts import Pair, find_layout
-from dlcvcli.data.reading import read_ahead, read_bytes
-from dlcvcli.data.seen_images import SeenImages, digest_of
-from dlcvcli.data.segmentation import SegmentationSet, split_of
+from dlcvcli.data.layouts import find_layout
+from dlcvcli.data.seen_images import SeenImages
+from dlcvcli.data.seen_split import seen_part
+from dlcvcli.data.segmentation import SegmentationSet, pooled_pairs, split_of
 from dlcvcli.data.splits import ALL, canonical_split
-from dlcvcli.errors import DataError
-from dlcvcli.machine import usable_cores
 from dlcvcli.palette import ClassSet
 
 
@@ -41,6 +38,7 @@ def open_for_model(
     layout: str = "auto",
     size: tuple[int, int] | None = None,
     binarise: bool = False,
+    regrouped: bool = False,
 ) -> ScoredSplit:
     """Open a split of a folder to score a model on.
 
@@ -53,55 +51,23 @@ def open_for_model(
         split: name of the split.
         seen: the images that the model has seen; None where the model has no such record.
         classes, layout, size, binarise: as for `segmentation.open_split`.
+        regrouped: the model's training held out groups of the images of `train` and `val`, so that
+            in that set these names mean its own splits, and `all` the images of both.
 
     Raises:
         DataError: as for `open_split`; or the model's training held out no such split of the set.
     """
     recognised = find_layout(folder, layout)
-    data = split_of(recognised, split, classes, size=size, binarise=binarise)
     left_out = recognised.left_out().removeprefix("; ")
     remarks = (f"{folder}: {left_out}",) if left_out else ()
-    if data.split != ALL:
-        return ScoredSplit(data, remarks)
-    if seen is None:
-        remark = (
-            f"{folder} has no splits, and the model does not record what it was trained on: "
-            "every image is scored, those that it was trained on too"
-        )
-        return ScoredSplit(data, (*remarks, remark))
-    digests = image_digests(data.pairs)
-    held_out = set(seen.validated)
     wanted = canonical_split(split)
-    if wanted == ALL or held_out.isdisjoint(digests):
-        return ScoredSplit(data, remarks)
-    parts = {"train": seen.trained - held_out, "val": held_out}
-    if wanted not in parts:
-        raise DataError(
-            f"{folder} has no split '{split}': the model's training split it into train and val",
-            "choose --split val, train or all",
-        )
-    pairs = [pair for pair, one in zip(data.pairs, digests, strict=True) if one in parts[wanted]]
-    what = "held out" if wanted == "val" else "used"
-    remark = (
-        f"{folder} has no splits: scoring the {len(pairs)} of its {len(data)} images that the "
-        f"model's training {what} (--split all scores every image)"
-    )
-    new = sum(digest not in held_out | seen.trained for digest in digests)
-    if new:
-        remark += f"; {new} that the training did not see are left out"
-    return ScoredSplit(replace(data, pairs=tuple(pairs), split=wanted), (*remarks, remark))
-
-
-def image_digests(pairs: Sequence[Pair]) -> list[bytes]:
-    """Return the `digest_of` the image file of each pair.
-
-    Raises:
-        DataError: a file cannot be read.
-    """
-    threads = usable_cores()
-    files = (pair.image for pair in pairs)
-    return list(
-        read_ahead(
-            lambda file: digest_of(read_bytes(file)), files, threads=threads, ahead=4 * threads
-        )
-    )
+    unsplit = set(recognised.splits) == {ALL}
+    if unsplit or (regrouped and wanted in {"train", "val", ALL}):
+        pairs = pooled_pairs(recognised)
+        what = "has no splits" if unsplit else "is split by group"
+        part = seen_part([pair.image for pair in pairs], split, seen, folder, what)
+        if part is not None:
+            chosen = tuple(pairs[place] for place in part.places)
+            data = SegmentationSet(chosen, classes, part.split, recognised.root, size, binarise)
+            return ScoredSplit(data, (*remarks, part.remark) if part.remark else remarks)
+    return ScoredSplit(split_of(recognised, split, classes, size=size, binarise=binarise), remarks)

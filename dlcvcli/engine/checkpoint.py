@@ -70,7 +70,7 @@ class _Last(Settings):
 
 class _Data(Settings):
     model_config = _open
-    classes: dict[str, Any] = Field(default_factory=dict)
+    classes: dict[str, Any] | tuple[str, ...] = Field(default_factory=dict)
     sha256: dict[str, str] = Field(default_factory=dict)
 
 

@@ -57,6 +57,38 @@ def balance(splits: Mapping[str, Audit], classes: ClassSet, *, log: bool = False
     return figure
 
 
+def class_balance(splits: Mapping[str, Mapping[str, int]], *, log: bool = False) -> Figure:
+    """Draw the number of images of each class and split as bars.
+
+    Args:
+        splits: split -> class -> number of images, at least one.
+        log: use a logarithmic axis.
+    """
+    names = list(dict.fromkeys(name for classes in splits.values() for name in classes))
+    with styled():
+        figure = new_figure(6.5, _AROUND + len(names) * (len(splits) * _BAR + _GAP))
+        axes = figure.subplots()
+    thick = _BAR / (len(splits) * _BAR + _GAP)
+    for place, (colour, classes) in enumerate(
+        zip(_colours(len(splits)), splits.values(), strict=True)
+    ):
+        rows = np.arange(len(names)) + (place - (len(splits) - 1) / 2) * thick
+        counts = [classes.get(name, 0) for name in names]
+        _bars(axes, rows, counts, [f"{count:,}" for count in counts], colour, thick)
+    if log:
+        axes.set_xscale("log")
+    axes.margins(x=0.14)
+    axes.set_xlabel("images")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    axes.set_axisbelow(True)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    images = {split: sum(classes.values()) for split, classes in splits.items()}
+    _legend(figure, {split: f"{split}: {_images(count)}" for split, count in images.items()})
+    return figure
+
+
 def _colours(count: int) -> list[str]:
     return [SERIES[index % len(SERIES)] for index in range(count)]
 
@@ -123,12 +155,25 @@ def _name_classes(axes: Any, classes: ClassSet) -> None:
 
 
 def _name_splits(figure: Figure, splits: Mapping[str, Audit]) -> None:
-    handles = []
-    for colour, (name, audit) in zip(_colours(len(splits)), splits.items(), strict=True):
+    labels = {}
+    for name, audit in splits.items():
         ignored = int(audit.pixels[-1]) / max(1, int(audit.pixels.sum()))
         note = f", {_percent(100 * ignored)} ignored" if ignored else ""
-        images = "1 image" if audit.images == 1 else f"{audit.images:,} images"
-        handles.append(Patch(facecolor=colour, label=f"{name}: {images}{note}"))
+        labels[name] = f"{name}: {_images(audit.images)}{note}"
+    _legend(figure, labels)
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
+
+
+def _legend(figure: Figure, labels: Mapping[str, str]) -> None:
+    """Draw a legend of the splits, each with its label."""
+    colours = _colours(len(labels))
+    handles = [
+        Patch(facecolor=colour, label=label)
+        for colour, label in zip(colours, labels.values(), strict=True)
+    ]
     figure.legend(
         handles=handles,
         loc="outside upper center",

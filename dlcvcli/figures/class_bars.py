@@ -1,4 +1,4 @@
-"""IoU of each class as bars, for the runs of a study."""
+"""Scores of each class as bars: IoU for the runs of a study, accuracy for one run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,29 @@ _WIDTH = 8.0
 Score = tuple[float | None, float | None]
 
 
-def class_bars(names: Sequence[str], runs: Mapping[str, Mapping[str, Score]]) -> Figure:
-    """Draw a bar for each class and run: the mean IoU, with an error bar of ±1 standard deviation.
+def accuracy_bars(per_class: Mapping[str, float | None]) -> Figure:
+    """Draw a bar for the accuracy of each class, the lowest at the bottom.
+
+    Args:
+        per_class: class -> accuracy, or None for a class without images.
+
+    Raises:
+        DataError: there is no class.
+    """
+    names = sorted(per_class, key=lambda name: -(per_class[name] or 0.0))
+    scores = {name: (per_class[name], None) for name in names}
+    return class_bars(names, {"": scores}, score="accuracy")
+
+
+def class_bars(
+    names: Sequence[str], runs: Mapping[str, Mapping[str, Score]], *, score: str = "IoU"
+) -> Figure:
+    """Draw a bar for each class and run: the mean, with an error bar of ±1 standard deviation.
 
     Args:
         names: names of the classes, from top to bottom.
-        runs: label -> class -> (mean IoU or None, standard deviation over seeds or None).
+        runs: label -> class -> (mean or None, standard deviation over seeds or None).
+        score: name of what the bars show.
 
     Raises:
         DataError: there is no class or no run.
@@ -56,11 +73,12 @@ def class_bars(names: Sequence[str], runs: Mapping[str, Mapping[str, Score]]) ->
     reach = [(mean or 0) + (sd or 0) for one in runs.values() for mean, sd in one.values()]
     # Space for the values beside the bars.
     axes.set_xlim(0, max(0.1, 1.09 * max(reach, default=0)))
-    axes.set_xlabel("IoU" + (", mean ± sd over seeds" if _has_spread(runs) else ""))
+    axes.set_xlabel(score + (", mean ± sd over seeds" if _has_spread(runs) else ""))
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside upper center", ncols=min(3, len(runs)), frameon=False)
+    if len(runs) > 1 or all(runs):
+        figure.legend(loc="outside upper center", ncols=min(3, len(runs)), frameon=False)
     return figure
 
 

@@ -17,14 +17,19 @@ _CELL = 0.42
 # Cells with a smaller fraction show no number.
 _SHOWN_FROM = 0.005
 _DARK_FROM = 0.55
+# The most classes whose cells have numbers.
+_NUMBERED = 30
 
 
-def confusion_figure(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
-    """Draw a confusion matrix, with each row as fractions of its ground-truth class.
+def confusion_figure(
+    names: Sequence[str], counts: Sequence[Sequence[int]], *, unit: str = "pixels"
+) -> Figure:
+    """Draw a confusion matrix, with each row in per cent of its ground-truth class.
 
     Args:
         names: names of the classes.
         counts: pixels by ground-truth class (row) and predicted class (column).
+        unit: what is counted.
 
     Raises:
         DataError: all counts are 0, or there is not one row and column for each class.
@@ -36,20 +41,22 @@ def confusion_figure(names: Sequence[str], counts: Sequence[Sequence[int]]) -> F
         )
     totals = matrix.sum(axis=1)
     if not totals.any():
-        raise DataError("the confusion matrix contains no pixels")
+        raise DataError(f"the confusion matrix contains no {unit}")
     # The row of a class without ground-truth pixels stays grey.
     fractions = np.full_like(matrix, np.nan)
     fractions[totals > 0] = matrix[totals > 0] / totals[totals > 0, None]
-    side = max(2.6, _CELL * len(names))
+    # The cells of many classes get smaller, and have no numbers.
+    cell = _CELL if len(names) <= _NUMBERED else _CELL * max(0.4, _NUMBERED / len(names))
+    side = max(2.6, cell * len(names))
     with styled():
         figure = new_figure(side + 3.0, side + 1.5)
         axes = figure.subplots()
         axes.grid(visible=False)
         axes.set_facecolor("#e6e6e6")
-        image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+        image = axes.imshow(100 * fractions, cmap="Blues", vmin=0, vmax=100)
         for spine in axes.spines.values():
             spine.set_visible(True)
-    for row, line in enumerate(fractions):
+    for row, line in enumerate(fractions if len(names) <= _NUMBERED else ()):
         for column, fraction in enumerate(line):
             if fraction >= _SHOWN_FROM:
                 axes.text(
@@ -63,15 +70,17 @@ def confusion_figure(names: Sequence[str], counts: Sequence[Sequence[int]]) -> F
                     fontweight="bold" if row == column else "normal",
                 )
     places = range(len(names))
-    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+    small = 9 if len(names) <= _NUMBERED else 6
+    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=small)
     axes.set_yticks(
         places,
         [_with_fraction(n, t / totals.sum()) for n, t in zip(names, totals, strict=True)],
+        fontsize=small,
     )
     axes.tick_params(length=0)
-    axes.set(xlabel="predicted class", ylabel="ground truth (fraction of all pixels)")
+    axes.set(xlabel="predicted class", ylabel=f"ground truth (fraction of all {unit})")
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
-    bar.set_label("fraction of ground truth, numbers in %")
+    bar.set_label("% of the ground-truth class")
     bar.outline.set_visible(False)
     return figure
 

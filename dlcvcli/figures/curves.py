@@ -1,4 +1,4 @@
-"""Curves of runs: training loss and validation score over the epochs."""
+"""Curves of runs: loss and score over the epochs, in training and in validation."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ _DASHES = ("-", "--", "-.", ":")
 
 def curves(runs: Mapping[str, RunFolder], score: Score) -> Figure:
     """Draw the training loss and a validation score of several runs, each in one colour.
+
+    The validation loss and the accuracy in training are drawn too, as thin lines, for a single run
+    whose records have them.
 
     Args:
         runs: name -> run; the legend has the names if there are several runs.
@@ -59,16 +62,37 @@ def curves(runs: Mapping[str, RunFolder], score: Score) -> Figure:
                 ha="center",
                 color=colour,
             )
+    single = len(runs) == 1 and _draw_others(left, right, next(iter(runs.values())))
     if not has_records:
         raise DataError("the runs have no records yet")
-    left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel=f"validation {score.name}")
+    left.set(xlabel="epoch", ylabel="loss" if single else "training loss")
+    right.set(xlabel="epoch", ylabel=score.name if single else f"validation {score.name}")
     right.margins(y=0.15)
+    if single:
+        for axes, main in ((left, "training"), (right, "validation")):
+            solid = next(line for line in reversed(axes.lines) if line.get_linestyle() == "-")
+            solid.set_label(main)
+            axes.legend(frameon=False)
     if len(runs) > 1:
         # The legend needs axes with all runs, and some may not have been validated yet.
         axes = right if len(right.lines) == len(runs) else left
         axes.legend(frameon=False)
     return figure
+
+
+def _draw_others(left: Any, right: Any, run: RunFolder) -> bool:
+    """Draw validation loss and training accuracy of a run; return whether it has both."""
+    records = list(run.read_metrics())
+    loss, accuracy = _points(records, "val", "loss"), _points(records, "train", "accuracy")
+    if not (loss and accuracy and left.lines and right.lines):
+        return False
+    for line in (*left.lines, *right.lines):
+        line.set_label("_")
+    left.plot(*np.array(loss).T, color=SERIES[1], linestyle="--", label="validation")
+    x, y = np.array(accuracy).T
+    smooth = _smooth(y) if len(y) >= _SMOOTHED_FROM else y
+    right.plot(x, smooth, color=SERIES[1], linestyle="--", label="training")
+    return True
 
 
 def _points(records: list[dict[str, Any]], split: str, key: str) -> list[tuple[float, float]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dlcvcli.data.reading import Pixels
 from dlcvcli.figures.colours import safe_colours
-from dlcvcli.figures.style import in_style, new_figure
+from dlcvcli.figures.style import in_style, new_figure, text_width
 from dlcvcli.prototypes import Floats
 
 Ints = NDArray[np.int64]
@@ -21,13 +21,14 @@ Ints = NDArray[np.int64]
 _CELL = 0.52
 _MOST_SHOTS = 5
 _MOST_QUERIES = 15
-_NAME = 18
+_NAME, _NAME_SIZE = 28, 7.0
 _SIDE = 4.6
 _WRONG = "#c1121f"
 # The edge keeps pale colours visible.
 _EDGE: Any = {"edgecolors": "#555555", "linewidths": 0.4}
-# Widths, in images: of the names, between support and queries, and around each image.
-_NAMES, _GAP, _RIM = 2.7, 0.5, 0.06
+# Widths, in images: between support and queries, around each image, and of the heading of queries;
+# in inches: of the margins beside the names.
+_GAP, _RIM, _HEADING, _MARGIN = 0.5, 0.06, 6, 0.4
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ def episode_figure(episode: EpisodePicture) -> Figure:
     shown = min(shots, _MOST_SHOTS)
     most = max(int((episode.answers == way).sum()) for way in range(ways))
     columns = min(most, _MOST_QUERIES)
-    wide, high = (_NAMES + shown + _GAP + columns) * _CELL, (ways + 1) * _CELL
+    names = [_row_name(name, way) for way, name in enumerate(episode.names)]
+    before = (max(text_width(name, _NAME_SIZE) for name in names) + _MARGIN) / _CELL
+    after = shown + _GAP + max(columns, _HEADING)
+    wide, high = (before + after) * _CELL, (ways + 1) * _CELL
     figure = new_figure(wide + _SIDE, max(_SIDE, high + 0.6))
     parts: Any = figure.subfigures(1, 2, width_ratios=(wide, _SIDE))
     left, right = parts
@@ -76,11 +80,21 @@ def episode_figure(episode: EpisodePicture) -> Figure:
     figure.suptitle(f"{episode.title}: {correct} of {len(episode.answers)} queries correct")
     axes = left.subplots()
     # One pair of axes for all images, in units of one image.
-    axes.set(xlim=(-_NAMES, shown + _GAP + columns), ylim=(ways, -1), aspect="equal", anchor="N")
+    axes.set(xlim=(-before, after), ylim=(ways, -1), aspect="equal", anchor="N")
     axes.set_axis_off()
+    for way, name in enumerate(names):
+        text = axes.text(-0.15, way + 0.5, name, ha="right", va="center", fontsize=_NAME_SIZE)
+        # Its space is in `before`; the layout would shrink the images for it once more.
+        text.set_in_layout(False)
     _draw_images(axes, episode, colours, shown, columns)
     _draw_points(right, episode, colours)
     return figure
+
+
+def _row_name(name: str, way: int) -> str:
+    """Return a class name with its number; of a long one, the end, in which classes differ."""
+    short = name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
+    return f"{short}  {way}"
 
 
 def _draw_images(
@@ -88,9 +102,6 @@ def _draw_images(
 ) -> None:
     ways, shots = episode.support.shape[:2]
     for way in range(ways):
-        name = episode.names[way]
-        short = name if len(name) <= _NAME else f"…{name[-_NAME + 1 :]}"
-        axes.text(-0.15, way + 0.5, f"{short}  {way}", ha="right", va="center", fontsize=7)
         for shot in range(shown):
             _framed(axes, (shot, way), episode.support[way, shot], colours[way], 2.0)
         queries = np.flatnonzero(episode.answers == way)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
-
+from dlcvcli.figures.style import text_width
 from dlcvcli.models.diagram import Block, Diagram
 
 # In points: the smallest text of a diagram that is printed at the size of its figure.
@@ -122,14 +119,6 @@ def crossed(placement: Placement) -> list[tuple[tuple[str, str], str]]:
     ]
 
 
-@cache
-def text_width(line: str, *, bold: bool = False, size: float = FONT_SIZE) -> float:
-    """Measure a line of text in inches."""
-    font = FontProperties(weight="bold" if bold else "normal")
-    extents = TextPath((0, 0), line, size=size, prop=font).get_extents()
-    return float(extents.width) / _POINTS_PER_INCH
-
-
 def _columns(
     diagram: Diagram, texts: Mapping[str, Sequence[str]]
 ) -> dict[int, tuple[float, float]]:
@@ -138,7 +127,7 @@ def _columns(
     left = _MARGIN
     for column in sorted({block.column for block in diagram.blocks}):
         inside = [
-            text_width(line, bold=index == 0)
+            text_width(line, FONT_SIZE, bold=index == 0)
             for block in diagram.blocks
             if block.column == column
             for index, line in enumerate(texts[block.name])

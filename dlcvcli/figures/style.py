@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 from matplotlib.text import Text
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import LogFormatter
 
 from dlcvcli.files import as_readable, make_folder
@@ -22,6 +24,8 @@ P = ParamSpec("P")
 
 # The colours of Okabe and Ito, which can be distinguished with any colour vision.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+_POINTS_PER_INCH = 72
 
 # Width in inches of a legend entry, for names up to the length of 'agriculture'.
 _LEGEND_ENTRY = 1.25
@@ -64,11 +68,11 @@ def in_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as .png or .pdf, by the suffix of the path."""
     make_folder(path.parent)
-    _take_literally(figure)
+    take_literally(figure)
     figure.savefig(path, dpi=150)
 
 
-def _take_literally(figure: Figure) -> None:
+def take_literally(figure: Figure) -> None:
     """Draw names literally: no math text between dollar signs, no bytes that are not UTF-8.
 
     matplotlib formats the numbers of logarithmic axes as math text; these are unchanged.
@@ -84,6 +88,14 @@ def _take_literally(figure: Figure) -> None:
         if text not in numbers:
             text.set_parse_math(False)
             text.set_text(as_readable(text.get_text()))
+
+
+@cache
+def text_width(line: str, size: float, *, bold: bool = False) -> float:
+    """Return the width in inches of a line of text of a size in points."""
+    font = FontProperties(weight="bold" if bold else "normal")
+    extents = TextPath((0, 0), line, size=size, prop=font).get_extents()
+    return float(extents.width) / _POINTS_PER_INCH
 
 
 def show_image(axes: Any, pixels: Any, title: str = "") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +13,13 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 
 from dlcvcli.config.names import Provider
+from dlcvcli.errors import UsageError
+from dlcvcli.extras import require_package
 from dlcvcli.reporter import Reporter
 from dlcvcli.runs import ModelRef
+
+# Suffixes of the files that figures are saved to.
+FIGURES = (".png", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -155,3 +162,33 @@ def latency_ms(laps: Sequence[float]) -> Latency:
     """Return the median and the 95th percentile, in milliseconds, of seconds per call."""
     median, late = np.percentile(laps, [50, 95]).tolist()
     return {"p50": median * 1e3, "p95": late * 1e3}
+
+
+def require_target(path: Path, flag: str, suffixes: Sequence[str]) -> None:
+    """Refuse a file that a flag cannot write to, before anything is computed.
+
+    Args:
+        path: the file.
+        flag: as typed, e.g. `--confusion`.
+        suffixes: those that it can write.
+
+    Raises:
+        UsageError: it has another suffix, or is a folder.
+        MissingExtra: it is a figure, and matplotlib is not installed.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{flag} {path} ends in none of {', '.join(suffixes)}")
+    if path.is_dir():
+        raise UsageError(f"{flag} {path} is a folder", "name a file")
+    if path.suffix.lower() in FIGURES:
+        require_package("matplotlib", f"drawing the figure of {flag}")
+
+
+def confusion_csv(confusion: Mapping[str, Any]) -> str:
+    """Return the counts of a confusion matrix as CSV: a row for each true class."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["true \\ predicted", *confusion["classes"]])
+    for name, row in zip(confusion["classes"], confusion["counts"], strict=True):
+        writer.writerow([name, *row])
+    return out.getvalue()

@@ -4,17 +4,86 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlcvcli.config.load import validate
 from dlcvcli.config.names import Provider
+from dlcvcli.config.schema import RunSettings
 from dlcvcli.data.reading import Pixels
-from dlcvcli.errors import DeviceError
+from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
+from dlcvcli.errors import CheckpointError, ConfigError, DeviceError, naming
+from dlcvcli.files import sha256_of
+from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
 from dlcvcli.runtime.finite import require_finite
+
+P = TypeVar("P")
+S = TypeVar("S", bound=RunSettings)
+
+
+class TorchModel:
+    """Base of models that run under PyTorch: eager, float32, NCHW, TF32 off.
+
+    Args:
+        module: the model with its preprocessing; it is moved to the device, in evaluation mode.
+        network: the part of it that gets its images in NCHW.
+        device: where it runs.
+    """
+
+    backend = "torch"
+    precision = "fp32"
+
+    def __init__(self, module: nn.Module, network: nn.Module, device: torch.device) -> None:
+        self.device = device
+        self.provider = device.type
+        self.on_gpu = device.type == "cuda"
+        self.notes: dict[str, Any] = {"device": device_name(device)}
+        module.to(device).eval()
+        run_in_nchw(network)
+
+
+def load_on_device(
+    ref: ModelRef, provider: Provider, make: Callable[[Checkpoint, str, torch.device], P]
+) -> P:
+    """Load a checkpoint onto the device that `provider` names.
+
+    Args:
+        ref: the checkpoint.
+        provider: `cuda`, `cpu`, or `auto` to take what there is.
+        make: returns the model from the checkpoint, the SHA-256 of its file, and the device.
+
+    Raises:
+        CheckpointError: it cannot be used; names the file.
+        DeviceError: `cuda` was asked for and there is none.
+    """
+    device = choose_device(provider)
+    checkpoint = load_checkpoint(ref.path)
+    with naming(ref.path):
+        return make(checkpoint, sha256_of(ref.path), device)
+
+
+def stored_settings(checkpoint: Checkpoint, schema: type[S], noun: str) -> S:
+    """Return the settings that a checkpoint was trained with.
+
+    Args:
+        checkpoint: of any task.
+        schema: the settings of the task that is needed.
+        noun: what its models are called, with an article.
+
+    Raises:
+        CheckpointError: they are those of another task, or of another version of dlcv.
+    """
+    config: dict[str, Any] = checkpoint["config"]
+    if config.get("task") != schema.model_fields["task"].default:
+        raise CheckpointError(f"the checkpoint holds task {config.get('task')!r}, not {noun}")
+    try:
+        return validate(schema, config)
+    except ConfigError as error:
+        raise CheckpointError(f"the checkpoint's settings do not fit: {error.message}") from error
 
 
 def choose_device(provider: Provider) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -46,7 +46,10 @@ class RunOutcome:
         settings: of its task.
         reported: key of a score, or of its interval -> the value in the report, where it has one.
         when: where the report had its best score, e.g. `epoch 585`; may be empty.
-        seeds: one training a seed.
+        seeds: one training a seed; none for a run that is left out.
+        left_out: why it is left out; empty for the others.
+        line: label of the line that it is a point of, where the study has a figure along a setting.
+        place: where it is on that line; None where it is not known yet.
     """
 
     name: str
@@ -55,6 +58,9 @@ class RunOutcome:
     reported: Mapping[str, float]
     when: str
     seeds: tuple[SeedOutcome, ...]
+    left_out: str = ""
+    line: str | None = None
+    place: float | None = None
 
     @property
     def model(self) -> str:
@@ -100,19 +106,24 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs of one task, compared with the first of them.
+    """Runs of one task, compared with the first of them, or with the first at their place.
 
     Attributes:
         title: of their table.
         scores: of the task; runs are compared by the first.
         seeds: number of seeds, from 0.
         runs: at least one.
+        correct: returns image -> whether the best checkpoint of a run predicts it right, of the
+            set that the main score is of; None for tasks that do not keep it.
+        along: name of what the places of the runs are; empty where they have none.
     """
 
     title: str
     scores: tuple[Score, ...]
     seeds: int
     runs: tuple[RunOutcome, ...]
+    correct: Callable[[RunFolder], Mapping[str, bool]] | None = None
+    along: str = ""
 
     @property
     def main(self) -> Score:
@@ -137,9 +148,27 @@ class Comparison:
         """Position of the best run."""
         return None if self.best is None else self.runs.index(self.best)
 
+    def values(self, run: RunOutcome) -> dict[int, float]:
+        """Return seed -> main score of a run."""
+        return run.values(self.main.key)
+
+    def at_each_place(self) -> list[list[RunOutcome]]:
+        """Return the runs, in a group for each place on the lines of the study."""
+        places: dict[float | None, list[RunOutcome]] = {}
+        for run in self.runs:
+            places.setdefault(run.place, []).append(run)
+        return list(places.values())
+
+    def first_beside(self, run: RunOutcome) -> RunOutcome:
+        """Return the first run at the place of a run; the first of all where none has a place."""
+        return next(one for one in self.runs if one.place == run.place)
+
     def difference(self, run: RunOutcome) -> dict[int, float]:
-        """Return seed -> main score of a run minus that of the first, for seeds that both have."""
-        first, other = (one.values(self.main.key) for one in (self.runs[0], run))
+        """Return seed -> main score of a run minus that of the first at its place.
+
+        Only seeds that both have are in it.
+        """
+        first, other = (self.values(one) for one in (self.first_beside(run), run))
         return {seed: other[seed] - first[seed] for seed in sorted(first.keys() & other.keys())}
 
     def remarks(self) -> list[str]:
@@ -150,6 +179,7 @@ class Comparison:
             for run in self.runs
             if 0 < len(run.finished) < len(run.seeds)
         ]
+        lines += [f"{run.label}: {run.left_out}." for run in self.runs if run.left_out]
         lines += [
             f"{run.label}: {line}."
             for run in self.runs

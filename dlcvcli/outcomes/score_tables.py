@@ -12,6 +12,7 @@ from dlcvcli.outcomes.cells import (
     throughput,
     with_spread,
 )
+from dlcvcli.outcomes.ranking import ranking_notes, ranking_table
 from dlcvcli.outcomes.runs import Comparison, RunOutcome
 from dlcvcli.outcomes.spread import spread
 from dlcvcli.outcomes.table import Table
@@ -47,13 +48,17 @@ def _row(run: RunOutcome, scores: Sequence[Score]) -> tuple[str, ...]:
 def difference_table(comparison: Comparison) -> Table:
     """Return how far the main score of each run differs from that of the first, by seed."""
     rows = []
-    for run in comparison.runs[1:]:
+    for run in comparison.runs:
+        if run is comparison.first_beside(run):
+            continue
         differences = list(comparison.difference(run).values())
         if differences:
             over_seeds = spread(differences)
             each = ", ".join(f"{value:+.4f}" for value in differences)
             rows.append((run.label, with_spread(over_seeds, sign="+"), str(over_seeds.count), each))
-    title = f"{comparison.main.name} minus that of {comparison.runs[0].label}, paired by seed"
+    first = comparison.runs[0]
+    base = f"{first.line} at the same {comparison.along}" if first.line else first.label
+    title = f"{comparison.main.name} minus that of {base}, paired by seed"
     return Table(title, ("run", "difference", "seeds", "seed by seed"), tuple(rows))
 
 
@@ -79,6 +84,7 @@ def page_tables(comparison: Comparison) -> list[Table]:
     cost = ("model", "parameters", "images/s", "peak MiB")
     return [
         main.only("", scores, marked=True),
+        ranking_table(comparison),
         difference_table(comparison),
         *([main.only("Other scores, means over seeds", others)] if others else []),
         reported_table(comparison),
@@ -91,6 +97,7 @@ def seed_notes(comparison: Comparison) -> list[str]:
     return [
         "Measured: the best checkpoint of each seed, evaluated in float32; mean ± standard "
         "deviation over seeds (ddof 1), a dash with one seed. Images/s are those of training.",
+        *ranking_notes(comparison),
     ]
 
 

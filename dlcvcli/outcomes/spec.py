@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from pydantic import Field
 from dlcvcli.config.values import Settings
 from dlcvcli.outcomes.curves import curves_section, draw_curves
 from dlcvcli.outcomes.page import Picture, Pictures, Section
+from dlcvcli.outcomes.ranking import ranking_table
 from dlcvcli.outcomes.runs import Comparison, RunOutcome
 from dlcvcli.outcomes.score_tables import (
     difference_table,
@@ -22,6 +23,7 @@ from dlcvcli.outcomes.score_tables import (
     seed_notes,
 )
 from dlcvcli.outcomes.table import Table
+from dlcvcli.runs import RunFolder
 from dlcvcli.scores import Score
 
 # A file each, and all of a set are written before the first run.
@@ -90,6 +92,8 @@ class StudySpec:
         by_seed: metrics that `results.json` has seed by seed, beside the scores.
         columns: returns further columns of `table.csv`.
         results: returns further keys of a run in `results.json`.
+        correct: returns image -> whether the best checkpoint of a run predicts it right, of the
+            set that the main score is of, so that one seed is compared by image.
     """
 
     rule: str
@@ -98,7 +102,11 @@ class StudySpec:
     fingerprints: Callable[[Any], dict[str, str]]
     synthetic: type[SyntheticSet] | None = None
     main_table: Callable[[Comparison], Table] = main_table
-    further_tables: tuple[Callable[[Comparison], Table], ...] = (difference_table, reported_table)
+    further_tables: tuple[Callable[[Comparison], Table], ...] = (
+        ranking_table,
+        difference_table,
+        reported_table,
+    )
     complete_tables: tuple[Callable[[Comparison], Table], ...] = ()
     page_tables: Callable[[Comparison], list[Table]] = page_tables
     notes: Callable[[Comparison], list[str]] = seed_notes
@@ -109,6 +117,7 @@ class StudySpec:
     by_seed: tuple[str, ...] = ()
     columns: Callable[[Comparison, RunOutcome], dict[str, Any]] = _nothing
     results: Callable[[Comparison, RunOutcome], dict[str, Any]] = _nothing
+    correct: Callable[[RunFolder], Mapping[str, bool]] | None = None
 
 
 def reported_keys(scores: Sequence[Score]) -> tuple[str, ...]:

@@ -40,3 +40,29 @@ class Table:
             words=sum(place < self.words for place in places),
             marked=self.marked if marked else None,
         )
+
+    def in_parts(self, width: int, *, apart: int) -> list[Table]:
+        """Return tables of the first column and as many of the others as fit a width, at least one.
+
+        The first one has the title.
+
+        Args:
+            width: in characters.
+            apart: characters that a column needs beside its longest line.
+        """
+        first, *others = (
+            apart + max(len(line) for text in texts for line in text.split("\n"))
+            for texts in zip(self.columns, *self.rows, strict=True)
+        )
+        parts: list[list[str]] = []
+        left = 0
+        for name, needed in zip(self.columns[1:], others, strict=True):
+            if not parts or needed > left:
+                parts.append([])
+                left = width - first
+            parts[-1].append(name)
+            left -= needed
+        return [
+            self.only("" if number else self.title, names, marked=True)
+            for number, names in enumerate(parts)
+        ]

@@ -18,15 +18,31 @@ from dlcvcli.config.values import CountOrZero, Fraction, Settings
 from dlcvcli.errors import ConfigError, UsageError, nearest
 from dlcvcli.models.registry import require_network
 from dlcvcli.outcomes.spec import StudySpec, SyntheticSet, reported_keys
+from dlcvcli.studies.vary import STARTS, expand
 from dlcvcli.tasks.registry import TASKS
 from dlcvcli.yaml_reader import parse_yaml, read_yaml, require_mapping
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+Start = Annotated[str, Field(pattern=r"^(given:)?[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, Field(min_length=1)]
 
 DEFAULT_TASK = next(iter(TASKS))
-STARTS = ("init", "backbone")
-"""Keys of a run that name an earlier run whose weights it starts from; flags of `dlcv train`."""
+IMAGES = "images"
+"""The value of `along` that stands for the number of training images, instead of a setting."""
+
+_GIVEN = "given:"
+
+
+class Given(Settings):
+    """A folder or file of the user's that runs need, beside the data of the study.
+
+    Attributes:
+        what: what it is, for help and errors.
+        optional: without it, the runs that need it are left out; otherwise it is an error.
+    """
+
+    what: Text
+    optional: bool = False
 
 
 class Reported(Settings):
@@ -53,12 +69,16 @@ class StudyRun(Settings):
         name: of its folder.
         label: its name in tables and figures.
         task: as in `dlcv train TASK`; that of the study where the definition names none.
-        data: a set of its own: a folder, or a synthetic set that the study makes; null for the data
-            of the study.
+        data: a set of its own: a folder, `given:NAME`, or a synthetic set that the study makes;
+            null for the data of the study.
         recipe: a shipped recipe; null for the defaults.
         settings: what differs from the recipe, as in a recipe.
-        init: an earlier run; with each seed, this one starts from the best weights of that one.
+        init: an earlier run; with each seed, this one starts from the best weights of that one. Or
+            `given:NAME`: a checkpoint that the user gives, the same for every seed.
         backbone: the same, for the backbone only.
+        supervised_backbone: the same, where a task tells backbones trained with labels from others.
+        pretraining: it is trained only so that others start from it. It has a table of its own.
+        line: label of the line that it is a point of, in the figure along a setting.
         reported: values in the report, where there is a report.
     """
 
@@ -68,14 +88,23 @@ class StudyRun(Settings):
     data: SerializeAsAny[SyntheticSet] | Text | None = None
     recipe: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
-    init: Name | None = None
-    backbone: Name | None = None
+    init: Start | None = None
+    backbone: Start | None = None
+    supervised_backbone: Start | None = None
+    pretraining: bool = False
+    line: Text | None = None
     reported: Reported = Reported()
 
     @property
     def starts(self) -> dict[str, str]:
-        """Flag of `dlcv train` -> the earlier run that it takes weights from."""
+        """Flag of `dlcv train` -> the earlier run, or `given:NAME`, that it takes weights from."""
         return {key: name for key in STARTS if (name := getattr(self, key)) is not None}
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of what the user has to give for this run alone."""
+        named = (given_name(source) for source in (self.data, *self.starts.values()))
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
 
 class StudyFigures(Settings):
@@ -105,6 +134,8 @@ class StudyDefinition(Settings):
     source: Text
     task: str = DEFAULT_TASK
     data: SerializeAsAny[SyntheticSet] | None = Field(None, description="null: it needs --data")
+    given: dict[Name, Given] = Field(default_factory=dict)
+    along: Text | None = Field(None, description="a setting, or 'images', along which lines go")
     runs: Annotated[tuple[StudyRun, ...], Field(min_length=1)]
     figures: StudyFigures = StudyFigures()
     notes: tuple[str, ...] = ()
@@ -135,11 +166,37 @@ class StudyDefinition(Settings):
             for flag, name in run.starts.items():
                 if not hasattr(TASKS[run.task].flags.train, flag):
                     raise ValueError(f"run '{run.name}': task {run.task} has no {flag}")
-                if name not in names[:number]:
+                if given_name(name) is None and name not in names[:number]:
                     which = "which does not come before it"
                     if name not in names:
                         which = "which the study does not have"
                     raise ValueError(f"run '{run.name}' starts from run '{name}', {which}")
+        return self
+
+    @model_validator(mode="after")
+    def _given_names_are_known_and_used(self) -> StudyDefinition:
+        used = {name for run in self.runs for name in run.given}
+        for run in self.runs:
+            for name in run.given:
+                if name not in self.given:
+                    raise ValueError(f"run '{run.name}' needs {name}, which is not in given")
+        for name in self.given:
+            if name not in used:
+                raise ValueError(f"no run uses {_GIVEN}{name}")
+            if name in {run.name for run in self.runs}:
+                raise ValueError(f"a run and an entry of given have the name '{name}'")
+        return self
+
+    @model_validator(mode="after")
+    def _some_runs_are_compared(self) -> StudyDefinition:
+        if all(run.pretraining for run in self.runs):
+            raise ValueError("all runs are for pre-training, so there is nothing to compare")
+        started = {name for run in self.runs for name in run.starts.values()}
+        for run in self.runs:
+            if run.pretraining and run.name not in started:
+                raise ValueError(f"no run starts from run '{run.name}', which is for pre-training")
+            if run.line is not None and self.along is None:
+                raise ValueError(f"run '{run.name}' is on a line, and the study has no along")
         return self
 
     @model_validator(mode="after")
@@ -179,6 +236,13 @@ class StudyDefinition(Settings):
                 f"{', '.join(sorted(known))}"
             )
         return self
+
+
+def given_name(source: object) -> str | None:
+    """Return NAME of `given:NAME`; None for everything else."""
+    if isinstance(source, str) and source.startswith(_GIVEN):
+        return source.removeprefix(_GIVEN)
+    return None
 
 
 def study_tasks() -> tuple[str, ...]:
@@ -242,9 +306,9 @@ def read_definition(data: Any, source: str) -> StudyDefinition:
     Raises:
         ConfigError: a key or value does not fit.
     """
-    tree = dict(require_mapping(data, source))
+    tree = expand(require_mapping(data, source), source)
     task = _task_at(tree, source, "task", DEFAULT_TASK)
-    tree["data"] = _synthetic(task, tree.get("data"), f"{source}, data")
+    tree = {**tree, "data": _synthetic(task, tree.get("data"), f"{source}, data")}
     if isinstance(tree.get("runs"), list):
         tree["runs"] = [_run_of(run, task, source, place) for place, run in enumerate(tree["runs"])]
     return validate(StudyDefinition, tree, {"": source})

@@ -22,7 +22,8 @@ from dlcvcli.outcomes.cells import NONE
 from dlcvcli.outcomes.spec import SyntheticSet, reported_keys
 from dlcvcli.outcomes.table import Table
 from dlcvcli.runs import RunFolder
-from dlcvcli.studies.definition import StudyDefinition, StudyRun, run_settings
+from dlcvcli.studies.definition import StudyDefinition, StudyRun, given_name, run_settings
+from dlcvcli.studies.given import Paths, left_out
 from dlcvcli.studies.study_folder import StudyFolder
 from dlcvcli.tasks.registry import TASKS
 
@@ -40,14 +41,16 @@ class PlannedRun:
         seed: its seed.
         folder: its run folder.
         data: its own data folder; None for that of the study.
-        starts: flag of `dlcv train` -> the earlier run that it takes weights from.
+        starts: flag of `dlcv train` -> the run folder or checkpoint that it takes weights from.
+        earlier: name of a run among these -> its folder.
     """
 
     run: StudyRun
     seed: int
     folder: RunFolder
     data: Path | None = None
-    starts: Mapping[str, RunFolder] = field(default_factory=dict)
+    starts: Mapping[str, Path] = field(default_factory=dict)
+    earlier: Mapping[str, RunFolder] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -56,11 +59,22 @@ class PlannedRun:
 
 
 def planned_runs(
-    definition: StudyDefinition, folder: StudyFolder, seeds: int, only: Sequence[str] = ()
+    definition: StudyDefinition,
+    folder: StudyFolder,
+    seeds: int,
+    only: Sequence[str] = (),
+    given: Paths | None = None,
 ) -> list[PlannedRun]:
     """Return the trainings of a study: every run with seed 0, then every run with seed 1, ...
 
     So a study that is stopped has compared its runs with the seeds that are done.
+
+    Args:
+        definition: the study.
+        folder: its folder.
+        seeds: their number.
+        only: names of runs; empty for all.
+        given: what the user gave; runs that need more, or that it replaces, are left out.
 
     Raises:
         UsageError: `only` names a run that the study does not have.
@@ -72,25 +86,38 @@ def planned_runs(
                 f"--only {name}: the study '{definition.name}' has no such run",
                 nearest(name, names),
             )
+    given = given or {}
+    out = left_out(definition, given)
     return [
-        PlannedRun(
-            run,
-            seed,
-            folder.run(run.name, seed),
-            own_data(definition, folder, run),
-            {flag: folder.run(name, seed) for flag, name in run.starts.items()},
-        )
+        _planned(definition, folder, run, seed, given)
         for seed in range(seeds)
         for run in definition.runs
-        if not only or run.name in only
+        if run.name not in out and (not only or run.name in only)
     ]
 
 
-def own_data(definition: StudyDefinition, folder: StudyFolder, run: StudyRun) -> Path | None:
+def _planned(
+    definition: StudyDefinition, folder: StudyFolder, run: StudyRun, seed: int, given: Paths
+) -> PlannedRun:
+    sources = {flag: source.removeprefix("given:") for flag, source in run.starts.items()}
+    earlier = {name: folder.run(name, seed) for name in sources.values() if name not in given}
+    starts = {
+        flag: given[name] if name in given else earlier[name].path for flag, name in sources.items()
+    }
+    own = own_data(definition, folder, run, given)
+    return PlannedRun(run, seed, folder.run(run.name, seed), own, starts, earlier)
+
+
+def own_data(
+    definition: StudyDefinition, folder: StudyFolder, run: StudyRun, given: Paths
+) -> Path | None:
     """Return the data folder of a run that does not use the study's; None for one that does.
 
     Runs with equal synthetic sets share the folder of the first of them.
     """
+    name = given_name(run.data)
+    if name is not None:
+        return given[name]
     if run.data is None or isinstance(run.data, str):
         return None if run.data is None else Path(run.data)
     first = next(one for one in definition.runs if one.data == run.data)
@@ -155,6 +182,7 @@ def origins(runs: Sequence[StudyRun]) -> dict[str, list[str | None]]:
     values = {
         "starts from": [run.init for run in runs],
         "backbone from": [run.backbone for run in runs],
+        "supervised backbone from": [run.supervised_backbone for run in runs],
         "data": [
             run.data.describe() if isinstance(run.data, SyntheticSet) else run.data for run in runs
         ],
@@ -164,12 +192,18 @@ def origins(runs: Sequence[StudyRun]) -> dict[str, list[str | None]]:
 
 def value_at(settings: RunSettings, key: str) -> str:
     """Return the value at a dotted key as text; a dash for one that is not set."""
-    value: Any = settings.model_dump(mode="json")
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+    value = plain_value(settings, key)
     if value is None:
         return NONE
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def plain_value(settings: RunSettings, key: str) -> Any:
+    """Return the value at a dotted key as a plain type; None for one that is not set."""
+    value: Any = settings.model_dump(mode="json")
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def train_arguments(
@@ -195,8 +229,8 @@ def train_arguments(
     words += [word for text in sets for word in ("--set", text)]
     words += [word for name in images for word in ("--snapshot", name)]
     words += [] if devices is None else ["--devices", str(devices)]
-    for flag, first in planned.starts.items():
-        words += [f"--{flag}", str(first.path)]
+    for flag, weights in planned.starts.items():
+        words += [f"--{flag.replace('_', '-')}", str(weights)]
     folder = str(planned.data or data)
     return [
         *("train", run.task, *recipe, "--data", folder, "--seed", str(planned.seed)),

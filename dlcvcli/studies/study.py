@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ from dlcvcli.outcomes.cells import four_digits
 from dlcvcli.outcomes.runs import read_results, state_of
 from dlcvcli.outcomes.spec import SyntheticSet
 from dlcvcli.processes import run_dlcv
-from dlcvcli.studies.definition import StudyDefinition, StudyFigures, StudyRun, study_spec
+from dlcvcli.studies.definition import StudyDefinition, StudyFigures, given_name, study_spec
+from dlcvcli.studies.given import (
+    Paths,
+    left_out,
+    require_given,
+    require_same_weights,
+    with_digests,
+)
 from dlcvcli.studies.plan import (
     PlannedRun,
     command_line,
@@ -47,6 +54,7 @@ class StudyRequest:
         sets: `--set` texts, for every run.
         only: names of runs; empty for all.
         devices: ranks of each run; None for the default.
+        given: name -> what the user gave beside the data, from `parse_given`.
     """
 
     definition: StudyDefinition
@@ -57,6 +65,7 @@ class StudyRequest:
     sets: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     devices: int | None = None
+    given: Paths = field(default_factory=dict)
 
 
 def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
@@ -70,7 +79,7 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
         What the study was started with.
 
     Raises:
-        UsageError: no data, an unknown run, or a folder that is not a study's.
+        UsageError: no data or weights, an unknown run, or a folder that is not a study's.
         ConfigError: the study was started with other settings, or on other data.
         DataError: a data folder cannot be used.
         DlcvError: another process runs a study in the folder.
@@ -84,8 +93,10 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
     if before is not None:
         require_same_study(folder, before, definition, settings)
     seeds = request.seeds or (before.seeds if before is not None else 1)
+    given = {**(before.paths if before is not None else {}), **request.given}
     # Before anything is written: a mistyped run is reported at once.
-    planned = planned_runs(definition, folder, seeds, request.only)
+    planned = planned_runs(definition, folder, seeds, request.only, given)
+    require_given(definition, given, request.only)
     _require_starts(planned)
     if before is None and request.data is None and definition.needs_data:
         raise UsageError(
@@ -94,9 +105,12 @@ def run_study(request: StudyRequest, *, say: Say) -> StudyRecord:
     if before is None and request.data is not None:
         for task in dict.fromkeys(run.task for run in definition.runs if run.data is None):
             study_spec(task).recognise(request.data)
+    for one in planned:
+        if one.seed == 0 and given_name(one.run.data) in request.given and one.data is not None:
+            study_spec(one.run.task).recognise(one.data)
     folder.begin()
     with locked(folder.path):
-        return _run_started(request, settings, before, planned, say)
+        return _run_started(replace(request, given=given), settings, before, planned, say)
 
 
 def _run_started(
@@ -109,26 +123,29 @@ def _run_started(
     """Run a study in its folder, which is locked."""
     folder, definition = request.folder, request.definition
     seeds = request.seeds or (before.seeds if before is not None else 1)
-    data = _data_folder(request, before, say)
-    # The data of every planned run: a set may be large enough for some of them only.
-    runs = {run.name: run for run in (definition.runs[0], *(one.run for one in planned))}
-    _make_own_sets(request, runs.values(), say)
-    layouts = []
-    for name, run in runs.items():
-        own = own_data(definition, folder, run) or data
-        layouts.append(study_spec(run.task).open(placed(settings[name], own, 0)).layout)
-    if before is not None and Path(before.data) != data:
-        _require_same_data(folder, before, data)
     record = StudyRecord(
         definition=definition,
         sets=request.sets,
         settings=settings,
-        data=str(data),
+        data=str(_data_folder(request, before, say)),
         seeds=max(seeds, before.seeds if before is not None else 0),
+        given=with_digests(definition, request.given, {} if before is None else before.given),
     )
+    # The data of every planned run: a set may be large enough for some of them only.
+    runs = {one.run.name: one for one in planned if one.seed == 0}
+    _make_own_sets(runs.values(), say)
+    opened = (
+        study_spec(one.run.task).open(placed(settings[name], one.data or record.data, 0))
+        for name, one in runs.items()
+    )
+    layouts = dict.fromkeys(one.layout for one in opened)
+    if before is not None:
+        _require_same_inputs(folder, before, record)
     folder.write(record)
     count = "1 training" if len(planned) == 1 else f"{len(planned)} trainings"
-    say(f"{definition.title}: {count} into {folder.path}; {layouts[0]}")
+    say(f"{definition.title}: {count} into {folder.path}; {'; '.join(layouts)}")
+    for name, why in left_out(definition, request.given).items():
+        say(f"{name}: {why}")
     _train_all(request, record, planned, say)
     return record
 
@@ -138,9 +155,10 @@ def continue_command(request: StudyRequest) -> str:
     data = [] if request.data is None else ["--data", str(request.data)]
     seeds = [] if request.seeds is None else ["--seeds", str(request.seeds)]
     devices = [] if request.devices is None else ["--devices", str(request.devices)]
+    given = [w for name, path in request.given.items() for w in ("--given", f"{name}={path}")]
     sets = [word for text in request.sets for word in ("--set", text)]
     only = [word for name in request.only for word in ("--only", name)]
-    flags = [*data, "--out", str(request.folder.path), *seeds, *sets, *only, *devices]
+    flags = [*data, *given, "--out", str(request.folder.path), *seeds, *sets, *only, *devices]
     return command_line(["study", "run", request.called, *flags])
 
 
@@ -228,12 +246,11 @@ def _data_folder(request: StudyRequest, before: StudyRecord | None, say: Say) ->
     return target
 
 
-def _make_own_sets(request: StudyRequest, runs: Iterable[StudyRun], say: Say) -> None:
+def _make_own_sets(runs: Iterable[PlannedRun], say: Say) -> None:
     """Make the synthetic sets that runs have of their own."""
-    for run in runs:
-        target = own_data(request.definition, request.folder, run)
-        if isinstance(run.data, SyntheticSet) and target is not None:
-            _make(run.data, target, say)
+    for one in runs:
+        if isinstance(one.run.data, SyntheticSet) and one.data is not None:
+            _make(one.run.data, one.data, say)
 
 
 def _make(synthetic: SyntheticSet, target: Path, say: Say) -> None:
@@ -263,26 +280,35 @@ def _missing_start(one: PlannedRun, coming: Collection[Path] = ()) -> str | None
     """
     if one.folder.last.is_file():
         return None
-    for flag, first in one.starts.items():
+    for name, first in one.earlier.items():
         if first.path not in coming and read_results(first) is None:
-            return one.run.starts[flag]
+            return name
     return None
 
 
-def _require_same_data(folder: StudyFolder, before: StudyRecord, data: Path) -> None:
-    """Refuse another data folder, unless its files are those that the runs were started with."""
-    for one in planned_runs(before.definition, folder, before.seeds):
-        if one.data is not None or not one.folder.environment.is_file():
-            continue
-        known = json.loads(one.folder.environment.read_text(encoding="utf-8"))["data"]["sha256"]
-        settings = validate(TASKS[one.run.task].settings(), one.folder.read_config())
-        if study_spec(one.run.task).fingerprints(placed(settings, data, one.seed)) != known:
-            raise ConfigError(
-                f"the data in {data} is not what the study in {folder.path} was started with "
-                f"({before.data})",
-                "give the folder that it was started with, or choose another --out",
-            )
-        return
+def _require_same_inputs(folder: StudyFolder, before: StudyRecord, now: StudyRecord) -> None:
+    """Refuse other weights or data folders, unless their content is what runs were started with."""
+    planned = planned_runs(before.definition, folder, before.seeds, given=before.paths)
+    started = [one for one in planned if one.folder.environment.is_file()]
+    names = dict.fromkeys(one.run.name for one in started)
+    require_same_weights(before.definition, before.given, now.given, names)
+    checked = set()
+    for one in started:
+        old = one.data or Path(before.data)
+        new = own_data(now.definition, folder, one.run, now.paths) or Path(now.data)
+        if old != new and old not in checked:
+            checked.add(old)
+            _require_same_data(folder, one, old, new)
+
+
+def _require_same_data(folder: StudyFolder, one: PlannedRun, old: Path, new: Path) -> None:
+    known = json.loads(one.folder.environment.read_text(encoding="utf-8"))["data"]["sha256"]
+    settings = validate(TASKS[one.run.task].settings(), one.folder.read_config())
+    if study_spec(one.run.task).fingerprints(placed(settings, new, one.seed)) != known:
+        raise ConfigError(
+            f"the data in {new} is not what the study in {folder.path} was started with ({old})",
+            "give the folder that it was started with, or choose another --out",
+        )
 
 
 def _score(one: PlannedRun, results: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from dlcvcli.config.load import differences, validate
 from dlcvcli.config.schema import RESUMABLE_CHANGES, RunSettings
@@ -15,7 +15,9 @@ from dlcvcli.config.values import Count, Settings
 from dlcvcli.errors import ConfigError, DataError, UsageError
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.runs import RunFolder
-from dlcvcli.studies.definition import STARTS, StudyDefinition, read_definition
+from dlcvcli.studies.definition import StudyDefinition, read_definition
+from dlcvcli.studies.given import GivenPath
+from dlcvcli.studies.vary import STARTS
 from dlcvcli.tasks.registry import task_named
 from dlcvcli.yaml_reader import MAX_BYTES, read_yaml, require_mapping, to_yaml
 
@@ -33,6 +35,7 @@ class StudyRecord(Settings):
         settings: run -> its settings, before what depends on the data was filled in.
         data: the data folder, absolute.
         seeds: their number, from 0.
+        given: name -> what the user gave beside it.
     """
 
     definition: StudyDefinition
@@ -40,6 +43,12 @@ class StudyRecord(Settings):
     settings: dict[str, SerializeAsAny[RunSettings]]
     data: str
     seeds: Count
+    given: dict[str, GivenPath] = Field(default_factory=dict)
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Name -> path of what the user gave."""
+        return {name: Path(one.path) for name, one in self.given.items()}
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,11 @@ class StudyFolder:
     def markdown(self) -> Path:
         """The table, for people."""
         return self.path / "table.md"
+
+    @property
+    def latex(self) -> Path:
+        """The tables, for papers."""
+        return self.path / "table.tex"
 
     @property
     def figures(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dlcvcli.config.load import differences
 from dlcvcli.files import write_json
+from dlcvcli.outcomes.along import along_section, draw_along
 from dlcvcli.outcomes.cells import NONE
 from dlcvcli.outcomes.page import Section
 from dlcvcli.outcomes.runs import RunOutcome
@@ -24,7 +25,7 @@ _UNSHOWN = ("data.path", "train.seed", "snapshot.images")
 
 
 def report_study(folder: StudyFolder) -> StudyOutcome:
-    """Write results.json, both tables, the figures and the page; runs need not be finished.
+    """Write results.json, the tables, the figures and the page; runs need not be finished.
 
     Raises:
         DataError: it is no study's folder.
@@ -38,17 +39,17 @@ def report_study(folder: StudyFolder) -> StudyOutcome:
 
 
 def draw_study(outcome: StudyOutcome) -> dict[str, list[Section]]:
-    """Replace the figures of a study; return task -> the sections of the page that show them.
+    """Replace the figures of a study; return group -> the sections of the page that show them.
 
-    Several tasks have a folder of figures each.
+    Several groups have a folder of figures each.
     """
     for old in outcome.folder.figures.rglob("*.png"):
         old.unlink()
     several = len(outcome.groups) > 1
     sections = {}
     for group in outcome.groups:
-        folder = outcome.folder.figures / group.task if several else outcome.folder.figures
-        sections[group.task] = _sections(outcome, group, folder)
+        folder = outcome.folder.figures / group.name if several else outcome.folder.figures
+        sections[group.name] = _sections(outcome, group, folder)
     return sections
 
 
@@ -59,7 +60,10 @@ def _sections(outcome: StudyOutcome, group: TaskOutcome, folder: Path) -> list[S
         name: spec.draw(name, group.comparison, folder) if figures.draws(name) else []
         for name in spec.figures
     }
-    return [one for one in spec.sections(group.comparison, pictures) if not one.is_empty]
+    sections = spec.sections(group.comparison, pictures)
+    if group.comparison.along:
+        sections.insert(0, along_section(group.comparison, draw_along(group.comparison, folder)))
+    return [one for one in sections if not one.is_empty]
 
 
 def write_study_page(outcome: StudyOutcome, sections: dict[str, list[Section]]) -> None:
@@ -76,11 +80,11 @@ def write_study_page(outcome: StudyOutcome, sections: dict[str, list[Section]]) 
             "unfinished": [(outcome.relative(one), one) for one in outcome.unfinished],
             "groups": [
                 {
-                    "task": group.task,
+                    "name": group.name,
                     "labels": [run.label for run in group.comparison.runs],
                     "tables": page_tables(group),
                     "notes": notes_of(outcome, group),
-                    "sections": sections[group.task],
+                    "sections": sections[group.name],
                     "settings": settings_that_differ(outcome, group),
                 }
                 for group in outcome.groups
@@ -94,7 +98,8 @@ def write_study_page(outcome: StudyOutcome, sections: dict[str, list[Section]]) 
 
 def settings_that_differ(outcome: StudyOutcome, group: TaskOutcome) -> dict[str, list[str]]:
     """Return dotted key -> its value in each run, for the keys in which the runs differ."""
-    runs = [run for run in outcome.record.definition.runs if run.task == group.task]
+    names = {run.name for run in group.comparison.runs}
+    runs = [run for run in outcome.record.definition.runs if run.name in names]
     settings = [outcome.record.settings[run.name] for run in runs]
     keys = sorted({key for other in settings[1:] for key in differences(settings[0], other)})
     differing = {
@@ -114,7 +119,7 @@ def commands_of(outcome: StudyOutcome) -> list[str]:
         command_line(
             train_arguments(one, data=record.data, sets=record.sets, images=_images_of(one.folder))
         )
-        for one in planned_runs(record.definition, outcome.folder, record.seeds)
+        for one in planned_runs(record.definition, outcome.folder, record.seeds, given=record.paths)
     ]
 
 

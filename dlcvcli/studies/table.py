@@ -6,14 +6,16 @@ import csv
 import html
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dlcvcli.files import write_atomically
+from dlcvcli.outcomes.along import along_table
 from dlcvcli.outcomes.cells import NONE
-from dlcvcli.outcomes.runs import RunOutcome
+from dlcvcli.outcomes.runs import Comparison, RunOutcome
 from dlcvcli.outcomes.spread import spread
 from dlcvcli.outcomes.table import Table
+from dlcvcli.studies.latex import LATEX_HEAD, latex_table
 from dlcvcli.studies.outcome import StudyOutcome, TaskOutcome
 from dlcvcli.studies.study_folder import StudyFolder
 
@@ -25,12 +27,17 @@ def main_table(group: TaskOutcome) -> Table:
 
 def further_tables(group: TaskOutcome) -> list[Table]:
     """Return what is printed below the main table."""
-    return _with_rows(make(group.comparison) for make in group.spec.further_tables)
+    makers = (*_along(group), *group.spec.further_tables)
+    return _with_rows(make(group.comparison) for make in makers)
 
 
 def page_tables(group: TaskOutcome) -> list[Table]:
     """Return the tables of a page."""
     return _with_rows(group.spec.page_tables(group.comparison))
+
+
+def _along(group: TaskOutcome) -> Sequence[Callable[[Comparison], Table]]:
+    return [along_table] if group.comparison.along else []
 
 
 def _with_rows(tables: Iterable[Table]) -> list[Table]:
@@ -70,11 +77,25 @@ def to_markdown(outcome: StudyOutcome) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def to_latex(outcome: StudyOutcome) -> str:
+    """Return the tables of a study's page as LaTeX, with the notes as comments."""
+    parts = [LATEX_HEAD]
+    for group in outcome.groups:
+        along = _with_rows(make(group.comparison) for make in _along(group))
+        parts.append("".join(f"% {' '.join(line.split())}\n" for line in notes_of(outcome, group)))
+        for number, table in enumerate([*page_tables(group), *along], 1):
+            caption = f"{table.title or group.comparison.title}."
+            caption += "" if table.marked is None else " The best run is bold."
+            label = f"tab:{outcome.record.definition.name}-{group.name}-{number}"
+            parts.append(latex_table(table, caption=caption, label=label))
+    return "\n".join(parts)
+
+
 def to_csv(outcome: StudyOutcome) -> str:
     """Return the main tables as CSV: plain numbers, an empty field for what does not exist."""
     several = len(outcome.groups) > 1
     rows = [
-        ({"task": group.task} if several else {}) | _plain_row(group, run)
+        ({"task": group.name} if several else {}) | _plain_row(group, run)
         for group in outcome.groups
         for run in group.comparison.runs
     ]
@@ -87,15 +108,17 @@ def to_csv(outcome: StudyOutcome) -> str:
 
 
 def write_tables(outcome: StudyOutcome, folder: StudyFolder) -> None:
-    """Write table.csv and table.md."""
+    """Write table.csv, table.md and table.tex."""
     write_atomically(folder.csv, to_csv(outcome))
     write_atomically(folder.markdown, to_markdown(outcome))
+    write_atomically(folder.latex, to_latex(outcome))
 
 
 def _plain_row(group: TaskOutcome, run: RunOutcome) -> dict[str, Any]:
     comparison = group.comparison
-    main, first = comparison.main.key, comparison.runs[0]
-    to_first = spread([] if run is first else list(comparison.difference(run).values()))
+    main, is_first = comparison.main.key, run is comparison.first_beside(run)
+    to_first = spread([] if is_first else list(comparison.difference(run).values()))
+    best = max if comparison.main.higher_is_better else min
     row: dict[str, Any] = {
         "run": run.name,
         "label": run.label,
@@ -104,6 +127,7 @@ def _plain_row(group: TaskOutcome, run: RunOutcome) -> dict[str, Any]:
         f"reported_{main}": run.reported.get(main),
         "seeds": len(run.finished),
         "best_epochs": " ".join(f"{epoch:g}" for epoch in run.best_epochs()),
+        f"{main}_best": best(comparison.values(run).values(), default=None),
     }
     for score in comparison.scores:
         measured = run.over_seeds(score.key)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dlcvcli.config.names import OptimizerName, ScheduleName
 from dlcvcli.flags import Flags, flag
 
 DATA, MODEL, OPTIM, RUN, SETTINGS = "Data", "Model", "Optimisation", "Run", "Settings"
+SEVERAL = "Several tasks"
 
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -19,9 +20,9 @@ def networks(gives: str) -> Callable[[str], list[str]]:
     """Return the completion of `--model`: the networks that give masks, vectors, ..."""
 
     def names(incomplete: str) -> list[str]:
-        from dlcvcli.models.registry import model_names
+        from dlcvcli.models.registry import all_names
 
-        return [name for name in model_names(gives) if name.startswith(incomplete)]
+        return [name for name in all_names(gives) if name.startswith(incomplete)]
 
     return names
 
@@ -128,3 +129,47 @@ class TrainFlags(Flags):
         "One setting, e.g. optim.lr=0.01. Repeatable.", "--set", panel=SETTINGS, metavar="KEY=VALUE"
     )
     print_config: bool | None = flag("Print the resolved settings and exit.", panel=SETTINGS)
+
+
+# Flags of several tasks: a command that has them shows each once.
+
+
+def min_accuracy_flag() -> Any:
+    """Return the flag `--min-accuracy` of `dlcv eval`."""
+    return flag(
+        "Exit with status 3 where the accuracy is below this, e.g. 0.9.",
+        panel=SEVERAL,
+        least=0,
+        most=1,
+        passed_on=False,
+    )
+
+
+def predictions_flag() -> Any:
+    """Return the flag `--predictions` of `dlcv eval`."""
+    return flag("Write the predicted labels to this CSV file.", panel=SEVERAL)
+
+
+def confusion_flag() -> Any:
+    """Return the flag `--confusion` of `dlcv eval`."""
+    return flag(
+        "Write the confusion matrix to this .csv, .png or .pdf file.",
+        panel=SEVERAL,
+        passed_on=False,
+    )
+
+
+def allow_outside_flag() -> Any:
+    """Return the flag `--allow-outside`."""
+    return flag(
+        "Read images outside of the data folder that a CSV or episode file names.", panel=SEVERAL
+    )
+
+
+def predicted_data_flag() -> Any:
+    """Return the flag `--data` of `dlcv predict`."""
+    return flag(
+        "Few-shot models: folder of the images that episode files name. Classifiers: CSV file "
+        "with the columns id,filename whose images are predicted, in its order.",
+        panel=SEVERAL,
+    )

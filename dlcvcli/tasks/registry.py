@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from dlcvcli.errors import CheckpointError, DataError, ModelFileError, UsageError, naming, nearest
+from dlcvcli.tasks.classification import spec as classification
 from dlcvcli.tasks.fewshot import spec as fewshot
 from dlcvcli.tasks.segmentation import spec as segmentation
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from dlcvcli.runs import ModelRef, RunFolder
     from dlcvcli.tasks.spec import TaskSpec
 
-TASKS: dict[str, TaskSpec] = {spec.name: spec for spec in (segmentation.SPEC, fewshot.SPEC)}
+TASKS: dict[str, TaskSpec] = {
+    spec.name: spec for spec in (segmentation.SPEC, classification.SPEC, fewshot.SPEC)
+}
 
 
 def task_named(name: str) -> TaskSpec:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dlcvcli.engine.checkpoint import Checkpoint
     from dlcvcli.exporting.subject import Subject
     from dlcvcli.inference.evaluation import Evaluator
+    from dlcvcli.inference.features import FeatureRequest, Features
     from dlcvcli.inference.prediction import Predict
     from dlcvcli.outcomes.spec import StudySpec
     from dlcvcli.runtime.metadata import ModelCard
@@ -116,6 +117,8 @@ class TaskSpec:
         evaluator: scores its models; None where they have no scores of their own.
         predict: see `inference.prediction.Predict`; None where models predict nothing.
         subject: returns what an export traces and certifies; None where nothing is exported.
+        features: computes the features of labelled images, for figures of them; None where models
+            have no one vector for an image.
         study: how studies of it are made and reported; None where there are none.
         commands: figures and the like that only this task has.
     """
@@ -134,5 +137,6 @@ class TaskSpec:
     evaluator: Callable[[], Evaluator] | None = None
     predict: Predict | None = None
     subject: Callable[[SubjectRequest], Subject] | None = None
+    features: Callable[[FeatureRequest, Reporter], Features] | None = None
     study: Callable[[], StudySpec] | None = None
     commands: tuple[Command, ...] = ()

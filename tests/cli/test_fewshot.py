@@ -194,7 +194,7 @@ def test_episodes_outside_of_the_set_need_permission(
     assert not out.exists()
     assert dlcv(*predict, "--allow-outside").returncode == 0
     segment = ("predict", trained_run, root / "test", "--out", tmp_path, "--allow-outside")
-    refused(2, *segment, message="--allow-outside is for a few-shot model")
+    refused(2, *segment, message="--allow-outside is for a classifier or a few-shot model")
 
 
 def test_csv_paths_outside_of_the_set_need_permission(tmp_path: Path, fewshot_run: Path) -> None:

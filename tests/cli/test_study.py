@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from dlcvcli.studies.definition import study_names
+from dlcvcli.cli.study import _print_table
+from dlcvcli.studies.definition import load_study, study_names
+from dlcvcli.studies.plan import key_settings, study_settings
 from tests.cli.command import ROOT, dlcv, dlcv_without_torch, refused
 from tests.studies.prepared_fewshot import TEXT as FEW
 from tests.studies.prepared_seg import TEXT
@@ -122,6 +126,21 @@ def test_a_few_shot_study_trains_on_its_synthetic_characters(tmp_path: Path) -> 
     assert (out / "figures" / "accuracy.png").is_file()
 
 
+def test_names_of_runs_are_not_broken_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    narrow = Console(file=io.StringIO(), width=80)
+    monkeypatch.setattr("dlcvcli.cli.console.stdout", lambda: narrow)
+    _print_table(key_settings(study := load_study("distance"), study_settings(study, ())))
+    lines = narrow.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 80
+    words = [line.split() for line in lines]
+    # The last run does not fit beside the others.
+    assert ["euclidean", "cosine", "parametric"] in words
+    assert ["parametric-pretrained"] in words
+    assert sum(line[:1] == ["recipe"] for line in words) == 2
+
+
 def test_a_few_shot_study_is_shown() -> None:
     shown = dlcv("study", "show", "distance")
     assert shown.returncode == 0, shown.stderr
@@ -145,6 +164,7 @@ def test_a_few_shot_study_is_shown() -> None:
         (2, ("run", "landcover-models", "--only", "unet"), "no such run"),
         (2, ("run", "landcover-models", "--set", "optim.rl=1"), "unknown key 'optim.rl'"),
         (2, ("run", "landcover-models", "--set", "train.seed=1"), "sets that itself"),
+        (2, ("run", "landcover-models", "--given", "byol=tests"), "takes nothing called 'byol'"),
         (2, ("run", "distance"), "needs data"),
         (2, ("run", "fewshot-glyphs", "--set", "data.crop=64x64"), "unknown key 'data.crop'"),
         (2, ("show", "study4-segmentation", "--set", "model.name=unet"), "unet"),

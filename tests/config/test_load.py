@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dlcvcli.config import load
 from dlcvcli.config.load import differences, recipe_names, resolve, to_yaml, validate
 from dlcvcli.errors import ConfigError, ExitStatus
+from dlcvcli.tasks.classification.settings import TrainClsSettings
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
@@ -314,7 +315,11 @@ def test_text_values_and_values_with_an_equals_sign() -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipe_is_valid(name: str) -> None:
     task = load.load_recipe(name).get("task", "seg")
-    schema: Any = {"seg": TrainSegSettings, "fewshot": TrainFewshotSettings}[task]
+    schema: Any = {
+        "seg": TrainSegSettings,
+        "cls": TrainClsSettings,
+        "fewshot": TrainFewshotSettings,
+    }[task]
     resolved = resolve(schema, recipe=name)
     assert differences(resolved, schema())
     assert resolved.train.epochs or resolved.train.steps

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcvcli.data.class_splits import describe_splits, hold_out, named_splits, pooled
+from dlcvcli.data.holdout import GroupRule
 from dlcvcli.data.image_classes import ImageClass, ImageLayout
 from dlcvcli.errors import DataError, UsageError
 
@@ -59,6 +60,33 @@ def test_too_few_classes_to_hold_out_are_refused() -> None:
         held_out(layout_of({"all": ["a"]}))
     with pytest.raises(DataError, match="2 groups of classes"):
         held_out(layout_of({"all": ["a/1", "a/2", "b/1"]}), test_holdout=0.5)
+
+
+@given(st.integers(0, 99), st.booleans())
+def test_a_rule_holds_out_groups_of_classes_by_their_names(seed: int, with_splits: bool) -> None:
+    names = [f"{maker}_{model}" for maker in "abcd" for model in range(3)]
+    declared = {"train": names[::2], "val": names[1::2], "test": ["z_0"]}
+    layout = layout_of(declared if with_splits else {"all": names})
+    splits = held_out(layout, rule=GroupRule("^[^_]+"), holdout=0.25, seed=seed)
+    makers = {split: {name[0] for name in part} for split, part in splits.items()}
+    assert makers["train"].isdisjoint(makers["val"])
+    assert len(makers["val"]) == 1
+    assert sorted(splits["train"] + splits["val"]) == names
+    assert splits.get("test") == (["z_0"] if with_splits else None)
+
+
+def test_the_groups_of_a_rule_are_held_out_for_validation() -> None:
+    layout = layout_of({"all": [f"{maker}_{model}" for maker in "abcd" for model in range(3)]})
+    rule = GroupRule("^[^_]+", ("b", "d"))
+    splits = held_out(layout, rule=rule, test_holdout=0.25)
+    assert {name[0] for name in splits["val"]} == {"b", "d"}
+    assert sorted({name[0] for name in splits["train"] + splits["test"]}) == ["a", "c"]
+    with pytest.raises(UsageError, match="no group 'e'"):
+        held_out(layout, rule=GroupRule("^[^_]+", ("e",)))
+    with pytest.raises(DataError, match="holding out 4 leaves none"):
+        held_out(layout, rule=GroupRule("^[^_]+", tuple("abcd")))
+    with pytest.raises(DataError, match="no split 'train'"):
+        held_out(layout_of({"val": ["a_0", "b_0"]}), rule=rule)
 
 
 def test_training_and_validating_on_one_split_is_refused() -> None:

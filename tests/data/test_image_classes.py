@@ -168,3 +168,55 @@ def test_images_outside_of_the_set_are_refused_unless_they_are_allowed(tmp_path:
         assert classes[1].files == (tmp_path / "secret.png",)
     table.write_text("filename,label\na.png,c0\n../linked/b.png,c1\n")
     assert find_image_layout(root).splits["train"][1].files == (root / "linked" / "b.png",)
+
+
+@pytest.mark.parametrize(
+    ("folders", "splits"),
+    [
+        (("train_50", "val_50"), {"train", "val"}),
+        (("train", "validation", "test"), {"train", "val", "test"}),
+        ((".",), {"all"}),
+    ],
+)
+def test_labels_before_the_underscore(
+    tmp_path: Path, folders: tuple[str, ...], splits: set[str]
+) -> None:
+    for folder in folders:
+        for name in ("0_10.png", "0_2.png", "10_0.png", "10_1.png", "2_7.png", "2_9_b.png"):
+            image(tmp_path / folder / name)
+    layout = find_image_layout(tmp_path)
+    assert (layout.name, set(layout.splits)) == ("flat", splits)
+    for classes in layout.splits.values():
+        assert [(one.name, [file.name for file in one.files]) for one in classes] == [
+            ("0", ["0_10.png", "0_2.png"]),
+            ("10", ["10_0.png", "10_1.png"]),
+            ("2", ["2_7.png", "2_9_b.png"]),
+        ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train/0001.png", "train/0002.png"],
+        ["img_1.png", "img_2.png", "img_3.png"],
+        ["0001_sat.png", "0001_mask.png", "0002_sat.png", "0002_mask.png"],
+        [f"room{number}_{side}.png" for number in range(6) for side in ("left", "right")],
+        ["a_1.png", "a_2.png", "b_1.png", "b_2.png", "photo.png"],
+        ["1_1.png", "2_1.png", "3_1.png", "4_1.png", "4_2.png"],
+    ],
+)
+def test_other_names_give_no_labels(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        image(tmp_path / name)
+    with pytest.raises(DataError, match=f"its {len(names)} images have no labels"):
+        find_image_layout(tmp_path)
+
+
+def test_folders_of_classes_go_before_labels_in_names(tmp_path: Path) -> None:
+    for name in ("0_1.png", "0_2.png", "1_1.png", "1_2.png"):
+        image(tmp_path / "train" / name)
+        image(tmp_path / "train" / "cat" / name)
+        image(tmp_path / "classes" / "train" / name)
+        image(tmp_path / "classes" / "bus" / name)
+    assert find_image_layout(tmp_path / "classes").name == "class_folders"
+    assert [one.name for one in find_image_layout(tmp_path / "train").splits["all"]] == ["cat"]

@@ -82,3 +82,19 @@ def test_other_csv_files_in_the_folder_are_ignored(tmp_path: Path) -> None:
     assert list(tables.splits) == ["train"]
     assert [path.name for path in tables.unlabelled] == ["test.csv"]
     assert len(tables.problems) == 2
+
+
+def test_the_office_set_of_the_ntu_dlcv_course_is_read_as_shipped(tmp_path: Path) -> None:
+    # Numbers of classes in one CSV, names in the other; ids are numbers of lines.
+    tables = {"train": [("Bed00050.jpg", "0"), ("Fork00001.jpg", "12")], "val": [("x.jpg", "Bed")]}
+    for split, rows in tables.items():
+        (tmp_path / split).mkdir()
+        lines = [f"{place},{name},{label}" for place, (name, label) in enumerate(rows)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["id,filename,label", *lines]))
+        for name, _ in rows:
+            (tmp_path / split / name).touch()
+    read = read_image_tables(tmp_path)
+    assert (list(read.splits), read.problems) == (["train", "val"], ())
+    assert labels(tmp_path) == {"Bed00050.jpg": "0", "Fork00001.jpg": "12"}
+    (row,) = read.splits["val"]
+    assert (row.id, row.file, row.label) == ("0", tmp_path / "val" / "x.jpg", "Bed")

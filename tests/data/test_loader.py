@@ -20,8 +20,13 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from dlcvcli.config.schema import AugmentSettings
+from dlcvcli.config.schema import AugmentSettings, ImageAugmentSettings
+from dlcvcli.data import loader
 from dlcvcli.data.augment import SegmentationAugment
+from dlcvcli.data.cache import cache_of
+from dlcvcli.data.image_augment import ImageAugment
+from dlcvcli.data.image_classes import find_image_layout
+from dlcvcli.data.labelled_images import split_images
 from dlcvcli.data.loader import Batch, TrainingBatches, TrainingImages
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.sampler import BatchPlan, Draw
@@ -240,3 +245,43 @@ def test_a_bug_in_a_worker_ends_the_process_and_its_workers() -> None:
     assert done.returncode == 1
     assert "RuntimeError: a bug" in done.stderr
     assert "killed by signal" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "on_gpu", "workers"),
+    # With a GPU, only the ranks share the cores of the machine.
+    [(1, 1, False, 0), (2, 1, False, 1), (64, 1, False, 1), (32, 4, True, 7), (2, 4, True, 1)],
+)
+def test_loader_processes_depend_on_the_cores_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, on_gpu: bool, workers: int
+) -> None:
+    monkeypatch.setattr(loader, "usable_cores", lambda: cores)
+    assert loader.default_workers(on_gpu=on_gpu, ranks=ranks) == workers
+
+
+def test_images_with_labels_have_no_masks_with_and_without_a_cache(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for index in range(3):
+            colour = (index, 100, len(name))
+            Image.new("RGB", (9, 7), colour).save(tmp_path / name / f"{index}.png")
+    layout = find_image_layout(tmp_path)
+    data = split_images(layout.splits["all"], ("a", "b"), "all", tmp_path, (7, 9))
+    augment = ImageAugment(ImageAugmentSettings(), (8, 8))
+    cache = cache_of(data, 1 << 20, masks=False)
+    assert cache is not None
+    batches = []
+    for kept in (None, cache, cache):
+        images = TrainingImages(data, augment, seed=1, cache=kept, labels=data.labels)
+        batches.append(list(TrainingBatches(images, BatchPlan(len(data), 2, 1)).steps(0, 3)))
+    assert _same(batches[0], batches[1])
+    assert _same(batches[0], batches[2])
+    assert {key: (value.dtype, tuple(value.shape)) for key, value in batches[0][0].items()} == {
+        "images": (torch.uint8, (2, 8, 8, 3)),
+        "labels": (torch.int64, (2,)),
+    }
+    plan = BatchPlan(len(data), 2, 1)
+    drawn = [index for step in range(3) for _, index in plan.draws(step)]
+    assert torch.cat([batch["labels"] for batch in batches[0]]).tolist() == [
+        data.labels[index] for index in drawn
+    ]

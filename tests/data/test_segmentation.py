@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from dlcvcli.data.holdout import GroupRule
 from dlcvcli.data.layouts import Layout, Pair, find_layout
 from dlcvcli.data.masks import read_mask
 from dlcvcli.data.reading import read_rgb
@@ -269,7 +270,8 @@ def test_training_and_validating_on_one_split_is_refused(
 
 def test_a_set_with_splits_has_no_hold_out(camvid: Path) -> None:
     layout = find_layout(camvid)
-    train, val = training_splits(layout, "train", "validation", holdout=0.5, seed=0)
+    splits = training_splits(layout, "train", "validation", holdout=0.5, seed=0)
+    train, val = splits.train, splits.val
     assert (train, val) == (layout.splits["train"], layout.splits["val"])
     with pytest.raises(DataError, match="has no split 'test'"):
         training_splits(layout, "train", "test", holdout=0.5, seed=0)
@@ -279,15 +281,16 @@ def test_a_set_with_splits_has_no_hold_out(camvid: Path) -> None:
 @given(st.integers(3, 60), st.floats(0.2, 0.8), st.integers(0, 2**32 - 1))
 def test_a_hold_out_is_seeded_disjoint_and_complete(count: int, fraction: float, seed: int) -> None:
     layout = _flat(count)
-    train, val = training_splits(layout, "train", "val", holdout=fraction, seed=seed)
-    assert (train, val) == training_splits(layout, "train", "val", holdout=fraction, seed=seed)
+    splits = training_splits(layout, "train", "val", holdout=fraction, seed=seed)
+    train, val = splits.train, splits.val
+    assert splits == training_splits(layout, "train", "val", holdout=fraction, seed=seed)
     assert sorted([*train, *val], key=lambda pair: pair.name) == list(layout.splits[ALL])
     assert len(val) == round(count * fraction)
     assert list(train) == sorted(train, key=lambda pair: pair.name)
 
 
 def test_another_seed_holds_out_others() -> None:
-    held = {training_splits(_flat(50), "t", "v", holdout=0.2, seed=seed)[1] for seed in range(5)}
+    held = {training_splits(_flat(50), "t", "v", holdout=0.2, seed=seed).val for seed in range(5)}
     assert len(held) == 5
 
 
@@ -296,3 +299,23 @@ def test_too_little_to_hold_out_is_refused(count: int, fraction: float) -> None:
     with pytest.raises(DataError, match=f"has {count} images and no splits") as caught:
         training_splits(_flat(count), "train", "val", holdout=fraction, seed=0)
     assert "data.holdout" in caught.value.hint
+
+
+def test_groups_of_images_are_held_out_of_any_set(tmp_path: Path) -> None:
+    for split, names in {"train": "ab", "val": "bc", "test": "cd"}.items():
+        for folder in (split, f"{split}annot"):
+            (tmp_path / folder).mkdir()
+            for drive in names:
+                for frame in range(2):
+                    (tmp_path / folder / f"{drive}_{split}{frame}.png").touch()
+    layout = find_layout(tmp_path)
+    rule = GroupRule("^[^_]+")
+    splits = training_splits(layout, "train", "val", holdout=0.3, seed=0, rule=rule)
+    drives = [{pair.image.name[0] for pair in part} for part in (splits.train, splits.val)]
+    assert drives[0].isdisjoint(drives[1])
+    assert drives[0] | drives[1] == set("abc")
+    assert len(splits.train) + len(splits.val) == 8
+    named = GroupRule("^[^_]+", ("b",))
+    splits = training_splits(layout, "train", "val", holdout=0.3, seed=0, rule=named)
+    assert {pair.image.name[0] for pair in splits.val} == {"b"}
+    assert splits.remark == "hold-out by group: 1 of 3 groups (b), 4 of 8 images"

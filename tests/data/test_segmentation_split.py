@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dlcvcli.data.holdout import GroupRule
 from dlcvcli.data.layouts import find_layout
 from dlcvcli.data.seen_images import SeenImages
+from dlcvcli.data.seen_split import file_digests
 from dlcvcli.data.segmentation import training_splits
-from dlcvcli.data.segmentation_split import ScoredSplit, image_digests, open_for_model
+from dlcvcli.data.segmentation_split import ScoredSplit, open_for_model
 from dlcvcli.errors import DataError
 from dlcvcli.palette import PRESETS
 from tests.conftest import write_camvid
@@ -40,8 +42,11 @@ def flat(tmp_path: Path) -> Path:
 @pytest.fixture
 def seen(flat: Path) -> SeenImages:
     """What a training on the set records: 7 images trained on, 3 held out."""
-    train, val = training_splits(find_layout(flat), "train", "val", holdout=0.3, seed=0)
-    return SeenImages(frozenset(image_digests(train)), tuple(image_digests(val)))
+    splits = training_splits(find_layout(flat), "train", "val", holdout=0.3, seed=0)
+    train, val = (
+        file_digests([pair.image for pair in pairs]) for pairs in (splits.train, splits.val)
+    )
+    return SeenImages(frozenset(train), tuple(val))
 
 
 def opened(folder: Path, seen: SeenImages | None, split: str = "val") -> ScoredSplit:
@@ -49,7 +54,7 @@ def opened(folder: Path, seen: SeenImages | None, split: str = "val") -> ScoredS
 
 
 def held_out(flat: Path) -> set[str]:
-    pairs = training_splits(find_layout(flat), "train", "val", holdout=0.3, seed=0)[1]
+    pairs = training_splits(find_layout(flat), "train", "val", holdout=0.3, seed=0).val
     return {pair.name for pair in pairs}
 
 
@@ -116,6 +121,31 @@ def test_a_model_without_a_record_is_reported(flat: Path) -> None:
 
 def test_a_set_with_splits_keeps_its_splits(tmp_path: Path) -> None:
     folder = write_camvid(tmp_path / "set", {"train": [(8, 8)] * 3, "val": [(8, 8)] * 2})
-    digests = image_digests(find_layout(folder).splits["val"])
+    digests = file_digests([pair.image for pair in find_layout(folder).splits["val"]])
     data = opened(folder, SeenImages(frozenset(digests), ()))
     assert (len(data.data), data.data.split, data.remarks) == (2, "val", ())
+
+
+def test_groups_that_the_training_held_out_go_before_the_splits_of_the_folder(
+    tmp_path: Path,
+) -> None:
+    sizes = {"train": [(8, 8)] * 4, "val": [(8, 8)] * 2, "test": [(8, 8)]}
+    folder = write_camvid(tmp_path / "set", sizes)
+    layout = find_layout(folder)
+    rule = GroupRule(r"(\d)\.png", ("1",))
+    splits = training_splits(layout, "train", "val", holdout=0.2, seed=0, rule=rule)
+    train, val = (
+        file_digests([pair.image for pair in pairs]) for pairs in (splits.train, splits.val)
+    )
+    seen = SeenImages(frozenset(train), tuple(val))
+
+    def scored(split: str, folder: Path = folder) -> tuple[list[str], str]:
+        data = open_for_model(folder, split, seen=seen, classes=CLASSES, regrouped=True).data
+        return [file.relative_to(folder).as_posix() for file in data.files], data.split
+
+    assert scored("val") == (["train/001.png", "val/001.png"], "val")
+    assert scored("train")[0] == ["train/000.png", "train/002.png", "train/003.png", "val/000.png"]
+    assert len(scored("all")[0]) == 6
+    assert scored("test") == (["test/000.png"], "test")
+    other = write_camvid(tmp_path / "other", sizes, seed=1)
+    assert scored("val", other) == (["val/000.png", "val/001.png"], "val")

@@ -199,7 +199,7 @@ def test_non_finite_weight_is_refused_with_its_name(tmp_path: Path, bad: float) 
         ("totals", {"images": 1.5, "seconds": 1.0, "waited": 0.0}),
         ("config", "task: seg"),
         ("data", 5),
-        ("data", {"classes": ["a"]}),
+        ("data", {"classes": [5]}),
         ("data", {"sha256": {"train": 1}}),
         ("versions", {"dlcv": 1}),
     ],

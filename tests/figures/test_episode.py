@@ -35,3 +35,24 @@ def test_misclassified_query_has_the_number_of_its_predicted_class() -> None:
     marks = [text.get_text() for text in images.texts if text.get_bbox_patch() is not None]
     assert marks == ["0"]
     assert points.get_xlabel().startswith("first principal component (")
+
+
+def test_long_class_names_are_not_cut() -> None:
+    rng = np.random.default_rng(0)
+    names = ("Japanese_(hiragana)/character01", "W" * 28)
+    figure = episode_figure(
+        EpisodePicture(
+            title="conv4",
+            names=names,
+            support=np.zeros((2, 1, 8, 8, 3), np.uint8),
+            query=np.zeros((2, 8, 8, 3), np.uint8),
+            answers=np.array([0, 1]),
+            predictions=np.array([0, 1]),
+            support_points=rng.random((2, 1, 4), np.float32),
+            query_points=rng.random((2, 4), np.float32),
+        )
+    )
+    figure.draw_without_rendering()
+    named = [text for text in figure.axes[0].texts if text.get_horizontalalignment() == "right"]
+    assert named[0].get_text().endswith("character01  0")
+    assert all(text.get_window_extent().x0 >= 0 for text in named)

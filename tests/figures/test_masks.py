@@ -50,7 +50,7 @@ def test_snapshot_grid_starts_with_the_image_and_ends_with_the_ground_truth(
 
 def test_run_draws_its_figures(trained_run: Path) -> None:
     names = {path.name for path in RunFolder(trained_run).figures.iterdir()}
-    assert names == {"confusion.png", "curves.png", "snapshots.png"}
+    assert names == {"confusion.png", "curves.png", "predictions.png", "snapshots.png"}
 
 
 def test_run_without_snapshots_is_refused_with_a_hint(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from itertools import combinations
 import pytest
 
 from dlcvcli.figures.architecture import lines_of
-from dlcvcli.figures.placement import Placement, crossed, place, text_width
+from dlcvcli.figures.placement import FONT_SIZE, Placement, crossed, place
+from dlcvcli.figures.style import text_width
 from dlcvcli.models.diagram import Block, Diagram, measure
 from dlcvcli.models.network import Network
 from tests.models.test_diagram import CASES, built
@@ -31,7 +32,9 @@ def test_boxes_do_not_overlap_and_text_fits(name: str, options: dict[str, object
     for block, box in placement.boxes.items():
         assert 0 < box.left < box.right < placement.width
         assert 0 < box.top < box.bottom < placement.height
-        widths = [text_width(line, bold=not index) for index, line in enumerate(texts[block])]
+        widths = [
+            text_width(line, FONT_SIZE, bold=not index) for index, line in enumerate(texts[block])
+        ]
         assert max(widths) < box.width - 0.1
 
 

@@ -78,5 +78,5 @@ def test_a_task_with_one_score_has_tables_without_more_code() -> None:
     assert [row[3:5] for row in table.rows] == [("–", "0.3000 ± 0.1414"), ("0.1500", "0.1000 ± –")]
     assert table.marked == 1
     assert difference_table(comparison).rows == (("b", "-0.3000 ± –", "1", "-0.3000"),)
-    assert [len(one.rows) for one in page_tables(comparison)] == [2, 1, 0, 2]
+    assert [len(one.rows) for one in page_tables(comparison)] == [2, 2, 1, 0, 2]
     assert "images/s" in page_tables(comparison)[-1].columns

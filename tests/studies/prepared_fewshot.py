@@ -54,14 +54,14 @@ SKILL = {"euclidean": 0.6, "cosine": 0.55, "parametric": 0.5}
 
 
 class FewshotTrainer(Trainer):
-    """Replaces `run_dlcv`; requires that the run from which another starts is finished."""
+    """Replaces `run_dlcv`; requires that what a run starts from is there."""
 
     task = "fewshot"
     schema = TrainFewshotSettings
 
     def flags(self) -> dict[str, Any]:
-        for path in self.after("--init"):
-            assert RunFolder(Path(path)).results.is_file()
+        for path in map(Path, self.after("--init")):
+            assert path.is_file() or RunFolder(path).results.is_file()
         return {}
 
     def begin(self, run: RunFolder, settings: Any) -> None:

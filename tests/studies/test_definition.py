@@ -50,9 +50,15 @@ def test_every_study_with_a_report_has_its_scores() -> None:
         "landcover-models": [None, None, None],
         "shots": [0.4695, None, None],
         "study1-segmentation": [0.4153, 0.7472],
+        # The first run is for pre-training; the settings A to E follow.
+        "study1-transfer": [None, 0.2562, 0.4655, 0.4828, 0.2931, 0.1256],
         "study2-segmentation": [0.6581, 0.7413],
+        "study2-transfer": [None, 0.2438, 0.5172, 0.4483, 0.2241, 0.2980],
+        "study3-transfer": [None, 0.23, 0.35, 0.46, 0.36, 0.44],
         "study4-segmentation": [0.676, 0.696],
         "study5-segmentation": [0.6055, 0.5937],
+        "transfer": [None] * 6,
+        "transfer-labels": [None] * 21,
     }
 
 

@@ -73,7 +73,7 @@ def test_a_command_gives_the_settings_of_the_plan(name: str, sets: tuple[str, ..
 
 def test_a_run_starts_from_that_of_its_seed() -> None:
     planned = planned_runs(load_study("distance"), FOLDER, 2, ["parametric-pretrained"])
-    assert [one.starts["init"].path for one in planned] == [
+    assert [one.starts["init"] for one in planned] == [
         Path(f"a folder/runs/euclidean/seed-{seed}") for seed in range(2)
     ]
 
@@ -164,6 +164,7 @@ def test_runs_are_trained_on_their_own_data() -> None:
 
 def test_a_backbone_is_passed_on() -> None:
     (_, second) = parse_study(TWO_TASKS, "x").runs[:2]
-    one = PlannedRun(second, 0, FOLDER.run("few", 0), starts={"backbone": FOLDER.run("masks", 0)})
-    line = train_arguments(one, data="d")
-    assert line[line.index("--backbone") + 1] == "a folder/runs/masks/seed-0"
+    starts = {"backbone": Path("a.ckpt"), "supervised_backbone": FOLDER.run("masks", 0).path}
+    line = train_arguments(PlannedRun(second, 0, FOLDER.run("few", 0), starts=starts), data="d")
+    assert line[line.index("--backbone") + 1] == "a.ckpt"
+    assert line[line.index("--supervised-backbone") + 1] == "a folder/runs/masks/seed-0"

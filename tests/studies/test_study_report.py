@@ -224,3 +224,24 @@ def test_runs_on_different_data_are_remarked(tmp_path: Path, landcover: Path) ->
     outcome = report_study(folder)
     assert "not trained on the same data" in " ".join(outcome.as_dict()["remarks"])
     assert "data – 5 + 2 tiles of 64x64" in _text(folder.page)
+
+
+@pytest.mark.usefixtures("blank")
+def test_a_study_has_latex_tables_and_a_ranking(tmp_path: Path, landcover: Path) -> None:
+    folder, _ = _study(tmp_path / "study", landcover, 2)
+    results = report_study(folder).as_dict()
+    latex = folder.latex.read_text("utf-8")
+    head, first, ranking, *_ = latex.split(r"\begin{table}")
+    assert "% Needs \\usepackage{booktabs}" in head
+    assert "% Best mean mIoU: large lr." in head
+    mean, sd = (results["runs"][1]["measured"]["miou"][key] for key in ("mean", "sd"))
+    assert rf"\textbf{{{mean:.4f} $\pm$ {sd:.4f}}}" in first
+    assert r"\caption{Two learning rates. The best run is bold.}" in first
+    assert r"small lr & 0.4000 & " in first
+    assert r"\label{tab:tiny-seg-2}" in ranking
+    assert [one["run"] for one in results["ranking"]] == ["large", "small"]
+    interval = results["ranking"][1]["to_best"]
+    assert interval["over"] == "seeds"
+    assert interval["interval"][0] < interval["mean"] < interval["interval"][1]
+    assert "Student's t over the seeds" in _text(folder.page)
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{table}") == 6

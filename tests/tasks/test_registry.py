@@ -85,7 +85,7 @@ def test_a_checkpoint_of_an_unknown_task_is_refused(trained_run: Path, tmp_path:
     with pytest.raises(CheckpointError) as caught:
         task_of(ModelRef("checkpoint", path, None))
     assert caught.value.message == (
-        f"{path} is a model of task 'detect'; this dlcv has seg, fewshot"
+        f"{path} is a model of task 'detect'; this dlcv has seg, cls, fewshot"
     )
 
 

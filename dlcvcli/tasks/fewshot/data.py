@@ -10,6 +10,7 @@ from dlcvcli.config.load import suggest_recipe
 from dlcvcli.data.class_splits import AUTO, VINYALS, describe_splits, hold_out, named_splits
 from dlcvcli.data.episodes import Shape, require_enough
 from dlcvcli.data.few_shot import FewShotSet, duplicate_remarks
+from dlcvcli.data.holdout import group_rule, some_names
 from dlcvcli.data.image_classes import ImageLayout, Split, find_image_layout
 from dlcvcli.data.normalise import MEAN, STD
 from dlcvcli.data.seen_images import SeenImages, image_digest
@@ -117,6 +118,7 @@ def open_fewshot_data(settings: TrainFewshotSettings) -> OpenedSets:
         holdout=data.holdout,
         test_holdout=data.test_holdout,
         seed=settings.train.seed,
+        rule=group_rule(data.holdout_by, data.holdout_groups),
     )
     size = size_for(data, layout)
     names = {"train": data.train_split, "val": data.val_split, "test": "test"}
@@ -155,7 +157,7 @@ def check_fewshot_data(
         # Read once now, so that a damaged file is not found at the end of the run; not kept.
         sets["test"].read(0)
     read = [sets["train"], sets["val"]]
-    new_splits = opened.splits.keys() != layout.splits.keys()
+    new_splits = opened.splits != layout.splits
     seen = SeenImages(
         frozenset(map(image_digest, sets["train"].digests)),
         tuple(map(image_digest, sets["val"].digests)),
@@ -173,10 +175,19 @@ def check_fewshot_data(
         (
             *suggest_recipe(settings, layout.name),
             *([f"split by class: {describe_splits(opened.splits)}"] if new_splits else []),
+            *_held_groups(settings.data, sets["val"]),
             *(one.describe() for one in read),
             *duplicate_remarks(list(sets.values())),
         ),
     )
+
+
+def _held_groups(settings: FewshotDataSettings, val: FewShotSet) -> list[str]:
+    """Return a line on the groups that `data.holdout_by` holds out; none without it."""
+    if settings.holdout_by is None:
+        return []
+    names = sorted({one.group for one in val.classes})
+    return [f"hold-out by group: {some_names(names)}"]
 
 
 def prepare(

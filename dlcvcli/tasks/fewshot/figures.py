@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dlcvcli.data.episodes import EpisodeList
-from dlcvcli.data.few_shot_split import OpenedSplit
+from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.errors import UsageError
 from dlcvcli.figures.episode import EpisodePicture, episode_figure
 from dlcvcli.figures.style import save
@@ -37,14 +37,22 @@ def draw_episode(flags: FigureEpisodeFlags, reporter: Reporter) -> Path:
         raise UsageError(
             f"--episode {flags.number}: {wanted} has {len(drawn)} episodes, numbered from 0"
         )
-    save(episode_figure(_picture(predictor, opened, drawn, flags.number)), flags.out)
+    save(episode_figure(picture_of(predictor, opened.data, drawn, flags.number)), flags.out)
     return flags.out
 
 
-def _picture(
-    predictor: EncoderPredictor, opened: OpenedSplit, drawn: EpisodeList, number: int
+def picture_of(
+    predictor: EncoderPredictor, data: FewShotSet, drawn: EpisodeList, number: int
 ) -> EpisodePicture:
-    data, card = opened.data, predictor.card
+    """Return an episode of a set with the predictions of a model.
+
+    Args:
+        predictor: the model.
+        data: the images.
+        drawn: the episodes.
+        number: the place of the episode among them.
+    """
+    card = predictor.card
     support, query = drawn.support[number], drawn.query[number]
     places = np.concatenate([support.ravel(), query])
     images = data.images(places)

@@ -8,11 +8,20 @@ from typing import Literal
 
 from dlcvcli.config.names import DistanceName, OptimizerName, Provider, ScheduleName
 from dlcvcli.flags import ExportFlags, Flags, ModelFlags, argument, flag
-from dlcvcli.tasks.flags import DATA, MODEL, OPTIM, TrainFlags, networks
+from dlcvcli.tasks.flags import (
+    DATA,
+    MODEL,
+    OPTIM,
+    TrainFlags,
+    allow_outside_flag,
+    min_accuracy_flag,
+    networks,
+    predicted_data_flag,
+    predictions_flag,
+)
 
 FEWSHOT, EPISODES = "Few-shot", "Episodes"
 
-ALLOW_OUTSIDE = "Read images outside of the data folder that a CSV or episode file names."
 SPLITS = "Which class is in which split: vinyals, or a CSV file with the columns class,split."
 
 
@@ -126,7 +135,7 @@ class EpisodeFlags(Flags):
         default="as trained",
     )
     splits: str | None = flag(SPLITS, panel=FEWSHOT, default="as the folder implies")
-    allow_outside: bool | None = flag(ALLOW_OUTSIDE, panel=FEWSHOT)
+    allow_outside: bool | None = allow_outside_flag()
 
 
 @dataclass(frozen=True)
@@ -139,27 +148,19 @@ class EvalFewshotFlags(EpisodeFlags, ModelFlags):
         metavar="FILE|N",
         default="2000",
     )
-    min_accuracy: float | None = flag(
-        "Exit with status 3 where the accuracy is below this, e.g. 0.9.",
-        panel=FEWSHOT,
-        least=0,
-        most=1,
-        passed_on=False,
-    )
-    predictions: Path | None = flag(
-        "Write the predicted labels of all episodes to this CSV file.", panel=FEWSHOT
-    )
+    min_accuracy: float | None = min_accuracy_flag()
+    predictions: Path | None = predictions_flag()
 
 
 @dataclass(frozen=True)
 class PredictFewshotFlags(ModelFlags):
     """Flags of `dlcv predict` for few-shot models."""
 
-    data: Path | None = flag("Folder of the images that episode files name.", panel=FEWSHOT)
+    data: Path | None = predicted_data_flag()
     split: str | None = flag(
         "The CSV file whose ids they use, where the folder has several.", panel=FEWSHOT
     )
-    allow_outside: bool | None = flag(ALLOW_OUTSIDE, panel=FEWSHOT)
+    allow_outside: bool | None = allow_outside_flag()
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class ExportFewshotFlags(ExportFlags):
     episode: bool | None = flag(
         "Export a graph of complete episodes: support and queries in, logits out.", panel=FEWSHOT
     )
-    allow_outside: bool | None = flag(ALLOW_OUTSIDE, panel=FEWSHOT)
+    allow_outside: bool | None = allow_outside_flag()
 
     @property
     def stem(self) -> str:
@@ -209,4 +210,4 @@ class DataEpisodesFlags(Flags):
     seed: int = flag("Seed of the drawn episodes.", value=0, default="0", least=0)
     layout: str = flag("How the folder is laid out.", value="auto", default="auto")
     rotations: bool | None = flag("Add rotated images as classes of their own.", "--rotations")
-    allow_outside: bool | None = flag(ALLOW_OUTSIDE)
+    allow_outside: bool | None = allow_outside_flag()

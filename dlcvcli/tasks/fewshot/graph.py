@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dlcvcli.exporting.tracing import DEFAULT_OPSET, trace_graph
-from dlcvcli.models.protonet import ImageEncoder, ProtoNet
+from dlcvcli.models.image_encoder import ImageEncoder
+from dlcvcli.models.protonet import ProtoNet
 from dlcvcli.models.registry import model_entry
 from dlcvcli.runtime.metadata import IMAGES, LOGITS
 from dlcvcli.tasks.fewshot.card import EMBEDDING, QUERY, SUPPORT, EncoderCard

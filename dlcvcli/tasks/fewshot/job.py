@@ -12,22 +12,29 @@ import torch
 from dlcvcli.config.names import Provider
 from dlcvcli.data.episode_batches import EpisodeBatches
 from dlcvcli.data.episode_file import drawn_episodes
+from dlcvcli.data.episodes import EpisodeList
+from dlcvcli.data.few_shot import FewShotSet
 from dlcvcli.data.reading import Pixels
 from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint
 from dlcvcli.engine.fit import Validate
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.task import Task
 from dlcvcli.errors import CheckpointError, UsageError
+from dlcvcli.figures.episode import episode_figure
+from dlcvcli.figures.style import save
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.prototypes import Cosine, Floats, read_distance
-from dlcvcli.runs import ModelRef, RunFolder
+from dlcvcli.runs import ModelRef, RunFolder, find_model
 from dlcvcli.tasks.fewshot.data import EPOCH, FewshotData, evaluation_shape, training_shape
 from dlcvcli.tasks.fewshot.episodes import compact, embed_images, score_episodes
+from dlcvcli.tasks.fewshot.figures import picture_of
+from dlcvcli.tasks.fewshot.load import load_encoder
 from dlcvcli.tasks.fewshot.scores import SCORES
 from dlcvcli.tasks.fewshot.scoring import evaluate_episodes, scores_file, write_scores
 from dlcvcli.tasks.fewshot.settings import TrainFewshotSettings
 from dlcvcli.tasks.fewshot.task import ProtoNetTask
 from dlcvcli.tasks.fewshot.torch import TorchEncoder, build_protonet, class_splits_of
+from dlcvcli.training.finished import final_metrics
 from dlcvcli.training.job import Job
 
 # Validation has the same episodes in every run on the same classes, whatever its seed.
@@ -190,10 +197,7 @@ class FewshotJob(Job):
         path = run.best if run.best.is_file() else run.last
         provider: Provider = "cuda" if launcher.on_gpu else "cpu"
         predictor = TorchEncoder.load(ModelRef("checkpoint", path, run), provider)
-        # Images of a test split are not kept: each is decoded when it is embedded, which is once.
-        scored = self.data.val if self.data.test is None else self.data.test
-        episode = self.settings.episode
-        drawn = drawn_episodes(scored, evaluation_shape(episode), TEST_SEED, episode.test_episodes)
+        scored, drawn = self._test_episodes()
         evaluation = evaluate_episodes(predictor, scored, drawn)
         write_scores(scores_file(run), drawn, evaluation.score)
         return {
@@ -203,3 +207,19 @@ class FewshotJob(Job):
             "sha256": scored.sha256,
             **evaluation.metrics,
         }
+
+    def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
+        """Draw curves and, of a finished run, the first of the episodes that it was scored on."""
+        super().draw(run, steps_per_epoch)
+        if final_metrics(run) is not None:
+            scored, drawn = self._test_episodes()
+            picture = picture_of(load_encoder(find_model(run.path)), scored, drawn, 0)
+            save(episode_figure(picture), run.figures / "predictions.png")
+
+    def _test_episodes(self) -> tuple[FewShotSet, EpisodeList]:
+        """Return the images and the episodes that the best checkpoint is scored on."""
+        # Images of a test split are not kept: each is decoded when it is embedded, which is once.
+        scored = self.data.val if self.data.test is None else self.data.test
+        episode = self.settings.episode
+        count = episode.test_episodes
+        return scored, drawn_episodes(scored, evaluation_shape(episode), TEST_SEED, count)

@@ -49,6 +49,14 @@ class FewshotDataSettings(Settings):
         description="fraction of the classes, or of their groups (alphabets), held out for "
         "validation where the set has no split for it",
     )
+    holdout_by: str | None = Field(
+        None,
+        description="hold out complete groups of classes: a regular expression whose first group "
+        "(or match) in the name of the class is the group's name",
+    )
+    holdout_groups: tuple[str, ...] = Field(
+        (), description="the groups to hold out for validation; empty: drawn at random"
+    )
     test_holdout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="the same for a test split, which training and validation never use"
     )

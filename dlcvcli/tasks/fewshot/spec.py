@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlcvcli.config.schema import RunSettings
     from dlcvcli.exporting.subject import Subject
     from dlcvcli.inference.evaluation import Evaluator
+    from dlcvcli.inference.features import FeatureRequest, Features
     from dlcvcli.inference.prediction import PredictRequest
     from dlcvcli.outcomes.spec import StudySpec
     from dlcvcli.reporter import Reporter
@@ -62,6 +63,12 @@ def _predict(request: PredictRequest, reporter: Reporter) -> Iterator[str]:
     return predict_files(request, reporter)
 
 
+def _features(request: FeatureRequest, reporter: Reporter) -> Features:
+    from dlcvcli.tasks.fewshot.features import features_of
+
+    return features_of(request, reporter)
+
+
 def _subject(request: SubjectRequest) -> Subject:
     from dlcvcli.tasks.fewshot.export import FewshotSubject
 
@@ -98,6 +105,7 @@ SPEC = TaskSpec(
     evaluator=_evaluator,
     predict=_predict,
     subject=_subject,
+    features=_features,
     study=_study,
     commands=COMMANDS,
 )

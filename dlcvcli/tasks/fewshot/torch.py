@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from dlcvcli.config.load import validate
 from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
-from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
-from dlcvcli.errors import CheckpointError, ConfigError, naming
-from dlcvcli.files import sha256_of
-from dlcvcli.inference.torch_model import choose_device, device_name, run_in_nchw, run_on
+from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
+from dlcvcli.errors import CheckpointError
+from dlcvcli.inference.torch_model import TorchModel, load_on_device, run_on, stored_settings
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.build import build_encoder
 from dlcvcli.models.distances import build_distance
-from dlcvcli.models.protonet import ImageEncoder, ProtoNet
+from dlcvcli.models.image_encoder import ImageEncoder
+from dlcvcli.models.protonet import ProtoNet
 from dlcvcli.prototypes import Floats
 from dlcvcli.runs import ModelRef
 from dlcvcli.runtime.clock import StageClock
@@ -59,15 +56,7 @@ def fewshot_settings_of(checkpoint: Checkpoint) -> TrainFewshotSettings:
     Raises:
         CheckpointError: they are not those of a few-shot model, or of another version of dlcv.
     """
-    config = checkpoint["config"]
-    if config.get("task") != "fewshot":
-        raise CheckpointError(
-            f"the checkpoint holds task {config.get('task')!r}, not a few-shot model"
-        )
-    try:
-        settings = validate(TrainFewshotSettings, config)
-    except ConfigError as error:
-        raise CheckpointError(f"the checkpoint's settings do not fit: {error.message}") from error
+    settings = stored_settings(checkpoint, TrainFewshotSettings, "a few-shot model")
     missing = [k for k in ("size", "mean", "std") if getattr(settings.data, k) is None]
     if missing:
         raise CheckpointError(
@@ -150,34 +139,23 @@ def card_of(checkpoint: Checkpoint, protonet: ProtoNet, sha256: str) -> EncoderC
     )
 
 
-class TorchEncoder:
-    """Runs an encoder under PyTorch: eager, float32, NCHW, TF32 off."""
-
-    backend = "torch"
-    precision = "fp32"
+class TorchEncoder(TorchModel):
+    """An encoder under PyTorch."""
 
     def __init__(self, encoder: ImageEncoder, card: EncoderCard, device: torch.device) -> None:
+        super().__init__(encoder, encoder.encoder, device)
         self.card = card
-        self.device = device
-        self.provider = device.type
-        self.notes: dict[str, Any] = {"device": device_name(device)}
-        self._encoder = encoder.to(device).eval()
-        run_in_nchw(self._encoder.encoder)
+        self._encoder = encoder
 
     @classmethod
     def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchEncoder:
-        """Load a checkpoint onto the device that `provider` names.
+        """Load a checkpoint; see `load_on_device`."""
 
-        Raises:
-            CheckpointError: it cannot be used.
-            DeviceError: `cuda` was asked for and there is none.
-        """
-        device = choose_device(provider)
-        checkpoint = load_checkpoint(ref.path)
-        with naming(ref.path):
+        def make(checkpoint: Checkpoint, sha256: str, device: torch.device) -> TorchEncoder:
             protonet = load_protonet(checkpoint)
-            card = card_of(checkpoint, protonet, sha256_of(ref.path))
-        return cls(protonet.encoder, card, device)
+            return cls(protonet.encoder, card_of(checkpoint, protonet, sha256), device)
+
+        return load_on_device(ref, provider, make)
 
     def __call__(self, images: Pixels, clock: StageClock) -> Floats:
         return np.asarray(run_on(self.device, self._encoder, images, clock), dtype=np.float32)

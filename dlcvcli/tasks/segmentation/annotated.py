@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from dlcvcli.data.seen_split import file_digests
 from dlcvcli.data.segmentation import SegmentationSet
-from dlcvcli.data.segmentation_split import image_digests, open_for_model
+from dlcvcli.data.segmentation_split import open_for_model
 from dlcvcli.reporter import Reporter
 from dlcvcli.tasks.segmentation.card import SegmenterCard
 
@@ -35,6 +36,7 @@ def open_annotated(
         layout=card.layout,
         size=size,
         binarise=card.binarise,
+        regrouped=card.config["data"].get("holdout_by") is not None,
     )
     for line in opened.remarks:
         reporter.say(line)
@@ -51,7 +53,7 @@ def warn_of_seen(
         data: the images; their files are read.
         reporter: receives the warnings.
     """
-    digests = image_digests(data.pairs)
+    digests = file_digests(data.files)
     for name, card in cards.items():
         seen = 0 if card.seen is None else card.seen.count_trained(digests)
         if seen:

@@ -23,6 +23,7 @@ from dlcvcli.data.audit import (
     shared_images,
 )
 from dlcvcli.data.balance import BALANCES
+from dlcvcli.data.holdout import group_rule
 from dlcvcli.data.layouts import Layout, find_layout
 from dlcvcli.data.reading import image_size, read_ahead
 from dlcvcli.data.sampler import BatchPlan
@@ -77,8 +78,11 @@ class TrainingData:
 
 def open_training_data(
     settings: DataSettings, seed: int
-) -> tuple[SegmentationSet, SegmentationSet, Layout]:
+) -> tuple[SegmentationSet, SegmentationSet, Layout, str]:
     """Open the splits that a run trains and validates on, without reading the images.
+
+    Returns:
+        Both splits, the layout, and a line on how dlcv itself split the set, where it did.
 
     Raises:
         DataError: the folder does not hold them.
@@ -88,14 +92,19 @@ def open_training_data(
         raise UsageError("no data folder was named", "give one with --data DIR")
     layout = find_layout(Path(settings.path), settings.layout)
     classes = class_set_for(layout, settings.classes, settings.ignore_index)
-    train, val = training_splits(
-        layout, settings.train_split, settings.val_split, holdout=settings.holdout, seed=seed
+    splits = training_splits(
+        layout,
+        settings.train_split,
+        settings.val_split,
+        holdout=settings.holdout,
+        seed=seed,
+        rule=group_rule(settings.holdout_by, settings.holdout_groups),
     )
 
     def split(pairs: Any, name: str) -> SegmentationSet:
         return SegmentationSet(pairs, classes, name, layout.root, settings.size, settings.binarise)
 
-    return split(train, "train"), split(val, "val"), layout
+    return split(splits.train, "train"), split(splits.val, "val"), layout, splits.remark
 
 
 def check_training_data(
@@ -111,9 +120,9 @@ def check_training_data(
             same images.
         UsageError: see `open_training_data`.
     """
-    train, val, layout = open_training_data(settings, seed)
+    train, val, layout, remark = open_training_data(settings, seed)
     sha256, images = {}, {}
-    lines: list[str] = []
+    lines: list[str] = [remark] if remark else []
     counted = None
     for part in (train, val):
         if settings.audit and not known:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,14 +11,16 @@ from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.masks import read_written_mask
 from dlcvcli.data.reading import read_ahead
 from dlcvcli.errors import UsageError, nearest
-from dlcvcli.extras import require_package
 from dlcvcli.files import make_folder, write_atomically
 from dlcvcli.inference.evaluation import (
+    FIGURES,
     EvalRequest,
     Evaluator,
     ResultTable,
     Row,
+    confusion_csv,
     describe_model,
+    require_target,
     seen_notes,
 )
 from dlcvcli.metrics import CONVENTIONS, Convention
@@ -51,7 +51,8 @@ class SegmentationEvaluator(Evaluator):
                 "--size and --tile contradict each other: stretched images need no tiles",
                 "leave one of them out",
             )
-        _check_confusion(flags.confusion)
+        if flags.confusion is not None:
+            require_target(flags.confusion, "--confusion", (".csv", *FIGURES))
 
     def evaluate(self, request: EvalRequest, reporter: Reporter) -> dict[str, Any]:
         flags = _flags(request)
@@ -166,16 +167,6 @@ def absent_classes(confusion: dict[str, Any]) -> set[str]:
     }
 
 
-def confusion_csv(confusion: dict[str, Any]) -> str:
-    """Return the pixel counts of a confusion matrix as CSV: a row for each true class."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["true \\ predicted", *confusion["classes"]])
-    for name, row in zip(confusion["classes"], confusion["counts"], strict=True):
-        writer.writerow([name, *row])
-    return out.getvalue()
-
-
 def _flags(request: EvalRequest) -> EvalSegFlags:
     flags: EvalSegFlags = request.flags
     return flags
@@ -186,17 +177,6 @@ def _conventions(names: list[str] | None) -> list[Convention]:
         if name not in CONVENTIONS:
             raise UsageError(f"unknown metric '{name}'", nearest(name, CONVENTIONS))
     return cast("list[Convention]", list(dict.fromkeys(names or ["voc"])))
-
-
-def _check_confusion(path: Path | None) -> None:
-    if path is None:
-        return
-    if path.suffix.lower() not in {".csv", ".png", ".pdf"}:
-        raise UsageError(f"--confusion {path} ends in none of .csv, .png, .pdf")
-    if path.is_dir():
-        raise UsageError(f"--confusion {path} is a folder", "name a file")
-    if path.suffix.lower() != ".csv":
-        require_package("matplotlib", "drawing the confusion matrix")
 
 
 def _size(typed: str | None, trained: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dlcvcli.data.cover import class_shares, greedy_cover
@@ -76,15 +77,27 @@ def draw_comparison(flags: CompareFlags, reporter: Reporter) -> Path:
     indices = [data.pairs.index(find_image(data.pairs, name)) for name in flags.image or ()]
     indices += _extremes(predictors[titles[0]], data, flags.worst, flags.best, reporter)
     if not indices:
-        count = min(flags.count, len(data))
-        indices = [place * len(data) // count for place in range(count)]
-    rows = [
-        Row(one.name, one.image, one.ground_truth, one.masks, _captions(one))
-        for one in predict_examples(predictors, data, list(dict.fromkeys(indices)))
-    ]
+        indices = evenly_chosen(flags.count, len(data))
+    rows = rows_of(predictors, data, list(dict.fromkeys(indices)))
     classes = _coloured(data.classes, flags.colour_blind)
     save(side_by_side(rows, classes, outlined=flags.outlines), flags.out)
     return flags.out
+
+
+def evenly_chosen(most: int, total: int) -> list[int]:
+    """Return the places of at most `most` of `total` images, evenly spaced."""
+    count = min(most, total)
+    return [place * total // count for place in range(count)]
+
+
+def rows_of(
+    predictors: Mapping[str, Predictor], data: SegmentationSet, indices: list[int]
+) -> list[Row]:
+    """Return images with ground truth and predicted masks, as rows of `side_by_side`."""
+    return [
+        Row(one.name, one.image, one.ground_truth, one.masks, _captions(one))
+        for one in predict_examples(predictors, data, indices)
+    ]
 
 
 def _open_models(

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlcvcli.config.names import LossName
 from dlcvcli.flags import ExportFlags, Flags, ModelFlags, argument, flag
-from dlcvcli.tasks.flags import DATA, MODEL, OPTIM, RUN, TrainFlags, networks
+from dlcvcli.tasks.flags import DATA, MODEL, OPTIM, RUN, TrainFlags, confusion_flag, networks
 
 SEG, VIEWS = "Segmentation", "Large images, several views"
 
@@ -120,9 +120,7 @@ class EvalSegFlags(ViewFlags):
         passed_on=False,
     )
     masks: Path | None = flag("Write the predicted masks to this folder.", panel=SEG)
-    confusion: Path | None = flag(
-        "Write the confusion matrix to this .csv, .png or .pdf file.", panel=SEG, passed_on=False
-    )
+    confusion: Path | None = confusion_flag()
 
 
 @dataclass(frozen=True)

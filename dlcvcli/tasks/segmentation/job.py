@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from dlcvcli.data.augment import SegmentationAugment
 from dlcvcli.data.batches import EvalBatches
 from dlcvcli.data.cache import ImageCache, cache_of
-from dlcvcli.data.loader import TrainingBatches, TrainingImages
+from dlcvcli.data.loader import TrainingBatches, TrainingImages, default_workers
 from dlcvcli.data.normalise import MEAN_COLOUR
 from dlcvcli.data.reading import Pixels
 from dlcvcli.data.sampler import BatchPlan
@@ -21,24 +20,29 @@ from dlcvcli.engine.hooks import Hooks
 from dlcvcli.engine.launch import Launcher
 from dlcvcli.engine.task import Task
 from dlcvcli.figures.confusion import confusion_figure
-from dlcvcli.figures.masks import snapshot_grid
+from dlcvcli.figures.masks import side_by_side, snapshot_grid
 from dlcvcli.figures.style import save
 from dlcvcli.losses import build_loss
-from dlcvcli.machine import usable_cores
 from dlcvcli.metrics import SegmentationScore
 from dlcvcli.models.build import build_network
 from dlcvcli.models.registry import model_entry
 from dlcvcli.models.segmenter import Segmenter
 from dlcvcli.palette import Mask
-from dlcvcli.runs import ModelRef, RunFolder
+from dlcvcli.runs import ModelRef, RunFolder, find_model
 from dlcvcli.tasks.segmentation.data import TrainingData
+from dlcvcli.tasks.segmentation.figures import evenly_chosen, rows_of
+from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.scores import SCORES
 from dlcvcli.tasks.segmentation.scoring import evaluate, score
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 from dlcvcli.tasks.segmentation.snapshots import SnapshotHook, find_snapshot_images
 from dlcvcli.tasks.segmentation.task import SegmentationTask
 from dlcvcli.tasks.segmentation.torch import TorchPredictor
+from dlcvcli.training.finished import final_metrics
 from dlcvcli.training.job import Job
+
+# Validation images in the figure of predictions.
+_SHOWN = 4
 
 
 class SegmentationJob(Job):
@@ -94,6 +98,8 @@ class SegmentationJob(Job):
         settings, train = self.settings, self.data.train
         self._cache = cache_of(train, settings.data.cache, sharing=launcher.ranks_here)
         seed, workers = settings.train.seed, settings.train.workers
+        if workers is None:
+            workers = default_workers(on_gpu=launcher.on_gpu, ranks=launcher.ranks_here)
         assert settings.data.crop is not None
         augment = SegmentationAugment(
             settings.data.augment, settings.data.crop, MEAN_COLOUR, train.classes.ignore_index
@@ -101,7 +107,7 @@ class SegmentationJob(Job):
         return TrainingBatches(
             TrainingImages(train, augment, seed, self._cache),
             BatchPlan(len(train), settings.train.batch_size, seed),
-            workers=default_workers(launcher) if workers is None else workers,
+            workers=workers,
             pin_memory=launcher.on_gpu,
         )
 
@@ -169,27 +175,23 @@ class SegmentationJob(Job):
         }
 
     def draw(self, run: RunFolder, steps_per_epoch: int) -> None:
-        """Draw curves, snapshots where there are any, and the confusion matrix."""
+        """Draw curves and snapshots; of a finished run, predictions and confusion matrix too."""
         super().draw(run, steps_per_epoch)
         if any(run.snapshots.glob("*/step-*.png")):
             figure = snapshot_grid(run, self.data.classes, steps_per_epoch)
             save(figure, run.figures / "snapshots.png")
-        if run.results.is_file():
-            metrics = json.loads(run.results.read_text("utf-8")).get("metrics", {})
-            confusion = metrics.get("confusion")
-            if confusion and any(map(any, confusion["counts"])):
-                figure = confusion_figure(confusion["classes"], confusion["counts"])
-                save(figure, run.figures / "confusion.png")
+        metrics = final_metrics(run)
+        if metrics is None:
+            return
+        val, predictor = self.data.val, load_predictor(find_model(run.path))
+        rows = rows_of({"prediction": predictor}, val, evenly_chosen(_SHOWN, len(val)))
+        save(side_by_side(rows, val.classes), run.figures / "predictions.png")
+        confusion = metrics["confusion"]
+        if any(map(any, confusion["counts"])):
+            figure = confusion_figure(confusion["classes"], confusion["counts"])
+            save(figure, run.figures / "confusion.png")
 
     def _images_at_once(self, launcher: Launcher) -> int:
         """Return how many images a rank validates at once: no more than it trains with."""
         each = self.settings.train.batch_size // launcher.world_size
         return self.settings.train.val_batch_size or max(1, each)
-
-
-def default_workers(launcher: Launcher) -> int:
-    """Return the loader processes per rank: one beside a CPU that trains, several beside a GPU."""
-    cores = usable_cores()
-    if not launcher.on_gpu:
-        return 1 if cores > 1 else 0
-    return max(1, min(8, cores // launcher.ranks_here - 1))

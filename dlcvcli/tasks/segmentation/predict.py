@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dlcvcli.data.left_out import describe_unread
+from dlcvcli.data.input_images import find_images
 from dlcvcli.data.masks import write_mask
-from dlcvcli.data.reading import Pixels, Progress, is_image, read_ahead, read_rgb, stretch
+from dlcvcli.data.reading import Pixels, Progress, read_ahead, read_rgb, stretch
 from dlcvcli.data.writing import write_image
 from dlcvcli.errors import DataError, UsageError
 from dlcvcli.files import make_folder
@@ -39,43 +39,6 @@ class Prediction:
     overlay: Path | None
     shares: dict[str, float]
     error: DataError | None = None
-
-
-def find_images(
-    inputs: Iterable[str],
-    stdin: Iterable[str] = (),
-    *,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[Path]:
-    """Return the image files that the inputs name: files, folders, or `-` for a list on stdin.
-
-    A folder gives the images in it, not those of its sub-folders; `say` is given a line on files
-    of it whose format is not read.
-
-    Raises:
-        DataError: a path does not exist, a folder holds no image, or nothing was named.
-    """
-    paths: list[Path] = []
-    for text in inputs:
-        names = [line.strip() for line in stdin] if text == "-" else [text]
-        for path in (Path(name) for name in names if name):
-            if path.is_dir():
-                images = sorted(p for p in path.iterdir() if p.is_file() and is_image(p))
-                unread = describe_unread(path)
-                if not images:
-                    raise DataError(f"folder {path} holds no image that can be read", unread)
-                if unread:
-                    say(unread)
-                paths += images
-            elif path.is_file():
-                paths.append(path)
-            else:
-                raise DataError(f"image {path} does not exist")
-    if not paths:
-        raise DataError(
-            "no image was named", "give image files, a folder, or - with a list on stdin"
-        )
-    return list(dict.fromkeys(paths))
 
 
 def output_names(images: list[Path]) -> dict[Path, str]:

@@ -37,6 +37,14 @@ class DataSettings(Settings):
     holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="fraction held out for validation where the set has no splits"
     )
+    holdout_by: str | None = Field(
+        None,
+        description="hold out complete groups of images: a regular expression whose first group "
+        "(or match) in the file name is the group's name",
+    )
+    holdout_groups: tuple[str, ...] = Field(
+        (), description="the groups to hold out; empty: drawn at random"
+    )
     size: Size | None = Field(None, description="stretch every image to H x W; null: own size")
     crop: Size | None = Field(
         None, description="training crop H x W; null: the smaller of the image and 512"

@@ -41,13 +41,13 @@ class SyntheticTiles(SyntheticSet):
 
 def open_data(settings: TrainSegSettings) -> OpenedData:
     """Open both splits; see `StudySpec.open`."""
-    _, val, layout = open_training_data(settings.data, settings.train.seed)
+    _, val, layout, _ = open_training_data(settings.data, settings.train.seed)
     return OpenedData(layout.describe(), tuple(pair.name for pair in val.pairs))
 
 
 def fingerprints(settings: TrainSegSettings) -> dict[str, str]:
     """Return the fingerprints of both splits; see `StudySpec.fingerprints`."""
-    train, val, _ = open_training_data(settings.data, settings.train.seed)
+    train, val, *_ = open_training_data(settings.data, settings.train.seed)
     return {part.split: fingerprints_of(part)[0] for part in (train, val)}
 
 

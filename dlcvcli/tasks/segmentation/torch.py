@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from dlcvcli.config.load import validate
 from dlcvcli.config.names import Provider
 from dlcvcli.data.reading import Pixels
-from dlcvcli.engine.checkpoint import Checkpoint, load_checkpoint, seen_images_of
-from dlcvcli.errors import CheckpointError, ConfigError, naming
-from dlcvcli.files import sha256_of
-from dlcvcli.inference.torch_model import choose_device, device_name, run_in_nchw, run_on
+from dlcvcli.engine.checkpoint import Checkpoint, seen_images_of
+from dlcvcli.errors import CheckpointError, ConfigError
+from dlcvcli.inference.torch_model import TorchModel, load_on_device, run_on, stored_settings
 from dlcvcli.models.averaging import evaluated_weights
 from dlcvcli.models.build import build_network
 from dlcvcli.models.registry import model_entry
@@ -60,13 +56,7 @@ def settings_of(checkpoint: Checkpoint) -> TrainSegSettings:
     Raises:
         CheckpointError: they are not those of a segmenter, or of another version of dlcv.
     """
-    config: dict[str, Any] = checkpoint["config"]
-    if config.get("task") != "seg":
-        raise CheckpointError(f"the checkpoint holds task {config.get('task')!r}, not a segmenter")
-    try:
-        return validate(TrainSegSettings, config)
-    except ConfigError as error:
-        raise CheckpointError(f"the checkpoint's settings do not fit: {error.message}") from error
+    return stored_settings(checkpoint, TrainSegSettings, "a segmenter")
 
 
 def classes_of(checkpoint: Checkpoint) -> ClassSet:
@@ -102,35 +92,24 @@ def load_segmenter(checkpoint: Checkpoint) -> Segmenter:
     return segmenter.eval()
 
 
-class TorchPredictor:
-    """Runs a segmenter under PyTorch: eager, float32, NCHW, TF32 off."""
+class TorchPredictor(TorchModel):
+    """A segmenter under PyTorch."""
 
-    backend = "torch"
-    precision = "fp32"
     tile: tuple[int, int] | None = None
 
     def __init__(self, segmenter: Segmenter, card: SegmenterCard, device: torch.device) -> None:
+        super().__init__(segmenter, segmenter.network, device)
         self.card = card
-        self.device = device
-        self.provider = device.type
-        self.on_gpu = device.type == "cuda"
-        self.notes: dict[str, Any] = {"device": device_name(device)}
-        self._segmenter = segmenter.to(device).eval()
-        run_in_nchw(self._segmenter.network)
+        self._segmenter = segmenter
 
     @classmethod
     def load(cls, ref: ModelRef, provider: Provider = "auto") -> TorchPredictor:
-        """Load a checkpoint onto the device that `provider` names.
+        """Load a checkpoint; see `load_on_device`."""
 
-        Raises:
-            CheckpointError: it cannot be used.
-            DeviceError: `cuda` was asked for and there is none.
-        """
-        device = choose_device(provider)
-        checkpoint = load_checkpoint(ref.path)
-        with naming(ref.path):
-            card = card_of(checkpoint, sha256_of(ref.path))
-            return cls(load_segmenter(checkpoint), card, device)
+        def make(checkpoint: Checkpoint, sha256: str, device: torch.device) -> TorchPredictor:
+            return cls(load_segmenter(checkpoint), card_of(checkpoint, sha256), device)
+
+        return load_on_device(ref, provider, make)
 
     def __call__(self, images: Pixels, size: tuple[int, int], clock: StageClock) -> Mask:
         def forward(batch: Tensor) -> Tensor:

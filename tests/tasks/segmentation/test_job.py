@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +17,8 @@ from dlcvcli.errors import CheckpointError
 from dlcvcli.losses import Dice, Focal
 from dlcvcli.palette import load_class_set
 from dlcvcli.runs import RunFolder
-from dlcvcli.tasks.segmentation import job as module
 from dlcvcli.tasks.segmentation.data import check_training_data, resolve_settings
-from dlcvcli.tasks.segmentation.job import SegmentationJob, default_workers
+from dlcvcli.tasks.segmentation.job import SegmentationJob
 from dlcvcli.tasks.segmentation.settings import TrainSegSettings
 
 
@@ -50,19 +48,6 @@ def test_the_task_has_the_loss_and_learning_rates_of_its_settings(landcover: Pat
     assert (focal.weights.tolist(), focal.gamma) == (weights, 3.0)
     assert isinstance(dice, Dice)
     assert (task.auxiliary, task.backbone_lr_scale) == (0.1, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("cores", "ranks", "on_gpu", "workers"),
-    # With a GPU, only the ranks share the cores of the machine.
-    [(1, 1, False, 0), (2, 1, False, 1), (64, 1, False, 1), (32, 4, True, 7), (2, 4, True, 1)],
-)
-def test_loader_processes_depend_on_the_cores_of_the_machine(
-    monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, on_gpu: bool, workers: int
-) -> None:
-    monkeypatch.setattr(module, "usable_cores", lambda: cores)
-    launcher: Any = SimpleNamespace(ranks_here=ranks, world_size=2 * ranks, on_gpu=on_gpu)
-    assert default_workers(launcher) == workers
 
 
 def test_weights_of_a_run_are_loaded_except_a_head_for_other_classes(

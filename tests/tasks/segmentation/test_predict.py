@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlcvcli.errors import DataError, DlcvError, UsageError
+from dlcvcli.errors import DlcvError, UsageError
 from dlcvcli.palette import PRESETS
 from dlcvcli.runs import RunFolder, find_model
 from dlcvcli.tasks.segmentation.load import load_predictor
 from dlcvcli.tasks.segmentation.predict import (
     blend_mask,
     class_shares,
-    find_images,
     output_names,
     predict,
 )
@@ -26,33 +25,6 @@ def photo(path: Path, size: tuple[int, int] = (40, 30)) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(path)
     return path
-
-
-def test_files_of_a_format_that_is_not_read_are_named(tmp_path: Path) -> None:
-    (tmp_path / "b.gif").touch()
-    with pytest.raises(DataError, match="no image that can be read") as caught:
-        find_images([str(tmp_path)])
-    (tmp_path / "a.png").touch()
-    lines: list[str] = []
-    assert find_images([str(tmp_path)], say=lines.append) == [tmp_path / "a.png"]
-    line = f"{tmp_path}: 1 file left out, since dlcv does not read .gif (b.gif)"
-    assert lines == [caught.value.hint] == [line]
-
-
-def test_images_from_files_folders_and_stdin_are_listed_once(tmp_path: Path) -> None:
-    one, two = photo(tmp_path / "a.png"), photo(tmp_path / "more" / "b.jpg")
-    (tmp_path / "more" / "notes.txt").write_text("x")
-    images = find_images([str(one), str(tmp_path / "more"), "-"], [f"{one}\n", "\n", f"{two}\n"])
-    assert images == [one, two]
-
-
-@pytest.mark.parametrize("missing", ["none.png", "empty"])
-def test_missing_images_are_named(tmp_path: Path, missing: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=missing):
-        find_images([str(tmp_path / missing)])
-    with pytest.raises(DataError, match="no image was named"):
-        find_images(["-"], ["\n"])
 
 
 def test_colliding_names_are_extended() -> None:

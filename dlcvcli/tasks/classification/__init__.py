@@ -1,0 +1,1 @@
+"""Image classification: everything that only this task needs."""
