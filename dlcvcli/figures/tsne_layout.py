@@ -195,9 +195,9 @@ def knn_accuracy(values: Floats, labels: Ints, k: int = NEIGHBOURS) -> float:
 
     k = min(k, len(labels) - 1)
     nearest = NearestNeighbors(n_neighbors=k).fit(values).kneighbors(return_distance=False)
-    votes = np.zeros((len(labels), int(labels.max()) + 1))
-    # Together, the additions for nearness are less than a vote.
-    weights = 1 + np.arange(k, 0, -1) / (k + 1) ** 2
+    votes = np.zeros((len(labels), int(labels.max()) + 1), np.int64)
+    # Together, the additions for nearness are less than a vote. Whole numbers tie exactly.
+    weights = (k + 1) ** 2 + np.arange(k, 0, -1)
     np.add.at(votes, (np.arange(len(labels))[:, None], labels[nearest]), weights)
     return float((votes.argmax(axis=1) == labels).mean())
 
